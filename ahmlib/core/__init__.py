@@ -1,0 +1,35 @@
+"""The decisions of AHM, pure.
+
+`Node.handle(event, now) -> effects` is the only entrance: something happened (`events`), the node
+thinks, and answers with an ordered list of what it wants done (`effects`).  It owns no clock, no
+socket, no file, no process, no random source and no log; `now` comes with every event, in seconds of
+a clock that goes on during a suspend, and `Node.wake_at` says when it next wants to be called with
+`Ticked` if nothing else happens.  So the daemon and the simulation run the same object.
+
+Reading order:
+
+    states      the two tables of the manual: node states and database states
+    beacon      the row: all that one node tells the others
+    events      what can happen            effects     what can be asked for
+    settings    what a node is told at its start
+    timing      lease, promise, fence: three durations from (interval, retries)
+    quorum      majority arithmetic
+    membership  who is heard, who hears me, who is lost
+    lease       the leader's right to act, counted from when it spoke
+    promise     a follower's duty to its leader, counted from when it listened
+    record      which primary database is the rightful one
+    evidence    what the living say of the old primary's database
+    election    eligibility, rank, when an election is due, votes
+    procedures  take over, step down, follow, rejoin, shut down: straight-line plans
+    node        ties these together
+    status      what `ahm_cluster_status` prints
+
+The contract between the core and its world:
+
+* Deadlines are applied before the event that came with them: a process that was stopped drops its
+  lease before it reads its mail.
+* Effects are performed in order.  `SaveState` is answered by `StateSaved` (or `StateSaveFailed`)
+  before anything else, and no row leaves the node whose term, vote, leader or record is not on disk.
+* An effect with a token is answered once by an event with that token; an answer to a token that is
+  no longer waited for changes nothing.
+"""

@@ -1,0 +1,139 @@
+"""The row: all that one node tells the others, and the only message between them (DESIGN 2).
+
+Every decision is a function of (own row, newest rows of the others, now), so a lost, doubled, late or
+reordered datagram can do no more than delay one: the newest row wins and older ones are ignored.
+
+Nodes are numbered by their place among the sorted addresses of nodes.conf, the same on every node
+whose file is the same (`cluster` is the fingerprint that tells).  Ages are in seconds, because an
+instant of another node's clock says nothing here.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple, Optional, Tuple
+
+from .states import LEADING, DatabaseState, NodeState
+
+
+class Due(IntEnum):
+    """For whom a node finds an election due; each level includes those below it."""
+    NOBODY = 0
+    PRIMARY = 1     # a rightful primary that runs: nothing would be promoted
+    FENCER = 2      # also the primary on record itself, and who can fence it
+    ANYBODY = 3     # nobody alive reaches the old primary
+
+
+class Verdict(IntEnum):
+    """What a probe of a database says (DESIGN 6)."""
+    UNREACHABLE = 0
+    STARTING = 1
+    REACHABLE = 2
+
+
+class Farewell(IntEnum):
+    """The two goodbyes of SPEC 3, and none."""
+    NONE = 0
+    LEAVING = 1
+    RESTARTING = 2
+
+
+class Record(NamedTuple):
+    """The primary on record: the newest node seen leading over a primary database.
+
+    Records compare by (timeline, term); `node` is the place number, `system_id` the database's
+    system identifier.
+    """
+    timeline: int
+    term: int
+    node: int
+    system_id: str
+
+
+class Evidence(NamedTuple):
+    """One node's verdict on the database of node `about`, `age` seconds old.
+
+    Where it was formed because another node asked, `inquirer` and `number` repeat that inquiry.
+    """
+    about: int
+    verdict: Verdict
+    age: float
+    inquirer: Optional[int]
+    number: int
+
+
+class Inquiry(NamedTuple):
+    """A leader's request to everybody: probe the database of `about` anew."""
+    about: int
+    number: int
+
+
+class Beacon(NamedTuple):
+    """One node's row."""
+    # identity
+    cluster: int                                # fingerprint of nodes.conf and the quorum rule
+    sender: int
+    name: str
+    priority: int
+    witness: bool
+    interval: float                             # its beacon_message_interval_seconds
+    retries: int                                # its beacon_message_retry_count
+    incarnation: int                            # random, new at every start
+    # liveness
+    seq: int                                    # rises within an incarnation
+    uptime: float
+    heard: Tuple[Optional[Tuple[int, int]], ...]   # by node: (incarnation, seq) of its newest row
+    # consensus
+    term: int = 0
+    voted_for: Optional[int] = None
+    leader: Optional[int] = None                # whom it follows in this term
+    leader_incarnation: int = 0                 # with leader_seq: the newest leading row taken;
+    leader_seq: int = 0                         # this is the acknowledgement
+    due: Due = Due.NOBODY
+    due_only: Optional[int] = None              # the election is due for this node alone
+    followed: bool = False                      # has followed a leader, or led, since its start
+    record: Optional[Record] = None
+    state: NodeState = NodeState.INITIALIZING
+    stepping_down: bool = False
+    farewell: Farewell = Farewell.NONE
+    bound: bool = False                         # left for good before, bound to `leader`
+    successor: Optional[int] = None             # whom a leader names, or a resignation hands to
+    # database
+    database: DatabaseState = DatabaseState.UNKNOWN
+    system_id: str = ''
+    timeline: int = 0
+    lsn: int = 0                                # max(received, replayed), or written
+    fresh: bool = False                         # position probed after the leader was lost
+    streaming: Optional[bool] = None            # it streamed when the primary was last healthy
+    rightful: bool = False                      # it runs as the rightful primary
+    out: bool = False                           # reported out, until it is attached again
+    ok_age: Optional[float] = None              # since its last successful check
+    sync_needed: int = 0                        # standbys that confirm a commit
+    sync_nodes: Tuple[int, ...] = ()            # the synchronous standbys
+    # evidence
+    inquiry: Optional[Inquiry] = None
+    evidence: Optional[Evidence] = None
+    can_fence: bool = False                     # it has a pre_promotion_command
+    # VIP
+    holds_vip: Optional[bool] = None            # on an interface of this host now; None: unknown
+    # for people
+    problem: str = ''                           # what is wrong here, in a few words
+    nodes: Tuple[str, ...] = ()                 # its nodes.conf, while files seem to differ
+
+    @property
+    def leads(self) -> bool:
+        """Whether taking this row is an acknowledgement."""
+        return self.state in LEADING
+
+
+def newer_record(one: Optional[Record], other: Optional[Record]) -> Optional[Record]:
+    """The newer of two records; either may be missing."""
+    if one is None or other is None:
+        return one or other
+    return max(one, other, key=lambda record: (record.timeline, record.term))
+
+
+def significant(row: Beacon) -> Beacon:
+    """The row without what changes all the time: a change of the rest is worth a beacon at once."""
+    evidence = row.evidence and row.evidence._replace(age=0.0)
+    heard = tuple(item and (item[0], 0) for item in row.heard)
+    return row._replace(seq=0, uptime=0.0, heard=heard, leader_seq=0, lsn=0, ok_age=None,
+                        evidence=evidence)

@@ -1,0 +1,188 @@
+"""What every node does all the time: check its database, ask trusted servers, mind its place.
+
+Checks begin `health_check_period` apart, start to start.  When the leader is missed the position of
+the own database is looked at once more, because that is what the election compares, and again and
+again until somebody leads.
+"""
+
+from typing import List, Optional
+
+from .effects import CheckDatabase, PingTrusted
+from .procedures.follow import follow
+from .procedures.rejoin import rejoin
+from .procedures.step_down import Reason, step_down
+from .states import NodeState
+
+#: Seconds within which the check child must have ended beyond the connection's own limit.
+CHECK_SLACK_SECONDS = 0.5
+
+
+class Chores:
+    """The routine of this node."""
+
+    def __init__(self, node) -> None:
+        self.node = node
+        self.check_token: Optional[int] = None
+        self.check_at = node.now
+        self.trusted_token: Optional[int] = None
+        self.trusted_at = node.now
+        self.followed_to = None         # the (record, running) that this database was pointed to
+        self.follow_after = node.now
+        self.leaderless_since: Optional[float] = None
+
+    def decide(self) -> None:
+        """Start what is due."""
+        self._check_database()
+        self._ping_trusted()
+        self._mind_own_place()
+        if not self.node.plan.busy and not self.node.leaving:
+            self._maybe_quarantine()
+        if not self.node.plan.busy and not self.node.leaving:
+            self._maybe_follow()
+        if not self.node.plan.busy and not self.node.leaving:
+            self._maybe_rejoin()
+
+    # -- checks --------------------------------------------------------------------------------
+
+    def _check_database(self) -> None:
+        node = self.node
+        if node.settings.witness or self.check_token is not None:
+            return
+        stale = (node.lost_at is not None and not node.is_leading
+                 and node.database.asked_at < node.lost_at)
+        if node.now < self.check_at and not stale:
+            return
+        period = node.settings.health_check_period
+        if node.lost_at is not None and not node.is_leading:
+            period = min(period, max(0.5, node.settings.interval / 2))
+        self.check_at = node.now + period
+        began = node.now
+        self.check_token = node.ask(CheckDatabase(0, node.settings.connect_timeout),
+                                    lambda event: self._checked(event, began))
+
+    def check_soon(self) -> None:
+        """Check at once, or again at once where a check is under way."""
+        self.check_at = self.node.now
+
+    def _checked(self, event, began: float) -> None:
+        self.check_token = None
+        node = self.node
+        before = node.database.state
+        node.database.apply(event, began)
+        leader = node.leader_row()
+        ok_at = None
+        if leader is not None and leader.ok_age is not None:
+            ok_at = node.members.peers[leader.sender].row_at - leader.ok_age
+        node.database.judge_streaming(node.now, ok_at)
+        after = node.database.state
+        if after is not before:
+            node.report('WARNING' if node.database.failures else 'NOTICE', 'database',
+                        'the database is %s%s' % (after.name, ': ' + node.database.reason
+                                                  if node.database.reason else ''))
+
+    def _ping_trusted(self) -> None:
+        node = self.node
+        if not node.leadership.lease.halves or not node.settings.trusted \
+                or self.trusted_token is not None or node.now < self.trusted_at:
+            return
+        began = node.now
+        self.trusted_at = began + max(0.2, node.settings.interval / 4)
+        self.trusted_token = node.ask(
+            PingTrusted(0, max(1.0, node.settings.interval / 2)),
+            lambda event: self._pinged(event, began))
+
+    def _pinged(self, event, began: float) -> None:
+        self.trusted_token = None
+        if event.reached:
+            self.node.leadership.trusted_at = began
+            self.node.leadership.lease.trusted_at = began
+
+    # -- the own place -------------------------------------------------------------------------
+
+    def _mind_own_place(self) -> None:
+        """A standby that failed is reported out, until somebody has repaired and attached it."""
+        node, database = self.node, self.node.database
+        if node.settings.witness or not node.following:
+            return
+        if database.failed and not database.out and not database.stopped \
+                and not database.second_primary:
+            database.out = 'its database failed: %s' % database.reason
+            node.out_as = NodeState.LOST
+            node.report('ERROR', 'standby failed', 'the standby database failed (%s): reported '
+                        'out until it is attached again' % database.reason)
+        elif database.out and node.settings.auto_attach and not database.failures \
+                and database.in_recovery and database.answer.streaming:
+            database.attached()
+            node.out_as = None
+            node.report('NOTICE', 'attached', 'the standby streams again: attached (auto_attach)')
+
+    # -- procedures that start by themselves ---------------------------------------------------
+
+    def _maybe_quarantine(self) -> None:
+        """A second primary while a leader exists (SPEC 6)."""
+        node = self.node
+        if node.is_leading or node.stepping_down or not node.database.runs_as_primary:
+            return
+        leader = node.leader_row()
+        if leader is None or not leader.rightful:
+            return
+        node.report('CRITICAL', 'second primary', 'the database here accepts writes though %s '
+                    'leads: stopping it' % leader.name)
+        node.plan.start('step down', step_down(node, Reason(
+            'second primary', 'its database ran as a second primary beside %s' % leader.name,
+            'fast')), node.now)
+
+    def _maybe_follow(self) -> None:
+        """Point the database to the new primary, running or not."""
+        node, database = self.node, self.node.database
+        leader = node.leader_row()
+        if node.settings.witness or node.is_leading or leader is None \
+                or leader.state is not NodeState.LEADER or not leader.rightful \
+                or not database.checked or database.runs_as_primary \
+                or node.now < self.follow_after:
+            return
+        wanted = (leader.sender, leader.timeline, database.in_recovery)
+        if wanted == self.followed_to or not self._needs_pointing(leader):
+            self.followed_to = wanted
+            return
+        self.followed_to = wanted
+        node.plan.start('follow', follow(node, leader.sender), node.now)
+
+    def _needs_pointing(self, leader) -> bool:
+        node, database = self.node, self.node.database
+        if not database.in_recovery:
+            return database.failures > 0
+        upstream = database.answer.upstream
+        if upstream is None:
+            return not database.answer.streaming
+        host, port = node.settings.host(leader.sender), node.settings.db_port
+        return (upstream[0], int(upstream[1])) != (host, port) and upstream[0] != node.settings.vip
+
+    def follow_failed(self, seconds: float) -> None:
+        """Try again after so many seconds."""
+        self.followed_to = None
+        self.follow_after = self.node.now + seconds
+
+    def _maybe_rejoin(self) -> None:
+        """Stepped down healthy, and nobody took over: start the database as a standby."""
+        node = self.node
+        if not node.database.stopped or node.database.out or node.leader_row() is not None \
+                or len(node.contact_rows()) < node.votes_needed:
+            self.leaderless_since = None
+            return
+        if self.leaderless_since is None:
+            self.leaderless_since = node.now
+        elif node.now >= self.leaderless_since + node.settings.wait_for_primary:
+            self.leaderless_since = None
+            node.plan.start('rejoin', rejoin(node), node.now)
+
+    def rejoin_now(self) -> None:
+        """Do not wait any longer for somebody to take over."""
+        self.node.plan.start('rejoin', rejoin(self.node), self.node.now)
+
+    def deadlines(self) -> List[float]:
+        """When the next check or wait is due."""
+        found = [self.check_at, self.trusted_at, self.follow_after]
+        if self.leaderless_since is not None:
+            found.append(self.leaderless_since + self.node.settings.wait_for_primary)
+        return found

@@ -1,0 +1,143 @@
+"""What a node can ask its world for.  Imperative; an ordered list of these is a decision.
+
+Effects with a token are answered once, by the event named in their docstring.  Limits are seconds:
+when one has passed, the world ends the effect by force and answers that it failed.
+"""
+
+from typing import Any, Dict, NamedTuple, Optional, Tuple
+
+from .beacon import Beacon
+from .saved import Saved
+
+
+class SaveState(NamedTuple):
+    """Make this durable (fsync), then answer StateSaved, before any other effect or event."""
+    saved: Saved
+
+
+class SaveLease(NamedTuple):
+    """Note, without fsync, until when this node may keep the VIP if it is started again."""
+    until: float
+
+
+class SendBeacon(NamedTuple):
+    """Send this row to every other node, or to one."""
+    beacon: Beacon
+    to: Optional[int] = None
+
+
+class CheckDatabase(NamedTuple):
+    """Check the local database by a new connection -> DatabaseChecked."""
+    token: int = 0
+    limit: float = 0.0
+
+
+class ProbeDatabase(NamedTuple):
+    """Try the database of node `about` by a new connection -> DatabaseProbed."""
+    token: int = 0
+    about: int = 0
+    limit: float = 0.0
+
+
+class CheckVip(NamedTuple):
+    """See whether the VIP is on this host -> VipChecked."""
+    token: int = 0
+    limit: float = 0.0
+
+
+class PingVip(NamedTuple):
+    """See whether the VIP answers -> VipPinged."""
+    token: int = 0
+    limit: float = 0.0
+
+
+class PingTrusted(NamedTuple):
+    """See whether a trusted server answers -> TrustedPinged."""
+    token: int = 0
+    limit: float = 0.0
+
+
+class RaiseVip(NamedTuple):
+    """Put the VIP on this host and announce it -> ActionEnded."""
+    token: int = 0
+    limit: float = 0.0
+
+
+class LowerVip(NamedTuple):
+    """Take the VIP off this host -> ActionEnded, ok only when it is off."""
+    token: int = 0
+    limit: float = 0.0
+
+
+class AnnounceVip(NamedTuple):
+    """Announce the VIP again by gratuitous ARP -> ActionEnded."""
+    token: int = 0
+    limit: float = 0.0
+
+
+class RunHook(NamedTuple):
+    """Run the operator's command of this name -> ActionEnded."""
+    token: int = 0
+    hook: str = ''
+    variables: Tuple[Tuple[str, str], ...] = ()
+    limit: float = 0.0
+
+
+class Promote(NamedTuple):
+    """Promote the local standby -> ActionEnded with timeline and lsn, ok when it accepts writes."""
+    token: int = 0
+    limit: float = 0.0
+
+
+class StopDatabase(NamedTuple):
+    """Stop the local database -> ActionEnded, ok only when no process of it is left.
+
+    `mode` is 'fast' or 'immediate'; either escalates up to SIGKILL within the limit.
+    """
+    token: int = 0
+    mode: str = 'fast'
+    limit: float = 0.0
+
+
+class StartDatabase(NamedTuple):
+    """Start the local database -> ActionEnded, ok when it answers."""
+    token: int = 0
+    limit: float = 0.0
+
+
+class LeaveStandbySignal(NamedTuple):
+    """See to it that a later start of the local database cannot make a primary -> ActionEnded."""
+    token: int = 0
+    limit: float = 0.0
+
+
+class FollowPrimary(NamedTuple):
+    """Point the local standby, running or not, to the primary of node `leader` -> ActionEnded."""
+    token: int = 0
+    leader: int = 0
+    limit: float = 0.0
+    variables: Tuple[Tuple[str, str], ...] = ()
+
+
+class Cancel(NamedTuple):
+    """End the effect with this token by force; it is not answered any more."""
+    token: int
+
+
+class Report(NamedTuple):
+    """Tell people: log, events, notifications.  `event` is a stable name, `text` says why."""
+    severity: str
+    event: str
+    text: str
+
+
+class Reply(NamedTuple):
+    """Answer the client that asked under this token."""
+    token: int
+    answer: Dict[str, Any]
+
+
+class Exit(NamedTuple):
+    """End the daemon.  Database and VIP stay as they are."""
+    code: int
+    reason: str

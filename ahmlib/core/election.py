@@ -1,0 +1,106 @@
+"""Who may lead, who should, and when (DESIGN 4): pure functions of rows.
+
+Data first, then preference: a running rightful primary, then the higher timeline, then the higher
+position, then whom a resignation named, then the lower `priority`, then the name.
+"""
+
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+from .beacon import Beacon, Due
+from .states import DatabaseState
+
+Rank = Tuple[bool, int, int, bool, int, Tuple[int, ...]]
+
+
+class View(NamedTuple):
+    """What eligibility is judged against, as one node sees it."""
+    system_id: str = ''         # of the primary on record; '' while unknown
+    primary_lsn: int = 0        # the last position known of the primary
+    lag_limit: int = 0          # failover_lag_limit_bytes; 0: none
+    named: Optional[int] = None     # the successor that a resignation named
+
+
+def why_not_eligible(row: Beacon, view: View) -> str:
+    """Why the node of this row may not lead; '' where it may."""
+    if row.witness:
+        return 'is a witness'
+    if row.database is DatabaseState.QUARANTINED:
+        return 'its database is quarantined'
+    if row.out:
+        return 'was reported out: repair its database, then run ahm_attach_node'
+    if row.database is DatabaseState.FAILED:
+        return 'its database failed its checks'
+    if row.database is DatabaseState.UNKNOWN:
+        return 'its database has not answered yet'
+    if row.database is DatabaseState.PRIMARY:
+        return '' if row.rightful else 'its database is a primary, but not the one on record'
+    if row.priority == 0:
+        return 'has priority 0'
+    if view.system_id and row.system_id and row.system_id != view.system_id:
+        return 'its database has another system identifier (%s, the primary has %s)' % (
+            row.system_id, view.system_id)
+    if row.streaming is False:
+        return 'does not stream from the primary'
+    return _why_too_far_behind(row, view)
+
+
+def _why_too_far_behind(row: Beacon, view: View) -> str:
+    behind = view.primary_lsn - row.lsn
+    if view.lag_limit and behind > view.lag_limit:
+        return 'is %d bytes behind the primary and failover_lag_limit_bytes is %d' % (
+            behind, view.lag_limit)
+    return ''
+
+
+def rank(row: Beacon, view: View, lsn_step: int = 1) -> Rank:
+    """Sort key: greater leads.  Positions within the same `lsn_step` bytes count as equal."""
+    running = row.database is DatabaseState.PRIMARY and row.rightful
+    return (running, row.timeline, row.lsn // max(1, lsn_step), row.sender == view.named,
+            -row.priority, tuple(-ord(letter) for letter in row.name) + (1,))
+
+
+def level_needed(row: Beacon, on_record: Optional[int]) -> Due:
+    """How due an election must be for the node of this row to stand in it."""
+    if row.database is DatabaseState.PRIMARY:
+        return Due.PRIMARY
+    if row.sender == on_record or row.can_fence:
+        return Due.FENCER
+    return Due.ANYBODY
+
+
+def finds_due(row: Beacon, candidate: int, level: Due) -> bool:
+    """Whether this row finds an election due for that candidate."""
+    return row.due >= level and (row.due_only is None or row.due_only == candidate)
+
+
+def why_sync_forbids(row: Beacon, rows: Sequence[Beacon], nodes: Sequence[int], needed: int,
+                     view: View) -> str:
+    """With synchronous replication: why this candidate might lack an acknowledged commit.
+
+    A commit was confirmed by `needed` of the synchronous standbys `nodes`, so among any
+    m - needed + 1 of them is one that has it.  `rows` are those in contact, the own one included.
+    """
+    if not nodes or not needed:
+        return ''
+    known = [other for other in rows if other.sender in nodes and other.fresh]
+    enough = len(nodes) - needed + 1
+    if len(known) < enough:
+        return 'heard %d of the %d synchronous standbys, needs %d' % (
+            len(known), len(nodes), enough)
+    ahead = [other.name for other in known
+             if (other.timeline, other.lsn) > (row.timeline, row.lsn)]
+    return 'synchronous standby %s has more data' % ahead[0] if ahead else ''
+
+
+def best(rows: List[Beacon], view: View, lsn_step: int = 1) -> Optional[Beacon]:
+    """The best eligible row, or None."""
+    eligible = [row for row in rows if not why_not_eligible(row, view)]
+    return max(eligible, key=lambda row: rank(row, view, lsn_step)) if eligible else None
+
+
+def pause_after_losing(name: str, term: int, least: float) -> float:
+    """Seconds to wait before standing again: different for every node, without a random source."""
+    mixed = term * 2654435761
+    for letter in name:
+        mixed = (mixed * 31 + ord(letter)) & 0xFFFFFFFF
+    return least * (0.25 + (mixed % 1000) / 1000.0)

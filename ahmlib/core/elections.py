@@ -1,0 +1,226 @@
+"""Stand, vote, win, lose (DESIGN 4).
+
+An election is due for a node when it owes nobody a promise and the evidence allows it; it says so in
+its row.  A node stands only while the newest rows of a majority, its own among them, say that an
+election is due for it (the pre-vote that costs no message), so an isolated node never raises its term
+and its return disturbs nobody.  A better candidate that could stand is left a moment to do so.
+"""
+
+from typing import List, Optional, Tuple
+
+from .beacon import Beacon, Due, Verdict
+from .election import (best, finds_due, level_needed, pause_after_losing, rank,
+                       why_not_eligible, why_sync_forbids)
+from .quorum import next_own_term
+from .record import is_rightful
+from .states import DatabaseState, NodeState
+
+_LEVELS = {Verdict.UNREACHABLE: Due.ANYBODY, Verdict.REACHABLE: Due.FENCER, None: Due.PRIMARY}
+
+
+class Elections:
+    """This node as voter and candidate."""
+
+    def __init__(self, node) -> None:
+        self.node = node
+        self.due = Due.NOBODY
+        self.due_only: Optional[int] = None
+        self.stand_until = 0.0              # of the candidacy under way
+        self.stand_after = 0.0              # not again before this instant
+        self.better_since: Optional[float] = None
+        self.stopped_by: Optional[tuple] = None     # verdicts that stopped my last takeover
+        self.stopped_until = 0.0            # until then only a changed verdict lets me try again
+        self.why_not = ''                   # why nobody stands, for people
+
+    # -- what the row says ---------------------------------------------------------------------
+
+    def judge(self) -> None:
+        """Find out for whom an election is due."""
+        node = self.node
+        self.due, self.due_only = Due.NOBODY, None
+        if not node.free_to_elect:
+            return
+        if node.promise.holds(node.now):
+            if node.following_free_for is None:
+                return
+            self.due_only = node.following_free_for
+        if any(row.leads and row.term >= node.term
+               for row in node.members.living(node.now)):
+            self.due_only = None
+            return
+        self.due = self._level()
+
+    def _level(self) -> Due:
+        node = self.node
+        if not any(row.followed for row in node.contact_rows()):
+            return Due.PRIMARY
+        return _LEVELS[node.investigation.weigh(strict=node.leadership.lease.halves)]
+
+    # -- deciding ------------------------------------------------------------------------------
+
+    def decide(self) -> None:
+        """Vote, count, stand, yield."""
+        node = self.node
+        self.judge()
+        if node.state is NodeState.STAND_FOR_LEADER:
+            self._count()
+        if node.state is not NodeState.STAND_FOR_LEADER and not node.is_leading:
+            self._vote()
+        if node.state is not NodeState.STAND_FOR_LEADER and not node.is_leading:
+            self._maybe_stand()
+
+    # -- voting --------------------------------------------------------------------------------
+
+    def _vote(self) -> None:
+        node = self.node
+        candidates = [row for row in node.members.in_touch(node.now)
+                      if row.state is NodeState.STAND_FOR_LEADER and self._deserves(row)]
+        if not candidates:
+            return
+        row = max(candidates, key=lambda row: (rank(row, node.view), row.term))
+        node.term, node.voted_for, node.leader = row.term, row.sender, None
+        self.stand_after = max(self.stand_after, node.now + 2 * node.patience)
+        node.report('INFO', 'vote', 'voted for %s in term %d' % (row.name, row.term))
+
+    def _deserves(self, row: Beacon) -> bool:
+        """Whether this candidate gets my vote."""
+        node = self.node
+        if row.term <= node.term or not node.may_vote_for(row.sender):
+            return False
+        own = node.own_row()
+        if not finds_due(own, row.sender, level_needed(row, node.suspect)):
+            return False
+        if why_not_eligible(row, node.view) or not self._position_counts(row):
+            return False
+        if row.database is DatabaseState.PRIMARY \
+                and not is_rightful(row.sender, row.timeline, row.system_id, [own]):
+            return False
+        if why_not_eligible(own, node.view) or not self._position_counts(own):
+            return True
+        return rank(row, node.view) >= rank(own, node.view)
+
+    def _position_counts(self, row: Beacon) -> bool:
+        return row.fresh or row.database is DatabaseState.PRIMARY
+
+    # -- standing ------------------------------------------------------------------------------
+
+    def _maybe_stand(self) -> None:
+        node = self.node
+        self.why_not = self._why_not_stand()
+        if self.why_not:
+            self.better_since = None
+            return
+        if node.now < self.stand_after or self._waits_for_better():
+            return
+        self._stand()
+
+    def _why_not_stand(self) -> str:
+        """Why this node does not stand; '' where it may."""
+        node, own = self.node, self.node.own_row()
+        level = level_needed(own, node.suspect)
+        if not finds_due(own, own.sender, level):
+            return 'no election is due for it'
+        if node.vip.here and not node.may_keep_vip:
+            return 'the VIP is still on this host'
+        why = why_not_eligible(own, node.view)
+        if not why and not self._position_counts(own):
+            why = 'its position is not known since the leader was lost'
+        rows = node.contact_rows()
+        why = why or why_sync_forbids(own, rows, node.sync_nodes, node.sync_needed, node.view)
+        if why:
+            return why
+        if node.now < self.stopped_until and self.stopped_by == self.verdicts():
+            return 'its last takeover was stopped, and nothing has changed since'
+        agree = [row for row in rows if finds_due(row, own.sender, level)]
+        if len(agree) < node.votes_needed:
+            return 'only %d of the %d nodes that are needed find an election due' % (
+                len(agree), node.votes_needed)
+        return ''
+
+    def _waits_for_better(self) -> bool:
+        """Leave a better candidate a moment to stand."""
+        node = self.node
+        rows = [row for row in node.contact_rows() if self._could_stand(row)]
+        leading = best(rows, node.view)
+        if leading is None or leading.sender == node.own:
+            self.better_since = None
+            return False
+        if self.better_since is None:
+            self.better_since = node.now
+        return node.now < self.better_since + 2 * node.patience
+
+    def _could_stand(self, row: Beacon) -> bool:
+        level = level_needed(row, self.node.suspect)
+        return row.sender == self.node.own or finds_due(row, row.sender, level)
+
+    def _stand(self) -> None:
+        node = self.node
+        terms = [row.term for row in node.members.all_rows()] + [node.term]
+        node.term = next_own_term(max(terms), node.own, node.settings.size)
+        node.voted_for, node.leader = node.own, None
+        self.stand_until = node.now + node.patience
+        self.better_since = None
+        node.become(NodeState.STAND_FOR_LEADER, 'stands for leader in term %d' % node.term)
+        self._count()
+
+    def _count(self) -> None:
+        """Count the votes of my candidacy; win, go on, yield or lose."""
+        node = self.node
+        voters = [row for row in node.members.in_touch(node.now)
+                  if row.term == node.term and row.voted_for == node.own]
+        if len(voters) + 1 >= node.votes_needed:
+            node.leadership.begin(len(voters) + 1)
+            return
+        own = node.own_row()
+        rivals = [row for row in node.members.in_touch(node.now)
+                  if row.state is NodeState.STAND_FOR_LEADER and row.term > node.term]
+        if any(rank(row, node.view) > rank(own, node.view) for row in rivals):
+            self._lose('yields to a better candidate')
+        elif rivals or not node.free_to_elect or node.now >= self.stand_until:
+            self._lose('was not elected in term %d' % node.term)
+
+    def _lose(self, why: str) -> None:
+        node = self.node
+        wait = pause_after_losing(node.settings.name, node.term, node.patience)
+        self.stand_after = node.now + wait
+        node.become(NodeState.PARTICIPATE_IN_ELECTION, why)
+
+    def describe(self) -> Tuple[NodeState, str]:
+        """The node state of a node in contact with a majority, while nobody leads."""
+        node = self.node
+        rows = node.contact_rows()
+        able = [row for row in rows if not why_not_eligible(row, node.view)
+                and max(other.due for other in rows) >= level_needed(row, node.suspect)]
+        if able and self.due > Due.NOBODY:
+            return NodeState.PARTICIPATE_IN_ELECTION, 'an election is due'
+        if node.now < (node.lost_at or 0.0) + node.settings.wait_for_primary \
+                or node.promise.holds(node.now):
+            return NodeState.WAITING_FOR_LEADER_FORMATION, 'nobody leads yet'
+        return NodeState.IN_RESOURCE_LIMITATION, 'no node may lead: %s' % self.reasons(rows)
+
+    def reasons(self, rows: List[Beacon]) -> str:
+        """Why none of these leads, node by node."""
+        found = ['%s %s' % (row.name, why_not_eligible(row, self.node.view)
+                            or 'waits for evidence or for an operator') for row in rows]
+        return '; '.join(found)
+
+    # -- after a takeover that was stopped -----------------------------------------------------
+
+    def stopped(self, seconds: float) -> None:
+        """My takeover was stopped: not again before a verdict changes, or so many seconds pass."""
+        self.stopped_until = self.node.now + seconds
+        self.stopped_by = self.verdicts()
+
+    def verdicts(self) -> tuple:
+        """What everybody says of the suspect now, to see whether anything has changed."""
+        rows = self.node.members.in_touch(self.node.now)
+        theirs = tuple((row.sender, row.evidence.verdict if row.evidence else None)
+                       for row in rows)
+        return theirs + (self.node.investigation.verdict,)
+
+    def deadlines(self) -> List[float]:
+        """When a candidacy, a wait or a courtesy ends."""
+        found = [self.stand_until, self.stand_after, self.stopped_until]
+        if self.better_since is not None:
+            found.append(self.better_since + 2 * self.node.patience)
+        return found

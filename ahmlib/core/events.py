@@ -1,0 +1,103 @@
+"""What can happen to a node.  Past tense; results carry the token their effect left with."""
+
+from typing import Any, Dict, NamedTuple, Optional, Tuple
+
+from .beacon import Beacon, Farewell, Verdict
+from .saved import Saved
+
+
+class Started(NamedTuple):
+    """The first event of a node's life."""
+
+
+class Ticked(NamedTuple):
+    """The instant `Node.wake_at` has come, or nothing in particular happened."""
+
+
+class BeaconHeard(NamedTuple):
+    """A row came from the address of its sender."""
+    beacon: Beacon
+
+
+class StateSaved(NamedTuple):
+    """This state is on disk, fsynced."""
+    saved: Saved
+
+
+class StateSaveFailed(NamedTuple):
+    """The state could not be written; nothing may be said that depends on it."""
+    reason: str
+
+
+class DatabaseChecked(NamedTuple):
+    """A check of the local database ended.
+
+    `verdict` REACHABLE with `in_recovery` None means: it answered, and refused us.
+    Positions are byte counts; `upstream` is the (host, port) it is told to stream from.
+    """
+    token: int
+    verdict: Verdict
+    reason: str = ''
+    in_recovery: Optional[bool] = None
+    system_id: str = ''
+    timeline: int = 0
+    lsn: int = 0
+    streaming: bool = False
+    upstream: Optional[Tuple[str, int]] = None
+    sync_needed: int = 0
+    sync_names: Tuple[str, ...] = ()
+
+
+class DatabaseProbed(NamedTuple):
+    """A probe of another node's database ended."""
+    token: int
+    verdict: Verdict
+    reason: str = ''
+
+
+class VipChecked(NamedTuple):
+    """Whether the VIP is on an interface of this host; None: could not be found out."""
+    token: int
+    here: Optional[bool]
+    reason: str = ''
+
+
+class VipPinged(NamedTuple):
+    """Whether the VIP answered a ping; None: could not be found out."""
+    token: int
+    answers: Optional[bool]
+    reason: str = ''
+
+
+class TrustedPinged(NamedTuple):
+    """Whether any of the trusted servers answered."""
+    token: int
+    reached: bool
+
+
+class ActionEnded(NamedTuple):
+    """An action ended: done, or not and why."""
+    token: int
+    ok: bool
+    reason: str = ''
+    timeline: int = 0       # of a promotion
+    lsn: int = 0            # of a promotion
+    here: Optional[bool] = None     # of a VIP command: where the VIP is now
+
+
+class StopAsked(NamedTuple):
+    """The operator or the service manager wants this daemon to end."""
+    farewell: Farewell
+
+
+class ClientAsked(NamedTuple):
+    """A utility asked something; the answer leaves as `Reply` with this token."""
+    token: int
+    request: Dict[str, Any]
+
+
+class ForeignHeard(NamedTuple):
+    """A node of nodes.conf sent a row of another cluster: its file or quorum rule differs."""
+    host: str
+    name: str
+    nodes: Tuple[str, ...]

@@ -1,0 +1,175 @@
+"""What the living say of the old primary's database (DESIGN 6).
+
+A majority of votes says who may lead; it does not say that the old primary is gone.  So every node
+tries the database of the primary on record by new connections: while its leader is merely late, so
+that the verdict is at hand when it counts as lost, and for as long as nobody leads.  One REACHABLE
+stops the failover, except for who can fence.  A leader may also ask everybody to look anew (an
+inquiry): when its own checks fail, or when it has fenced.
+
+Verdicts are published in the row; a node that died takes its verdict with it.
+"""
+
+from typing import List, Optional, Tuple
+
+from .beacon import Beacon, Evidence, Inquiry, Verdict
+from .effects import ProbeDatabase
+from .states import DatabaseState
+
+#: Seconds that a living node may take to answer beyond the probe's own limit.
+ANSWER_SLACK_SECONDS = 1.0
+
+
+class Investigation:
+    """This node's own verdict, and how it weighs everybody's."""
+
+    def __init__(self, node) -> None:
+        self.node = node
+        self.verdict: Optional[Verdict] = None
+        self.about: Optional[int] = None
+        self.formed_at = 0.0
+        self.answers: Tuple[Optional[int], int] = (None, 0)     # (inquirer, number) it answers
+        self.token: Optional[int] = None
+        self.next_at = 0.0
+        self.starting_since: Optional[float] = None
+
+    # -- probing -------------------------------------------------------------------------------
+
+    def decide(self) -> None:
+        """Probe where there is a reason to, forget the verdict where there is none any more."""
+        inquiry = self._inquiry()
+        if inquiry is not None:
+            if self.answers != inquiry[0] or self.about != inquiry[1]:
+                self._forget()
+                self.answers, self.about = inquiry
+                self._probe()
+                if self.about == self.node.own:
+                    self.node.chores.check_soon()
+            return
+        suspect = self.node.suspect
+        if not self.node.misses_leader or suspect is None or suspect == self.node.own:
+            if self._leader_is_well():
+                self._forget()
+            return
+        if suspect != self.about:
+            self._forget()
+            self.about = suspect
+        if self.token is None and self.node.now >= self.next_at:
+            self._probe()
+
+    def _inquiry(self):
+        """((inquirer, number), about) of the living leading row that asks, if one does."""
+        for row in self.node.members.living(self.node.now):
+            if row.leads and row.inquiry is not None and row.term >= self.node.term:
+                return (row.sender, row.inquiry.number), row.inquiry.about
+        return None
+
+    def _leader_is_well(self) -> bool:
+        return self.about is not None and not self.node.misses_leader
+
+    def _forget(self) -> None:
+        if self.token is not None:
+            self.node.cancel(self.token)
+        self.verdict = self.about = self.token = self.starting_since = None
+        self.answers = (None, 0)
+        self.next_at = self.node.now
+
+    def _probe(self) -> None:
+        settings, timing = self.node.settings, self.node.timing
+        limit = settings.connect_timeout
+        if self.answers[0] is None:
+            limit = min(limit, max(1.0, timing.hold - 1.5 * settings.interval))
+        began = self.node.now
+        self.token = self.node.ask(ProbeDatabase(0, self.about, limit),
+                                   lambda event: self._probed(event, began))
+
+    def _probed(self, event, began: float) -> None:
+        self.token = None
+        if event.verdict is not self.verdict:
+            self.node.report('INFO', 'evidence', 'the database of %s is %s from here%s' % (
+                self.node.name_of(self.about), event.verdict.name,
+                ': ' + event.reason if event.reason else ''))
+        self.verdict, self.formed_at = event.verdict, began
+        self.next_at = self.node.now + max(0.5, self.node.settings.interval / 2)
+
+    def published(self) -> Optional[Evidence]:
+        """The own verdict, for the row."""
+        if self.verdict is None:
+            return None
+        age = max(0.0, self.node.now - self.formed_at)
+        return Evidence(self.about, self.verdict, age, self.answers[0], self.answers[1])
+
+    def deadlines(self) -> List[float]:
+        """When the next probe is due, and when waiting for others ends."""
+        found = [self.next_at]
+        if self.starting_since is not None:
+            found.append(self.starting_since + self.node.settings.wait_for_primary)
+        if self.node.lost_at is not None:
+            found.append(self.node.lost_at + self.patience)
+        return found
+
+    # -- weighing ------------------------------------------------------------------------------
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a verdict of a living node is waited for."""
+        return self.node.settings.connect_timeout + ANSWER_SLACK_SECONDS
+
+    def weigh(self, strict: bool = False, fenced: bool = False) -> Optional[Verdict]:
+        """What the living say of the suspect's database; None: not known yet.
+
+        `strict`: every living node must have said something.  `fenced`: fencing has succeeded, so a
+        server that is STARTING for too long counts as gone.
+        """
+        node, suspect = self.node, self.node.suspect
+        if suspect is None or suspect == node.own:
+            return Verdict.UNREACHABLE
+        theirs = node.living_row(suspect)
+        if theirs is not None and theirs.database is DatabaseState.STANDBY:
+            return Verdict.UNREACHABLE
+        if theirs is not None and theirs.database is DatabaseState.PRIMARY:
+            return Verdict.REACHABLE    # its own daemon says so
+        verdicts = [row.evidence.verdict for row in self._speaking(suspect)
+                    if row.evidence is not None and row.evidence.about == suspect]
+        silent = len(self._speaking(suspect)) - len(verdicts)
+        own = self.verdict if self.about == suspect else None
+        verdicts += [] if own is None else [own]
+        return self._sum(verdicts, own is None, silent, strict, fenced, theirs)
+
+    def _speaking(self, suspect: int) -> List[Beacon]:
+        return [row for row in self.node.members.in_touch(self.node.now) if row.sender != suspect]
+
+    def _sum(self, verdicts, own_missing, silent, strict, fenced, theirs) -> Optional[Verdict]:
+        now = self.node.now
+        if Verdict.REACHABLE in verdicts:
+            return Verdict.REACHABLE
+        if Verdict.STARTING in verdicts:
+            if self.starting_since is None:
+                self.starting_since = now
+            if now < self.starting_since + self.node.settings.wait_for_primary:
+                return None
+            given_up = theirs is not None and not theirs.leads and not theirs.stepping_down
+            return Verdict.UNREACHABLE if given_up or fenced else Verdict.REACHABLE
+        self.starting_since = None
+        if own_missing:
+            return None
+        waited = now >= (self.node.lost_at or 0.0) + self.patience
+        if silent and (strict or not waited):
+            return None
+        return Verdict.UNREACHABLE
+
+    # -- inquiries of this node ----------------------------------------------------------------
+
+    def replies(self, inquiry: Inquiry) -> Tuple[List[Verdict], int]:
+        """What everybody in touch answered to this inquiry of mine, and how many did not yet."""
+        rows = self._speaking(self.node.own)
+        own = self.node.own
+        found = [row.evidence.verdict for row in rows if row.evidence is not None
+                 and (row.evidence.inquirer, row.evidence.number) == (own, inquiry.number)
+                 and row.evidence.about == inquiry.about]
+        return found, len(rows) - len(found)
+
+    def look_again(self, about: int) -> None:
+        """Form an own verdict anew, for an inquiry of mine."""
+        self._forget()
+        self.about = about
+        self._probe()

@@ -1,0 +1,57 @@
+"""Being asked to end: when the goodbye may begin, and when it has arrived."""
+
+from typing import List, Optional
+
+from .beacon import Farewell
+from .procedures.shut_down import shut_down
+from .states import NodeState
+
+
+class Leaving:
+    """The end of this daemon, once it was asked for."""
+
+    def __init__(self, node) -> None:
+        self.node = node
+        self.asked = Farewell.NONE
+        self.taking_back_until: Optional[float] = None
+
+    def ask(self, farewell: Farewell) -> None:
+        """End, with this goodbye; asked a second time by a signal: at once."""
+        if self.asked is Farewell.NONE:
+            self.asked = farewell
+        elif farewell is Farewell.RESTARTING:
+            self.node.exit(1, 'asked to stop again: ends at once')
+
+    def decide(self) -> None:
+        """Begin the goodbye when no other procedure is under way."""
+        node = self.node
+        if self.asked is Farewell.NONE or node.plan.busy or node.farewell is not Farewell.NONE:
+            return
+        farewell = self.asked
+        if self.taking_back_until is not None:
+            back = node.state is NodeState.LEADER and node.vip.here is not False
+            if not back and node.now < self.taking_back_until:
+                return
+            farewell = Farewell.RESTARTING      # the database and the VIP stay as they are
+        node.plan.start('shut down', shut_down(node, farewell), node.now)
+
+    def take_back(self) -> None:
+        """A handover failed: be a candidate again, and leave once this node leads."""
+        self.taking_back_until = self.node.now + 3 * self.node.settings.wait_for_primary
+        self.node.chores.rejoin_now()
+
+    def was_heard_by(self, leader: Optional[int], said_at: float) -> bool:
+        """Whether my goodbye, on disk before, arrived: at the leader, without one at all who live."""
+        node = self.node
+        if not node.speaker.is_saved() or node.speaker.sent_at < said_at:
+            return False
+        for peer in node.members.peers if leader is None else [leader]:
+            row = node.living_row(peer)
+            echo = node.members.echo(row) if row is not None else None
+            if row is not None and (echo is None or node.members.sent_at[echo] < said_at):
+                return False
+        return True
+
+    def deadlines(self) -> List[float]:
+        """When taking back has lasted long enough."""
+        return [] if self.taking_back_until is None else [self.taking_back_until]

@@ -1,0 +1,428 @@
+"""Node: the only entrance of the core.  Events in, effects out.
+
+Each event goes the same way: deadlines first, then the event, then `_decide`, which derives all that
+follows from (own row, newest rows, now) until nothing changes any more, then `_publish`, which has
+the state saved before any row that depends on it leaves.
+
+The parts that decide are small objects that know this node: follower, elections, leadership, evidence,
+VIP, chores.  What they share (term, leader, role, procedure) is held here.
+"""
+
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from . import events
+from .beacon import Beacon, Farewell, Record, newer_record, significant
+from .chores import Chores
+from .database import LocalDatabase
+from .effects import Cancel, Exit, Reply, Report, RunHook
+from .election import View
+from .elections import Elections
+from .evidence import Investigation
+from .following import Following
+from .leadership import Leadership
+from .leaving import Leaving
+from .membership import Membership
+from .own_row import build_row
+from .plan import Plan
+from .promise import Promise
+from .quorum import votes_needed
+from .saved import Saved
+from .settings import Settings
+from .speaking import Speaker
+from .states import LEADING, DatabaseState, NodeState
+from .status import answer
+from .vip import Vip
+
+#: Rounds of `_decide` within one event: each may enable the next, and a cycle would be a bug.
+ROUNDS_MAX = 16
+IDLE_SECONDS = 3600.0
+
+
+class Node:
+    """One node of the cluster.
+
+    `saved`: what was on disk, None without a readable state file.  `incarnation`: random, non-zero.
+    `lease_until`: until when a VIP found at the start may stay (0: not at all).
+    """
+
+    def __init__(self, settings: Settings, saved: Optional[Saved], incarnation: int, now: float,
+                 lease_until: float = 0.0) -> None:
+        self.settings, self.timing, self.own = settings, settings.timing, settings.own
+        self.incarnation, self.now, self.started_at = incarnation, now, now
+        self.votes_needed = votes_needed(settings.size, settings.half_votes)
+        self.patience = max(settings.interval / 4, 0.5)
+        on_disk = saved or Saved()
+        self.term, self.voted_for = on_disk.term, on_disk.voted_for
+        self.leader: Optional[int] = None
+        self.hold = on_disk.hold
+        self.record: Optional[Record] = on_disk.record
+        self.names: List[Optional[str]] = list(on_disk.names) or [None] * settings.size
+        self.names[self.own] = settings.name
+        self.promise = Promise()
+        self.blind = saved is None or saved.blind
+        self.blind_until = now + self.timing.hold
+        if saved is not None and saved.leader not in (None, self.own):
+            self.promise.recall(saved.leader, now, max(saved.hold, self.timing.hold), saved.bound)
+        self._clean_slate(now)
+        self.database = LocalDatabase(settings)
+        self.members = Membership(settings, incarnation)
+        self.plan = Plan(self._ask_for_plan, self.cancel)
+        self.follower, self.elections = Following(self), Elections(self)
+        self.leadership, self.investigation = Leadership(self), Investigation(self)
+        self.vip, self.chores = Vip(self, lease_until), Chores(self)
+        self.speaker, self.exits = Speaker(self, saved), Leaving(self)
+        self.wake_at = now
+
+    def _clean_slate(self, now: float) -> None:
+        """What a node begins with."""
+        self.state = NodeState.INITIALIZING
+        self.followed = self.stepping_down = self.promoting = self.exited = False
+        self.farewell = Farewell.NONE
+        self.successor: Optional[int] = None        # whom this node handed over to
+        self.successor_named: Optional[int] = None  # whom the last leader handed over to
+        self.problem, self.out_as = '', None
+        self.lost_at: Optional[float] = now
+        self.primary_lsn = self.sync_needed = 0
+        self.sync_nodes: Tuple[int, ...] = ()
+        self.foreign: Dict[str, Tuple[float, str]] = {}
+        self.effects: List[Any] = []
+        self.waiting: Dict[int, Tuple[Any, Callable[[Any], None]]] = {}
+        self.tokens = 0
+
+    # -- the entrance --------------------------------------------------------------------------
+
+    def handle(self, event: Any, now: float) -> List[Any]:
+        """One event, at this instant -> what is wanted, in order."""
+        self.effects = []
+        if self.exited:
+            return []
+        self._wake(now)
+        self.leadership.check_lease()
+        self.DISPATCH[type(event)](self, event)
+        self._decide()
+        self.speaker.publish()
+        self.wake_at = self._next_deadline()
+        return self.effects
+
+    def _wake(self, now: float) -> None:
+        """Take the time; nobody's silence counts that fell into my own sleep."""
+        late = now - max(self.wake_at, self.now)
+        if late > self.patience:
+            self.members.slept(late)
+            self.report('WARNING', 'slept', 'was not run for %.2f s: re-validating everything'
+                        % late)
+            self.vip.check_soon()
+        self.now = max(now, self.now)
+
+    def _decide(self) -> None:
+        for _ in range(ROUNDS_MAX):
+            before = (significant(self.own_row()), self.plan.name, self.tokens)
+            self._notice_changes()
+            self.follower.decide()
+            self.investigation.decide()
+            self.leadership.decide()
+            self.elections.decide()
+            self.plan.advance(self.now)
+            self.exits.decide()
+            self.chores.decide()
+            self.vip.decide()
+            self._settle_state()
+            if before == (significant(self.own_row()), self.plan.name, self.tokens):
+                return
+
+    def _notice_changes(self) -> None:
+        for node, alive in self.members.turned(self.now):
+            row = self.members.row(node)
+            if alive:
+                self.report('NOTICE', 'node', '%s is there' % row.name)
+            elif row.farewell is Farewell.NONE:
+                self.report('WARNING', 'node', '%s is lost: not heard for %.1f s' % (
+                    row.name, self.members.silence(node, self.now)))
+
+    # -- events --------------------------------------------------------------------------------
+
+    def _on_beacon(self, event: events.BeaconHeard) -> None:
+        row = event.beacon
+        restarted = self.members.restarted(row)
+        counts = self.members.accept(row, self.now)
+        if counts:
+            self._learn_name(row)
+        self.leadership.heard(row, counts, restarted)
+
+    def _learn_name(self, row: Beacon) -> None:
+        if row.name == self.settings.name and row.uptime > self.now - self.started_at:
+            self.exit(1, 'node_name %s is already used by the node at %s: give every node its own '
+                      'name' % (row.name, self.settings.addresses[row.sender]))
+        self.names[row.sender] = row.name
+
+    def _on_saved(self, event: events.StateSaved) -> None:
+        self.speaker.saved(event.saved)
+
+    def _on_save_failed(self, event: events.StateSaveFailed) -> None:
+        self.speaker.save_failed()
+        self.problem = 'the state file cannot be written: %s' % event.reason
+        self.report('CRITICAL', 'state', self.problem + '; silent until it can be')
+
+    def _on_answer(self, event: Any) -> None:
+        _, on_answer = self.waiting.pop(event.token, (None, None))
+        if on_answer is not None:
+            on_answer(event)
+
+    def _on_stop(self, event: events.StopAsked) -> None:
+        self.exits.ask(event.farewell)
+
+    def _on_client(self, event: events.ClientAsked) -> None:
+        self.emit(Reply(event.token, answer(self, event.request)))
+
+    def _on_foreign(self, event: events.ForeignHeard) -> None:
+        ours, theirs = set(self.settings.addresses), set(event.nodes)
+        differ = '; '.join(filter(None, (
+            'only there: %s' % ', '.join(sorted(theirs - ours)) if theirs - ours else '',
+            'only here: %s' % ', '.join(sorted(ours - theirs)) if theirs and ours - theirs else '',
+        ))) or ('the quorum rule or the entries differ')
+        text = 'the node at %s (%s) belongs to another cluster: %s' % (
+            event.host, event.name or 'name unknown', differ)
+        if self.foreign.get(event.host, (0.0, ''))[1] != text:
+            self.report('ERROR', 'foreign', text)
+        self.foreign[event.host] = (self.now, text)
+
+    def _ignore(self, event: Any) -> None:
+        pass
+
+    # -- what the parts use --------------------------------------------------------------------
+
+    def emit(self, effect: Any) -> None:
+        """Want this done."""
+        self.effects.append(effect)
+
+    def ask(self, effect: Any, on_answer: Callable[[Any], None]) -> int:
+        """Want this done, and be told of its end."""
+        self.tokens += 1
+        self.waiting[self.tokens] = (effect, on_answer)
+        self.emit(effect._replace(token=self.tokens))
+        return self.tokens
+
+    def _ask_for_plan(self, effect: Any) -> int:
+        return self.ask(effect, lambda event: self.plan.answered(event, self.now))
+
+    def cancel(self, token: int) -> None:
+        """Wait for this effect no more, and end it; a hook is killed by its own limit only."""
+        effect, _ = self.waiting.pop(token, (None, None))
+        if effect is not None and not isinstance(effect, RunHook):
+            self.emit(Cancel(token))
+
+    def run_in_background(self, hook: RunHook) -> None:
+        """Run a hook whose end nothing waits for."""
+        self.ask(hook, lambda event: self.report(
+            'NOTICE' if event.ok else 'ERROR', 'hook', '%s %s' % (
+                hook.hook, 'succeeded' if event.ok else 'failed: %s' % event.reason)))
+
+    def report(self, severity: str, event: str, text: str) -> None:
+        """Tell people."""
+        self.emit(Report(severity, event, text))
+
+    def exit(self, code: int, reason: str) -> None:
+        """End the daemon."""
+        self.exited = True
+        self.emit(Exit(code, reason))
+
+    def become(self, state: NodeState, why: str) -> None:
+        """Change the node state, and say why."""
+        if state is not self.state:
+            self.report('NOTICE', 'state', '%s -> %s: %s' % (self.state.name, state.name, why))
+        self.state = state
+
+    def report_out(self, why: str) -> None:
+        """This database is reported out of the cluster until it is attached again."""
+        self.database.out = why
+        self.report('WARNING', 'out', 'reported out until attached again: %s' % why)
+
+    # -- facts ---------------------------------------------------------------------------------
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether my row leads."""
+        return self.state in LEADING
+
+    @property
+    def leaving(self) -> bool:
+        """Whether this daemon was asked to end."""
+        return self.exits.asked is not Farewell.NONE
+
+    @property
+    def following(self) -> bool:
+        """Whether this node follows a leader whom it does not miss."""
+        return not self.is_leading and self.promise.leader is not None and self.lost_at is None
+
+    @property
+    def misses_leader(self) -> bool:
+        """Whether the leader is late, lost, or was never there."""
+        return self.lost_at is not None and not self.is_leading
+
+    @property
+    def suspect(self) -> Optional[int]:
+        """Whose database was the primary last: nobody is promoted beside it."""
+        return self.record.node if self.record else None
+
+    @property
+    def free_to_elect(self) -> bool:
+        """Whether this node takes part in elections at all now."""
+        return (not self.blind and not self.is_leading and not self.stepping_down
+                and self.farewell is Farewell.NONE and self.state is not NodeState.INITIALIZING
+                and not self._half_isolated())
+
+    def _half_isolated(self) -> bool:
+        """Half votes: a half that reaches no trusted server counts as isolated."""
+        lease = self.leadership.lease
+        if not lease.halves or not self.settings.trusted:
+            return False
+        if len(self.members.in_touch(self.now)) + 1 > self.settings.size // 2:
+            return False
+        reached = self.leadership.trusted_at
+        return reached is None or self.now >= reached + lease.seconds
+
+    @property
+    def following_free_for(self) -> Optional[int]:
+        """Whom alone the promise lets be elected."""
+        return self.follower.free_for
+
+    def may_vote_for(self, node: int) -> bool:
+        """Whether promise and VIP allow a vote for this node."""
+        if not self.free_to_elect or self.vip.here is not False:
+            return False
+        return not self.promise.holds(self.now) or self.promise.leader == node
+
+    @property
+    def may_keep_vip(self) -> bool:
+        """Whether a node that holds the VIP may stand: beside its own running primary."""
+        return self.database.runs_as_primary
+
+    @property
+    def view(self) -> View:
+        """What eligibility is judged against."""
+        return View(self.record.system_id if self.record else '', self.primary_lsn,
+                    self.settings.lag_limit, self.successor_named)
+
+    def own_row(self) -> Beacon:
+        """My row as of now."""
+        return build_row(self)
+
+    def contact_rows(self) -> List[Beacon]:
+        """My row, and the newest rows of those in two-way contact."""
+        return [self.own_row()] + self.members.in_touch(self.now)
+
+    def living_row(self, node: int) -> Optional[Beacon]:
+        """The newest row of a living peer."""
+        return self.members.row(node) if self.members.is_alive(node, self.now) else None
+
+    def leader_row(self) -> Optional[Beacon]:
+        """The newest row of the leader that this node follows, if it is alive and leads."""
+        if self.is_leading or self.promise.leader is None:
+            return None
+        row = self.living_row(self.promise.leader)
+        return row if row is not None and row.leads else None
+
+    def name_of(self, node: Optional[int]) -> str:
+        """The name of a node, or its address while the name is unknown."""
+        if node is None:
+            return 'nobody'
+        return self.names[node] or self.settings.addresses[node]
+
+    def hook_variables(self, event: str, new: int) -> Tuple[Tuple[str, str], ...]:
+        """The variables of SPEC 6 for a hook at this occasion."""
+        settings, old = self.settings, self.suspect
+        if old == new:
+            old = None
+        return (('AHM_EVENT', event), ('AHM_NODE_NAME', settings.name),
+                ('AHM_NODE_HOST', settings.host(self.own)),
+                ('AHM_OLD_PRIMARY_NAME', '' if old is None else self.name_of(old)),
+                ('AHM_OLD_PRIMARY_HOST', '' if old is None else settings.host(old)),
+                ('AHM_NEW_PRIMARY_NAME', self.name_of(new)),
+                ('AHM_NEW_PRIMARY_HOST', settings.host(new)),
+                ('AHM_DB_PORT', str(settings.db_port)),
+                ('AHM_DB_DATA_DIR', settings.db_data_dir),
+                ('AHM_VIRTUAL_IP', settings.vip), ('AHM_TERM', str(self.term)))
+
+    # -- the leader comes and goes -------------------------------------------------------------
+
+    def miss_leader(self) -> None:
+        """The leader is late, or leads no more: look around."""
+        if self.lost_at is None:
+            self.lost_at = self.now
+
+    def found_leader(self, row: Beacon) -> None:
+        """A leading row was taken."""
+        self.lost_at, self.followed = None, True
+        self.successor_named = self.successor = None
+        if row.database is DatabaseState.PRIMARY:
+            self.primary_lsn = row.lsn
+            self.sync_needed, self.sync_nodes = row.sync_needed, row.sync_nodes
+        if self.state is not NodeState.SHUTDOWN:
+            self.become(self.out_as or NodeState.STANDBY, 'follows %s' % row.name)
+
+    def put_on_record(self) -> None:
+        """I lead over a primary database: that is on record from now on."""
+        database = self.database
+        self.record = newer_record(self.record, Record(
+            database.timeline, self.term, self.own, database.system_id))
+
+    def is_on_record(self) -> bool:
+        """Whether a majority, my disk included, repeats that I lead over the primary."""
+        record = self.record
+        if self.speaker.disk is None or self.speaker.disk.record != record:
+            return False
+        rows = [row for row in self.members.in_touch(self.now) if row.record == record]
+        return len(rows) + 1 >= self.votes_needed
+
+    # -- the state for people ------------------------------------------------------------------
+
+    def _settle_state(self) -> None:
+        """The node state, where it follows from the rest and not from a decision."""
+        if self.is_leading or self.stepping_down or self.farewell is not Farewell.NONE \
+                or self.state is NodeState.STAND_FOR_LEADER or self.exited:
+            return
+        if self.state is NodeState.INITIALIZING and (not self.database.checked
+                                                     or self.vip.here is None):
+            return
+        state, why = self._settled()
+        self.become(state, why)
+
+    def _settled(self) -> Tuple[NodeState, str]:
+        leader = self.leader_row()
+        if leader is not None and self.promise.holds(self.now):
+            return self.out_as or NodeState.STANDBY, 'follows %s' % leader.name
+        if len(self.contact_rows()) < self.votes_needed:
+            if self.followed or self.now >= self.started_at + self.settings.wait_for_primary:
+                return NodeState.IN_RESOURCE_LIMITATION, 'no majority of the nodes is in contact'
+            return NodeState.WAITING_FOR_LEADER_FORMATION, 'no majority is in contact yet'
+        return self.elections.describe()
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def _next_deadline(self) -> float:
+        found = [self.now + IDLE_SECONDS, self.promise.until, self.blind_until,
+                 self.started_at + self.settings.wait_for_primary]
+        if self.plan.ends_at is not None:
+            found.append(self.plan.ends_at)
+        for part in (self.speaker, self.leadership, self.investigation, self.elections, self.vip,
+                     self.chores, self.exits):
+            found += part.deadlines()
+        found += self.members.deadlines(self.now)
+        return min(instant for instant in found if instant > self.now)
+
+    DISPATCH = {
+        events.Started: _ignore,
+        events.Ticked: _ignore,
+        events.BeaconHeard: _on_beacon,
+        events.StateSaved: _on_saved,
+        events.StateSaveFailed: _on_save_failed,
+        events.DatabaseChecked: _on_answer,
+        events.DatabaseProbed: _on_answer,
+        events.VipChecked: _on_answer,
+        events.VipPinged: _on_answer,
+        events.TrustedPinged: _on_answer,
+        events.ActionEnded: _on_answer,
+        events.StopAsked: _on_stop,
+        events.ClientAsked: _on_client,
+        events.ForeignHeard: _on_foreign,
+    }

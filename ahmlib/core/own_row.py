@@ -1,0 +1,60 @@
+"""Build this node's row from what it knows: the one place where facts become claims."""
+
+from .beacon import Beacon
+from .record import is_rightful
+from .states import DatabaseState, NodeState
+
+PROBLEM_MAX = 120
+
+
+def build_row(node) -> Beacon:
+    """The row of this node as of `node.now`."""
+    settings, database, promise = node.settings, node.database, node.promise
+    row = Beacon(
+        cluster=settings.cluster, sender=node.own, name=settings.name,
+        priority=settings.priority, witness=settings.witness,
+        interval=settings.interval, retries=settings.retries,
+        incarnation=node.incarnation, seq=node.speaker.seq, uptime=node.now - node.started_at,
+        heard=node.members.heard(),
+        term=node.term, voted_for=node.voted_for, leader=node.leader,
+        leader_incarnation=promise.incarnation if node.leader is not None else 0,
+        leader_seq=promise.seq if node.leader is not None else 0,
+        due=node.elections.due, due_only=node.elections.due_only, followed=node.followed,
+        record=node.record, state=node.state, stepping_down=node.stepping_down,
+        farewell=node.farewell, bound=promise.bound,
+        successor=node.leadership.successor if node.is_leading else node.successor,
+        database=database.state, system_id=database.system_id, timeline=database.timeline,
+        lsn=database.lsn, fresh=_is_fresh(node), streaming=database.streaming,
+        out=bool(database.out),
+        ok_age=None if database.ok_at is None else node.now - database.ok_at,
+        inquiry=node.leadership.inquiry, evidence=node.investigation.published(),
+        can_fence=settings.pre_promotion, holds_vip=node.vip.here,
+        problem=node.problem[:PROBLEM_MAX],
+        nodes=settings.addresses if node.foreign else ())
+    row = row._replace(rightful=_is_rightful(node, row))
+    return _with_sync(node, row)
+
+
+def _is_fresh(node) -> bool:
+    return node.lost_at is not None and node.database.asked_at >= node.lost_at
+
+
+def _is_rightful(node, row: Beacon) -> bool:
+    """A primary that leads is the one on record; any other is judged by the rows of a majority."""
+    if row.database is not DatabaseState.PRIMARY or not node.database.runs_as_primary:
+        return False
+    if node.state is NodeState.LEADER:
+        return True
+    rows = node.members.in_touch(node.now) + [row]
+    if len(rows) < node.votes_needed:
+        return False
+    return is_rightful(node.own, row.timeline, row.system_id, rows)
+
+
+def _with_sync(node, row: Beacon) -> Beacon:
+    """A primary names its synchronous standbys by place; standbys repeat nothing."""
+    answer = node.database.answer
+    if row.database is not DatabaseState.PRIMARY or answer is None or not answer.sync_needed:
+        return row
+    places = tuple(place for place, name in enumerate(node.names) if name in answer.sync_names)
+    return row._replace(sync_needed=answer.sync_needed, sync_nodes=places)

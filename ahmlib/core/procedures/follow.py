@@ -1,0 +1,28 @@
+"""Point the local database to the new primary, whether it runs or not.
+
+A running standby is re-pointed; one that is down only gets its settings, so that a later start, by
+whomever, makes a standby of the new primary and not a second primary (SPEC 7.1).
+"""
+
+from ..effects import FollowPrimary
+
+FOLLOW_SECONDS = 120.0
+RETRY_SECONDS = 10.0
+
+
+def follow(node, leader: int):
+    """Make the local database follow the primary of node `leader`."""
+    was_down = not node.database.in_recovery
+    variables = node.hook_variables('FOLLOW', leader)
+    event = yield FollowPrimary(0, leader, FOLLOW_SECONDS, variables)
+    name = node.name_of(leader)
+    if not event.ok:
+        node.problem = 'could not be pointed to the primary of %s: %s' % (name, event.reason)
+        node.report('ERROR', 'follow failed', 'the database %s' % node.problem)
+        node.chores.follow_failed(RETRY_SECONDS)
+        return
+    if was_down and node.database.failures and not node.database.second_primary:
+        node.report_out('the primary role went to %s' % name)
+    node.report('NOTICE', 'follow', 'the database is set to follow the primary of %s%s' % (
+        name, ' (it is not running)' if was_down else ''))
+    node.chores.check_soon()

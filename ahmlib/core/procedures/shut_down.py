@@ -1,0 +1,69 @@
+"""Say goodbye and end (SPEC 3 and 7.3).
+
+A follower that leaves for good binds itself on disk to its leader, and says so until the leader has
+heard it.  A leader hands over where a successor is there that can fence, because then a promotion
+beside this host is safe; in every other case, and always when it is only restarted, database and VIP
+stay as they are.
+"""
+
+from ..beacon import Farewell
+from ..effects import Exit
+from ..election import why_not_eligible
+from ..plan import Until
+from ..states import NodeState
+from .step_down import Reason, give_up_role
+from .take_over import is_primary
+
+GOODBYE_SECONDS = 1.0
+
+
+def shut_down(node, farewell: Farewell):
+    """End this daemon, with this goodbye."""
+    if farewell is Farewell.LEAVING and _can_hand_over(node):
+        if not (yield from _hand_over(node)):
+            return
+    yield from _say_goodbye(node, farewell)
+
+
+def _can_hand_over(node) -> bool:
+    if node.state is not NodeState.LEADER or not node.settings.pre_promotion:
+        return False
+    successor = node.leadership.successor
+    row = node.living_row(successor) if successor is not None else None
+    return row is not None and row.can_fence and not why_not_eligible(row, node.view)
+
+
+def _hand_over(node):
+    """Stop the primary cleanly and let the successor take over; whether it did."""
+    name = node.name_of(node.leadership.successor)
+    reason = Reason('hand over', 'handed over to %s' % name, 'fast')
+    node.report('NOTICE', 'hand over', 'stops for good: handing over to %s' % name)
+    node.stepping_down = True
+    yield from give_up_role(node, reason)
+    node.stepping_down = False
+    node.successor = node.leadership.successor
+    node.leader, node.problem = None, reason.text
+    node.become(NodeState.PARTICIPATE_IN_ELECTION, 'has handed over to %s' % name)
+    node.miss_leader()
+    if (yield Until(lambda: _somebody_leads(node), node.settings.promote_timeout)):
+        return True
+    node.report('ERROR', 'hand over', '%s did not take over in %g s: taking the role back before '
+                'this daemon ends' % (name, node.settings.promote_timeout))
+    node.exits.take_back()
+    return False
+
+
+def _somebody_leads(node) -> bool:
+    row = node.leader_row()
+    return row is not None and is_primary(row)
+
+
+def _say_goodbye(node, farewell: Farewell):
+    if farewell is Farewell.LEAVING and node.following:
+        node.promise.bound = True
+    node.farewell = farewell
+    leader = node.promise.leader if node.following else None
+    node.become(NodeState.SHUTDOWN, 'ends (%s)' % farewell.name)
+    said_at = node.now
+    yield Until(lambda: node.exits.was_heard_by(leader, said_at), GOODBYE_SECONDS)
+    node.emit(Exit(0, 'stopped (%s)' % farewell.name))

@@ -1,0 +1,96 @@
+"""Give up the primary role: VIP down, database stopped, standby.signal left, then say so.
+
+In this order, because clients come through the VIP; and never resigning before both are done, because
+the resignation frees the voters at once.  A step that fails is tried again for ever: a node that could
+not step down must not be taken for one that did.
+
+Where the lease has ended all this must be over within T_fence, so the first round is short and rough
+(immediate stop, SIGKILL by its end); a stuck VIP command does not keep the database from being stopped.
+"""
+
+from typing import NamedTuple
+
+from ..effects import LeaveStandbySignal, LowerVip, SaveLease, StopDatabase
+from ..plan import pause
+from ..states import NodeState
+
+#: Shares of T_fence for the first round; the rest is for the loop and for starting the children.
+VIP_SHARE, STOP_SHARE = 0.3, 0.55
+PATIENT_SECONDS = 10.0
+RETRY_SECONDS = 0.25
+
+
+class Reason(NamedTuple):
+    """Why the role is given up: `kind` for decisions, `text` for people, `mode` of the stop.
+
+    Kinds: lease, deposed, database, promotion, second primary, not primary, hand over.
+    Modes: 'immediate' within T_fence, 'fast' with patience, 'none' where nothing runs.
+    """
+    kind: str
+    text: str
+    mode: str
+
+
+def step_down(node, reason: Reason):
+    """Give up the primary role; ends only when that is done."""
+    _begin(node, reason)
+    yield from give_up_role(node, reason)
+    _end(node, reason)
+
+
+def give_up_role(node, reason: Reason):
+    """VIP down, database stopped, standby.signal left; tried until it worked."""
+    node.emit(SaveLease(0.0))
+    stop = _must_stop(node, reason)
+    hurried = reason.mode == 'immediate'
+    fence = node.timing.fence
+    vip_down, stopped = not node.vip.configured, not stop
+    while not (vip_down and stopped):
+        if not vip_down:
+            event = yield LowerVip(0, fence * VIP_SHARE if hurried else PATIENT_SECONDS)
+            node.vip.observe(event.here)
+            vip_down = _took(node, event, 'the VIP could not be dropped')
+        if not stopped:
+            limit = fence * STOP_SHARE if hurried else PATIENT_SECONDS
+            event = yield StopDatabase(0, reason.mode, limit)
+            stopped = _took(node, event, 'the database could not be stopped')
+        if not (vip_down and stopped):
+            hurried = False
+            yield pause(RETRY_SECONDS)
+    if stop:
+        node.database.was_stopped(healthy=reason.kind != 'database')
+        event = yield LeaveStandbySignal(0, PATIENT_SECONDS)
+        _took(node, event, 'standby.signal could not be left: do not start this database')
+
+
+def _begin(node, reason: Reason) -> None:
+    node.stepping_down = True
+    node.leader = None
+    node.problem = reason.text
+    node.become(NodeState.WAITING_FOR_LEADER_FORMATION, 'is stepping down: %s' % reason.text)
+
+
+def _end(node, reason: Reason) -> None:
+    node.stepping_down = node.promoting = False
+    if reason.kind == 'database':
+        node.report_out(reason.text)
+    if reason.kind == 'second primary':
+        node.database.second_primary = True
+        node.report_out(reason.text)
+    node.report('NOTICE', 'stepped down', 'has stepped down: %s' % reason.text)
+    node.miss_leader()
+
+
+def _must_stop(node, reason: Reason) -> bool:
+    if node.settings.witness or reason.mode == 'none':
+        return False
+    if reason.kind == 'lease' and not node.settings.stop_isolated_primary:
+        return False
+    return node.database.runs_as_primary or node.promoting or reason.kind == 'database'
+
+
+def _took(node, event, problem: str) -> bool:
+    if not event.ok:
+        node.problem = '%s: %s' % (problem, event.reason)
+        node.report('CRITICAL', 'step-down failed', '%s: %s' % (problem, event.reason))
+    return event.ok

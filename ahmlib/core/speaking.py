@@ -1,0 +1,100 @@
+"""Save, then say: the state file and the beacons.
+
+No row leaves whose term, vote, leader or record is not on disk: while the disk lags behind, or
+refuses, the node is silent, and counts as lost for the others.  A row leaves every interval, at once
+when it changes in a way that matters, and quickly repeated while an election or a procedure is under
+way; a leader's row is answered to the leader alone.
+"""
+
+from typing import Optional, Set
+
+from .beacon import Beacon, Farewell, significant
+from .effects import SaveState, SendBeacon
+from .saved import Saved
+from .states import NodeState
+
+SAVE_RETRY_SECONDS = 1.0
+
+
+class Speaker:
+    """What this node writes and says."""
+
+    def __init__(self, node, disk: Optional[Saved]) -> None:
+        self.node = node
+        self.disk = disk                        # what is known to be on disk
+        self.saving = False
+        self.save_retry_at = node.now
+        self.seq = 0
+        self.sent_at = self.round_at = float('-inf')
+        self.said: Optional[Beacon] = None      # the last row that went to everybody
+        self.answers: Set[int] = set()          # leaders whose rows are to be answered
+        self.quick = min(max(node.settings.interval / 8, 0.05), 0.25)
+
+    # -- the disk ------------------------------------------------------------------------------
+
+    def to_save(self) -> Saved:
+        """What must not be forgotten, as of now."""
+        node = self.node
+        leads = node.is_leading or node.stepping_down
+        leader = node.own if leads else node.promise.leader
+        return Saved(node.term, node.voted_for, leader, node.hold, node.promise.bound,
+                     node.blind, node.record, tuple(node.names))
+
+    def is_saved(self) -> bool:
+        """Whether the disk is up to date."""
+        return self.disk == self.to_save()
+
+    def saved(self, saved: Saved) -> None:
+        """This is on disk."""
+        self.disk, self.saving = saved, False
+
+    def save_failed(self) -> None:
+        """It is not; try again later, and be silent until then."""
+        self.saving = False
+        self.save_retry_at = self.node.now + SAVE_RETRY_SECONDS
+
+    # -- the network ---------------------------------------------------------------------------
+
+    def publish(self) -> None:
+        """Have the state saved, or say what there is to say."""
+        node = self.node
+        if not self.is_saved():
+            if not self.saving and node.now >= self.save_retry_at:
+                self.saving = True
+                node.effects.insert(0, SaveState(self.to_save()))
+            return
+        round_due = node.now >= self.round_at + node.settings.interval
+        quick_due = self.is_hurried() and node.now >= self.sent_at + self.quick
+        row = node.own_row()
+        if round_due or quick_due or self.said is None \
+                or significant(row) != significant(self.said):
+            self.round_at = node.now if round_due else self.round_at
+            self.sent_at, self.said = node.now, row
+            self._send(row, None)
+        else:
+            for leader in sorted(self.answers):
+                self._send(row, leader)
+        self.answers.clear()
+
+    def _send(self, row: Beacon, to: Optional[int]) -> None:
+        self.seq += 1
+        self.node.members.sent(self.seq, self.node.now)
+        self.node.emit(SendBeacon(row._replace(seq=self.seq), to))
+
+    def is_hurried(self) -> bool:
+        """Whether rows are repeated quickly: an election or a procedure is under way."""
+        node = self.node
+        if node.leadership.wants_acknowledgements() or node.stepping_down \
+                or node.state in (NodeState.STAND_FOR_LEADER, NodeState.TAKING_OVER) \
+                or node.farewell is not Farewell.NONE:
+            return True
+        return node.misses_leader and node.now < node.lost_at + node.timing.hold + 4 * node.patience
+
+    def deadlines(self):
+        """When the next row is due, or the next try to save."""
+        found = [self.round_at + self.node.settings.interval]
+        if self.is_hurried():
+            found.append(self.sent_at + self.quick)
+        if not self.saving:
+            found.append(self.save_retry_at)
+        return found

@@ -1,0 +1,130 @@
+"""The VIP on this host: seen, wanted, and put right where the two differ (SPEC 6.7).
+
+What counts is what is on the interface, looked up at every health check, never what was last ordered.
+The takeover raises the VIP and the step-down drops it; this module keeps it so in between: a leader
+puts a lost VIP back, and every other node drops one that it finds on itself.
+"""
+
+from typing import List, Optional
+
+from .effects import AnnounceVip, CheckVip, LowerVip, PingVip, RaiseVip
+from .states import NodeState
+
+#: Seconds after a takeover at which the VIP is announced again: caches that missed the first one.
+ANNOUNCE_AFTER_SECONDS = (0.25, 1.0, 2.0, 4.0, 8.0)
+COMMAND_SECONDS = 10.0
+PING_SECONDS = 0.5
+
+
+class Vip:
+    """The VIP as this node sees and wants it."""
+
+    def __init__(self, node, tolerated_until: float) -> None:
+        self.node = node
+        self.configured = bool(node.settings.vip)
+        self.here: Optional[bool] = None if self.configured else False
+        self.tolerated_until = tolerated_until  # found at the start under a lease that still runs
+        self.check_at = 0.0
+        self.busy = False
+        self.retry_at = 0.0
+        self.announce_at: List[float] = []
+        self.ping_at = 0.0
+        self.pinging = False
+        self.silent_at: Optional[float] = None      # when the newest ping began, if unanswered
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the VIP belongs here."""
+        node = self.node
+        return (self.configured and node.state is NodeState.LEADER
+                and node.leadership.has_lease() and not node.stepping_down)
+
+    def tolerated(self) -> bool:
+        """Whether a VIP found here may stay though this node does not lead yet, or leaves."""
+        node = self.node
+        return (node.leaving or node.now < self.tolerated_until
+                or node.state is NodeState.TAKING_OVER)
+
+    def decide(self) -> None:
+        """Look, and put right."""
+        node = self.node
+        if not self.configured:
+            return
+        self._listen()
+        if self.busy:
+            return
+        if node.now >= self.check_at:
+            self._check()
+        elif self.wanted and self.here is False and node.now >= self.retry_at:
+            node.report('WARNING', 'vip', 'the VIP is not on this host, whose node leads: '
+                        'raising it')
+            self._act(RaiseVip(0, COMMAND_SECONDS))
+        elif self.here and not self.wanted and not self.tolerated() and not node.stepping_down \
+                and node.now >= self.retry_at:
+            node.report('WARNING', 'vip', 'the VIP is on this host, whose node does not lead: '
+                        'dropping it')
+            self._act(LowerVip(0, COMMAND_SECONDS))
+        elif self.wanted and self.announce_at and node.now >= self.announce_at[0]:
+            self.announce_at = [at for at in self.announce_at if at > node.now]
+            self._act(AnnounceVip(0, COMMAND_SECONDS))
+
+    def _listen(self) -> None:
+        """While the leader is missed: does the VIP still answer?  So a takeover need not wait."""
+        node = self.node
+        if not node.misses_leader or self.here is not False or self.pinging \
+                or node.now < self.ping_at:
+            return
+        self.pinging = True
+        self.ping_at = node.now + max(1.0, node.settings.interval / 2)
+        began = node.now
+        node.ask(PingVip(0, PING_SECONDS), lambda event: self._pinged(event, began))
+
+    def _pinged(self, event, began: float) -> None:
+        self.pinging = False
+        self.silent_at = began if event.answers is False else None
+
+    def silent_lately(self) -> bool:
+        """Whether the newest ping, not long ago, was not answered."""
+        fresh = 3 * max(1.0, self.node.settings.interval / 2)
+        return self.silent_at is not None and self.node.now < self.silent_at + fresh
+
+    def _check(self) -> None:
+        self.check_at = self.node.now + self.node.settings.health_check_period
+        self.busy = True
+        self.node.ask(CheckVip(0, self.node.settings.connect_timeout), self._checked)
+
+    def _checked(self, event) -> None:
+        self.busy = False
+        if event.here is None:
+            self.node.report('ERROR', 'vip', 'whether the VIP is here could not be found out: %s'
+                             % event.reason)
+        self.observe(event.here)
+
+    def observe(self, here: Optional[bool]) -> None:
+        """The VIP was seen here, or not."""
+        self.here = here
+
+    def _act(self, effect) -> None:
+        self.busy = True
+        self.retry_at = self.node.now + min(1.0, self.node.settings.health_check_period)
+        self.node.ask(effect, self._acted)
+
+    def _acted(self, event) -> None:
+        self.busy = False
+        self.observe(event.here)
+        if not event.ok:
+            self.node.report('ERROR', 'vip', 'a VIP command failed: %s' % event.reason)
+
+    def check_soon(self) -> None:
+        """Look at once."""
+        self.check_at = self.node.now
+
+    def announce_again(self) -> None:
+        """Announce several times from now on."""
+        self.announce_at = [self.node.now + after for after in ANNOUNCE_AFTER_SECONDS]
+
+    def deadlines(self) -> List[float]:
+        """When to look, to act, to announce."""
+        if not self.configured:
+            return []
+        return [self.check_at, self.retry_at, self.ping_at, self.tolerated_until] + self.announce_at

@@ -1,0 +1,229 @@
+"""Rows to bytes and back: the one place that meets strangers' bytes.
+
+A datagram is one msgpack array: magic, wire version, fingerprint of the cluster, then the fields of
+the row in the order of FIELDS.  New fields are appended, so a version reads the rows of the one before
+it (a missing tail takes the defaults) and of the one after it (a longer tail is ignored).
+
+Everything is checked before a row is made: types, ranges, lengths, and that numbers of nodes exist.
+What is not a row of this cluster raises, and changes nothing.
+"""
+
+import math
+from typing import Any, Callable, NamedTuple, Tuple
+
+import msgpack
+
+from ..core.beacon import Beacon, Due, Evidence, Farewell, Inquiry, Record, Verdict
+from ..core.states import DatabaseState, NodeState
+
+MAGIC = 'AHM'
+VERSION = 1
+#: The largest UDP payload over IPv4.
+DATAGRAM_MAX = 65507
+NAME_MAX = 256
+NODES_MAX = 1024
+INTEGER_MAX = 2 ** 63 - 1
+
+
+class WireError(ValueError):
+    """These bytes are no row."""
+
+
+class ForeignRow(WireError):
+    """A row of another cluster: another nodes.conf or another quorum rule."""
+
+    def __init__(self, name: str, nodes: Tuple[str, ...]) -> None:
+        super(ForeignRow, self).__init__('a row of another cluster')
+        self.name, self.nodes = name, nodes
+
+
+def _number(value: Any, size: int) -> int:
+    if type(value) is not int or not 0 <= value <= INTEGER_MAX:
+        raise WireError('expected a number, found %.40r' % (value,))
+    return value
+
+
+def _vote(value: Any, size: int):
+    """A node, nobody, or -1: a vote that is spent."""
+    return value if value == -1 and type(value) is int else _maybe_node(value, size)
+
+
+def _seconds(value: Any, size: int) -> float:
+    if type(value) not in (int, float) or not 0 <= value < 1e12 or math.isnan(value):
+        raise WireError('expected seconds, found %.40r' % (value,))
+    return float(value)
+
+
+def _maybe_seconds(value: Any, size: int):
+    return None if value is None else _seconds(value, size)
+
+
+def _truth(value: Any, size: int) -> bool:
+    if type(value) is not bool:
+        raise WireError('expected true or false, found %.40r' % (value,))
+    return value
+
+
+def _maybe_truth(value: Any, size: int):
+    return None if value is None else _truth(value, size)
+
+
+def _text(value: Any, size: int) -> str:
+    if type(value) is not str or len(value) > NAME_MAX:
+        raise WireError('expected a text of at most %d characters' % NAME_MAX)
+    return value
+
+
+def _node(value: Any, size: int) -> int:
+    if type(value) is not int or not 0 <= value < size:
+        raise WireError('expected a node below %d, found %.40r' % (size, value))
+    return value
+
+
+def _maybe_node(value: Any, size: int):
+    return None if value is None else _node(value, size)
+
+
+def _one_of(kind) -> Callable[[Any, int], Any]:
+    def parse(value: Any, size: int):
+        if type(value) is not int:
+            raise WireError('expected a number of %s, found %.40r' % (kind.__name__, value))
+        try:
+            return kind(value)
+        except ValueError:
+            raise WireError('%d is no %s' % (value, kind.__name__))
+    return parse
+
+
+def _array(value: Any, length: int) -> list:
+    if type(value) is not list or len(value) != length:
+        raise WireError('expected %d items, found %.40r' % (length, value))
+    return value
+
+
+def _heard(value: Any, size: int):
+    return tuple(None if item is None else (_number(_array(item, 2)[0], size),
+                                            _number(item[1], size))
+                 for item in _array(value, size))
+
+
+def _record(value: Any, size: int):
+    if value is None:
+        return None
+    timeline, term, node, system_id = _array(value, 4)
+    return Record(_number(timeline, size), _number(term, size), _node(node, size),
+                  _text(system_id, size))
+
+
+def _inquiry(value: Any, size: int):
+    if value is None:
+        return None
+    about, number = _array(value, 2)
+    return Inquiry(_node(about, size), _number(number, size))
+
+
+def _evidence(value: Any, size: int):
+    if value is None:
+        return None
+    about, verdict, age, inquirer, number = _array(value, 5)
+    return Evidence(_node(about, size), _one_of(Verdict)(verdict, size), _seconds(age, size),
+                    _maybe_node(inquirer, size), _number(number, size))
+
+
+def _some_nodes(value: Any, size: int):
+    if type(value) is not list or len(value) > size:
+        raise WireError('expected at most %d nodes' % size)
+    return tuple(_node(item, size) for item in value)
+
+
+def _texts(value: Any, size: int):
+    if type(value) is not list or len(value) > NODES_MAX:
+        raise WireError('expected at most %d texts' % NODES_MAX)
+    return tuple(_text(item, size) for item in value)
+
+
+class Field(NamedTuple):
+    """One field of the row: its name, and how what came is checked and turned into it."""
+    name: str
+    parse: Callable[[Any, int], Any]
+
+
+#: In the order in which they are sent.  Append only.
+FIELDS = (
+    Field('sender', _node), Field('name', _text), Field('priority', _number),
+    Field('witness', _truth), Field('interval', _seconds), Field('retries', _number),
+    Field('incarnation', _number), Field('seq', _number), Field('uptime', _seconds),
+    Field('heard', _heard),
+    Field('term', _number), Field('voted_for', _vote), Field('leader', _maybe_node),
+    Field('leader_incarnation', _number), Field('leader_seq', _number),
+    Field('due', _one_of(Due)), Field('due_only', _maybe_node), Field('followed', _truth),
+    Field('record', _record), Field('state', _one_of(NodeState)), Field('stepping_down', _truth),
+    Field('farewell', _one_of(Farewell)), Field('bound', _truth),
+    Field('successor', _maybe_node),
+    Field('database', _one_of(DatabaseState)), Field('system_id', _text),
+    Field('timeline', _number), Field('lsn', _number), Field('fresh', _truth),
+    Field('streaming', _maybe_truth), Field('rightful', _truth), Field('out', _truth),
+    Field('ok_age', _maybe_seconds), Field('sync_needed', _number),
+    Field('sync_nodes', _some_nodes),
+    Field('inquiry', _inquiry), Field('evidence', _evidence), Field('can_fence', _truth),
+    Field('holds_vip', _maybe_truth), Field('problem', _text), Field('nodes', _texts),
+)
+_HEAD = 3
+_NAME_PLACE = 1
+_NODES_PLACE = len(FIELDS) - 1
+
+
+def encode(row: Beacon) -> bytes:
+    """The datagram of this row."""
+    values = [_plain(getattr(row, field.name)) for field in FIELDS]
+    return msgpack.packb([MAGIC, VERSION, row.cluster] + values, use_bin_type=True)
+
+
+def _plain(value: Any) -> Any:
+    return round(value, 4) if type(value) is float else value
+
+
+def decode(data: bytes, cluster: int, size: int) -> Beacon:
+    """The row in these bytes, of the cluster with this fingerprint and so many nodes.
+
+    Raises ForeignRow for a row of another cluster, WireError for everything else.
+    """
+    values = _unpack(data)
+    if len(values) < _HEAD + 1 or values[0] != MAGIC:
+        raise WireError('no AHM beacon')
+    if type(values[1]) is not int or values[1] != VERSION:
+        raise WireError('wire version %.20r, this daemon speaks %d' % (values[1], VERSION))
+    fields = values[_HEAD:_HEAD + len(FIELDS)]
+    if values[2] != cluster or type(values[2]) is not int:
+        raise _foreign(fields)
+    parsed = {field.name: field.parse(value, size) for field, value in zip(FIELDS, fields)}
+    try:
+        row = Beacon(cluster=cluster, **parsed)
+    except TypeError:
+        raise WireError('the row is cut short: %d fields' % len(fields))
+    if not row.interval:
+        raise WireError('a beacon interval of 0')
+    return row
+
+
+def _foreign(fields: list) -> ForeignRow:
+    try:
+        name = _text(fields[_NAME_PLACE], 0)
+        nodes = _texts(fields[_NODES_PLACE], 0) if len(fields) > _NODES_PLACE else ()
+    except (WireError, IndexError):
+        return ForeignRow('', ())
+    return ForeignRow(name, nodes)
+
+
+def _unpack(data: bytes) -> list:
+    if len(data) > DATAGRAM_MAX:
+        raise WireError('%d bytes are no datagram' % len(data))
+    try:
+        values = msgpack.unpackb(data, raw=False, strict_map_key=True, max_str_len=NAME_MAX * 4,
+                                 max_array_len=NODES_MAX * 2, max_map_len=16, max_bin_len=64,
+                                 max_ext_len=64)
+    except Exception as error:     # msgpack raises many kinds for bytes that are not its own
+        raise WireError('no msgpack: %s' % type(error).__name__)
+    if type(values) is not list:
+        raise WireError('expected an array, found %s' % type(values).__name__)
+    return values
