@@ -58,7 +58,7 @@ class PingTrusted(NamedTuple):
 
 
 class RaiseVip(NamedTuple):
-    """Put the VIP on this host and announce it -> ActionEnded."""
+    """Put the VIP on this host -> ActionEnded, ok only when it is there."""
     token: int = 0
     limit: float = 0.0
 

@@ -4,6 +4,7 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from .beacon import Beacon, Farewell, Verdict
 from .saved import Saved
+from .settings import Settings
 
 
 class Started(NamedTuple):
@@ -94,6 +95,11 @@ class ClientAsked(NamedTuple):
     """A utility asked something; the answer leaves as `Reply` with this token."""
     token: int
     request: Dict[str, Any]
+
+
+class SettingsChanged(NamedTuple):
+    """The configuration was read again; only what may change in a running daemon differs."""
+    settings: Settings
 
 
 class ForeignHeard(NamedTuple):

@@ -186,6 +186,10 @@ class Node:
             self.report('ERROR', 'foreign', text)
         self.foreign[event.host] = (self.now, text)
 
+    def _on_settings(self, event: events.SettingsChanged) -> None:
+        self.settings = event.settings
+        self.database.failures_max = event.settings.max_consec_failures
+
     def _ignore(self, event: Any) -> None:
         pass
 
@@ -424,5 +428,6 @@ class Node:
         events.ActionEnded: _on_answer,
         events.StopAsked: _on_stop,
         events.ClientAsked: _on_client,
+        events.SettingsChanged: _on_settings,
         events.ForeignHeard: _on_foreign,
     }

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 # By how much the clocks of two hosts may differ in rate.
 CLOCK_RATE_MARGIN = 1.1
-# Seconds that a step-down gets at least (multiplied by the margin), however short the interval.
+# Seconds by which the promise outlasts the lease at least, the margin apart, for the step-down.
 LEAST_GRACE = 0.5
 
 

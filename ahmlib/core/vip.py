@@ -11,7 +11,7 @@ from .effects import AnnounceVip, CheckVip, LowerVip, PingVip, RaiseVip
 from .states import NodeState
 
 #: Seconds after a takeover at which the VIP is announced again: caches that missed the first one.
-ANNOUNCE_AFTER_SECONDS = (0.25, 1.0, 2.0, 4.0, 8.0)
+ANNOUNCE_AFTER_SECONDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 COMMAND_SECONDS = 10.0
 PING_SECONDS = 0.5
 
@@ -111,7 +111,10 @@ class Vip:
 
     def _acted(self, event) -> None:
         self.busy = False
+        raised = event.here and not self.here
         self.observe(event.here)
+        if raised:
+            self.announce_again()
         if not event.ok:
             self.node.report('ERROR', 'vip', 'a VIP command failed: %s' % event.reason)
 

@@ -48,7 +48,7 @@ class Host:
         self.life = 0                   # rises with every start and end of the daemon
         self.wake = 0                   # the newest wake-up scheduled
         self.backlog: List[Any] = []
-        self.promoting = False
+        self.resumed_at = float('-inf')
 
     def clock(self, now: float) -> float:
         """This host's own clock."""
@@ -114,9 +114,8 @@ class World:
     # -- what must never be --------------------------------------------------------------------
 
     def _check(self) -> None:
-        holders = [host for host in self.hosts if host.has_vip and host.powered
-                   and host.database is not None and host.database.writable]
-        if len(holders) > 1:
+        holders = [host for host in self.hosts if self._serves_clients(host)]
+        if len(holders) > 1 and sum(not self._excused(host) for host in holders) != 1:
             self._broken('two hosts hold the VIP over a writable database: %s' % ', '.join(
                 host.settings.name for host in holders))
         for host in self.hosts:
@@ -126,13 +125,23 @@ class World:
             if known != host.node.own:
                 self._broken('term %d has two leaders' % host.node.term)
 
+    def _serves_clients(self, host: Host) -> bool:
+        return (host.has_vip and host.powered and host.database is not None
+                and host.database.writable)
+
+    def _excused(self, host: Host) -> bool:
+        """Beyond any program in user space (DESIGN 3): a daemon that is dead, stopped, or was until
+        less than T_fence ago cannot step down."""
+        if host.node is None or host.paused:
+            return True
+        return self.now < host.resumed_at + host.settings.timing.fence
+
     def _broken(self, what: str) -> None:
         raise Broken('%s\n%s' % (what, '\n'.join(self.trace[-200:])))
 
     def _client_writes(self) -> None:
         for host in self.hosts:
-            if host.has_vip and host.powered and host.database is not None \
-                    and host.database.writable:
+            if self._serves_clients(host):
                 host.database.write()
                 self.writes.append((self.now, host.settings.own))
         self.after(WRITE_SECONDS, self._client_writes)
@@ -162,7 +171,7 @@ class World:
         """Start the daemon of this host."""
         host = self.hosts[own]
         host.life += 1
-        host.paused, host.backlog = False, []
+        host.paused, host.backlog, host.resumed_at = False, [], self.now
         now = host.clock(self.now)
         host.node = Node(host.settings, host.saved, self.random.randrange(1, 2 ** 32), now,
                          host.lease_until)
@@ -203,7 +212,7 @@ class World:
     def resume(self, own: int) -> None:
         """SIGCONT of the daemon: what came meanwhile is read now."""
         host = self.hosts[own]
-        host.paused = False
+        host.paused, host.resumed_at = False, self.now
         self.note(host, 'daemon goes on')
         backlog, host.backlog = host.backlog, []
         for event in [events.Ticked()] + backlog:
@@ -419,8 +428,7 @@ class World:
 
     def serves(self) -> Optional[int]:
         """The one host that holds the VIP over a writable database, if so."""
-        found = [host.settings.own for host in self.hosts if host.has_vip and host.powered
-                 and host.database is not None and host.database.writable]
+        found = [host.settings.own for host in self.hosts if self._serves_clients(host)]
         return found[0] if len(found) == 1 and found[0] == self.leader() else None
 
 

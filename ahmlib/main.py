@@ -1,0 +1,177 @@
+"""ahm version 1.0,
+HA manager for Agens[SQL|Graph] server
+
+Usage:
+  ahm [-f CONFIG_FILE] [-d] [-n] [start|stop|restart|reload]
+  ahm -h | --help
+
+-f, --config-file=CONFIG_FILE
+    Set the path to the ahm_config.yml configuration file
+    (default: /usr/local/etc/ahm_config.yml)
+-h, --help      Print this help
+-d, --debug     Debug mode
+-n, --no-detach  Do not detach terminal
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+import warnings
+from typing import Dict, NamedTuple
+
+from ahmlib.config import loader
+from ahmlib.runtime import daemonize
+from ahmlib.runtime.daemon import (LEAVING_SIGNAL, RESTARTING_SIGNALS, Daemon, StartError,
+                                   pid_path)
+from ahmlib.runtime.pid_file import PidFileError, running_pid
+
+with warnings.catch_warnings():
+    # docopt 0.6.2 has four invalid escapes, which Python 3.12 reports when it compiles it.
+    warnings.simplefilter('ignore')
+    import docopt
+
+FAILED, USAGE = 1, 2
+PID_PATH_WITHOUT_CONFIG = '/tmp/ahm.pid'
+#: Longer than any goodbye: a handover, and taking the role back where that fails.
+STOP_SECONDS = 300.0
+POLL_SECONDS = 0.05
+
+
+class Environment(NamedTuple):
+    """Where and with what `start` was typed: a reload must find the same files again."""
+    variables: Dict[str, str]
+    directory: str
+
+
+class Refused(Exception):
+    """The command cannot do what was asked.  Its lines go to stderr."""
+
+
+def main(argv=None):
+    """Run the command; returns the exit code."""
+    try:
+        arguments = docopt.docopt(__doc__, argv)
+    except docopt.DocoptExit as error:
+        sys.stderr.write('%s\n' % error)
+        return USAGE
+    action = next((name for name in ('stop', 'restart', 'reload') if arguments[name]), 'start')
+    try:
+        return ACTIONS[action](arguments) or 0
+    except (Refused, PidFileError) as error:
+        sys.stderr.write('%s\n' % error)
+    except loader.ConfigError as error:
+        sys.stderr.write('\n'.join(error.problems) + '\n')
+    return FAILED
+
+
+def _load(arguments, check_host=True):
+    return loader.load(arguments['--config-file'] or loader.DEFAULT_PATH, check_host=check_host)
+
+
+def start(arguments):
+    """Start the daemon; returns when it is up (or, with -n, when it has ended)."""
+    config = _load(arguments)
+    _refuse_second(config)
+    environment = Environment(dict(os.environ), os.getcwd())
+    detach = not arguments['--no-detach']
+    ready = daemonize.detach() if detach else _say
+    daemonize.ensure_stdio()
+    try:
+        daemon = Daemon(config, environment, arguments['--debug'], detached=detach)
+        daemon.open()
+    except (StartError, OSError) as error:
+        ready(False, str(error))
+        return FAILED
+    ready(True)
+    return daemon.run()
+
+
+def _say(ok, message=''):
+    if not ok:
+        sys.stderr.write('%s\n' % message)
+
+
+def _refuse_second(config):
+    pid = running_pid(pid_path(config))
+    if pid is not None:
+        raise Refused('AHM is already running with data_dir %s (PID %d): stop it first, or give '
+                      'this node another data_dir' % (config.data_dir, pid))
+
+
+def stop(arguments):
+    """Ask the daemon to leave for good, and wait until it is gone."""
+    _end(_pid_path(arguments), LEAVING_SIGNAL)
+    print('AHM stopped')
+
+
+def restart(arguments):
+    """End the daemon without saying farewell, and start it again."""
+    config = _load(arguments)
+    if config.service_restart_command:
+        return _run_service_command(config.service_restart_command)
+    if running_pid(pid_path(config)) is not None:
+        _end(pid_path(config), RESTARTING_SIGNALS[0])
+    return start(arguments)
+
+
+def _run_service_command(command):
+    try:
+        return subprocess.call(list(command), stdin=subprocess.DEVNULL)
+    except OSError as error:
+        raise Refused('service_restart_command %s cannot be run: %s' % (
+            ' '.join(shlex.quote(word) for word in command), error.strerror))
+
+
+def reload(arguments):
+    """Have the daemon read its configuration again; what it refuses is in its log."""
+    config = _load(arguments)
+    pid = running_pid(pid_path(config))
+    if pid is None:
+        raise Refused('no AHM daemon runs with data_dir %s: nothing to reload' % config.data_dir)
+    _signal(pid, 1)
+    print('AHM was asked to reload: what it refuses is in its log')
+
+
+def _pid_path(arguments):
+    if arguments['--config-file'] is None and not os.path.exists(loader.DEFAULT_PATH):
+        return PID_PATH_WITHOUT_CONFIG
+    return pid_path(_load(arguments, check_host=False))
+
+
+def _end(path, number):
+    pid = running_pid(path)
+    if pid is None:
+        stale = ' (a stale PID file was removed)' if _remove_stale(path) else ''
+        raise Refused('no AHM daemon runs with PID file %s: nothing to stop%s' % (path, stale))
+    _signal(pid, number)
+    limit = time.monotonic() + STOP_SECONDS
+    while running_pid(path) == pid:
+        if time.monotonic() > limit:
+            raise Refused('the AHM daemon with PID %d did not end within %d s: look into its log'
+                          % (pid, STOP_SECONDS))
+        time.sleep(POLL_SECONDS)
+
+
+def _remove_stale(path):
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise Refused('the stale PID file %s cannot be removed: %s' % (path, error.strerror))
+    return True
+
+
+def _signal(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass        # it has just ended
+    except PermissionError:
+        raise Refused('the AHM daemon with PID %d belongs to another user: become that user, or '
+                      'root' % pid)
+
+
+ACTIONS = {'start': start, 'stop': stop, 'restart': restart, 'reload': reload}

@@ -1,0 +1,179 @@
+"""The daemon put together: files, sockets, children, core, and the loop around them.
+
+Starting either ends with everything open, or raises StartError with one line and leaves nothing.
+"""
+
+import os
+import random
+import signal
+
+from ahmlib.config import loader
+from ahmlib.config.schema import ALWAYS
+from ahmlib.core import events
+from ahmlib.core.beacon import Farewell
+from ahmlib.core.node import Node
+from ahmlib.core.settings import split_address
+from ahmlib.ipc.listeners import IpcError
+from ahmlib.ipc.server import IpcServer
+from ahmlib.network.udp import BeaconSocket, UdpError
+from ahmlib.runtime.children import Children
+from ahmlib.runtime.driver import Driver
+from ahmlib.runtime.log import Log
+from ahmlib.runtime.loop import Loop, clock
+from ahmlib.runtime.memory import Memory
+from ahmlib.runtime.pid_file import PidFile, PidFileError
+from ahmlib.runtime.settings import core_settings
+from ahmlib.runtime.state_file import StateFileCorrupt, StateFileError
+
+#: `ahm stop` says LEAVING with this one; the others are what service managers and terminals send.
+LEAVING_SIGNAL = signal.SIGUSR1
+RESTARTING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StartError(Exception):
+    """The daemon cannot start.  One line: what was found, what to do."""
+
+
+class Daemon:
+    """One running AHM."""
+
+    def __init__(self, config, environment, debug=False, detached=False):
+        self.config, self.environment, self.debug = config, environment, debug
+        self.code = None                # of the exit, once it was decided
+        self.reason = ''
+        self.log = Log(config.log_prefix, self._severity(config),
+                       _destination(config, detached), config.node_name, clock)
+        self.loop = Loop(clock, self.log)
+        self.children = Children(self.loop, clock)
+        self.ipc = IpcServer(self.loop, self.log, clock)
+        self.pid_file = PidFile(pid_path(config))
+        self.driver = self.beacons = None
+
+    def _severity(self, config):
+        return 'DEBUG' if self.debug or config.log_verbose else config.log_severity
+
+    # -- opening and closing -------------------------------------------------------------------
+
+    def open(self):
+        """Take the PID file, read the memory, open the sockets.  Raises StartError."""
+        try:
+            self.pid_file.acquire()
+            self._make_node()
+            self._open_sockets()
+        except (PidFileError, StateFileError, UdpError, IpcError) as error:
+            self.close()
+            raise StartError(str(error))
+        self._watch_signals()
+        self._say_hello()
+
+    def _make_node(self):
+        settings = core_settings(self.config)
+        memory = Memory(self.config.data_dir, settings.addresses)
+        try:
+            saved = memory.load()
+        except StateFileCorrupt as error:
+            self.log.warning('%s: starting without it' % error)
+            saved = None
+        if saved is None:
+            self.log.notice('no state file: no vote and no acknowledgement for %.1f s, or until '
+                            'every node was heard' % settings.timing.hold)
+        incarnation = random.SystemRandom().randrange(1, 2 ** 32)
+        node = Node(settings, saved, incarnation, clock(), memory.load_lease())
+        self.driver = Driver(self.config, node, memory, self.children, self.log, clock,
+                             self._exit)
+
+    def _open_sockets(self):
+        config, driver = self.config, self.driver
+        addresses = [split_address(address) for address in driver.node.settings.addresses]
+        own = addresses[driver.node.own]
+        multicast = None
+        if config.multicast_group:
+            multicast = (config.multicast_group, config.multicast_interface,
+                         config.multicast_ttl)
+        self.beacons = driver.beacons = BeaconSocket(
+            own, [peer for peer in addresses if peer != own], driver.datagram, self.loop,
+            self.log, multicast)
+        driver.answer = self.ipc.answer
+        self.ipc.open(driver.client_asked, config.socket_dir, config.ipc_port,
+                      config.listen_address)
+
+    def _watch_signals(self):
+        for number in RESTARTING_SIGNALS:
+            self.loop.on_signal(number, lambda number: self.driver.feed(
+                events.StopAsked(Farewell.RESTARTING)))
+        self.loop.on_signal(LEAVING_SIGNAL, lambda number: self.driver.feed(
+            events.StopAsked(Farewell.LEAVING)))
+        self.loop.on_signal(signal.SIGHUP, lambda number: self.reload())
+
+    def _say_hello(self):
+        settings, timing = self.driver.node.settings, self.driver.node.timing
+        self.log.notice('%s starts at %s with %s and %s; lease %.4g s, hold %.4g s, fence %.4g s'
+                        % (settings.name, settings.addresses[settings.own], self.config.path,
+                           self.config.nodes.path, timing.lease, timing.hold, timing.fence))
+        for warning in self.config.warnings:
+            self.log.warning(warning)
+
+    def close(self):
+        """Let go of everything."""
+        self.children.cancel_all()
+        if self.beacons is not None:
+            self.beacons.close()
+        self.ipc.close()
+        self.pid_file.release()
+        self.loop.close()
+
+    # -- running -------------------------------------------------------------------------------
+
+    def run(self):
+        """Run until the core, or a signal, ends it; returns the exit code."""
+        self.driver.feed(events.Started())
+        while self.code is None:
+            self.loop.run_once(self._next_deadline())
+            self.children.expire(clock())
+            self.ipc.expire(clock())
+            self.driver.tick()
+        self.log.notice('ends: %s' % self.reason)
+        self.close()
+        return self.code
+
+    def _next_deadline(self):
+        found = [self.driver.node.wake_at, self.children.next_deadline(),
+                 self.ipc.next_deadline()]
+        return min(instant for instant in found if instant is not None)
+
+    def _exit(self, code, reason):
+        self.code, self.reason = code, reason
+
+    def reload(self):
+        """Read the configuration again; take what can change in a running daemon, refuse the rest."""
+        self.log.reopen()
+        try:
+            new = loader.load(self.config.path, self.environment.variables,
+                              self.environment.directory)
+        except loader.ConfigError as error:
+            for problem in error.problems:
+                self.log.error('reload refused: %s' % problem)
+            return
+        refused = [parameter.name for parameter in loader.differences(self.config, new)
+                   if parameter.reload != ALWAYS]
+        if refused or core_settings(new).addresses != self.driver.node.settings.addresses:
+            self.log.error('reload refused: %s cannot change while the daemon runs; use '
+                           '`ahm restart`' % ', '.join(refused or ['nodes.conf']))
+            return
+        self.config = new
+        self.log.configure(new.log_prefix, self._severity(new), self.log.destination
+                           if not new.log_filename else _destination(new, True))
+        self.driver.configure(new)
+        self.driver.feed(events.SettingsChanged(core_settings(new)))
+        self.log.notice('reloaded %s' % new.path)
+
+
+def pid_path(config):
+    """Where the PID file of this configuration is."""
+    return os.path.join(config.data_dir, config.pid_file_name)
+
+
+def _destination(config, detached):
+    if not config.log_filename:
+        return 'syslog' if detached else 'stderr'
+    return os.path.join(config.data_dir, config.log_filename)

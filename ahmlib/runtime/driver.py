@@ -1,0 +1,305 @@
+"""Turns effects into actions and what comes back into events: the daemon's side of the seam.
+
+One method an effect, in the table PERFORM; `simulation.world` is the same table over a virtual clock.
+Nothing here decides anything.
+"""
+
+from ahmlib.core import effects, events
+from ahmlib.core.beacon import Verdict
+from ahmlib.database.follow import follow_primary
+from ahmlib.database.probe import check_local, probe_remote
+from ahmlib.database.promotion import promote
+from ahmlib.database.recovery import leave_standby_signal
+from ahmlib.database.start import start_database
+from ahmlib.database.stop import stop_database
+from ahmlib.network import vip, wire
+from ahmlib.runtime.hooks import NOTIFICATIONS_MAX, HookQueue
+from ahmlib.runtime.settings import database_settings, vip_settings
+from ahmlib.runtime.state_file import StateFileError
+
+#: Seconds that a child may take beyond the limit that its function keeps itself.
+CHILD_SLACK_SECONDS = 0.25
+NOTIFY_FROM = ('NOTICE', 'WARNING', 'ERROR', 'CRITICAL')
+SYNC_STATES = ('sync', 'quorum')
+
+
+class Driver:
+    """Performs what the core wants.
+
+    `beacons` is a BeaconSocket (set once it is open), `answer(client, dict)` replies to a utility,
+    `on_exit(code, reason)` ends the daemon.
+    """
+
+    def __init__(self, config, node, memory, children, log, clock, on_exit):
+        self.node, self.memory, self.children = node, memory, children
+        self.log, self.clock, self.on_exit = log, clock, on_exit
+        self.beacons = None
+        self.answer = None
+        self.clients = {}               # token -> client that waits
+        self.running = {}               # token -> child
+        self.raising = None             # the token of a VIP command that puts it up
+        self.client_tokens = 0
+        self.hooks = HookQueue(children.start)
+        self.notifications = HookQueue(children.start, NOTIFICATIONS_MAX)
+        self.configure(config)
+
+    def configure(self, config):
+        """Take settings, at the start and at a reload."""
+        self.config = config
+        self.database = database_settings(config)
+        self.vip = vip_settings(config)
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    def feed(self, event):
+        """One event through the core; what it wants is done before anything else."""
+        for effect in self.node.handle(event, self.clock()):
+            self.PERFORM[type(effect)](self, effect)
+
+    def tick(self):
+        """Wake the core if its time has come."""
+        if self.clock() >= self.node.wake_at:
+            self.feed(events.Ticked())
+
+    def client_asked(self, client, request, origin):
+        """A utility asked something."""
+        self.client_tokens += 1
+        self.clients[self.client_tokens] = client
+        self.feed(events.ClientAsked(self.client_tokens, request))
+
+    def datagram(self, data, peer):
+        """Bytes came from the address of a peer."""
+        settings = self.node.settings
+        try:
+            row = wire.decode(data, settings.cluster, settings.size)
+        except wire.ForeignRow as error:
+            self.feed(events.ForeignHeard(peer[0], error.name, error.nodes))
+            return
+        except wire.WireError as error:
+            self.refuse(peer, str(error))
+            return
+        if self._peer(row.sender) != peer:
+            self.refuse(peer, 'it claims to come from %s' % settings.addresses[row.sender])
+            return
+        self.feed(events.BeaconHeard(row))
+
+    def refuse(self, peer, why):
+        """Count a datagram that is no row, and say so now and then."""
+        self.malformed = getattr(self, 'malformed', 0) + 1
+        if self.log.bounded(('malformed', peer[0]), 60.0):
+            self.log.warning('%d malformed datagrams so far; the newest from %s:%d: %s'
+                             % (self.malformed, peer[0], peer[1], why))
+
+    def _peer(self, place):
+        host, port = self.node.settings.host(place), self.node.settings.addresses[place]
+        return host, int(port.rpartition(':')[2])
+
+    # -- children ------------------------------------------------------------------------------
+
+    def _child(self, effect, function, args, make, limit=None):
+        """Run a blocking function for an effect; `make(result)` is the event that answers it."""
+        token = effect.token
+
+        def ended(result):
+            self.running.pop(token, None)
+            self.feed(make(result))
+        limit = (effect.limit if limit is None else limit) + CHILD_SLACK_SECONDS
+        self.running[token] = self.children.start(
+            function, args, limit, ended, type(effect).__name__)
+
+    def _action(self, effect, function, *args):
+        self._child(effect, function, args, lambda result: _ended(effect.token, result))
+
+    def _still_wanted(self, effect):
+        """Whether the core wants this now: the disk may have taken its time since it was asked."""
+        self.tick()
+        return effect.token in self.node.waiting
+
+    def _cancel(self, effect):
+        child = self.running.pop(effect.token, None)
+        if child is not None:
+            self.children.cancel(child)
+
+    # -- disk and network ----------------------------------------------------------------------
+
+    def _save_state(self, effect):
+        try:
+            self.memory.save(effect.saved)
+        except StateFileError as error:
+            self.feed(events.StateSaveFailed(str(error)))
+            return
+        self.feed(events.StateSaved(effect.saved))
+
+    def _save_lease(self, effect):
+        try:
+            self.memory.save_lease(effect.until)
+        except StateFileError as error:
+            if self.log.bounded('lease', 60.0):
+                self.log.error('the lease file cannot be written: %s' % error)
+
+    def _send(self, effect):
+        to = None if effect.to is None else self._peer(effect.to)
+        self.beacons.send(wire.encode(effect.beacon), to)
+
+    # -- database ------------------------------------------------------------------------------
+
+    def _check(self, effect):
+        self._child(effect, check_local, (self.database, effect.limit),
+                    lambda result: _checked(effect.token, result))
+
+    def _probe(self, effect):
+        def probed(result):
+            verdict, reason = _verdict(result)
+            return events.DatabaseProbed(effect.token, verdict, reason)
+        if effect.about == self.node.own:
+            self._child(effect, check_local, (self.database, effect.limit), probed)
+            return
+        host = self.node.settings.host(effect.about)
+        self._child(effect, probe_remote,
+                    (self.database, host, self.config.db_port, effect.limit), probed)
+
+    def _promote(self, effect):
+        if self._still_wanted(effect):
+            environment = dict(self.node.hook_variables('PROMOTION', self.node.own))
+            self._action(effect, promote, self.database, effect.limit, environment)
+
+    def _stop_database(self, effect):
+        self._action(effect, stop_database, self.database, effect.mode, effect.limit)
+
+    def _start_database(self, effect):
+        self._action(effect, start_database, self.database, effect.limit)
+
+    def _leave_signal(self, effect):
+        self._action(effect, leave_standby_signal, self.database)
+
+    def _follow(self, effect):
+        host = self.node.settings.host(effect.leader)
+        self._action(effect, follow_primary, self.database, host, self.config.db_port,
+                     effect.limit, dict(effect.variables))
+
+    def _hook(self, effect):
+        argv = getattr(self.config, effect.hook)
+        self.hooks.add(effect.hook, argv, dict(effect.variables), effect.limit,
+                       lambda result: self._hook_ended(effect, result))
+
+    def _hook_ended(self, effect, result):
+        if result.get('output'):
+            self.log.info('%s said: %s' % (effect.hook, result['output'].strip()))
+        self.feed(_ended(effect.token, result))
+
+    # -- VIP -----------------------------------------------------------------------------------
+
+    def _check_vip(self, effect):
+        self._child(effect, vip.check_vip, (self.vip, effect.limit), lambda result:
+                    events.VipChecked(effect.token, result.get('here'), _reason(result)))
+
+    def _ping_vip(self, effect):
+        self._child(effect, vip.ping_vip, (self.vip, effect.limit), lambda result:
+                    events.VipPinged(effect.token, result.get('answers'), _reason(result)))
+
+    def _ping_trusted(self, effect):
+        self._child(effect, vip.ping_any,
+                    (list(self.config.trusted_servers), self.vip.ping_path, effect.limit),
+                    lambda result: events.TrustedPinged(effect.token, bool(result.get('ok'))))
+
+    def _raise_vip(self, effect):
+        if self._still_wanted(effect):
+            self.raising = effect.token
+            self._action(effect, vip.raise_vip, self.vip, effect.limit, False)
+
+    def _lower_vip(self, effect):
+        """A command that puts the VIP up must not end after the one that takes it down."""
+        token, self.raising = self.raising, None
+        child = self.running.pop(token, None)
+        if child is not None:
+            self.children.cancel(child)
+            self.feed(events.ActionEnded(token, False, 'overtaken by the order to drop the VIP'))
+        self._action(effect, vip.lower_vip, self.vip, effect.limit)
+
+    def _announce_vip(self, effect):
+        self._action(effect, vip.announce_vip, self.vip, effect.limit)
+
+    # -- people --------------------------------------------------------------------------------
+
+    def _report(self, effect):
+        self.log.write(effect.severity, '%s: %s' % (effect.event, effect.text))
+        command = self.config.notification_command
+        if command and effect.severity in NOTIFY_FROM:
+            name = effect.event.upper().replace(' ', '_')
+            environment = dict(self.node.hook_variables(name, self.node.own))
+            environment.update(AHM_SEVERITY=effect.severity, AHM_MESSAGE=effect.text)
+            self.notifications.add('notification_command', command, environment,
+                                   self.config.hook_timeout_seconds, self._notified)
+
+    def _notified(self, result):
+        if not result.get('ok') and self.log.bounded('notification', 60.0):
+            self.log.error('notification_command failed: %s' % _reason(result))
+
+    def _reply(self, effect):
+        client = self.clients.pop(effect.token, None)
+        if client is not None:
+            self.answer(client, effect.answer)
+
+    def _exit(self, effect):
+        self.on_exit(effect.code, effect.reason)
+
+    PERFORM = {
+        effects.SaveState: _save_state, effects.SaveLease: _save_lease, effects.SendBeacon: _send,
+        effects.CheckDatabase: _check, effects.ProbeDatabase: _probe,
+        effects.CheckVip: _check_vip, effects.PingVip: _ping_vip,
+        effects.PingTrusted: _ping_trusted, effects.RaiseVip: _raise_vip,
+        effects.LowerVip: _lower_vip, effects.AnnounceVip: _announce_vip, effects.RunHook: _hook,
+        effects.Promote: _promote, effects.StopDatabase: _stop_database,
+        effects.StartDatabase: _start_database, effects.LeaveStandbySignal: _leave_signal,
+        effects.FollowPrimary: _follow, effects.Cancel: _cancel, effects.Report: _report,
+        effects.Reply: _reply, effects.Exit: _exit,
+    }
+
+
+def _reason(result):
+    return '' if result.get('ok', True) else str(result.get('reason', 'it failed'))
+
+
+def _ended(token, result):
+    """The ActionEnded of a function's result."""
+    ok = bool(result.get('ok'))
+    return events.ActionEnded(token, ok, '' if ok else _reason(result),
+                              int(result.get('timeline') or 0), int(result.get('lsn') or 0),
+                              result.get('here'))
+
+
+def _verdict(result):
+    """(Verdict, reason) of a probe; one that was killed at its limit reached nothing."""
+    name = result.get('verdict', 'UNREACHABLE')
+    reason = result.get('reason', '')
+    if name == 'REACHABLE' and result.get('in_recovery'):
+        return Verdict.STARTING, 'it is in recovery'
+    return Verdict[name], reason
+
+
+def _checked(token, result):
+    """The DatabaseChecked of a check's result."""
+    verdict = Verdict[result.get('verdict', 'UNREACHABLE')]
+    if not result.get('answered'):
+        return events.DatabaseChecked(token, verdict, result.get('reason', ''))
+    upstream = result.get('upstream')
+    if upstream is not None:
+        upstream = (str(upstream.get('host') or ''), int(upstream.get('port') or 0))
+    needed, names = _sync(result.get('sync_standbys') or ())
+    return events.DatabaseChecked(
+        token, verdict, '', bool(result['in_recovery']), result.get('system_identifier') or '',
+        result.get('timeline') or 0, result.get('lsn') or 0, bool(result.get('streaming')),
+        upstream, needed, names)
+
+
+def _sync(standbys):
+    """(how many confirm a commit, which ones).
+
+    In priority mode the `sync` ones all confirm; in quorum mode at least one of the `quorum` ones
+    does, and that is the safe reading where the number is not known.
+    """
+    by_state = {state: tuple(item['application_name'] for item in standbys
+                             if item['sync_state'] == state) for state in SYNC_STATES}
+    if by_state['sync']:
+        return len(by_state['sync']), by_state['sync']
+    return (1, by_state['quorum']) if by_state['quorum'] else (0, ())

@@ -1,0 +1,58 @@
+"""From the configuration to what the core, the database functions and the VIP functions are told."""
+
+import hashlib
+
+from ahmlib.config.nodes_file import sorted_addresses
+from ahmlib.core.settings import Settings
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.network.vip import VipSettings
+
+FINGERPRINT_BITS = 63
+
+
+def fingerprint(addresses, half_votes):
+    """The number that tells one cluster from another: its nodes and its quorum rule."""
+    text = '\n'.join(addresses) + ('\nhalf votes' if half_votes else '')
+    digest = hashlib.sha256(text.encode('ascii')).digest()
+    return int.from_bytes(digest[:8], 'big') >> (64 - FINGERPRINT_BITS)
+
+
+def core_settings(config):
+    """What the core is told."""
+    addresses = tuple(sorted_addresses(config.nodes))
+    entries = [entry.address for entry in config.nodes.entries]
+    half_votes = config.failover_consensus_with_half_votes
+    return Settings(
+        name=config.node_name, own=addresses.index(entries[config.nodes.own]),
+        addresses=addresses, order=tuple(addresses.index(entry) for entry in entries),
+        cluster=fingerprint(addresses, half_votes), priority=config.priority,
+        witness=config.is_witness, interval=config.beacon_message_interval_seconds,
+        retries=config.beacon_message_retry_count, half_votes=half_votes,
+        trusted=bool(config.trusted_servers),
+        health_check_period=config.health_check_period,
+        max_consec_failures=config.max_consec_failures,
+        connect_timeout=config.db_connect_timeout,
+        promote_timeout=config.promote_leader_timeout_seconds,
+        wait_for_primary=config.wait_for_primary_timeout_seconds,
+        hook_timeout=config.hook_timeout_seconds, vip=config.virtual_ip or '',
+        pre_promotion=bool(config.pre_promotion_command),
+        post_promotion=bool(config.post_promotion_command),
+        stop_isolated_primary=config.stop_isolated_primary, auto_attach=config.auto_attach,
+        lag_limit=config.failover_lag_limit_bytes or 0, db_port=config.db_port,
+        db_data_dir=config.db_data_dir or '', warnings=tuple(config.warnings))
+
+
+def database_settings(config):
+    """What the functions of ahmlib.database are told: the parameters of the same names."""
+    renamed = {'work_dir': config.data_dir}
+    values = {name: renamed.get(name, getattr(config, name, None))
+              for name in DatabaseSettings._fields}
+    return DatabaseSettings()._replace(**{name: value for name, value in values.items()
+                                          if value is not None})
+
+
+def vip_settings(config):
+    """What the functions of ahmlib.network.vip are told: the parameters of the same names."""
+    values = {name: getattr(config, name, None) for name in VipSettings._fields}
+    return VipSettings()._replace(**{name: value for name, value in values.items()
+                                     if value is not None})
