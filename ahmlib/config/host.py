@@ -1,0 +1,123 @@
+"""What can be checked only on the host that a configuration is for: directories, programs, keys.
+
+`check_host` finds what makes a start pointless, `advise_host` what will hurt later, when nobody
+looks: a fencing script that is not there shows at the failover.
+"""
+
+import os
+import shutil
+import stat
+
+from ahmlib.config import defaults
+from ahmlib.config.problems import problem, show_path
+
+HOOKS = ('pre_promotion_command', 'promotion_command', 'post_promotion_command', 'follow_command',
+         'notification_command', 'db_start_command', 'db_stop_command', 'db_restart_command',
+         'if_check_cmd', 'service_restart_command')
+
+
+def check_host(config, skip=()):
+    """What on this host keeps a daemon with this Config from working, as problem lines.
+
+    The parameters in `skip` (attribute names) are left out: they have problems of their own.
+    """
+    return [line for name, check in CHECKS if name not in skip for line in check(config, name)]
+
+
+def advise_host(config):
+    """What on this host will hurt later, as warnings."""
+    warnings = ['%s: %s cannot be run on this host; correct the path or make it executable'
+                % (name, show_path(program)) for name, program in _programs(config)
+                if shutil.which(program) is None]
+    if not config.is_witness and config.db_data_dir and not os.path.isdir(config.db_data_dir):
+        warnings.append('db_data_dir: there is no directory %s; correct it unless the database '
+                        'is still to be made' % show_path(config.db_data_dir))
+    device = config.watchdog_device
+    if config.watchdog_mode == 'automatic' and device and not os.access(device, os.W_OK):
+        warnings.append('watchdog_device: %s cannot be opened for writing, so there is no '
+                        'watchdog; load its driver or correct its permissions' % show_path(device))
+    return warnings
+
+
+def program_path(command, directory):
+    """The program of a command (a tuple of words), taken from `directory` unless absolute."""
+    return os.path.join(directory, command[0])
+
+
+def _programs(config):
+    """(parameter, path or name of the program it runs) of all commands that are set."""
+    for name in HOOKS:
+        if getattr(config, name):
+            yield name, getattr(config, name)[0]
+    for name, directory in (('if_up_cmd', config.if_cmd_path), ('if_down_cmd', config.if_cmd_path),
+                            ('arping_cmd', config.arping_path)):
+        if config.virtual_ip is not None and getattr(config, name):
+            yield name, program_path(getattr(config, name), directory)
+    if config.virtual_ip is not None or config.trusted_servers:
+        yield 'ping_path', os.path.join(config.ping_path, 'ping')
+
+
+def _line(config, name, found, wanted, remedy):
+    return problem(config.path, config.line_of(name), name, found, wanted, remedy)
+
+
+def _check_directory(config, name):
+    path = getattr(config, name)
+    wanted = 'a directory that the user %d may read and write' % os.geteuid()
+    if not os.path.exists(path):
+        found, remedy = 'no such directory: %s' % show_path(path), 'create it or name another'
+    elif not os.path.isdir(path):
+        found, remedy = 'no directory: %s' % show_path(path), 'name a directory'
+    elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        found, remedy = 'no permission for %s' % show_path(path), 'change its owner or name another'
+    else:
+        return []
+    return [_line(config, name, found, wanted, remedy)]
+
+
+def _check_programs(config, name):
+    if config.is_witness:
+        return []
+    directory = config.db_bin_dir
+    if directory and defaults.control_program(directory):
+        return []
+    found = 'neither in %s' % show_path(directory) if directory else 'neither on PATH'
+    return [_line(config, name, found, 'the directory of ag_ctl or pg_ctl',
+                  'set db_bin_dir, or is_witness: true where there is no database')]
+
+
+def _check_key(config, name):
+    path = config.auth_key_file
+    if path is None:
+        return []
+    wanted = 'a key that its owner alone may read'
+    try:
+        with open(path, 'rb') as stream:
+            key, status = stream.read(4096), os.fstat(stream.fileno())
+    except OSError as error:
+        return [_line(config, name, '%s: %s' % (show_path(path), error.strerror), wanted,
+                      'copy the key of the cluster there')]
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        return [_line(config, name, 'mode %04o' % stat.S_IMODE(status.st_mode), wanted,
+                      'chmod 600 %s' % show_path(path))]
+    if not key.strip():
+        return [_line(config, name, 'an empty file', wanted,
+                      'copy the key of the cluster there')]
+    return []
+
+
+def _check_watchdog(config, name):
+    device = config.watchdog_device
+    if config.watchdog_mode != 'required' or device is None or os.access(device, os.W_OK):
+        return []
+    return [_line(config, name, 'no device to write to at %s' % show_path(device),
+                  'a watchdog', 'load its driver or correct its permissions')]
+
+
+CHECKS = (
+    ('data_dir', _check_directory),
+    ('socket_dir', _check_directory),
+    ('db_bin_dir', _check_programs),
+    ('auth_key_file', _check_key),
+    ('watchdog_device', _check_watchdog),
+)

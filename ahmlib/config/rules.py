@@ -1,0 +1,213 @@
+"""How parameters have to fit each other.
+
+RULES are requirements: a configuration that breaks one cannot be safe, or cannot work at all, and
+is refused.  ADVICE are warnings: what is legal and unwise.  The text of a row is both what the
+person at the terminal reads and what the reference page says.
+"""
+
+import ipaddress
+import os
+from typing import Any, Callable, NamedTuple, Tuple
+
+from ahmlib.config.kinds import conninfo_pairs
+from ahmlib.config.timing import timing_of
+
+SHELL_WORDS = frozenset(['|', '||', '&&', '&', ';', '>', '>>', '<', '2>', '2>&1', '>/dev/null'])
+COMMANDS = ('pre_promotion_command', 'promotion_command', 'post_promotion_command',
+            'follow_command', 'notification_command', 'service_restart_command',
+            'db_start_command', 'db_stop_command', 'db_restart_command',
+            'if_up_cmd', 'if_down_cmd', 'if_check_cmd', 'arping_cmd')
+# The most that the kernel takes as a UNIX socket's path.
+SOCKET_PATH_MAX = 107
+# Watchdogs count whole seconds, and at least one.
+LEAST_WATCHDOG_SECONDS = 1.0
+
+
+class Rule(NamedTuple):
+    """`is_met(config)`: whether the parameters `keys` of a Config fit each other.
+
+    `text`: in RULES what is required, in ADVICE what happens otherwise.
+    """
+
+    keys: Tuple[str, ...]
+    text: str
+    remedy: str
+    is_met: Callable[[Any], bool]
+    needs_nodes: bool = False
+
+
+def _size(config):
+    return len(config.nodes.entries)
+
+
+def _node_hosts(config):
+    return [entry.host for entry in config.nodes.entries]
+
+
+def _is_loopback(address):
+    return ipaddress.ip_address(address).is_loopback
+
+
+def _trusts_outsiders(config):
+    """A node, the VIP or this host itself would answer an isolated leader as well."""
+    inside = set(_node_hosts(config)) | {config.virtual_ip}
+    return not inside.intersection(config.trusted_servers)
+
+
+def _trusts_no_loopback(config):
+    """A cluster that lives on loopback addresses is a laboratory and may."""
+    return (any(_is_loopback(host) for host in _node_hosts(config))
+            or not any(_is_loopback(server) for server in config.trusted_servers))
+
+
+def _socket_path_fits(config):
+    path = os.path.join(config.socket_dir, '.s.AHM.%d' % config.ipc_port)
+    return len(os.fsencode(path)) <= SOCKET_PATH_MAX
+
+
+def _watchdog_is_in_time(config):
+    timing = timing_of(config)
+    return (config.watchdog_device is None or config.watchdog_mode != 'required'
+            or timing.lease + timing.fence > LEAST_WATCHDOG_SECONDS)
+
+
+def _same_family(config):
+    if config.multicast_group is None:
+        return True
+    version = ipaddress.ip_address(config.multicast_group).version
+    return all(ipaddress.ip_address(host).version == version for host in _node_hosts(config))
+
+
+RULES = (
+    Rule(('virtual_IP', 'if_up_cmd', 'if_down_cmd'),
+         'virtual_IP comes with if_up_cmd and if_down_cmd, which raise and drop it',
+         'set both, or leave virtual_IP out',
+         lambda c: c.virtual_ip is None or bool(c.if_up_cmd and c.if_down_cmd)),
+    Rule(('virtual_IP',),
+         'virtual_IP is none of the addresses in nodes.conf: it moves, they stay',
+         'choose an address that belongs to no host',
+         lambda c: c.virtual_ip not in _node_hosts(c), needs_nodes=True),
+    Rule(('db_data_dir', 'is_witness'),
+         'db_data_dir, or PGDATA or AGDATA in the environment, is set on every node but a witness',
+         'set db_data_dir, or is_witness: true where there is no database',
+         lambda c: c.is_witness or c.db_data_dir is not None),
+    Rule(('ipc_port', 'db_port', 'is_witness'),
+         'ipc_port and db_port differ: both are TCP ports of one host',
+         'choose another ipc_port',
+         lambda c: c.is_witness or c.ipc_port != c.db_port),
+    Rule(('db_start_command', 'db_stop_command'),
+         'db_start_command and db_stop_command are set together: a service manager that does not '
+         'know of a stop starts the database again',
+         'set both or neither',
+         lambda c: (c.db_start_command is None) == (c.db_stop_command is None)),
+    Rule(('socket_dir', 'ipc_port'),
+         'the path of the UNIX socket, socket_dir with .s.AHM.<ipc_port>, has at most 107 bytes',
+         'choose a shorter socket_dir', _socket_path_fits),
+    Rule(('trusted_servers', 'virtual_IP'),
+         'trusted_servers are no addresses of the cluster: an isolated leader would still reach '
+         'itself',
+         'name routers or other servers that are always up',
+         _trusts_outsiders, needs_nodes=True),
+    Rule(('trusted_servers',),
+         'trusted_servers are no loopback addresses: an isolated node would still reach itself',
+         'name routers or other servers that are always up',
+         _trusts_no_loopback, needs_nodes=True),
+    Rule(('multicast_group',),
+         'multicast_group and the addresses in nodes.conf are all IPv4 or all IPv6',
+         'choose a group of the same family', _same_family, needs_nodes=True),
+    Rule(('watchdog_mode', 'watchdog_device'),
+         'watchdog_mode: required comes with a watchdog_device',
+         'set watchdog_device, usually /dev/watchdog',
+         lambda c: c.watchdog_mode != 'required' or c.watchdog_device is not None),
+    Rule(('watchdog_mode', 'beacon_message_interval_seconds', 'beacon_message_retry_count'),
+         'a required watchdog, which counts whole seconds, fires before the others may elect: '
+         'T_lease and T_fence together are longer than 1 second',
+         'raise the beacon interval or the retry count', _watchdog_is_in_time),
+)
+
+
+def _is_outside_tmp(config):
+    return not (os.path.normpath(config.data_dir) + '/').startswith('/tmp/')
+
+
+def _has_two_node_majority(config):
+    return _size(config) != 2 or config.failover_consensus_with_half_votes
+
+
+def _can_break_a_tie(config):
+    return bool(_size(config) % 2 or not config.failover_consensus_with_half_votes
+                or config.trusted_servers or config.pre_promotion_command)
+
+
+def _is_worth_its_nodes(config):
+    size = _size(config)
+    return bool(size % 2 or size == 2 or config.failover_consensus_with_half_votes)
+
+
+def _same_port(config):
+    if 'conn_string' not in config.given:
+        return True
+    ports = [value for keyword, value in conninfo_pairs(config.conn_string) if keyword == 'port']
+    return config.is_witness or not ports or ports[-1] == str(config.db_port)
+
+
+def _no_shell_rule(name):
+    return Rule((name,), 'a word such as | && ; or > means nothing without a shell',
+                "write sh -c '...' around the command",
+                lambda c: not SHELL_WORDS.intersection(getattr(c, name) or ()))
+
+
+ADVICE = (
+    Rule(('failover_consensus_with_half_votes', 'trusted_servers', 'pre_promotion_command'),
+         'half the votes suffice, and neither trusted_servers nor pre_promotion_command is set: '
+         'when the two halves lose sight of each other, both can have a primary',
+         'set trusted_servers or pre_promotion_command, or add a witness',
+         _can_break_a_tie, needs_nodes=True),
+    Rule(('failover_consensus_with_half_votes',),
+         'two nodes need both votes, so neither can take over when the other is lost',
+         'add a witness, or set failover_consensus_with_half_votes',
+         _has_two_node_majority, needs_nodes=True),
+    Rule(('nodes_filename',),
+         'an even number of nodes survives no more failures than one node less',
+         'add or remove a node; a witness is enough', _is_worth_its_nodes, needs_nodes=True),
+    Rule(('failover_consensus_with_half_votes',),
+         'with an odd number of nodes half votes mean nothing',
+         'leave failover_consensus_with_half_votes out',
+         lambda c: not (_size(c) % 2 and c.failover_consensus_with_half_votes), needs_nodes=True),
+    Rule(('nodes_filename',),
+         'a single node has nobody to fail over to',
+         'list all nodes in nodes.conf', lambda c: _size(c) > 1, needs_nodes=True),
+    Rule(('data_dir',),
+         '/tmp is cleaned, and with it goes what AHM has to remember',
+         'name a directory that outlives a reboot, such as /var/lib/ahm', _is_outside_tmp),
+    Rule(('priority',),
+         'a node with priority 0 is never promoted',
+         'give it 1 or more if it may be', lambda c: c.is_witness or c.priority != 0),
+    Rule(('arping_cmd', 'virtual_IP'),
+         'without arping_cmd nobody announces the moved virtual_IP, and clients keep sending to '
+         'the old host until their ARP entries expire',
+         'set arping_cmd', lambda c: c.virtual_ip is None or c.arping_cmd is not None),
+    Rule(('stop_isolated_primary',),
+         'an isolated primary goes on accepting writes of clients that do not use the VIP',
+         'leave stop_isolated_primary at true', lambda c: c.stop_isolated_primary),
+    Rule(('db_connect_timeout', 'health_check_period'),
+         'a hanging check takes longer than health_check_period, so checks come later than planned',
+         'lower db_connect_timeout or raise health_check_period',
+         lambda c: c.is_witness or c.db_connect_timeout <= c.health_check_period),
+    Rule(('conn_string', 'db_port'),
+         'the port in conn_string is not db_port, where the other nodes look for this database',
+         'correct one of them', _same_port),
+    Rule(('use_recovery_min_apply_delay', 'recovery_min_apply_delay'),
+         'of use_recovery_min_apply_delay and recovery_min_apply_delay one does nothing without '
+         'the other',
+         'set both or neither',
+         lambda c: c.use_recovery_min_apply_delay == (c.recovery_min_apply_delay > 0)),
+    Rule(('multicast_interface', 'multicast_group'),
+         'without multicast_group beacons go by unicast, whatever multicast_interface says',
+         'set multicast_group or leave multicast_interface out',
+         lambda c: c.multicast_interface is None or c.multicast_group is not None),
+    Rule(('watchdog_device', 'watchdog_mode'),
+         'watchdog_mode: off leaves watchdog_device unused',
+         'set watchdog_mode: automatic',
+         lambda c: c.watchdog_device is None or c.watchdog_mode != 'off'),
+) + tuple(_no_shell_rule(name) for name in COMMANDS)

@@ -1,0 +1,71 @@
+"""The intervals that follow from a configuration: lease, promise, fence, and how long a failover
+takes.
+
+All figures leave out T, the takeover itself (votes, the fencing script, promotion, the VIP): a few
+tenths of a second where there is no script.
+"""
+
+from typing import NamedTuple
+
+from ahmlib.core.timing import Timing
+
+
+class Interval(NamedTuple):
+    """A duration that lies between two bounds, in seconds."""
+
+    least: float
+    most: float
+
+
+class FailoverIntervals(NamedTuple):
+    """From a fault to the start of the takeover.
+
+    `lost_node`: the primary's AHM or host is gone.  `database_refusing`: its database refuses
+    connections.  `database_hanging`: its database takes connections and never answers, which
+    costs the last check its whole time limit and the confirmation by the others another.
+    """
+
+    lost_node: Interval
+    database_refusing: Interval
+    database_hanging: Interval
+
+
+def timing_of(config):
+    """The Timing (lease, hold, fence) of a Config."""
+    return Timing(config.beacon_message_interval_seconds, config.beacon_message_retry_count)
+
+
+def failover_intervals(config):
+    """The FailoverIntervals of a Config."""
+    hold = timing_of(config).hold
+    period, failures = config.health_check_period, config.max_consec_failures
+    refusing = Interval((failures - 1) * period, failures * period)
+    waits = 2 * config.db_connect_timeout
+    return FailoverIntervals(
+        Interval(hold - config.beacon_message_interval_seconds, hold), refusing,
+        Interval(refusing.least + waits, refusing.most + waits))
+
+
+def explain(config):
+    """The durations and intervals of a Config as lines of text."""
+    timing, intervals = timing_of(config), failover_intervals(config)
+    limit = config.promote_leader_timeout_seconds
+    if config.pre_promotion_command:
+        limit += config.hook_timeout_seconds
+    return [
+        'T_lease %.4g s: how long an acknowledged beacon entitles the leader to lead'
+        % timing.lease,
+        'T_hold %.4g s: how long the others are bound to a leader they heard' % timing.hold,
+        'T_fence %.4g s: within it an outvoted leader has dropped the VIP and stopped its database'
+        % timing.fence,
+        'Lost AHM node or host: %s plus the takeover' % _range(intervals.lost_node),
+        'Failed database, refusing connections: %s plus the takeover'
+        % _range(intervals.database_refusing),
+        'Failed database, hanging: %s plus the takeover' % _range(intervals.database_hanging),
+        'The takeover: a few tenths of a second, plus what the fencing script takes; given up '
+        'after %.4g s' % limit,
+    ]
+
+
+def _range(interval):
+    return '%.4g to %.4g s' % interval

@@ -1,0 +1,17 @@
+"""The database beside this node: probing, starting, stopping, promoting and re-pointing it.
+
+Every public function of these modules blocks, and runs in a forked child of the daemon that
+has a deadline of its own; it returns one JSON-able dict.  None of them may be called from the
+daemon's loop.  In reading order:
+
+    settings    DatabaseSettings, what all of them are told
+    deadline    one overall limit that every step of a function draws from
+    programs    running a program: no shell, own process group, killed at the limit
+    control     where the server lives: pg_ctl or ag_ctl, postmaster, processes, owner
+    connection  one new psycopg2 connection that keeps a deadline in fractions of a second
+    startup     the first packet of PostgreSQL's protocol by hand, to learn why we are refused
+    probe       is a database there, and what does it say of itself?
+    stop, start, promotion, recovery (with conffile and conninfo), follow, hooks
+
+Nothing here is imported by the decision core, and psycopg2 only inside functions.
+"""

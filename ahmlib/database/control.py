@@ -1,0 +1,227 @@
+"""Where the database server lives: its programs, its postmaster, its processes, its owner.
+
+All of it is read from /proc and from postmaster.pid, because a server that hangs answers no
+question.  postmaster.pid alone proves nothing: it outlives a crash, and its PID may belong to
+another program by now.  A process belongs to the server when its working directory is the data
+directory (PostgreSQL changes to it first of all) and it runs a server program; a process that
+archive_command or an operator's shell started there is not one.
+"""
+import contextlib
+import os
+import pwd
+import re
+import shutil
+from typing import NamedTuple
+
+from ahmlib.database.programs import User, run
+
+# AgensSQL and AgensGraph bring ag_ctl; the server program is called postgres in all of them.
+CONTROL_PROGRAMS = ('ag_ctl', 'pg_ctl')
+SERVER_PROGRAM = re.compile(r'(edb-)?postgres(-?\d+)?$|postmaster$')
+
+
+class Process(NamedTuple):
+    """One process.  The start time tells it from a later one that was given the same PID."""
+
+    pid: int
+    started: str            # /proc/<pid>/stat field 22, clock ticks since boot
+    parent: int
+    state: str              # one letter: R, S, D, T (stopped), Z (zombie) ...
+
+
+def find_program(bin_dir, *names):
+    """Return the path of the first of `names` that exists in `bin_dir` ('': on PATH), or None."""
+    for name in names:
+        path = os.path.join(bin_dir, name) if bin_dir else shutil.which(name)
+        if path and os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def pg_ctl(settings):
+    """Return the path of ag_ctl or pg_ctl, or None."""
+    return find_program(settings.db_bin_dir, *CONTROL_PROGRAMS)
+
+
+def postmaster(data_dir):
+    """Return the PID of the living postmaster of `data_dir`, or None.
+
+    None also for a stale postmaster.pid: no such process, a zombie, or another program.
+    """
+    try:
+        with open(os.path.join(data_dir, 'postmaster.pid')) as file:
+            pid = int(file.readline())
+    except (OSError, ValueError):
+        return None
+    # A single-user server writes its PID negated; it is no postmaster, but it is a process of
+    # the server (server_processes).
+    program = _program(pid, os.path.realpath(data_dir)) if pid > 0 else None
+    if program is None or look_up(pid) is None:
+        return None
+    # A derivative may call its server otherwise; it still lies beside its control program.
+    return pid if _is_server_program(program) or _has_control_program(program) else None
+
+
+def server_processes(data_dir):
+    """Return every living process of the server of `data_dir`, as Process tuples.
+
+    The postmaster, its children, and orphans of a postmaster that was killed.
+    """
+    directory = os.path.realpath(data_dir)
+    main = postmaster(data_dir)
+    own = _program(main, directory) if main else None
+    found = []
+    for name in os.listdir('/proc'):
+        program = _program(int(name), directory) if name.isdigit() else None
+        if program and (program == own or _is_server_program(program)):
+            process = look_up(int(name))
+            if process is not None:
+                found.append(process)
+    return found
+
+
+def look_up(pid):
+    """Return the Process with this PID; None if there is none, or only a zombie."""
+    try:
+        with open('/proc/%d/stat' % pid, 'rb') as file:
+            text = file.read().decode('ascii', 'replace')
+    except OSError:
+        return None
+    # The second field is the program's name in parentheses, and may itself hold some.
+    fields = text[text.rindex(')') + 2:].split()
+    if fields[0] in 'ZX':
+        return None
+    return Process(pid, fields[19], int(fields[1]), fields[0])
+
+
+def is_alive(process):
+    """Return True while this very process lives (a zombie does not)."""
+    present = look_up(process.pid)
+    return present is not None and present.started == process.started
+
+
+def is_stopped(pid):
+    """Return True if the process is stopped (SIGSTOP): it then obeys nothing but SIGKILL."""
+    process = look_up(pid)
+    return process is not None and process.state == 'T'
+
+
+def kill(process, number):
+    """Send signal `number` to this very process; return False if it is gone or not ours."""
+    if not is_alive(process):
+        return False
+    try:
+        os.kill(process.pid, number)
+    except OSError:
+        return False
+    return True
+
+
+def is_startup_process(pid):
+    """Return True if the process replays WAL: it calls itself so in its title."""
+    try:
+        with open('/proc/%d/cmdline' % pid, 'rb') as file:
+            title = file.read(200)
+    except OSError:
+        return False
+    return re.match(rb'\S+: ([^ ]+: )?startup', title) is not None
+
+
+def owner(data_dir):
+    """Return the User that owns `data_dir`; raises OSError if there is no such directory."""
+    status = os.stat(data_dir)
+    try:
+        entry = pwd.getpwuid(status.st_uid)
+    except KeyError:                            # a UID without a name, as in containers
+        return User(str(status.st_uid), status.st_uid, status.st_gid, (status.st_gid,), '/')
+    groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    return User(entry.pw_name, entry.pw_uid, entry.pw_gid, groups, entry.pw_dir)
+
+
+def as_owner(data_dir):
+    """Return whom the database's programs run as: the owner if AHM is root, else None.
+
+    None means the present user.  Also None where the directory cannot be looked at: the
+    program that is about to run will say what is wrong with it.
+    """
+    if os.geteuid() != 0:
+        return None
+    try:
+        user = owner(data_dir)
+    except OSError:
+        return None
+    return user if user.uid != 0 else None
+
+
+@contextlib.contextmanager
+def acting_as(user):
+    """Do what is inside with the file rights of `user` (None: no change).
+
+    Root that reads and writes in a directory of another user could be led anywhere by a link;
+    with that user's own rights nothing is to be gained, and new files belong to it at once.
+    """
+    if user is None:
+        yield
+        return
+    before = os.getegid(), os.getgroups()
+    os.setgroups(user.groups)
+    os.setegid(user.gid)
+    os.seteuid(user.uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(before[0])
+        os.setgroups(before[1])
+
+
+def data_directory_version(data_dir):
+    """Return the major version in PG_VERSION, e.g. 15.
+
+    Raises ValueError (one line, what to do) where `data_dir` is no data directory.
+    """
+    path = os.path.join(data_dir, 'PG_VERSION')
+    try:
+        with open(path) as file:
+            text = file.readline().strip()
+    except OSError as error:
+        raise ValueError('cannot read %s: %s; db_data_dir must be a data directory'
+                         % (path, error.strerror))
+    match = re.match(r'\d+', text)
+    if not match:
+        raise ValueError('%s says %r, expected a version such as 15' % (path, text[:20]))
+    return int(match.group())
+
+
+def cluster_state(settings, limit):
+    """Return the "Database cluster state" of pg_controldata, e.g. 'in production'; '' unknown."""
+    program = find_program(settings.db_bin_dir, 'pg_controldata', 'ag_controldata')
+    if program is None:
+        return ''
+    outcome = run([program, settings.db_data_dir], limit, as_owner(settings.db_data_dir),
+                  environment={'LC_ALL': 'C'})
+    match = re.search(r'^Database cluster state:\s*(.*)$', outcome.output, re.MULTILINE)
+    return match.group(1).strip() if match else ''
+
+
+def _program(pid, directory):
+    """Return the program of a process that works in `directory`, or None."""
+    try:
+        if os.readlink('/proc/%d/cwd' % pid) != directory:
+            return None
+        program = os.readlink('/proc/%d/exe' % pid)
+    except OSError:                             # gone, a zombie, or not ours to look at
+        return None
+    # " (deleted)": the program was replaced by an upgrade while the server runs.
+    if program.endswith(' (deleted)'):
+        program = program[:-len(' (deleted)')]
+    return program
+
+
+def _is_server_program(path):
+    return SERVER_PROGRAM.match(os.path.basename(path)) is not None
+
+
+def _has_control_program(path):
+    return any(os.path.exists(os.path.join(os.path.dirname(path), each))
+               for each in CONTROL_PROGRAMS)

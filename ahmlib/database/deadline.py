@@ -1,0 +1,27 @@
+"""One overall limit that all the steps of a function draw from."""
+import time
+
+
+class Deadline(object):
+    """An instant `limit` seconds from now, on the monotonic clock of this process."""
+
+    def __init__(self, limit):
+        self.limit = limit
+        self.started_at = time.monotonic()
+        self.ends_at = self.started_at + limit
+
+    def remaining(self):
+        """Return the seconds left, never less than 0."""
+        return max(0.0, self.ends_at - time.monotonic())
+
+    def elapsed(self):
+        """Return the seconds since this deadline was set."""
+        return time.monotonic() - self.started_at
+
+    def is_over(self):
+        """Return True once the limit has passed."""
+        return time.monotonic() >= self.ends_at
+
+    def sleep(self, seconds):
+        """Sleep `seconds`, or less where the limit comes first."""
+        time.sleep(min(seconds, self.remaining()))

@@ -1,0 +1,152 @@
+"""Making the standby beside this node follow a new primary.
+
+The recovery settings are written (recovery.py), and put into force in the mildest way there is:
+
+    the server does not run     written only: a later start makes a standby of that primary
+    it runs in recovery         reload where primary_conninfo can be reloaded (PostgreSQL 13
+                                and later), else restart
+    it runs as a primary        refused: whoever wants that must stop it first
+
+"In force" is not assumed: a new connection must show that the server has read the file again,
+and, where AHM's user may see it, that the setting is the new one.
+"""
+import os
+import signal
+
+from ahmlib.database import conninfo, control, probe, programs, recovery, start, stop
+from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
+from ahmlib.database.deadline import Deadline
+
+POLL_SECONDS = 0.02
+FIRST_VERSION_THAT_RELOADS = 130000
+
+CONTEXT = "SELECT context FROM pg_settings WHERE name = 'primary_conninfo'"
+SETTING = "SELECT setting FROM pg_settings WHERE name = 'primary_conninfo'"
+LOADED = 'SELECT extract(epoch FROM pg_conf_load_time())::float8'
+
+
+def follow_primary(settings, host, port, limit, environment=None):
+    """Make the server of db_data_dir a standby of `host`:`port`, within `limit` seconds.
+
+    follow_command, where set, does it all instead, with the hook's `environment` added.
+    Returns {'ok', 'reason', 'how'}: `how` is 'reloaded', 'restarted', 'written' or 'command'
+    ('' where it was refused).
+    """
+    deadline = Deadline(limit)
+    if settings.follow_command:
+        outcome = programs.run(settings.follow_command, limit, environment=environment)
+        return _result(outcome.ok, outcome.reason, 'command')
+    state, refusal = _state(settings, deadline)
+    if refusal:
+        return _result(False, refusal, '')
+    if state == 'stopped':
+        return _write_for_later(settings, host, port)
+    loaded_at = _ask(settings, deadline, LOADED)
+    written = recovery.write_primary(settings, host, port)
+    if not written['ok']:
+        return _result(False, written['reason'], '')
+    if _is_reloadable(settings, deadline):
+        return _reload(settings, deadline, loaded_at)
+    return _restart(settings, deadline)
+
+
+def _state(settings, deadline):
+    """Return ('stopped' or 'standby', None), or (None, why we keep our hands off)."""
+    if not control.server_processes(settings.db_data_dir):
+        return 'stopped', None
+    limit = max(0.1, min(settings.db_connect_timeout, deadline.remaining() / 2))
+    in_recovery = probe.check_local(settings, limit)['in_recovery']
+    if in_recovery is None:
+        # It does not answer us: its control file still says which of the two it is.
+        state = control.cluster_state(settings, limit)
+        in_recovery = {'in archive recovery': True, 'in production': False}.get(state)
+    if in_recovery is None:
+        return None, ('the database runs but does not say whether it is a standby; '
+                      'wait until it answers')
+    if not in_recovery:
+        return None, 'the database runs as a primary; stop it before it can follow another one'
+    return 'standby', None
+
+
+def _write_for_later(settings, host, port):
+    signal_left = recovery.leave_standby_signal(settings)
+    written = recovery.write_primary(settings, host, port) if signal_left['ok'] else signal_left
+    return _result(written['ok'], written['reason'] or 'written; the database does not run',
+                   'written')
+
+
+def _is_reloadable(settings, deadline):
+    context = _ask(settings, deadline, CONTEXT)
+    if context is not None:
+        return context == 'sighup'
+    # The row is hidden from a user without pg_read_all_settings; the version still tells.
+    version = _ask(settings, deadline, "SELECT current_setting('server_version_num')::int")
+    if version is None:
+        version = control.data_directory_version(settings.db_data_dir) * 10000
+    return version >= FIRST_VERSION_THAT_RELOADS
+
+
+def _reload(settings, deadline, loaded_at):
+    pid = control.postmaster(settings.db_data_dir)
+    if pid is None:
+        return _result(False, 'the database ended before it could be reloaded', 'reloaded')
+    os.kill(pid, signal.SIGHUP)                 # what pg_ctl reload does, without its waiting
+    while True:
+        now_loaded_at = _ask(settings, deadline, LOADED)
+        if now_loaded_at is not None and now_loaded_at != loaded_at:
+            return _verified(settings, deadline, 'reloaded')
+        if deadline.is_over() or control.postmaster(settings.db_data_dir) is None:
+            return _result(False, 'the database did not reload its settings within %.3g s'
+                           % deadline.limit, 'reloaded')
+        deadline.sleep(POLL_SECONDS)
+
+
+def _restart(settings, deadline):
+    """Stop (fast), wait standby_startup_delay, start; or db_restart_command."""
+    left = recovery.leave_standby_signal(settings)
+    if not left['ok']:
+        return _result(False, left['reason'], 'restarted')
+    if settings.db_restart_command:
+        outcome = programs.run(settings.db_restart_command, deadline.remaining())
+        if not outcome.ok:
+            return _result(False, 'db_restart_command: ' + outcome.reason, 'restarted')
+        started = start.await_connections(settings, deadline, 'command', None)
+    else:
+        stopped = stop.stop_database(settings, stop.FAST, deadline.remaining() / 2)
+        if not stopped['ok']:
+            return _result(False, stopped['reason'], 'restarted')
+        deadline.sleep(settings.standby_startup_delay)
+        started = start.start_database(settings, deadline.remaining())
+    if not started['ok']:
+        return _result(False, started['reason'], 'restarted')
+    return _verified(settings, deadline, 'restarted')
+
+
+def _verified(settings, deadline, how):
+    """The result: ok unless the server shows another primary_conninfo than the file's."""
+    shown = _ask(settings, deadline, SETTING)
+    wanted = recovery.conninfo_on_file(settings)
+    if shown is not None and shown != wanted:
+        return _result(False, 'the database still follows %s: primary_conninfo is set elsewhere '
+                       'too (its command line?)' % _place(shown), how)
+    return _result(True, '%s; follows %s' % (how, _place(wanted)), how)
+
+
+def _place(text):
+    found = conninfo.upstream(text) or {}
+    return '%s:%s' % (found.get('host'), found.get('port'))
+
+
+def _ask(settings, deadline, sql):
+    """The only value of `sql` on a new connection; None where it cannot be had."""
+    try:
+        with Connection(probe.local_conn_string(settings),
+                        max(0.05, min(settings.db_connect_timeout,
+                                      deadline.remaining()))) as connection:
+            return connection.value(sql)
+    except (ConnectionFailed, QueryFailed):
+        return None
+
+
+def _result(ok, reason, how):
+    return {'ok': ok, 'reason': reason, 'how': how}

@@ -1,0 +1,121 @@
+"""Starting the database beside this node, and seeing that it accepts connections.
+
+The start program is pg_ctl (or ag_ctl) with -W, or db_start_command; the waiting is done here.
+pg_ctl is given no -l: its own output, and with it the server's, goes to
+`<AHM's data_dir>/ahm_database_<db_port>.log`, opened by AHM.  So the file may lie where the
+database's owner cannot write, and is never a link.  With logging_collector the server leaves it
+after its first lines; without, all of the server's log is there, as with pg_ctl -l.
+"""
+import os
+import shlex
+import stat
+
+from ahmlib.database import control, probe, programs
+from ahmlib.database.deadline import Deadline
+
+POLL_SECONDS = 0.02
+PROBE_SECONDS = 1.0         # one look during the wait
+APPEAR_SECONDS = 1.0        # a started server that has no process by then has died
+LOG_TAIL = 2000
+
+
+def start_database(settings, limit):
+    """Start the server of db_data_dir and wait up to `limit` seconds until it accepts us.
+
+    Returns {'ok', 'reason', 'how', 'verdict', 'in_recovery'}: `how` is 'was running',
+    'command' or 'pg_ctl'; verdict and in_recovery are the last probe's.  Where the server
+    died, `reason` ends with the last lines of its log.
+    """
+    deadline = Deadline(limit)
+    how = 'command' if settings.db_start_command else 'pg_ctl'
+    if control.postmaster(settings.db_data_dir) is not None:
+        return await_connections(settings, deadline, 'was running', None)
+    try:
+        log = _open_log(settings)
+    except OSError as error:
+        return _result(False, 'cannot write %s: %s' % (log_path(settings), error.strerror), how)
+    with log:
+        began_at = log.seek(0, os.SEEK_END)
+        outcome = _run(settings, limit, log)
+        # A command may exit with an error though the server runs: the server decides.
+        if not outcome.ok and control.postmaster(settings.db_data_dir) is None:
+            return _result(False, _with_log(outcome.reason, log, began_at), how)
+        return await_connections(settings, deadline, how, lambda reason:
+                                 _with_log(reason, log, began_at))
+
+
+def await_connections(settings, deadline, how, explain):
+    """Poll until the server accepts connections, dies, or the deadline ends; a result dict.
+
+    `explain` makes a fuller reason of a reason (None: as it is).
+    """
+    explain = explain or (lambda reason: reason)
+    unseen_since = deadline.elapsed()
+    was_seen = False
+    found = dict(probe.NOTHING)
+    while True:
+        if control.server_processes(settings.db_data_dir):
+            was_seen = True
+            unseen_since = deadline.elapsed()
+            found = probe.check_local(settings, min(PROBE_SECONDS, deadline.remaining()) or 0.01)
+            if found['verdict'] == probe.REACHABLE:
+                return _result(True, found['reason'] or 'the database accepts connections', how,
+                               found)
+        elif was_seen or deadline.elapsed() - unseen_since > APPEAR_SECONDS:
+            return _result(False, explain('the database ended while it was starting'), how)
+        if deadline.is_over():
+            return _result(False, explain('the database does not accept connections after '
+                                          '%.3g s (%s: %s)' % (deadline.limit, found['verdict'],
+                                                               found['reason'])), how, found)
+        deadline.sleep(POLL_SECONDS)
+
+
+def log_path(settings):
+    """Return the file that a server started by AHM writes its first lines to."""
+    return os.path.join(settings.work_dir, 'ahm_database_%d.log' % settings.db_port)
+
+
+def start_arguments(settings, program):
+    """Return the argument vector of pg_ctl that starts the server."""
+    config_dir = settings.db_config_dir or settings.db_data_dir
+    argv = [program, 'start', '-W', '-s', '-D', config_dir]
+    if os.path.realpath(config_dir) != os.path.realpath(settings.db_data_dir):
+        # pg_ctl hands -o to a shell.
+        argv += ['-o', '-c ' + shlex.quote('data_directory=' + settings.db_data_dir)]
+    return argv
+
+
+def _run(settings, limit, log):
+    user = control.as_owner(settings.db_data_dir)
+    if settings.db_start_command:
+        return programs.run(settings.db_start_command, limit, output_file=log)
+    program = control.pg_ctl(settings)
+    if program is None:
+        return programs.Outcome(False, None, False, '', 'found neither ag_ctl nor pg_ctl in %s; '
+                                'set db_bin_dir' % (settings.db_bin_dir or 'PATH'))
+    return programs.run(start_arguments(settings, program), limit, user, output_file=log)
+
+
+def _open_log(settings):
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    number = os.open(log_path(settings), flags, 0o600)
+    status = os.fstat(number)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+        os.close(number)
+        raise OSError(1, 'it is not a plain file of the user AHM runs as; remove it')
+    return os.fdopen(number, 'r+b', buffering=0)
+
+
+def _with_log(reason, log, began_at):
+    """Return `reason` with the last lines that were logged since `began_at`."""
+    end = log.seek(0, os.SEEK_END)
+    log.seek(max(began_at, end - LOG_TAIL))
+    lines = [line.strip() for line in log.read(LOG_TAIL).decode('utf-8', 'replace').splitlines()]
+    said = ' | '.join(line for line in lines[-4:] if line)
+    return '%s: %s' % (reason, said[-600:]) if said else reason
+
+
+def _result(ok, reason, how, found=None):
+    found = found or probe.NOTHING
+    return {'ok': ok, 'reason': reason, 'how': how, 'verdict': found['verdict'],
+            'in_recovery': found['in_recovery']}

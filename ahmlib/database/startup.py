@@ -1,0 +1,128 @@
+"""Learn why a server refuses us, whatever language it speaks.
+
+psycopg2 raises an error for a refused connection that carries no SQLSTATE, only the server's
+message, which is in the server's language (lc_messages).  "The database system is starting up"
+must be told from "too many clients" without reading Korean, so this module says the first
+packet of PostgreSQL's protocol by hand and reads the SQLSTATE (field 'C') of the answer.
+
+    us      Int32 length, Int32 196608 (version 3.0), "user\\0NAME\\0database\\0NAME\\0\\0"
+    server  'E' Int32 length, fields (Byte1 type, text, \\0)*, \\0     refused: read the fields
+            'R' ...                                                  asks us to authenticate
+
+A server that asks for authentication has let us pass its state check, so it is up: starting up,
+shutting down and "too many clients" are all said before that.  Source: PostgreSQL's manual,
+"Message Flow, Start-up" and "Message Formats".
+"""
+import os
+import select
+import socket
+import struct
+from typing import NamedTuple, Optional
+
+from ahmlib.database.deadline import Deadline
+
+PROTOCOL_VERSION = 196608
+ANSWER_MAX = 30000          # PostgreSQL's own limit for an error before authentication
+SOCKET_DIRECTORIES = ('/var/run/postgresql', '/tmp')
+
+
+class Answer(NamedTuple):
+    """What came back: a SQLSTATE, or a request to authenticate, or no PostgreSQL answer."""
+
+    answered: bool
+    sqlstate: Optional[str]     # None: not refused, or a server that gave no code
+    message: str                # one line
+
+
+def ask(host, port, user, database, limit):
+    """Say the startup packet to `host` (an address, or a socket directory) and return Answer.
+
+    Never raises for what a network or a stranger's bytes can do; `limit` is in seconds.
+    """
+    deadline = Deadline(limit)
+    last = 'no address to try'
+    for family, address in _addresses(host, port):
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as connection:
+                connection.setblocking(False)
+                _connect(connection, address, deadline)
+                connection.sendall(packet(user, database))
+                return _read(connection, deadline)
+        except (OSError, ValueError) as error:
+            last = getattr(error, 'strerror', None) or str(error)
+    return Answer(False, None, last)
+
+
+def packet(user, database):
+    """Return the startup packet for this user and database, as bytes."""
+    words = b''
+    for name, value in (('user', user), ('database', database)):
+        words += name.encode() + b'\0' + value.encode('utf-8').replace(b'\0', b'') + b'\0'
+    body = struct.pack('!I', PROTOCOL_VERSION) + words + b'\0'
+    return struct.pack('!I', len(body) + 4) + body
+
+
+def parse_error(body):
+    """Return (SQLSTATE or None, message) of the body of an ErrorResponse."""
+    fields = {}
+    for part in body.split(b'\0'):
+        if part:
+            fields[part[:1]] = part[1:].decode('utf-8', 'replace')
+    message = ' '.join(fields.get(b'M', '').split())
+    return fields.get(b'C'), message
+
+
+def _addresses(host, port):
+    if host and not host.startswith(('/', '@')):
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return []
+        return [(family, address) for family, _, _, _, address in found]
+    directories = [host] if host else SOCKET_DIRECTORIES
+    names = [os.path.join(each, '.s.PGSQL.%d' % port) for each in directories]
+    return [(socket.AF_UNIX, '\0' + name[1:] if name.startswith('@') else name)
+            for name in names]
+
+
+def _connect(connection, address, deadline):
+    try:
+        connection.connect(address)
+    except BlockingIOError:
+        _wait(connection, select.POLLOUT, deadline)
+        code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+
+
+def _wait(connection, event, deadline):
+    poller = select.poll()
+    poller.register(connection, event)
+    if not poller.poll(deadline.remaining() * 1000):
+        raise ValueError('no answer within %.3g s' % deadline.limit)
+
+
+def _read(connection, deadline):
+    kind = _take(connection, 1, deadline)
+    if kind == b'R':
+        return Answer(True, None, 'the server asks for authentication')
+    if kind != b'E':
+        raise ValueError('what listens there is no PostgreSQL server')
+    length = _take(connection, 4, deadline)
+    size = struct.unpack('!I', length)[0]
+    if not 4 <= size <= ANSWER_MAX:
+        # The old form, a bare text: all that a postmaster can say that cannot even fork.
+        return Answer(True, None, 'the server cannot start a process for us')
+    sqlstate, message = parse_error(_take(connection, size - 4, deadline))
+    return Answer(True, sqlstate, message)
+
+
+def _take(connection, count, deadline):
+    data = b''
+    while len(data) < count:
+        _wait(connection, select.POLLIN, deadline)
+        part = connection.recv(count - len(data))
+        if not part:
+            raise ValueError('the connection was closed without an answer')
+        data += part
+    return data

@@ -1,0 +1,113 @@
+"""Stopping the database beside this node, for certain and within a limit.
+
+A node that loses the primary role must have stopped its database before its successor can have
+started to write, so this goes from gentle to certain inside one limit:
+
+    SIGINT (fast)  ->  SIGQUIT (immediate)  ->  SIGKILL of the postmaster and all its processes
+
+The postmaster is signalled directly: pg_ctl polls coarsely and believes postmaster.pid.
+Success is not what anybody returned but that no process of this server is left.  A smart
+shutdown is never used: it waits for the clients.
+"""
+import signal
+
+from ahmlib.database import control, programs
+from ahmlib.database.deadline import Deadline
+
+POLL_SECONDS = 0.01
+
+FAST, IMMEDIATE, KILL = 'fast', 'immediate', 'kill'
+
+# mode: ((what is sent, its name, until this share of the limit), ...)
+PLANS = {
+    FAST: ((signal.SIGINT, FAST, 0.6), (signal.SIGQUIT, IMMEDIATE, 0.8),
+           (signal.SIGKILL, KILL, 1.0)),
+    IMMEDIATE: ((signal.SIGQUIT, IMMEDIATE, 0.5), (signal.SIGKILL, KILL, 1.0)),
+    KILL: ((signal.SIGKILL, KILL, 1.0),),
+}
+# Of the limit, how much an operator's db_stop_command may use before the signals begin.
+COMMAND_SHARES = {FAST: 0.5, IMMEDIATE: 0.3, KILL: 0.2}
+
+
+def stop_database(settings, mode, limit):
+    """Stop the server of db_data_dir within `limit` seconds, beginning with `mode`.
+
+    `mode` is 'fast', 'immediate' or 'kill'; each goes on to the harder ones in time.
+    db_stop_command, where set, runs first for a share of the limit.
+
+    Returns {'ok', 'reason', 'how'}: `ok` only when no process of the server is left; `how` is
+    'was not running', 'command', 'fast', 'immediate' or 'kill', the last thing that was done.
+    """
+    if mode not in PLANS:
+        raise ValueError('mode is %r, expected fast, immediate or kill' % (mode,))
+    deadline = Deadline(limit)
+    data_dir = settings.db_data_dir
+    left = control.server_processes(data_dir)
+    if not left:
+        return {'ok': True, 'reason': 'the database was not running', 'how': 'was not running'}
+    how, notes = '', ''
+    if settings.db_stop_command:
+        how = 'command'
+        outcome = programs.run(settings.db_stop_command, limit * COMMAND_SHARES[mode])
+        notes = outcome.reason and '; db_stop_command: ' + outcome.reason
+        left = control.server_processes(data_dir)
+    for number, name, until in _remaining_plan(mode, deadline):
+        if not left:
+            break
+        how = name
+        left = _signal_and_wait(data_dir, number, left, deadline,
+                                deadline.started_at + limit * until)
+    if left:
+        return {'ok': False, 'how': how,
+                'reason': '%d processes of the database are left after %.3g s (PID %s%s)%s'
+                          % (len(left), deadline.elapsed(), left[0].pid,
+                             ', in uninterruptible I/O' if left[0].state == 'D' else '', notes)}
+    return {'ok': True, 'how': how,
+            'reason': 'stopped (%s) in %.2f s%s' % (how, deadline.elapsed(), notes)}
+
+
+def _remaining_plan(mode, deadline):
+    """Yield the steps of the plan, leaving out a gentle one whose time is over already."""
+    for number, name, until in PLANS[mode]:
+        if number == signal.SIGKILL or deadline.elapsed() < deadline.limit * until:
+            yield number, name, until
+
+
+def _signal_and_wait(data_dir, number, processes, deadline, until):
+    """Send the signal, wait until none is left or `until` comes; return who is left."""
+    is_kill = number == signal.SIGKILL
+    for process in _targets(processes, is_kill):
+        control.kill(process, number)
+    while True:
+        processes = [each for each in processes if control.is_alive(each)]
+        if not processes or is_kill:
+            # Look for those that were born meanwhile; between looks, the known ones suffice.
+            processes = control.server_processes(data_dir)
+        if not processes:
+            return []
+        if is_kill:
+            for process in processes:
+                control.kill(process, number)
+        elif _is_deaf(processes):
+            return processes
+        if deadline.started_at + deadline.elapsed() >= until:
+            return control.server_processes(data_dir)
+        deadline.sleep(POLL_SECONDS)
+
+
+def _targets(processes, is_kill):
+    """The postmaster alone, or, to kill, everybody with the postmaster first.
+
+    The postmaster is the one whose parent is none of them; the orphans of a postmaster that
+    was killed are all such, and get the signal each.
+    """
+    pids = {process.pid for process in processes}
+    roots = [process for process in processes if process.parent not in pids]
+    if not is_kill:
+        return roots
+    return roots + [process for process in processes if process.parent in pids]
+
+
+def _is_deaf(processes):
+    """True if a postmaster is stopped (SIGSTOP): waiting for it is lost time."""
+    return any(control.is_stopped(each.pid) for each in _targets(processes, False))

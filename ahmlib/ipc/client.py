@@ -1,0 +1,130 @@
+"""The utilities' side of the IPC: ask one thing, wait for the answer, not for ever."""
+
+import os
+import socket
+import time
+
+from ahmlib.ipc import listeners, protocol
+from ahmlib.ipc.protocol import ProtocolError
+
+__all__ = ('ask', 'NoDaemon', 'NotAllowed', 'ProtocolError')
+
+DEFAULT_PORT = 9595
+DEFAULT_SOCKET_DIR = '/tmp'
+READ_BYTES = 65536
+
+
+class NoDaemon(Exception):
+    """Nobody answers there.  One line: where it was looked for, and what to do."""
+
+
+class NotAllowed(NoDaemon):
+    """Somebody may be there, but this user must not ask."""
+
+
+def ask(request, host=None, port=DEFAULT_PORT, socket_dir=DEFAULT_SOCKET_DIR, limit=10):
+    """Send `request`, a dict, to a daemon, and return its answer, a dict.
+
+    host: an address or a name, to ask by TCP; None asks through the UNIX socket in `socket_dir`.
+    port: the daemon's ipc_port; it is in the UNIX socket's name, too.
+    limit: seconds that all of it may take.
+    Raises NoDaemon if nobody answers there, ProtocolError if what answers is no AHM daemon.
+    """
+    data = protocol.encode(request, protocol.REQUEST_BYTES_MAX)
+    deadline_at = time.monotonic() + limit
+    if host is None:
+        connection, where = _connect_unix(socket_dir, port, deadline_at)
+    else:
+        connection, where = _connect_tcp(host, port, deadline_at)
+    with connection:
+        try:
+            return _exchange(connection, data, where, deadline_at)
+        except socket.timeout:
+            raise NoDaemon('the daemon at %s did not answer within %g s; see its log, or whether'
+                           ' it is stopped or overloaded' % (where, limit))
+        except OSError as error:
+            raise ProtocolError('the connection to %s broke: %s; is an AHM daemon listening'
+                                ' there?' % (where, error.strerror or error))
+
+
+def _exchange(connection, data, where, deadline_at):
+    _arm(connection, deadline_at)
+    try:
+        connection.sendall(data)
+    except (BrokenPipeError, ConnectionResetError):
+        pass                          # a busy daemon answers without having read
+    received = bytearray()
+    while b'\n' not in received:
+        if len(received) > protocol.ANSWER_BYTES_MAX:
+            raise ProtocolError('%s sent more than %d bytes; it is no AHM daemon'
+                                % (where, protocol.ANSWER_BYTES_MAX))
+        _arm(connection, deadline_at)
+        part = connection.recv(READ_BYTES)
+        if not part:
+            raise ProtocolError('%s closed the connection without an answer; is an AHM daemon'
+                                ' listening there?' % where)
+        received += part
+    try:
+        return protocol.decode(bytes(received))
+    except ProtocolError as error:
+        raise ProtocolError('%s answered %s; it is no AHM daemon' % (where, error))
+
+
+def _connect_unix(socket_dir, port, deadline_at):
+    try:
+        path = listeners.unix_path(socket_dir, port)
+    except listeners.IpcError as error:
+        raise NoDaemon(str(error))
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _arm(connection, deadline_at)
+        connection.connect(path)
+        return connection, path
+    except PermissionError:
+        connection.close()
+        raise NotAllowed('no permission for %s; run this as the user that runs the daemon, or'
+                         ' name a host with -h' % path)
+    except OSError as error:
+        connection.close()
+        raise NoDaemon('no AHM daemon at %s (%s); start it with "ahm start", or say where it is'
+                       ' with -h, -p or -s' % (path, _reason(error)))
+
+
+def _connect_tcp(host, port, deadline_at):
+    host = host[1:-1] if host.startswith('[') and host.endswith(']') else host
+    where = ('[%s]:%d' if ':' in host else '%s:%d') % (host, port)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise NoDaemon('the host %s is not known (%s); check -h' % (host, _reason(error)))
+    reason = ''
+    for family, kind, proto, _, address in found:
+        try:
+            connection = socket.socket(family, kind, proto)
+        except OSError as error:
+            reason = _reason(error)
+            continue
+        try:
+            _arm(connection, deadline_at)
+            connection.connect(address)
+            return connection, where
+        except OSError as error:
+            connection.close()
+            reason = _reason(error)
+    raise NoDaemon('no AHM daemon at %s (%s); check -h and -p, and whether it runs there'
+                   % (where, reason))
+
+
+def _arm(connection, deadline_at):
+    """Let the next call on the socket take the time that is left."""
+    left = deadline_at - time.monotonic()
+    if left <= 0:
+        raise socket.timeout('timed out')
+    connection.settimeout(left)
+
+
+def _reason(error):
+    if isinstance(error, socket.timeout):
+        return 'no answer in time'
+    number = getattr(error, 'errno', None)
+    return error.strerror or (os.strerror(number) if number else str(error))

@@ -1,0 +1,286 @@
+"""The daemon's side of the IPC: clients that ask, in the loop, and none of them trusted.
+
+    accepted ──line──▶ on_request(client, request, origin) ──answer()──▶ written ──▶ closed
+        │                        (the answer may come later)                │
+        └── 10 s without a line: dropped            10 s without progress: dropped
+
+One request and one answer a connection.  Every client costs a bounded number of bytes and
+seconds, and there is a bounded number of them; some places are kept for the UNIX socket, so that
+nobody on the network can lock out the operator of this host.
+"""
+
+import errno
+import os
+import socket
+import struct
+
+from ahmlib.ipc import listeners, protocol
+from ahmlib.ipc.listeners import IpcError
+
+__all__ = ('IpcServer', 'IpcError')
+
+CLIENTS_MAX = 64
+TCP_CLIENTS_MAX = 48
+ACCEPTS_MAX = 16
+READ_BYTES = 65536
+IDLE_SECONDS = 10.0
+ANSWER_SECONDS = 600.0
+ACCEPT_PAUSE_SECONDS = 1.0
+LOG_SECONDS = 60.0
+
+_PEER_CREDENTIALS = struct.Struct('=iII')       # pid, uid, gid
+
+
+class _Client:
+    """One connection; outside this module an opaque token, valid until it was answered."""
+
+    def __init__(self, connection, origin, deadline_at):
+        self.connection = connection
+        self.origin = origin
+        self.deadline_at = deadline_at
+        self.received = bytearray()
+        self.is_waiting = False       # for the daemon's answer
+        self.unsent = b''
+
+
+class IpcServer:
+    """Listens on the UNIX socket and on TCP, and passes on what clients ask.
+
+    Call `expire(now)` after every round of the loop, and wake up at `next_deadline()`.
+    malformed: how many requests were none.  refused: how many clients were told 'busy'.
+    """
+
+    def __init__(self, loop, log, clock):
+        self.malformed = 0
+        self.refused = 0
+        self._loop = loop
+        self._log = log
+        self._clock = clock
+        self._on_request = None
+        self._listeners = []
+        self._unix_file = None        # (path, device, inode): what close may remove
+        self._clients = []
+        self._resume_at = None        # accepting again after this host ran out of descriptors
+
+    def open(self, on_request, socket_dir, port, address=None):
+        """Listen on `socket_dir`/.s.AHM.`port` and on TCP `port`.
+
+        on_request(client, request, origin): called with a dict; origin is ('unix', uid of the
+            client's process) or ('tcp', its address).  To be followed, at once or later, by
+            `answer(client, ...)`.
+        address: the only TCP address to listen on; None for all, IPv4 and IPv6.
+        Raises IpcError, and listens nowhere then.
+        """
+        self._on_request = on_request
+        unix = listeners.listen_unix(socket_dir, port)
+        path = unix.getsockname()
+        info = os.lstat(path)
+        self._unix_file = (path, info.st_dev, info.st_ino)
+        self._listeners = [unix]
+        try:
+            self._listeners += listeners.listen_tcp(port, address)
+        except IpcError:
+            self.close()
+            raise
+        self._resume_accepting()
+
+    def answer(self, client, message):
+        """Send `message`, a dict, to a client that asked, and end its connection.
+
+        Returns False if the client has gone, or was answered already.
+        """
+        if client not in self._clients or not client.is_waiting:
+            return False
+        try:
+            data = protocol.encode(message)
+        except protocol.ProtocolError as error:
+            self._log.error('an answer could not be sent: %s' % error)
+            data = protocol.encode({'ok': False, 'reason': 'the answer could not be sent: %s'
+                                                           % error})
+        self._send(client, data)
+        return True
+
+    def next_deadline(self):
+        """Return the instant at which `expire` has something to do, or None."""
+        instants = [client.deadline_at for client in self._clients]
+        if self._resume_at is not None:
+            instants.append(self._resume_at)
+        return min(instants) if instants else None
+
+    def expire(self, now):
+        """Drop the clients that were too slow."""
+        if self._resume_at is not None and self._resume_at <= now:
+            self._resume_accepting()
+        for client in list(self._clients):
+            if client.deadline_at > now:
+                continue
+            if client.is_waiting:
+                self.answer(client, {'ok': False, 'reason': 'no answer within %g s'
+                                                            % ANSWER_SECONDS})
+            else:
+                self._drop(client)
+
+    def close(self):
+        """Drop all clients, stop listening and remove the UNIX socket."""
+        for client in list(self._clients):
+            self._drop(client)
+        self._pause_accepting()
+        self._resume_at = None
+        self._remove_unix_file()
+        for listener in self._listeners:
+            listener.close()
+        self._listeners = []
+
+    def __len__(self):
+        """Return the number of clients."""
+        return len(self._clients)
+
+    # -- accepting --------------------------------------------------------------------------
+
+    def _resume_accepting(self):
+        self._resume_at = None
+        for listener in self._listeners:
+            self._loop.add_reader(listener, lambda listener=listener: self._accept(listener))
+
+    def _pause_accepting(self):
+        for listener in self._listeners:
+            self._loop.remove(listener)
+
+    def _accept(self, listener):
+        for _ in range(ACCEPTS_MAX):
+            try:
+                connection, address = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._note_accept_problem(error)
+                return
+            connection.setblocking(False)
+            origin = _origin(connection, address)
+            if self._is_full(origin):
+                self._refuse(connection)
+                continue
+            client = _Client(connection, origin, self._clock() + IDLE_SECONDS)
+            self._clients.append(client)
+            self._loop.add_reader(connection, lambda client=client: self._read(client))
+
+    def _is_full(self, origin):
+        if len(self._clients) >= CLIENTS_MAX:
+            return True
+        tcp_clients = sum(client.origin[0] == 'tcp' for client in self._clients)
+        return origin[0] == 'tcp' and tcp_clients >= TCP_CLIENTS_MAX
+
+    def _refuse(self, connection):
+        self.refused += 1
+        if self._log.bounded('ipc busy', LOG_SECONDS):
+            self._log.warning('the IPC has %d clients, expected at most %d; %d were told to come'
+                              ' back since the start'
+                              % (len(self._clients), CLIENTS_MAX, self.refused))
+        try:
+            connection.recv(READ_BYTES)          # unread bytes would turn the close into a reset
+        except OSError:
+            pass
+        try:
+            connection.send(protocol.encode(
+                {'ok': False, 'reason': 'busy: this daemon has too many clients; try again'}))
+        except OSError:
+            pass
+        connection.close()
+
+    def _note_accept_problem(self, error):
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+            # The client stays in the queue and would wake the loop again at once, for ever.
+            self._pause_accepting()
+            self._resume_at = self._clock() + ACCEPT_PAUSE_SECONDS
+        if self._log.bounded('ipc accept', LOG_SECONDS):
+            self._log.warning('cannot accept an IPC client: %s' % error.strerror)
+
+    # -- one client -------------------------------------------------------------------------
+
+    def _read(self, client):
+        try:
+            data = client.connection.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(client)
+            return
+        if client.is_waiting:
+            # More than one line, or it closed its side: it may still want its answer.
+            self._loop.remove_reader(client.connection)
+            return
+        client.received += data
+        if b'\n' in data:
+            self._handle_line(client)
+        elif len(client.received) >= protocol.REQUEST_BYTES_MAX:
+            self._reject(client, 'a request of more than %d bytes' % protocol.REQUEST_BYTES_MAX)
+        elif not data and client.received:
+            self._reject(client, 'a request without a line end')
+        elif not data:
+            self._drop(client)        # it connected and left: how liveness is probed
+
+    def _handle_line(self, client):
+        line, client.received = bytes(client.received), bytearray()
+        try:
+            request = protocol.decode(line, protocol.REQUEST_BYTES_MAX)
+        except protocol.ProtocolError as error:
+            self._reject(client, str(error))
+            return
+        client.is_waiting = True
+        client.deadline_at = self._clock() + ANSWER_SECONDS
+        self._on_request(client, request, client.origin)
+
+    def _reject(self, client, reason):
+        self.malformed += 1
+        if self._log.bounded('ipc malformed', LOG_SECONDS):
+            self._log.warning('a malformed IPC request from %s %s: %s; %d since the start'
+                              % (client.origin + (reason, self.malformed)))
+        client.received = bytearray()
+        self._send(client, protocol.encode(
+            {'ok': False, 'reason': 'malformed request: %s' % reason}))
+
+    def _send(self, client, data):
+        client.is_waiting = False
+        client.unsent = memoryview(data)
+        client.deadline_at = self._clock() + IDLE_SECONDS
+        self._loop.remove(client.connection)
+        self._loop.add_writer(client.connection, lambda: self._write(client))
+        self._write(client)
+
+    def _write(self, client):
+        try:
+            sent = client.connection.send(client.unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(client)
+            return
+        client.unsent = client.unsent[sent:]
+        client.deadline_at = self._clock() + IDLE_SECONDS
+        if not client.unsent:
+            self._drop(client)
+
+    def _drop(self, client):
+        self._clients.remove(client)
+        self._loop.remove(client.connection)
+        client.connection.close()
+
+    def _remove_unix_file(self):
+        if self._unix_file is None:
+            return
+        path, device, inode = self._unix_file
+        self._unix_file = None
+        try:
+            info = os.lstat(path)
+            if (info.st_dev, info.st_ino) == (device, inode):
+                os.unlink(path)
+        except OSError:
+            pass                      # a left-over socket is recognised at the next start
+
+
+def _origin(connection, address):
+    if connection.family == socket.AF_UNIX:
+        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED,
+                                    _PEER_CREDENTIALS.size)
+        return ('unix', _PEER_CREDENTIALS.unpack(raw)[1])
+    return ('tcp', address[0].split('%')[0])

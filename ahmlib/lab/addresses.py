@@ -1,0 +1,84 @@
+"""Which addresses and ports a lab uses.
+
+Namespaces are a world of their own, so every lab there uses the same.  On loopback labs share the
+machine with each other and with whatever listens on all addresses (a PostgreSQL of the machine's
+on 0.0.0.0:5432): so a /24 of 127.77.0.0/16 is looked for in which the ports are free.
+"""
+import os
+import socket
+from typing import NamedTuple
+
+from ahmlib.lab import LabError
+
+DB_PORT = 5432
+AHM_PORT = 9500
+IPC_PORT = 9595
+FIRST_NODE = 11
+VIP = 100
+CLIENT = 200
+
+
+class Plan(NamedTuple):
+    """The addresses and ports of a lab; `prefix` is the first three numbers of its addresses."""
+    prefix: str
+    db_port: int = DB_PORT
+    ahm_port: int = AHM_PORT
+    ipc_port: int = IPC_PORT
+
+    def node(self, number):
+        """The address of node 1, 2, ..."""
+        return '%s.%d' % (self.prefix, FIRST_NODE + number - 1)
+
+    @property
+    def vip(self):
+        """The virtual IP."""
+        return '%s.%d' % (self.prefix, VIP)
+
+    @property
+    def client(self):
+        """The client's address."""
+        return '%s.%d' % (self.prefix, CLIENT)
+
+    @property
+    def network(self):
+        """The network of all of them, as CIDR."""
+        return self.prefix + '.0/24'
+
+
+def namespace_plan():
+    """The Plan of every lab in namespaces."""
+    return Plan('10.77.0')
+
+
+def loopback_plan(nodes):
+    """A Plan for this many nodes in 127.77.0.0/16 whose ports are free; LabError without one."""
+    for offset in range(100):
+        third = (os.getpid() + 7 * offset) % 250 + 1
+        # The default ports first, in several networks; then others, for who holds them everywhere.
+        plan = Plan('127.77.%d' % third, DB_PORT + offset // 4, AHM_PORT + offset // 4,
+                    IPC_PORT + offset // 4)
+        if _is_free(plan, nodes):
+            return plan
+    raise LabError('no free ports in 127.77.0.0/16 near %d, %d, %d'
+                   % (DB_PORT, AHM_PORT, IPC_PORT))
+
+
+def _is_free(plan, nodes):
+    wanted = [(plan.vip, plan.db_port, socket.SOCK_STREAM)]
+    for number in range(1, nodes + 1):
+        address = plan.node(number)
+        wanted += [(address, plan.db_port, socket.SOCK_STREAM),
+                   (address, plan.ipc_port, socket.SOCK_STREAM),
+                   (address, plan.ahm_port, socket.SOCK_DGRAM)]
+    return all(_can_bind(*each) for each in wanted)
+
+
+def _can_bind(address, port, kind):
+    with socket.socket(socket.AF_INET, kind) as trial:
+        if kind == socket.SOCK_STREAM:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((address, port))
+        except OSError:
+            return False
+    return True

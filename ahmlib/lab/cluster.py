@@ -1,0 +1,281 @@
+"""A whole cluster for a test, as one context manager.
+
+    with Cluster('namespaces', nodes=3, settings={'pre_promotion_command': '/bin/true'}) as cluster:
+        cluster.start_ahm()
+        cluster.wait_until(lambda: cluster.nodes[1].status().leader == 'AHM-NODE-1', 20, 'a leader')
+        client, prober = cluster.start_client(), cluster.start_prober()
+        fault_at = time.monotonic()
+        cluster.nodes[0].power_off()
+        ...
+        print(record.write_outage(client.stop(), fault_at))
+
+Entering it makes and starts the databases (node 1 the primary, the others streaming standbys);
+the AHM daemons are started when a test says so.  Leaving it, also by an exception or the end of the
+interpreter, ends every process, network namespace and file of it.
+"""
+import atexit
+import contextlib
+import os
+import subprocess
+import time
+
+from ahmlib.lab import LabError, addresses, client, prober, record
+from ahmlib.lab.hosts import LoopbackHost, MachineHost, NamespaceHost
+from ahmlib.lab.network import Switch, namespaces_available
+from ahmlib.lab.node import Node, node_name
+from ahmlib.lab.postgres import DATABASE, SUPERUSER, Database, find_postgres, usable_by
+from ahmlib.lab.workspace import Workspace
+
+# Fast, so that a test is; every value is legal in production.
+DEFAULTS = {
+    'beacon_message_interval_seconds': 0.5,
+    'beacon_message_retry_count': 2,
+    'health_check_period': 0.5,
+    'max_consec_failures': 2,
+    'db_connect_timeout': 2,
+    'wait_for_primary_timeout_seconds': 5,
+    'promote_leader_timeout_seconds': 20,
+    'standby_startup_delay': 0.5,
+    'log_severity': 'DEBUG',
+}
+POLL_INTERVAL = 0.05
+IDS_PER_CLIENT = 10 ** 9
+
+
+class Recorder:
+    """The client or the prober, running; what it has written down so far."""
+
+    def __init__(self, host, module, number, words):
+        name = '%s-%d.jsonl' % (module.rpartition('.')[2], number)
+        self.path = os.path.join(host.directory, name)
+        self.log = self.path + '.log'
+        argv = host.python('-m', module, '--record', self.path, *words)
+        self.process = host.popen(argv, log=self.log)
+
+    def attempts(self):
+        """The record.Attempts so far, oldest first."""
+        return record.load(self.path) if os.path.exists(self.path) else []
+
+    def runs(self):
+        """Whether the process still runs."""
+        return self.process.poll() is None
+
+    def stop(self):
+        """End the process and return all its attempts; LabError where it ended before."""
+        if not self.runs():
+            with open(self.log, errors='replace') as file:
+                raise LabError('%s ended by itself: %s' % (self.path, file.read()))
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise LabError('%s did not end on SIGTERM' % self.path)
+        return self.attempts()
+
+
+class Cluster:
+    """`nodes` nodes with a database and `witnesses` without, on `kind` 'loopback' or 'namespaces'.
+
+    `settings` are lines of every ahm_config.yml (None takes one out), `node_settings` the same for
+    single nodes: {'AHM-NODE-2': {'priority': 0}}.  `vip=False` leaves the VIP out of the
+    configuration.  `version` chooses a PostgreSQL major version.  Raises LabError on entry where
+    the machine lacks what it takes.
+    """
+
+    def __init__(self, kind='loopback', nodes=3, witnesses=0, settings=None, node_settings=None,
+                 vip=True, version=None):
+        if kind not in ('loopback', 'namespaces'):
+            raise ValueError('no such kind of lab: %r' % (kind,))
+        self.kind = kind
+        self.size = nodes
+        self.witnesses = witnesses
+        self.settings = dict(DEFAULTS, **(settings or {}))
+        self.node_settings = node_settings or {}
+        if not vip:
+            self.settings.update(dict.fromkeys(
+                ('virtual_IP', 'if_up_cmd', 'if_down_cmd', 'if_check_cmd', 'arping_cmd')))
+        self.installation = find_postgres(version)
+        self.nodes = []
+        self._recorders = 0
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        atexit.register(self.close)
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        """End and remove everything of this cluster."""
+        atexit.unregister(self.close)
+        self._stack.close()
+
+    # Making it
+
+    def _build(self):
+        total = self.size + self.witnesses
+        if self.kind == 'namespaces':
+            reason = namespaces_available()
+            if reason:
+                raise LabError(reason)
+            self.plan = addresses.namespace_plan()
+        else:
+            self.plan = addresses.loopback_plan(total)
+        self.workspace = self._stack.enter_context(Workspace())
+        self.installation = usable_by(self.workspace.user, self.installation,
+                                      self.workspace.directory)
+        self.switch = None
+        if self.kind == 'namespaces':
+            self.switch = self._stack.enter_context(Switch())
+        for number in range(1, total + 1):
+            self._make_node(number)
+        self.client_host = self._host('cl', self.plan.client)
+        self.prober_host = MachineHost(self.workspace, 'pr')
+        self._make_databases()
+        self._configure()
+
+    def _host(self, name, address):
+        if self.kind == 'namespaces':
+            return NamespaceHost(self.workspace, name, address, self.plan.vip, self.switch)
+        return LoopbackHost(self.workspace, name, address, self.plan.vip, self.plan.db_port)
+
+    def _make_node(self, number):
+        host = self._host('h%d' % number, self.plan.node(number))
+        database = None
+        if number <= self.size:
+            listen = host.address if self.kind == 'loopback' else '*'
+            network = '127.0.0.0/8' if self.kind == 'loopback' else self.plan.network
+            database = Database(self.installation, host, node_name(number), self.plan.db_port,
+                                listen, network)
+            self._stack.callback(database.discard)
+        self.nodes.append(Node(number, host, database, self.plan))
+
+    def _make_databases(self):
+        databases = self.databases()
+        primary = databases[0]
+        primary.init_primary()
+        primary.start()
+        primary.sql(client.TABLE)
+        primary.sql(prober.TABLE)
+        for standby in databases[1:]:
+            standby.clone_from(primary)
+            standby.start()
+        for standby in databases[1:]:
+            self.wait_until(lambda: standby.streams_from(primary), 30,
+                            '%s to stream from the primary' % standby.name)
+
+    def _configure(self):
+        lines = ['%s:%d' % (node.host.address, self.plan.ahm_port) for node in self.nodes]
+        for node in self.nodes:
+            own = self.node_settings.get(node.name, {})
+            node.configure(dict(self.settings, **own), '\n'.join(lines) + '\n')
+
+    # Using it
+
+    def databases(self):
+        """The Databases, in the order of the nodes."""
+        return [node.database for node in self.nodes if node.database is not None]
+
+    def node(self, name):
+        """The Node of this AHM name."""
+        return next(node for node in self.nodes if node.name == name)
+
+    def start_ahm(self):
+        """Start the AHM daemons of all nodes."""
+        for node in self.nodes:
+            node.start_ahm()
+
+    def primaries(self):
+        """The nodes whose database accepts writes now, by what each says through its socket."""
+        return [node for node in self.nodes if node.database is not None
+                and _or_none(lambda: node.database.sql('SELECT pg_is_in_recovery()', limit=1.0))
+                == [(False,)]]
+
+    def vip_holders(self):
+        """The nodes on whose host the VIP is now."""
+        return [node for node in self.nodes if node.host.holds_vip()]
+
+    def start_client(self):
+        """Start the client that writes through the VIP; returns its Recorder."""
+        conninfo = 'host=%s port=%d user=%s dbname=%s' % (self.plan.vip, self.plan.db_port,
+                                                          SUPERUSER, DATABASE)
+        # A second client must not write the first one's ids again.
+        first = self._recorders * IDS_PER_CLIENT + 1
+        return self._recorder(self.client_host, 'ahmlib.lab.client',
+                              ['--conninfo', conninfo, '--first', str(first)])
+
+    def start_prober(self):
+        """Start the prober that tries an INSERT on every server; returns its Recorder."""
+        words = []
+        for database in self.databases():
+            words += ['--server', '%s=%s' % (database.name, database.conninfo())]
+        return self._recorder(self.prober_host, 'ahmlib.lab.prober', words)
+
+    def _recorder(self, host, module, words):
+        self._recorders += 1
+        return Recorder(host, module, self._recorders, words)
+
+    def ids_on(self, node):
+        """The ids of the client's rows that a node's database has, as a set of int."""
+        return {row[0] for row in node.database.sql('SELECT id FROM lab_rows')}
+
+    def wait_until(self, predicate, limit, what):
+        """Wait until predicate() is true and return its value.
+
+        A LabError in it counts as not yet.  Raises LabError after `limit` seconds, with what was
+        seen last and the ends of the daemons' logs.
+        """
+        deadline = time.monotonic() + limit
+        while True:
+            try:
+                seen = predicate()
+            except LabError as error:
+                seen, last = None, error
+            else:
+                last = repr(seen)
+            if seen:
+                return seen
+            if time.monotonic() > deadline:
+                raise LabError('waited %g s in vain for %s; last seen: %s%s'
+                               % (limit, what, last, self.log_tails()))
+            time.sleep(POLL_INTERVAL)
+
+    def log_tails(self):
+        """The ends of all daemons' logs, headed by the nodes' names, as one text."""
+        return ''.join('\n--- %s%s ---\n%s' % (node.name, '' if node.ahm_runs() else ' (ended)',
+                                               node.log_tail())
+                       for node in self.nodes if node.daemon is not None)
+
+
+_reason = []
+
+
+def loopback_available():
+    """None where this machine can run loopback labs, else the reason why not (str).
+
+    There must be a PostgreSQL, and a user and an interpreter to run it all with.  Asked once.
+    """
+    if not _reason:
+        try:
+            find_postgres()
+            with Workspace():
+                _reason.append(None)
+        except LabError as error:
+            _reason.append(str(error))
+    return _reason[0]
+
+
+def _or_none(call):
+    """What call() returns; None where it raises LabError."""
+    try:
+        return call()
+    except LabError:
+        return None

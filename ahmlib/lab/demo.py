@@ -1,0 +1,129 @@
+"""A failover to look at: `make demo`, or `python3 -m ahmlib.lab.demo`.
+
+Three real databases with three real AHM daemons on loopback addresses, and a client that writes
+through the VIP.  The primary's postmaster and all its children are killed with SIGKILL; what the
+cluster does is shown as it happens, and then what the client saw of it.  Takes about half a minute,
+needs no root, leaves nothing behind.  Exit code 0: another node leads, holds the VIP and has
+acknowledged a row written through it, and no row is missing that it had received; else 1.
+"""
+import platform
+import signal
+import sys
+import time
+
+from ahmlib.lab import LabError, record
+from ahmlib.lab.cluster import Cluster
+
+START_LIMIT = 60
+FAILOVER_LIMIT = 60
+ROWS = 50
+
+
+def say(text=''):
+    """Print a line at once, also into a pipe."""
+    print(text, flush=True)
+
+
+def is_formed(cluster):
+    """The Status when node 1 leads with the VIP and all others stand by; else None."""
+    status = cluster.nodes[1].status()
+    states = sorted(row.state for row in status.rows.values())
+    formed = (status.leader == cluster.nodes[0].name and status.holds_vip and status.successor
+              and states == ['LEADER', 'STANDBY', 'STANDBY'])
+    return status if formed else None
+
+
+def summary(status):
+    """One line of a Status."""
+    nodes = ', '.join('%s %s/%s' % (name, row.database, row.state)
+                      for name, row in sorted(status.rows.items()))
+    return 'leader %s, VIP %s: %s' % (status.leader or 'none',
+                                      'held' if status.holds_vip else 'not held', nodes)
+
+
+def acknowledged_by(client, name):
+    """How many rows a server acknowledged to the client so far."""
+    return len(record.acknowledged_ids(client.attempts(), name))
+
+
+def watch_failover(cluster, client, fault_at):
+    """Show every change of the status until another node leads, holds the VIP and takes writes.
+
+    Returns the new leader's Node; LabError when that takes longer than FAILOVER_LIMIT.
+    """
+    old, observer = cluster.nodes[:2]
+    shown = []
+
+    def look():
+        status = observer.status()
+        line = summary(status)
+        if line not in shown[-1:]:
+            say('%7.2f s  %s' % (time.monotonic() - fault_at, line))
+            shown.append(line)
+        settled = status.leader not in (None, old.name) and status.holds_vip
+        return status.leader if settled and acknowledged_by(client, status.leader) else None
+    return cluster.node(cluster.wait_until(look, FAILOVER_LIMIT, 'another leader with the VIP'))
+
+
+def verdict(cluster, attempts, new, fault_at):
+    """Say what the client saw; returns the exit code."""
+    old = cluster.nodes[0]
+    present = cluster.ids_on(new)
+    missing = record.missing_rows(record.acknowledged_ids(attempts), present)
+    lost = record.missing_within_received(attempts, old.name, present)
+    say('The client wrote %d rows, acknowledged by %s and then by %s.'
+        % (len(record.acknowledged_ids(attempts)), old.name, new.name))
+    say('Writes were impossible for %.2f s.' % record.write_outage(attempts, fault_at))
+    if not missing:
+        say('No acknowledged row is missing.')
+    elif not lost:
+        say('%d acknowledged rows are missing: the last ones of %s, which %s had not received yet '
+            '(replication is asynchronous).' % (len(missing), old.name, new.name))
+    else:
+        say('FAILED: %d acknowledged rows are missing, %d of them although %s had received them: %s'
+            % (len(missing), len(lost), new.name, lost[:20]))
+    return 1 if lost else 0
+
+
+def demonstrate(cluster):
+    """The demo on a cluster that was just made; returns the exit code."""
+    old = cluster.nodes[0]
+    say('Three databases stream; starting three AHM daemons ...')
+    cluster.start_ahm()
+    cluster.wait_until(lambda: is_formed(cluster), START_LIMIT, 'the cluster to form')
+    client = cluster.start_client()
+    cluster.wait_until(lambda: acknowledged_by(client, old.name) >= ROWS, START_LIMIT,
+                       'the client to write through the VIP')
+    say('A client writes a row every 20 ms through the VIP %s.\n' % cluster.plan.vip)
+    say(cluster.nodes[1].status_text())
+    fault_at = time.monotonic()
+    old.kill_database()
+    say('%7.2f s  kill -9 of the postmaster of %s and all its children' % (0.0, old.name))
+    new = watch_failover(cluster, client, fault_at)
+    cluster.wait_until(lambda: acknowledged_by(client, new.name) >= ROWS, START_LIMIT,
+                       'the client to write to %s' % new.name)
+    say()
+    say(new.status_text())
+    return verdict(cluster, client.stop(), new, fault_at)
+
+
+def main():
+    """Run the demo; returns the exit code."""
+    # A SIGTERM ends the demo like an exception, so that everything is cleaned up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        cluster = Cluster('loopback', nodes=3)
+        say('AHM demo: three nodes on loopback addresses, PostgreSQL %d, Python %s.'
+            % (cluster.installation.version, platform.python_version()))
+        with cluster:
+            return demonstrate(cluster)
+    except LabError as error:
+        sys.stderr.write('FAILED: %s\n' % error)
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write('interrupted\n')
+        return 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

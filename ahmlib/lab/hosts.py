@@ -1,0 +1,240 @@
+"""The two kinds of host a node can live on, behind one interface.
+
+A host knows how to run a program as the lab's user where its node lives, which commands of the
+configuration raise and drop the VIP there, and how it loses its power or stands still.  What a
+loopback host cannot do (there is no switch between 127.x addresses) it says with LabError.
+"""
+import os
+import subprocess
+from typing import NamedTuple
+
+from ahmlib.lab import LabError, procfs
+from ahmlib.lab.network import PREFIX_LENGTH, tool
+from ahmlib.lab.users import demotion
+from ahmlib.lab.workspace import HOST_MARK
+
+CAPABILITIES = '+net_admin,+net_raw'
+
+
+class Finished(NamedTuple):
+    """How a program ended: exit code, and standard output and error as one text."""
+    code: int
+    output: str
+
+
+class Host:
+    """What both kinds share.  `directory` is the host's own; all its processes work below it."""
+
+    def __init__(self, workspace, name, address, vip):
+        self.workspace = workspace
+        self.name = name
+        self.address = address
+        self.vip = vip
+        self.directory = workspace.make_directory(name)
+
+    def popen(self, argv, log=None, capabilities=False, env=None):
+        """Start a program here as the lab's user, in a session of its own; returns the Popen.
+
+        `log` is the path its output is appended to (default: nowhere).  `capabilities` lets it,
+        and what it starts, change addresses and send ARP where that takes more than the user has.
+        """
+        output = open(log, 'ab') if log else subprocess.DEVNULL
+        try:
+            return self._start(argv, capabilities, env, stdin=subprocess.DEVNULL, stdout=output,
+                               stderr=subprocess.STDOUT)
+        finally:
+            if log:
+                output.close()
+
+    def run(self, argv, limit=60.0, check=True, capabilities=False, env=None):
+        """Run a program to its end, at most `limit` seconds; returns Finished.
+
+        Raises LabError when it takes longer, or (with `check`) when its exit code is not 0.
+        """
+        child = self._start(argv, capabilities, env, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            universal_newlines=True)
+        try:
+            output, _ = child.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+            raise LabError('%s takes longer than %g s' % (' '.join(argv), limit))
+        if check and child.returncode != 0:
+            raise LabError('%s on %s: exit code %d: %s'
+                           % (' '.join(argv), self.name, child.returncode, output.strip()))
+        return Finished(child.returncode, output)
+
+    def environment(self, env=None):
+        """The environment of this host's processes, with `env` (a dict) merged over it."""
+        return dict(self.workspace.environment(self.name), **(env or {}))
+
+    def python(self, *words):
+        """The argument list that runs the lab's interpreter with these words."""
+        return [self.workspace.interpreter.executable] + list(words)
+
+    def vip_up(self):
+        """Raise the VIP here by hand, with the commands AHM would use, and announce it."""
+        commands = self.vip_commands()
+        self._vip_command(commands['if_up_cmd'])
+        if 'arping_cmd' in commands:
+            self._vip_command(commands['arping_cmd'])
+
+    def vip_down(self):
+        """Drop the VIP here by hand."""
+        self._vip_command(self.vip_commands()['if_down_cmd'])
+
+    def _vip_command(self, command):
+        self.run(command.replace('$_IP_$', self.vip).split(), capabilities=True)
+
+    def kill_everything(self):
+        """SIGKILL every process of this host."""
+        procfs.kill_all(self.pids)
+
+    def freeze(self):
+        """SIGSTOP every process of this host."""
+        procfs.freeze_all(self.pids)
+
+    def thaw(self):
+        """SIGCONT every process of this host."""
+        procfs.thaw_all(self.pids)
+
+
+class MachineHost(Host):
+    """The machine itself, no node of a cluster: where the prober runs, and loopback's client."""
+
+    def __init__(self, workspace, name, address=None, vip=None):
+        Host.__init__(self, workspace, name, address, vip)
+
+    def _start(self, argv, capabilities, env, **options):
+        return subprocess.Popen(argv, env=self.environment(env), cwd=self.directory,
+                                preexec_fn=demotion(self.workspace.user),
+                                start_new_session=True, **options)
+
+    def pids(self):
+        """The ids of the processes that were started here."""
+        mark = self.workspace.mark_of(self.name)
+        return sorted(set(procfs.with_variable(HOST_MARK, mark)
+                          + procfs.working_below(self.directory)) - {os.getpid()})
+
+
+class LoopbackHost(MachineHost):
+    """A 127.x address.  Its VIP is a relay; its `ping` is ours, for every 127.x address answers."""
+
+    kind = 'loopback'
+
+    def __init__(self, workspace, name, address, vip, db_port):
+        MachineHost.__init__(self, workspace, name, address, vip)
+        self.db_port = db_port
+        self.pid_file = os.path.join(self.directory, 'relay.pid')
+        self.bin_dir = workspace.make_directory(name, 'bin')
+        self._script('relay', '"$@"')
+        self._script('ping', 'ping --port %d "$@"' % db_port)
+
+    def _script(self, name, arguments):
+        """A program that finds its modules whatever environment its caller leaves it."""
+        env = self.environment()
+        head = ''.join("%s='%s'\nexport %s\n" % (key, env[key], key)
+                       for key in ('PYTHONPATH', 'PYTHONPYCACHEPREFIX'))
+        text = '#!/bin/sh\n%sexec %s -m ahmlib.lab.relay %s\n' % (
+            head, self.workspace.interpreter.executable, arguments)
+        self.workspace.write(os.path.join(self.bin_dir, name), text, executable=True)
+
+    def vip_commands(self):
+        """The lines of ahm_config.yml that say how the VIP is handled here, as a dict of str."""
+        relay = os.path.join(self.bin_dir, 'relay')
+        return {
+            'if_up_cmd': '%s up --listen $_IP_$:%d --to %s:%d --pid-file %s'
+                         % (relay, self.db_port, self.address, self.db_port, self.pid_file),
+            'if_down_cmd': '%s down --pid-file %s' % (relay, self.pid_file),
+            'if_check_cmd': '%s check --pid-file %s' % (relay, self.pid_file),
+            'ping_path': self.bin_dir,
+        }
+
+    def holds_vip(self):
+        """Whether this host holds the VIP now."""
+        argv = self.vip_commands()['if_check_cmd'].split()
+        return self.run(argv, check=False).code == 0
+
+    def power_off(self):
+        """Kill all that runs here.  The machine's kernel answers for it: connections are refused
+        at once, where a host without power says nothing."""
+        self.kill_everything()
+
+    def power_on(self):
+        """Nothing to do: an address of the loopback network never goes."""
+
+    def _no_switch(self, *_):
+        raise LabError('a loopback lab has no switch: this fault needs network namespaces')
+
+    isolate = cut_one_way = cut_from = loss = heal = _no_switch
+
+
+class NamespaceHost(Host):
+    """A network namespace on the lab's switch, with a real interface and real addresses."""
+
+    kind = 'namespaces'
+
+    def __init__(self, workspace, name, address, vip, switch):
+        Host.__init__(self, workspace, name, address, vip)
+        self.switch = switch
+        switch.plug(name, address)
+
+    def _start(self, argv, capabilities, env, **options):
+        # `ip netns exec` (not nsenter) gives a /sys of its own; both programs exec what follows,
+        # so the Popen's pid is the program's.
+        user = self.workspace.user
+        words = [tool('ip'), 'netns', 'exec', self.switch.namespace(self.name),
+                 tool('setpriv'), '--reuid', str(user.uid), '--regid', str(user.gid),
+                 '--init-groups']
+        if capabilities:
+            words += ['--inh-caps', CAPABILITIES, '--ambient-caps', CAPABILITIES]
+        return subprocess.Popen(words + ['--'] + list(argv), env=self.environment(env),
+                                cwd=self.directory, start_new_session=True, **options)
+
+    def vip_commands(self):
+        """The lines of ahm_config.yml that say how the VIP is handled here, as a dict of str."""
+        change = '%s addr %s $_IP_$/%d dev eth0'
+        return {
+            'if_up_cmd': change % (tool('ip'), 'add', PREFIX_LENGTH),
+            'if_down_cmd': change % (tool('ip'), 'del', PREFIX_LENGTH),
+            'arping_cmd': '%s -U -c 1 -w 1 -I eth0 $_IP_$' % tool('arping'),
+            'ping_path': os.path.dirname(tool('ping')),
+        }
+
+    def holds_vip(self):
+        """Whether the VIP is on this host's interface now."""
+        shown = self.run([tool('ip'), '-o', '-4', 'addr', 'show', 'dev', 'eth0'])
+        return ' %s/' % self.vip in shown.output
+
+    def pids(self):
+        """The ids of the processes of this host."""
+        return self.switch.pids(self.name)
+
+    def power_off(self):
+        """The link goes down, then every process is killed; the addresses are gone with them."""
+        self.switch.power_off(self.name)
+
+    def power_on(self):
+        """The link and the host's own address come back; nothing is started."""
+        self.switch.power_on(self.name)
+
+    def isolate(self):
+        """The switch drops every frame from and to this host."""
+        self.switch.cut(self.name)
+
+    def cut_one_way(self, direction):
+        """The switch drops every frame to this host ('in') or from it ('out')."""
+        self.switch.cut_one_way(self.name, direction)
+
+    def cut_from(self, other):
+        """The switch drops every frame between this host and another Host."""
+        self.switch.cut_between(self.name, other.name)
+
+    def loss(self, percent):
+        """The switch drops this percentage of the frames, each way."""
+        self.switch.loss(self.name, percent)
+
+    def heal(self):
+        """Take back all faults of this host's port."""
+        self.switch.heal(self.name)

@@ -1,0 +1,183 @@
+"""One node of a lab cluster: its host, its database (a witness has none) and its AHM daemon.
+
+The daemon runs in the foreground (`ahm.py -n`) as a child of the lab with its output in a file, so
+that the lab knows at every moment whether it lives.
+"""
+import os
+import signal
+import subprocess
+
+import yaml
+
+from ahmlib.lab import LabError
+from ahmlib.lab.postgres import DATABASE, SUPERUSER, tail
+from ahmlib.lab.status import parse_status
+
+STOP_LIMIT = 60.0
+
+
+class Node:
+    """AHM-NODE-<number> and everything that belongs to it."""
+
+    def __init__(self, number, host, database, plan):
+        self.number = number
+        self.name = node_name(number)
+        self.host = host
+        self.database = database
+        self.plan = plan
+        self.config_file = os.path.join(host.directory, 'ahm_config.yml')
+        self.log = os.path.join(host.directory, 'ahm.log')
+        self.data_dir = host.workspace.make_directory(host.name, 'ahm')
+        self.socket_dir = host.workspace.make_directory(host.name, 'ipc')
+        self.daemon = None
+
+    def configure(self, settings, nodes_conf):
+        """Write ahm_config.yml (this node's own values under `settings`) and nodes.conf."""
+        write = self.host.workspace.write
+        write(os.path.join(self.host.directory, 'nodes.conf'), nodes_conf)
+        values = dict(self._own_settings(), **settings)
+        values = {key: value for key, value in values.items() if value is not None}
+        write(self.config_file, yaml.safe_dump(values, default_flow_style=False))
+
+    def _own_settings(self):
+        plan = self.plan
+        values = {
+            'node_name': self.name, 'priority': self.number, 'nodes_filename': 'nodes.conf',
+            'is_witness': self.database is None, 'ahm_port': plan.ahm_port,
+            'ipc_port': plan.ipc_port, 'data_dir': self.data_dir, 'socket_dir': self.socket_dir,
+            'db_user': SUPERUSER, 'db_database': DATABASE, 'db_port': plan.db_port,
+        }
+        if self.host.kind == 'loopback':
+            values['listen_address'] = self.host.address
+        if self.database is not None:
+            values.update(self.host.vip_commands(), virtual_IP=self.host.vip,
+                          conn_string=self.database.conninfo(),
+                          db_bin_dir=self.database.installation.bin_dir,
+                          db_data_dir=self.database.data_dir)
+        return values
+
+    # The daemon
+
+    def _ahm(self, *words):
+        script = os.path.join(self.host.workspace.source, 'ahm.py')
+        return self.host.python(script, '-f', self.config_file, *words)
+
+    def start_ahm(self):
+        """Start the daemon in the foreground; returns at once (cluster.wait_until for more)."""
+        if self.ahm_runs():
+            raise LabError('the AHM of %s runs already' % self.name)
+        self.daemon = self.host.popen(self._ahm('-n', 'start'), log=self.log, capabilities=True)
+
+    def ahm_runs(self):
+        """Whether the daemon started by start_ahm() still runs."""
+        return self.daemon is not None and self.daemon.poll() is None
+
+    def stop_ahm(self):
+        """`ahm stop`, a goodbye, and wait until the daemon has ended; returns what it said."""
+        done = self.host.run(self._ahm('stop'), limit=STOP_LIMIT)
+        self._reap()
+        return done.output
+
+    def terminate_ahm(self):
+        """SIGTERM, as a service manager's restart sends it, and wait until it has ended."""
+        self._signal(signal.SIGTERM)
+        self._reap()
+
+    def kill_ahm(self):
+        """SIGKILL the daemon (not its children) and wait until it is gone."""
+        self._signal(signal.SIGKILL)
+        self._reap()
+
+    def freeze_ahm(self):
+        """SIGSTOP the daemon alone."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw_ahm(self):
+        """SIGCONT the daemon."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number):
+        if not self.ahm_runs():
+            raise LabError('the AHM of %s does not run' % self.name)
+        self.daemon.send_signal(number)
+
+    def _reap(self, limit=STOP_LIMIT):
+        if self.daemon is not None:
+            try:
+                self.daemon.wait(limit)
+            except subprocess.TimeoutExpired:
+                raise LabError('the AHM of %s does not end:\n%s' % (self.name, self.log_tail()))
+
+    def log_tail(self, lines=25):
+        """The last lines of the daemon's log."""
+        return tail(self.log, lines)
+
+    # The utilities
+
+    def utility(self, name, *words, **options):
+        """Run bin/<name> on this host against this node; returns hosts.Finished.
+
+        `check` (default True) raises LabError on failure, `limit` (default 60) bounds its seconds.
+        """
+        script = os.path.join(self.host.workspace.source, 'bin', name)
+        argv = self.host.python(script, '-s', self.socket_dir, '-p', str(self.plan.ipc_port))
+        return self.host.run(argv + list(words), **options)
+
+    def status_text(self):
+        """What ahm_cluster_status prints here; exit code 4 (no leader) is a status, too."""
+        done = self.utility('ahm_cluster_status', check=False, limit=10.0)
+        if done.code not in (0, 4):
+            raise LabError('no status from %s: %s' % (self.name, done.output.strip()))
+        return done.output
+
+    def status(self):
+        """The Status as this node sees the cluster; LabError where its AHM does not answer."""
+        return parse_status(self.status_text())
+
+    # Faults
+
+    def kill_database(self):
+        """kill -9 of the postmaster and all its children."""
+        self.database.kill()
+
+    def power_off(self):
+        """The host's link goes down (in namespaces), then everything on it is killed."""
+        self.host.power_off()
+        self._reap()
+
+    def power_on(self):
+        """The host is back, with nothing running on it."""
+        self.host.power_on()
+
+    def freeze(self):
+        """SIGSTOP of everything on the host (see Switch.freeze for what it is not)."""
+        self.host.freeze()
+
+    def thaw(self):
+        """SIGCONT of everything on the host."""
+        self.host.thaw()
+
+    def isolate(self):
+        """Cut the host off from all others, silently."""
+        self.host.isolate()
+
+    def cut_one_way(self, direction):
+        """Nothing reaches the host any more ('in') or leaves it ('out')."""
+        self.host.cut_one_way(direction)
+
+    def cut_from(self, other):
+        """Cut the connection between this node's host and another Node's only."""
+        self.host.cut_from(other.host)
+
+    def loss(self, percent):
+        """Lose this percentage of the frames from and to the host."""
+        self.host.loss(percent)
+
+    def heal(self):
+        """Take back the faults of the network at this host."""
+        self.host.heal()
+
+
+def node_name(number):
+    """The AHM name of node 1, 2, ..."""
+    return 'AHM-NODE-%d' % number

@@ -1,0 +1,155 @@
+"""From what the client and the prober wrote down to the figures that are reported.
+
+All instants are seconds of the one machine's CLOCK_MONOTONIC.  A record is an attempt to write
+(client.py says what its results mean); only what was acknowledged counts as written, and only what
+was acknowledged can be missing.
+"""
+import json
+import math
+from typing import NamedTuple, Optional
+
+PROBE_PATIENCE = 1.1
+
+
+class Attempt(NamedTuple):
+    """One attempt to write a row: begun at `began`, settled at `t`."""
+    began: float
+    t: float
+    id: int
+    result: str
+    server: Optional[str]
+
+    @property
+    def accepted(self):
+        """Whether a server acknowledged the row."""
+        return self.result == 'ok'
+
+
+class Gap(NamedTuple):
+    """A time without an acknowledged write; `end` is infinite where none followed."""
+    start: float
+    end: float
+
+    @property
+    def seconds(self):
+        """Its length."""
+        return self.end - self.start
+
+
+def load(path):
+    """The attempts in a file of JSON lines, in order of `t`; an unfinished last line is skipped."""
+    attempts = []
+    with open(path) as file:
+        for line in file:
+            if line.endswith('\n'):
+                row = json.loads(line)
+                attempts.append(Attempt(row['began'], row['t'], row['id'], row['result'],
+                                        row['server']))
+    return sorted(attempts, key=lambda attempt: attempt.t)
+
+
+def gaps(attempts, after):
+    """Every Gap between neighbouring acknowledged writes, from the last one before `after` on.
+
+    Where nothing follows the fault, one endless gap: the outage did not end in this record.
+    """
+    times = [attempt.t for attempt in attempts if attempt.accepted]
+    before = [t for t in times if t <= after]
+    later = [t for t in times if t > after]
+    start = before[-1] if before else after
+    if not later:
+        return [Gap(start, math.inf)]
+    return [Gap(*pair) for pair in zip([start] + later, later)]
+
+
+def longest_gap(attempts, after):
+    """The longest of gaps()."""
+    return max(gaps(attempts, after), key=lambda gap: gap.seconds)
+
+
+def write_outage(attempts, after):
+    """How long writes were impossible because of a fault at `after`: the longest gap, in seconds.
+
+    From the acknowledgement of one write to that of the next, so the client's interval is in it.
+    """
+    return longest_gap(attempts, after).seconds
+
+
+def acknowledged_ids(attempts, server=None):
+    """The ids of the acknowledged rows (a set), all or those acknowledged by one server."""
+    return {attempt.id for attempt in attempts
+            if attempt.accepted and server in (None, attempt.server)}
+
+
+def missing_rows(acknowledged, in_database):
+    """The acknowledged ids that the database does not have, a sorted list of int."""
+    return sorted(set(acknowledged) - set(in_database))
+
+
+def missing_within_received(attempts, server, in_database):
+    """The missing rows that asynchronous replication does not excuse, a sorted list of int.
+
+    `server` died, another was promoted and has the rows `in_database`.  One client writes one row
+    after the other, so what the standby had received is a beginning of what `server` acknowledged:
+    a missing row followed by one that is there had been received, and was lost afterwards.  So is
+    every missing row that another server acknowledged.
+    """
+    old = acknowledged_ids(attempts, server)
+    received = max(old & set(in_database), default=0)
+    return [number for number in missing_rows(acknowledged_ids(attempts), in_database)
+            if number < received or number not in old]
+
+
+def last_accepted(attempts, server):
+    """When `server` last acknowledged a write; None if it never did."""
+    return max((attempt.t for attempt in attempts
+                if attempt.accepted and attempt.server == server), default=None)
+
+
+def first_accepted(attempts, server, after=-math.inf):
+    """When `server` first acknowledged a write later than `after`; None if it never did."""
+    return min((attempt.t for attempt in attempts
+                if attempt.accepted and attempt.server == server and attempt.t > after),
+               default=None)
+
+
+def accepting_intervals(probes, server, patience=PROBE_PATIENCE):
+    """When `server` accepted writes: a list of (first, last) accepted INSERTs.
+
+    An interval joins accepted INSERTs with no refused or unanswered one between them, and none
+    further from the next than `patience` seconds (the prober itself stood still: no evidence).
+    """
+    intervals = []
+    joined = False
+    for probe in probes:
+        if probe.server != server:
+            continue
+        if not probe.accepted:
+            joined = False
+        elif joined and probe.t - intervals[-1][1] <= patience:
+            intervals[-1] = (intervals[-1][0], probe.t)
+        else:
+            intervals.append((probe.t, probe.t))
+            joined = True
+    return intervals
+
+
+def double_primary_seconds(probes):
+    """Seconds in which two or more servers accepted writes, as the prober saw it.
+
+    The overlap of the servers' accepting_intervals().  Its resolution is the prober's interval
+    (50 ms), and it errs towards too little: an interval begins and ends with an INSERT that was
+    really accepted, so each overlap may have been up to two intervals longer, and one shorter than
+    an interval may not show at all.  0.0 says: no overlap longer than 0.1 s.
+    """
+    steps = []
+    for server in {probe.server for probe in probes}:
+        for start, end in accepting_intervals(probes, server):
+            steps += [(start, 1), (end, -1)]
+    total, accepting, since = 0.0, 0, None
+    for instant, change in sorted(steps):
+        if accepting >= 2:
+            total += instant - since
+        accepting += change
+        since = instant
+    return total

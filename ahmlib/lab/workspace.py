@@ -1,0 +1,92 @@
+"""The lab's own directory: whose it is, what its processes find in their environment, its end.
+
+One temporary directory holds every file of a lab.  Its path must be short (a UNIX socket's path is
+limited to 107 bytes), so it lies in /tmp whatever TMPDIR says.  Every process the lab starts
+inherits AHM_LAB=<directory>: with the working directory it is the mark by which close() finds what
+is left, also what detached itself.
+"""
+import os
+import shutil
+import tempfile
+
+from ahmlib.lab import procfs
+from ahmlib.lab.users import SAFE_PATH, interpreter_for, lab_user, source_for
+
+MARK = 'AHM_LAB'
+HOST_MARK = 'AHM_LAB_HOST'
+
+
+class Workspace:
+    """A directory below /tmp with the user, the interpreter and the source its processes use.
+
+    Use it as a context manager.  LAB_KEEP=1 in the environment keeps the files for a look.
+    Raises LabError where there is no user or no interpreter to run things with.
+    """
+
+    def __init__(self):
+        self.user = lab_user()
+        self.directory = tempfile.mkdtemp(prefix='ahmlab-', dir='/tmp')
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self):
+        self.own(self.directory)
+        self.interpreter = interpreter_for(self.user, self.directory)
+        self.source = source_for(self.user, self.interpreter, self.directory)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def own(self, path):
+        """Give a file or directory that the lab made to the lab's user."""
+        os.chmod(path, 0o700 if os.path.isdir(path) else 0o600)
+        if self.user.is_other:
+            os.chown(path, self.user.uid, self.user.gid)
+
+    def make_directory(self, *parts):
+        """Make a directory (its parents exist) that the lab's user owns; returns its path."""
+        path = os.path.join(self.directory, *parts)
+        os.mkdir(path)
+        self.own(path)
+        return path
+
+    def write(self, path, text, executable=False):
+        """Write a text file that the lab's user owns."""
+        with open(path, 'w') as file:
+            file.write(text)
+        self.own(path)
+        if executable:
+            os.chmod(path, 0o700)
+
+    def environment(self, host=''):
+        """The environment of the lab's processes, as a dict; nothing of the caller's leaks in."""
+        import_path = (self.source,) + self.interpreter.import_path
+        return {'PATH': SAFE_PATH, 'HOME': self.directory, 'LC_ALL': 'C',
+                'PYTHONPATH': os.pathsep.join(import_path), 'PYTHONUNBUFFERED': '1',
+                # The checkout may not be the user's to write to: then without this every start
+                # of a program would compile all of it again.
+                'PYTHONPYCACHEPREFIX': os.path.join(self.directory, 'pycache'),
+                MARK: self.directory, HOST_MARK: self.mark_of(host)}
+
+    def mark_of(self, host):
+        """The value of AHM_LAB_HOST that the processes of the host of this name carry."""
+        return '%s:%s' % (self.directory, host)
+
+    def leftovers(self):
+        """The ids of processes that this lab started and that still run."""
+        return sorted(set(procfs.with_variable(MARK, self.directory)
+                          + procfs.working_below(self.directory)) - {os.getpid()})
+
+    def close(self):
+        """Kill what is left of this lab's processes and remove its files."""
+        try:
+            procfs.kill_all(self.leftovers)
+        finally:
+            if not os.environ.get('LAB_KEEP'):
+                shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,0 +1,92 @@
+"""What a forked child of the daemon does, from the fork to its exit; see `children`.
+
+It first lets go of everything of the daemon's: process group, signal handlers, descriptors.  A
+client's socket or the PID file's lock that stayed open here would outlive the daemon.
+"""
+
+import gc
+import json
+import os
+import signal
+
+RESULT_BYTES_MAX = 1024 * 1024
+REASON_CHARACTERS_MAX = 500
+
+_FALLBACK_FDS_MAX = 65536
+
+
+def run(write_fd, name, function, args):
+    """Call the function, write its result to `write_fd` as JSON, and exit.  Never returns."""
+    try:
+        _let_go(write_fd)
+        _write_all(write_fd, _outcome(name, function, args))
+    except BaseException:
+        # Whatever it is, the daemon's code above us must not go on running in this process.
+        os._exit(1)
+    os._exit(0)
+
+
+def every_signal():
+    """Return the numbers of all signals that a program may handle."""
+    if hasattr(signal, 'valid_signals'):          # from Python 3.8
+        return signal.valid_signals()
+    # The C library keeps 32 and 33 for itself.
+    return {signum for signum in range(1, signal.NSIG) if signum not in (32, 33)}
+
+
+def _let_go(write_fd):
+    # Collecting a socket object of the daemon would close a descriptor that is ours by then.
+    gc.disable()
+    os.setpgid(0, 0)
+    signal.set_wakeup_fd(-1)
+    for signum in every_signal():
+        if callable(signal.getsignal(signum)):
+            signal.signal(signum, signal.SIG_DFL)
+    _close_all_but(write_fd)
+    null = os.open(os.devnull, os.O_RDONLY)
+    if null != 0:
+        os.dup2(null, 0)
+        os.close(null)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _close_all_but(kept_fd):
+    try:
+        fds = [int(fd) for fd in os.listdir('/proc/self/fd')]
+    except OSError:
+        fds = range(_FALLBACK_FDS_MAX)
+    for fd in fds:
+        if fd > 2 and fd != kept_fd:
+            try:
+                os.close(fd)
+            except OSError:
+                pass                  # the descriptor that listed the directory
+
+
+def _outcome(name, function, args):
+    """Return the function's result, or why there is none, as JSON in bytes."""
+    try:
+        result = function(*args)
+        if not isinstance(result, dict):
+            raise TypeError('%s returned %s, expected a dict' % (name, type(result).__name__))
+        data = json.dumps(result).encode('utf-8')
+        if len(data) > RESULT_BYTES_MAX:
+            raise ValueError('%s returned %d bytes, expected at most %d'
+                             % (name, len(data), RESULT_BYTES_MAX))
+        return data
+    except BaseException as error:    # SystemExit, too: it is not this function's to decide
+        result = {'ok': False, 'reason': reason_of(error)}
+        return json.dumps(result).encode('utf-8')
+
+
+def reason_of(error):
+    """Return one line that says what an exception says, with its kind."""
+    text = ' '.join(str(error).split())
+    kind = type(error).__name__
+    return ('%s: %s' % (kind, text) if text else kind)[:REASON_CHARACTERS_MAX]
+
+
+def _write_all(fd, data):
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view):]

@@ -1,0 +1,307 @@
+"""The log: one event, one line, and never a reason for the daemon to wait or to fail.
+
+A line is written with one write that cannot block: a stuck pipe or a full disk costs the line,
+which is counted and reported once writing works again.  The same line again becomes a count.
+Whatever is in a message, it stays on its line: control characters are escaped.
+"""
+
+import os
+import select
+import socket
+import syslog
+import time
+
+SEVERITIES = ('DEBUG', 'INFO', 'NOTICE', 'WARNING', 'ERROR', 'CRITICAL')
+STDERR = 'stderr'
+SYSLOG = 'syslog'
+
+# Up to PIPE_BUF (4,096) bytes, a pipe that says it can be written takes a line without blocking.
+LINE_BYTES_MAX = 4000
+REPEAT_SECONDS = 30.0
+BOUNDED_KEYS_MAX = 1000
+
+_SYSLOG_SOCKET = '/dev/log'
+_SYSLOG_LEVELS = {
+    'DEBUG': syslog.LOG_DEBUG, 'INFO': syslog.LOG_INFO, 'NOTICE': syslog.LOG_NOTICE,
+    'WARNING': syslog.LOG_WARNING, 'ERROR': syslog.LOG_ERR, 'CRITICAL': syslog.LOG_CRIT,
+}
+
+
+class Log:
+    """Writes lines of at least one severity to stderr, a file or syslog.
+
+    prefix: the text before every message; `%l` severity, `%p` PID, `%t` local time, `%n` node
+        name, `%%` a percent sign.
+    severity: the least of SEVERITIES that is written.
+    destination: 'stderr', 'syslog', or the path of a file that is appended to.
+    node_name: what `%n` stands for.
+    clock: monotonic seconds, for repeated and rate-limited lines; never for `%t`.
+    lost_lines: how many lines could not be written since the start.
+    """
+
+    def __init__(self, prefix, severity, destination, node_name, clock):
+        self.lost_lines = 0
+        self.node_name = node_name
+        self._clock = clock
+        self._sink = None
+        self._lost_reported = 0
+        self._last_line = None        # (severity, message) that a further one would repeat
+        self._last_at = 0.0
+        self._repeats = 0
+        self._bounded_until = {}      # key -> instant before which it is not written again
+        self.configure(prefix, severity, destination)
+
+    def configure(self, prefix, severity, destination):
+        """Apply settings, at start and at a reload.  Raises ValueError for a wrong severity."""
+        if severity not in SEVERITIES:
+            raise ValueError('log severity %r found, expected one of %s'
+                             % (severity, ', '.join(SEVERITIES)))
+        if self._sink is not None:
+            self.close()
+        self.prefix = prefix
+        self.severity = severity
+        self.destination = destination
+        self._sink = _open_sink(destination)
+
+    def debug(self, message, *args):
+        """Write at DEBUG; `message % args` where there are any.  Likewise the ones below."""
+        self.write('DEBUG', message, *args)
+
+    def info(self, message, *args):
+        """Write at INFO."""
+        self.write('INFO', message, *args)
+
+    def notice(self, message, *args):
+        """Write at NOTICE."""
+        self.write('NOTICE', message, *args)
+
+    def warning(self, message, *args):
+        """Write at WARNING."""
+        self.write('WARNING', message, *args)
+
+    def error(self, message, *args):
+        """Write at ERROR."""
+        self.write('ERROR', message, *args)
+
+    def critical(self, message, *args):
+        """Write at CRITICAL."""
+        self.write('CRITICAL', message, *args)
+
+    def write(self, severity, message, *args):
+        """Write one event as one line, if `severity` is written at all.  Never raises."""
+        if SEVERITIES.index(severity) < SEVERITIES.index(self.severity):
+            return
+        message = one_line(_format(message, args))
+        now = self._clock()
+        if (severity, message) == self._last_line:
+            self._repeats += 1
+            if now - self._last_at >= REPEAT_SECONDS:
+                self.flush()
+                self._last_at = now
+            return
+        self.flush()
+        self._last_line = (severity, message)
+        self._last_at = now
+        self._emit(severity, message)
+
+    def flush(self):
+        """Write the count of a repeated line now, if there is one."""
+        repeats, self._repeats = self._repeats, 0
+        if repeats:
+            self._emit(self._last_line[0], 'last line repeated %d time%s'
+                       % (repeats, '' if repeats == 1 else 's'))
+
+    def bounded(self, key, seconds):
+        """Return True at most once in `seconds` for one `key`: whether to write a line of it.
+
+        Kept for a bounded number of keys; what overflows is forgotten, the oldest first.
+        """
+        now = self._clock()
+        if now < self._bounded_until.get(key, now):
+            return False
+        self._bounded_until.pop(key, None)
+        if len(self._bounded_until) >= BOUNDED_KEYS_MAX:
+            del self._bounded_until[min(self._bounded_until, key=self._bounded_until.get)]
+        self._bounded_until[key] = now + seconds
+        return True
+
+    def reopen(self):
+        """Open the file anew, after logrotate moved the old one away (SIGHUP)."""
+        self.flush()
+        self._sink.close()
+        self._sink = _open_sink(self.destination)
+
+    def close(self):
+        """Write what is pending and let go of the file or socket."""
+        self.flush()
+        self._last_line = None
+        self._sink.close()
+
+    def _emit(self, severity, message):
+        if self.lost_lines > self._lost_reported:
+            missing = self.lost_lines - self._lost_reported
+            note = '%d log line%s could not be written and are lost' % (
+                missing, '' if missing == 1 else 's')
+            if self._write_line('WARNING', note):
+                self._lost_reported = self.lost_lines
+        if not self._write_line(severity, message):
+            self.lost_lines += 1
+
+    def _write_line(self, severity, message):
+        prefix = one_line(expand_prefix(self.prefix, severity, self.node_name))
+        data = (prefix + message).encode('utf-8', 'backslashreplace')
+        if len(data) > LINE_BYTES_MAX:
+            shortened = data[:LINE_BYTES_MAX - 3].decode('utf-8', 'ignore')
+            data = shortened.encode('utf-8') + b'...'
+        try:
+            return self._sink.write(severity, data)
+        except OSError:
+            return False
+
+
+def one_line(text):
+    """Return `text` with everything escaped that could end a line or steer a terminal."""
+    if text.isprintable():
+        return text
+    return ''.join(_escape(character) for character in text)
+
+
+def expand_prefix(prefix, severity, node_name):
+    """Return `prefix` with its `%` escapes replaced; an unknown escape stays as it is."""
+    parts = prefix.split('%%')
+    values = (('%l', severity), ('%p', str(os.getpid())), ('%t', _timestamp()))
+    for name, value in values:
+        parts = [part.replace(name, value) for part in parts]
+    # The name last: what a node is called is not to be expanded again.
+    return '%'.join(part.replace('%n', node_name or '') for part in parts)
+
+
+def _format(message, args):
+    if not args:
+        return str(message)
+    try:
+        return message % args
+    except (TypeError, ValueError):   # a slip in a message must not end the daemon
+        return '%s %r' % (message, args)
+
+
+def _timestamp():
+    now = time.time()
+    milliseconds = int(now % 1 * 1000)
+    return time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(now)) + '.%03d' % milliseconds
+
+
+def _escape(character):
+    if character.isprintable():
+        return character
+    named = {'\n': '\\n', '\r': '\\r', '\t': '\\t'}.get(character)
+    if named:
+        return named
+    code = ord(character)
+    return '\\x%02x' % code if code < 256 else '\\u%04x' % code
+
+
+def _open_sink(destination):
+    if destination == STDERR:
+        return _Stderr()
+    if destination == SYSLOG:
+        return _Syslog()
+    return _File(destination)
+
+
+class _Stderr:
+    """Descriptor 2 as it is: it may be a terminal shared with a shell, so its flags stay."""
+
+    def write(self, severity, data):
+        poll = select.poll()
+        poll.register(2, select.POLLOUT)
+        if not poll.poll(0):
+            return False
+        data += b'\n'
+        return os.write(2, data) == len(data)
+
+    def close(self):
+        pass
+
+
+class _File:
+    """An appended file.  One that cannot be opened is tried again with every line."""
+
+    def __init__(self, path):
+        self._path = path
+        self._fd = -1
+        self._is_torn = False
+        try:
+            self._open()
+        except OSError:
+            pass
+
+    def write(self, severity, data):
+        if self._fd < 0:
+            self._open()
+        if self._is_torn:             # half a line went out before the disk was full
+            data = b'\n' + data
+        data += b'\n'
+        written = os.write(self._fd, data)
+        self._is_torn = written < len(data) and (written > 0 or self._is_torn)
+        return written == len(data)
+
+    def close(self):
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _open(self):
+        # O_NONBLOCK: should this be a FIFO without a reader, the daemon must not wait for one.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+        self._fd = os.open(self._path, flags, 0o640)
+
+
+class _Syslog:
+    """The local syslog socket, written without blocking.
+
+    The C library's syslog(3), and so the `syslog` module, waits for a syslog daemon that is
+    stuck: it would stop this node's loop.
+    """
+
+    def __init__(self):
+        self._socket = None
+
+    def write(self, severity, data):
+        if self._socket is None:
+            self._connect()
+        priority = syslog.LOG_DAEMON | _SYSLOG_LEVELS[severity]
+        head = '<%d>%s ahm[%d]: ' % (priority, _syslog_time(), os.getpid())
+        try:
+            self._socket.send(head.encode('ascii') + data)
+        except BlockingIOError:
+            return False
+        except OSError:               # the syslog daemon was restarted: once more, anew
+            self.close()
+            self._connect()
+            self._socket.send(head.encode('ascii') + data)
+        return True
+
+    def close(self):
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _connect(self):
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            connection.setblocking(False)
+            connection.connect(_SYSLOG_SOCKET)
+        except OSError:
+            connection.close()
+            raise
+        self._socket = connection
+
+
+def _syslog_time():
+    # RFC 3164 wants English month names and a day padded with a blank, whatever the locale.
+    now = time.localtime()
+    months = ('Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun',
+              'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec')
+    return '%s %2d %02d:%02d:%02d' % (months[now.tm_mon - 1], now.tm_mday,
+                                      now.tm_hour, now.tm_min, now.tm_sec)

@@ -1,0 +1,168 @@
+"""The PID file: one daemon for one data directory, and who it is.
+
+The file is locked (flock) for as long as the daemon lives, and the lock dies with the process:
+so a file is stale exactly if nobody holds its lock, whatever number is in it and whoever has
+that number now.  Forked children close the descriptor (`children`), programs never inherit it.
+"""
+
+import errno
+import fcntl
+import os
+import stat
+import time
+
+# While `running_pid` of another process looks, it holds the lock itself for an instant.
+TRIES = 20
+TRY_SECONDS = 0.01
+
+
+class PidFileError(Exception):
+    """The file cannot or must not be used.  One line: what was found and what to do."""
+
+
+class AlreadyRunning(PidFileError):
+    """Another daemon holds the file.
+
+    pid: its process id; 0 if it has not written it yet.
+    """
+
+    def __init__(self, path, pid):
+        super().__init__('another AHM daemon runs with %s%s; stop it first, or set another'
+                         ' data_dir' % (path, ' (PID %d)' % pid if pid else ''))
+        self.pid = pid
+
+
+class PidFile:
+    """The daemon's own side: acquire after detaching (the lock belongs to who wrote its PID)."""
+
+    def __init__(self, path):
+        self.path = path
+        self._fd = None
+
+    def acquire(self):
+        """Lock the file and write this process's id into it.
+
+        Raises AlreadyRunning if another daemon holds it, PidFileError if it cannot be used.
+        """
+        for _ in range(TRIES):
+            fd = _open(self.path, os.O_RDWR | os.O_CREAT)
+            try:
+                is_ours = _try_lock(fd, fcntl.LOCK_EX) and _is_at(self.path, fd)
+                if is_ours:
+                    os.ftruncate(fd, 0)
+                    os.write(fd, b'%d\n' % os.getpid())
+                    self._fd = fd
+                    return
+            except OSError as error:
+                raise PidFileError('cannot write PID file %s: %s; check its directory'
+                                   % (self.path, error.strerror))
+            finally:
+                if self._fd is None:
+                    os.close(fd)
+            time.sleep(TRY_SECONDS)
+        raise AlreadyRunning(self.path, _read_pid_at(self.path))
+
+    def release(self):
+        """Remove the file and its lock.  Does nothing if it is not held."""
+        if self._fd is None:
+            return
+        if _is_at(self.path, self._fd):
+            try:
+                os.unlink(self.path)
+            except OSError:
+                pass                  # it stays, and is stale: nobody holds its lock
+        os.close(self._fd)
+        self._fd = None
+
+
+def running_pid(path):
+    """Return the process id of the daemon that holds the PID file, or None if none does.
+
+    A file that nobody holds is stale and left as it is: the next `acquire` takes it over.
+    Raises PidFileError if the file is held but cannot be used.
+    """
+    for _ in range(TRIES):
+        try:
+            fd = _open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            if _try_lock(fd, fcntl.LOCK_SH):
+                return None           # closing gives it back
+            pid = _read_pid(fd)
+            owner = os.fstat(fd).st_uid
+        finally:
+            os.close(fd)
+        if pid:
+            _check_owner(path, pid, owner)
+            return pid
+        time.sleep(TRY_SECONDS)       # it is just starting
+    raise PidFileError('%s is locked but holds no PID; another program uses this file' % path)
+
+
+def _open(path, flags):
+    """Open a regular file that is no link.  Raises PidFileError, or FileNotFoundError."""
+    try:
+        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    except FileNotFoundError as error:
+        if not flags & os.O_CREAT:
+            raise
+        raise PidFileError('cannot create PID file %s: %s; create its directory or set another'
+                           ' data_dir' % (path, error.strerror))
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise PidFileError('PID file %s is a symbolic link, expected a file of its own;'
+                               ' remove it' % path)
+        raise PidFileError('cannot open PID file %s: %s; run AHM as its owner or set another'
+                           ' data_dir' % (path, error.strerror))
+    info = os.fstat(fd)
+    if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
+        os.close(fd)
+        raise PidFileError('PID file %s is no regular file with one name; remove it' % path)
+    return fd
+
+
+def _check_owner(path, pid, owner):
+    """Make sure that a file which a stranger made never names a process of somebody else."""
+    try:
+        with open('/proc/%d/status' % pid) as status:
+            uids = [line.split()[1:] for line in status if line.startswith('Uid:')][0]
+    except (OSError, IndexError):
+        return                        # it ended this instant
+    if str(owner) not in uids:
+        raise PidFileError('PID file %s is owned by uid %d, but PID %d in it runs as uid %s;'
+                           ' no AHM daemon wrote it: remove it' % (path, owner, pid, uids[0]))
+
+
+def _try_lock(fd, kind):
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(path, fd):
+    """Return whether `path` still names the open file: its last holder may have removed it."""
+    try:
+        there = os.lstat(path)
+    except OSError:
+        return False
+    here = os.fstat(fd)
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+
+def _read_pid(fd):
+    text = os.pread(fd, 32, 0).strip()
+    return int(text) if text.isdigit() else 0
+
+
+def _read_pid_at(path):
+    try:
+        fd = _open(path, os.O_RDONLY)
+    except (OSError, PidFileError):
+        return 0
+    try:
+        return _read_pid(fd)
+    finally:
+        os.close(fd)

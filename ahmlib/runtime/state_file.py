@@ -1,0 +1,190 @@
+"""What must survive a restart, in one small file: all of it or none of it.
+
+A file holds JSON with a format version and a checksum.  It is written beside its final name,
+flushed to the disk, renamed over the old one, and the directory is flushed too: after a crash
+at any moment there is either the old content or the new one.  The lease is written the same way
+but without flushing, at every renewal: it has no meaning after a crash of the host.
+
+The directory may be one that everybody can write (/tmp), so a file that somebody else put there,
+or a link, is refused: it decides whom this node votes for.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import stat
+import tempfile
+
+FORMAT = 1
+FILE_BYTES_MAX = 4 * 1024 * 1024
+
+BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id'
+
+
+class StateFileError(Exception):
+    """The file must not be used, or cannot be written.  One line: what, and what to do."""
+
+
+class StateFileCorrupt(Exception):
+    """There is a file but its content cannot be relied on.  One line: why."""
+
+
+def load(path):
+    """Return the dict that `save` wrote to `path`, or None if there is no file.
+
+    Raises StateFileError if it is a link or not the daemon's own, StateFileCorrupt if it cannot
+    be read or its content is not what was written.
+    """
+    data = _read(path)
+    return None if data is None else _unpack(path, data)
+
+
+def save(path, content):
+    """Replace the file by `content`, a dict that JSON can hold.  On disk once this returns.
+
+    Raises StateFileError if it cannot be written; the old content is still there then.
+    """
+    _replace(path, _pack(content), is_durable=True)
+
+
+def load_lease(path):
+    """Return the dict that `save_lease` wrote, or None if there is none that can be relied on.
+
+    Raises StateFileError if the file is a link or not the daemon's own.
+    """
+    try:
+        return load(path)
+    except StateFileCorrupt:
+        return None                   # it is never flushed: half a file is what a crash leaves
+
+
+def save_lease(path, content):
+    """Replace the file by `content` at once for every process, but without waiting for the disk.
+
+    Raises StateFileError if it cannot be written.
+    """
+    _replace(path, _pack(content), is_durable=False)
+
+
+def boot_id():
+    """Return the text that identifies this boot of the host.  Raises StateFileError."""
+    try:
+        with open(BOOT_ID_PATH) as file:
+            return file.read().strip()
+    except OSError as error:
+        raise StateFileError('cannot read %s: %s; is /proc mounted?'
+                             % (BOOT_ID_PATH, error.strerror))
+
+
+def _pack(content):
+    text = _canonical(content)
+    return ('{"format": %d, "checksum": "%s",\n"content": %s}\n'
+            % (FORMAT, _checksum(text), text)).encode('utf-8')
+
+
+def _unpack(path, data):
+    try:
+        outer = json.loads(data.decode('utf-8'))
+    except (ValueError, RecursionError):
+        raise StateFileCorrupt('%s is not JSON (%d bytes); it may have been cut short'
+                               % (path, len(data)))
+    if not isinstance(outer, dict) or not isinstance(outer.get('content'), dict):
+        raise StateFileCorrupt('%s is JSON, but not what AHM writes there' % path)
+    if outer.get('format') != FORMAT:
+        raise StateFileCorrupt('%s has format %r, expected %d; another version of AHM wrote it'
+                               % (path, outer.get('format'), FORMAT))
+    if outer.get('checksum') != _checksum(_canonical(outer['content'])):
+        raise StateFileCorrupt('%s does not match its checksum; it was damaged or edited' % path)
+    return outer['content']
+
+
+def _canonical(content):
+    if not isinstance(content, dict):
+        raise TypeError('a dict is expected here, got %s' % type(content).__name__)
+    return json.dumps(content, sort_keys=True, allow_nan=False)
+
+
+def _checksum(text):
+    return hashlib.sha256(text.encode('utf-8')).hexdigest()
+
+
+def _read(path):
+    """Return the bytes of a file that is really ours, or None if there is none."""
+    # O_NONBLOCK: should it be a FIFO, opening must not wait; fstat refuses it then.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise StateFileError('%s is a symbolic link, expected a file of its own; remove it'
+                                 % path)
+        raise StateFileCorrupt('cannot read %s: %s' % (path, error.strerror))
+    with os.fdopen(fd, 'rb') as file:
+        _check_own(path, os.fstat(fd))
+        try:
+            data = file.read(FILE_BYTES_MAX + 1)
+        except OSError as error:
+            raise StateFileCorrupt('cannot read %s: %s' % (path, error.strerror))
+    if len(data) > FILE_BYTES_MAX:
+        raise StateFileCorrupt('%s has more than %d bytes' % (path, FILE_BYTES_MAX))
+    return data
+
+
+def _check_own(path, info):
+    if not stat.S_ISREG(info.st_mode):
+        raise StateFileError('%s is not a regular file; remove it or set another data_dir' % path)
+    if info.st_nlink > 1:
+        raise StateFileError('%s is a hard link (it has %d names), expected a file of its own;'
+                             ' remove it' % (path, info.st_nlink))
+    if info.st_uid != os.geteuid():
+        raise StateFileError('%s is owned by uid %d, expected uid %d, which runs this daemon;'
+                             ' remove it or run AHM as its owner'
+                             % (path, info.st_uid, os.geteuid()))
+
+
+def _replace(path, data, is_durable):
+    directory = os.path.dirname(path) or '.'
+    try:
+        temporary = _write_temporary(directory, os.path.basename(path), data, is_durable)
+        try:
+            os.rename(temporary, path)
+        except OSError:
+            _unlink_quietly(temporary)
+            raise
+        if is_durable:
+            _sync_directory(directory)
+    except OSError as error:
+        raise StateFileError('cannot write %s: %s; check space and permissions of %s'
+                             % (path, error.strerror, directory))
+
+
+def _write_temporary(directory, name, data, is_durable):
+    fd, temporary = tempfile.mkstemp(prefix='.%s.' % name, suffix='.new', dir=directory)
+    try:
+        with os.fdopen(fd, 'wb') as file:            # mode 0600, and nobody else's: mkstemp
+            file.write(data)
+            file.flush()
+            if is_durable:
+                os.fsync(fd)
+    except OSError:
+        _unlink_quietly(temporary)
+        raise
+    return temporary
+
+
+def _sync_directory(directory):
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _unlink_quietly(path):
+    try:
+        os.unlink(path)
+    except OSError:
+        pass

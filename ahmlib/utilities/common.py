@@ -1,0 +1,177 @@
+"""What every utility shares: its usage, where the daemon is, and how it ends.
+
+    0  done                                    2  wrong usage
+    1  refused, or failed: why is on stderr    3  no daemon there
+
+Failure is one line on stderr: `Command Failed: ` and a reason that a person can act on.
+"""
+
+import os
+import sys
+import warnings
+
+from ahmlib.config import document
+from ahmlib.config.defaults import absolute
+from ahmlib.config.problems import ConfigError, read_text
+from ahmlib.ipc import client
+
+with warnings.catch_warnings():
+    # docopt 0.6.2 has four invalid escapes, which Python 3.12 reports when it compiles it.
+    warnings.simplefilter('ignore')
+    import docopt
+
+OK = 0
+REFUSED = 1
+USAGE = 2
+NO_DAEMON = 3
+
+ANSWER_SECONDS = 10
+
+
+class Failure(Exception):
+    """Ends a utility: its text after `Command Failed: `, its exit code."""
+
+    def __init__(self, reason, code=REFUSED):
+        super().__init__(reason)
+        self.code = code
+
+
+def run(main, argv=None):
+    """Run a utility's `main(argv)` and return its exit code (None from it counts as 0).
+
+    argv: the arguments without the program's name; None takes this process's.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        code = main(argv)
+        sys.stdout.flush()
+        return OK if code is None else code
+    except Failure as failure:
+        return _fail(failure, failure.code)
+    except client.NotAllowed as error:
+        return _fail(error, REFUSED)
+    except client.NoDaemon as error:
+        return _fail(error, NO_DAEMON)
+    except client.ProtocolError as error:
+        return _fail(error, REFUSED)
+    except BrokenPipeError:
+        # `| head` has seen enough.  The interpreter flushes once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        return _fail('interrupted', REFUSED)
+
+
+def arguments(doc, argv):
+    """Return docopt's dict for `argv`.  Prints `doc` and ends with 0 if --help is asked for.
+
+    doc: the utility's docstring.  Raises Failure with exit code 2 for a wrong usage.
+    """
+    try:
+        args = docopt.docopt(doc, argv, help=False)
+    except docopt.DocoptExit as error:
+        raise Failure(_usage_problem(str(error), argv, doc), USAGE)
+    if args.get('--help'):
+        put(doc.strip())
+        sys.stdout.flush()
+        raise SystemExit(OK)
+    return args
+
+
+def ask(args, request, limit=ANSWER_SECONDS):
+    """Send `request` to the daemon that the utility's options name; return its answer, a dict.
+
+    args: what `arguments` returned; --host, --port, --socket-dir, --config-file are read.
+    Raises Failure if the daemon refuses, or the options are wrong; NoDaemon, ProtocolError.
+    """
+    socket_dir, port = where(args)
+    answer = client.ask(request, host=args.get('--host'), port=port, socket_dir=socket_dir,
+                        limit=limit)
+    if answer.get('ok') is not True:
+        reason = answer.get('reason')
+        raise Failure(reason if isinstance(reason, str) else 'the daemon gave no reason')
+    return answer
+
+
+def where(args):
+    """Return (socket_dir, port): from the options, else the configuration file, else defaults.
+
+    Raises Failure with exit code 2 if one of them is wrong.
+    """
+    settings = {}
+    if args.get('--config-file') is not None:
+        settings = _read_config(args['--config-file'])
+    port = args.get('--port')
+    if port is None:
+        port = settings.get('ipc_port', client.DEFAULT_PORT)
+    socket_dir = args.get('--socket-dir')
+    if socket_dir is None:
+        socket_dir = settings.get('socket_dir', client.DEFAULT_SOCKET_DIR)
+    return socket_dir, _port_number(port)
+
+
+def put(text):
+    """Print `text`, whatever characters the terminal's encoding lacks."""
+    try:
+        print(text)
+    except UnicodeEncodeError:
+        encoding = sys.stdout.encoding or 'ascii'
+        print(text.encode(encoding, 'backslashreplace').decode(encoding))
+
+
+def printable(text):
+    """Return `text` without anything that could steer a terminal, on one line."""
+    return ''.join(character if character.isprintable() else '?' for character in text)
+
+
+def _fail(reason, code):
+    line = 'Command Failed: ' + printable(' '.join(str(reason).split()))
+    sys.stdout.flush()
+    sys.stderr.write(line + '\n')     # stderr escapes what its encoding lacks
+    return code
+
+
+def _usage_problem(message, argv, doc):
+    """Return one line from docopt's several; it often says only how it should have been."""
+    program = _program(doc)
+    reason = message.split('Usage:')[0].strip()
+    if not reason:
+        given = ' '.join(argv) if argv else 'no arguments'
+        reason = 'these arguments are not understood: %s' % given
+    return '%s; see "%s --help"' % (reason, program)
+
+
+def _program(doc):
+    for line in doc.split('Usage:')[-1].splitlines():
+        if line.strip():
+            return line.split()[0]
+    return 'the utility'
+
+
+def _port_number(value):
+    text = str(value)
+    is_number = 0 < len(text) <= 5 and all(character in '0123456789' for character in text)
+    if not is_number or not 1 <= int(text) <= 65535:
+        raise Failure('port %s found, expected a number from 1 to 65535' % text, USAGE)
+    return int(text)
+
+
+def _read_config(path):
+    """Return socket_dir and ipc_port of a configuration file, where they are set.
+
+    Only these two are looked at: a utility must work while the rest is being edited.
+    """
+    path = os.path.abspath(path)
+    try:
+        text = read_text(path, 'the configuration file')
+        entries, _ = document.read_entries(text, path)
+    except ConfigError as error:
+        raise Failure(error.problems[0], USAGE)
+    settings = {}
+    for entry in entries:
+        name = entry.key.strip().lower()
+        if name in ('socket_dir', 'ipc_port') and not document.is_unset(entry.written):
+            settings[name] = str(entry.written.text)
+    if 'socket_dir' in settings:
+        settings['socket_dir'] = absolute(settings['socket_dir'], os.path.dirname(path))
+    return settings

@@ -1,0 +1,35 @@
+"""Packaging of AHM: a daemon (`ahm`), its package (`ahmlib`) and the utilities in bin/."""
+
+import os
+import re
+
+from setuptools import find_packages, setup
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+UTILITIES = sorted(os.path.join('bin', name) for name in os.listdir(os.path.join(HERE, 'bin')))
+
+
+def read(*names):
+    """The text of a file of the project."""
+    with open(os.path.join(HERE, *names), encoding='utf-8') as source:
+        return source.read()
+
+
+setup(
+    name='ahm',
+    version=re.search(r"__version__ = '([^']+)'", read('ahmlib', '__init__.py')).group(1),
+    description='Failover manager for PostgreSQL, AgensSQL and AgensGraph',
+    long_description=read('README.md'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['ahmlib', 'ahmlib.*']),
+    scripts=UTILITIES,
+    entry_points={'console_scripts': ['ahm = ahmlib.main:main']},
+    data_files=[('share/ahm', ['conf/ahm_config.yml.sample', 'conf/nodes.conf.sample',
+                               'conf/failover.sh.sample'])],
+    python_requires='>=3.6',
+    install_requires=['PyYAML>=5.1', 'psycopg2-binary>=2.8', 'msgpack>=0.6', 'docopt>=0.6.2'],
+    extras_require={'tests': ['pytest>=7.0', 'hypothesis>=6.31']},
+    classifiers=['Programming Language :: Python :: 3', 'Operating System :: POSIX :: Linux',
+                 'Topic :: Database', 'Topic :: System :: Clustering'],
+)
