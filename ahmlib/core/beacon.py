@@ -113,7 +113,7 @@ class Beacon(NamedTuple):
     evidence: Optional[Evidence] = None
     can_fence: bool = False                     # it has a pre_promotion_command
     # VIP
-    holds_vip: Optional[bool] = None            # on an interface of this host now; None: unknown
+    holds_vip: Optional[bool] = None            # on an interface of this host now; None: unknown, or none is set
     # for people
     problem: str = ''                           # what is wrong here, in a few words
     nodes: Tuple[str, ...] = ()                 # its nodes.conf, while files seem to differ

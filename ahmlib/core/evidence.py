@@ -45,6 +45,8 @@ class Investigation:
                 if self.about == self.node.own:
                     self.node.chores.check_soon()
             return
+        if self.node.leadership.inquiry is not None:
+            return      # a leader forms its own verdict for its own inquiry, and keeps it
         suspect = self.node.suspect
         if not self.node.misses_leader or suspect is None or suspect == self.node.own:
             if self._leader_is_well():

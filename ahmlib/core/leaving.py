@@ -40,17 +40,21 @@ class Leaving:
         self.taking_back_until = self.node.now + 3 * self.node.settings.wait_for_primary
         self.node.chores.rejoin_now()
 
-    def was_heard_by(self, leader: Optional[int], said_at: float) -> bool:
-        """Whether my goodbye, on disk before, arrived: at the leader, without one at all who live."""
+    def was_heard(self, said_at: float, leader: Optional[int], needed: int) -> bool:
+        """Whether my goodbye, on disk before, has arrived: at the leader where there is one, else
+        at so many peers, or at all who live."""
         node = self.node
         if not node.speaker.is_saved() or node.speaker.sent_at < said_at:
             return False
-        for peer in node.members.peers if leader is None else [leader]:
-            row = node.living_row(peer)
-            echo = node.members.echo(row) if row is not None else None
-            if row is not None and (echo is None or node.members.sent_at[echo] < said_at):
-                return False
-        return True
+        if leader is not None:
+            return node.living_row(leader) is None or self._heard(leader, said_at)
+        living = [row.sender for row in node.members.living(node.now)]
+        heard = [peer for peer in living if self._heard(peer, said_at)]
+        return len(heard) >= needed and (needed > 0 or len(heard) == len(living))
+
+    def _heard(self, peer: int, said_at: float) -> bool:
+        echo = self.node.members.echo(self.node.members.row(peer))
+        return echo is not None and self.node.members.sent_at[echo] >= said_at
 
     def deadlines(self) -> List[float]:
         """When taking back has lasted long enough."""

@@ -28,7 +28,8 @@ def build_row(node) -> Beacon:
         out=bool(database.out),
         ok_age=None if database.ok_at is None else node.now - database.ok_at,
         inquiry=node.leadership.inquiry, evidence=node.investigation.published(),
-        can_fence=settings.pre_promotion, holds_vip=node.vip.here,
+        can_fence=settings.pre_promotion,
+        holds_vip=node.vip.here if node.vip.configured else None,
         problem=node.problem[:PROBLEM_MAX],
         nodes=settings.addresses if node.foreign else ())
     row = row._replace(rightful=_is_rightful(node, row))

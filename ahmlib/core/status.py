@@ -29,7 +29,7 @@ def status(node) -> Dict[str, Any]:
         'leader': _name(node, leader), 'leader_host': _host(node, leader),
         'successor': _name(node, successor), 'successor_host': _host(node, successor),
         'virtual_ip': vip,
-        'leader_holds_vip': row.holds_vip if row is not None and vip else None,
+        'leader_holds_vip': row.holds_vip if row is not None else None,
         'remote_nodes': node.settings.size - 1,
         'has_majority': len(node.contact_rows()) >= node.votes_needed,
         'term': node.term,

@@ -73,7 +73,9 @@ class Writer:
 
 
 def write_until_ended(writer, file, interval, ended, first=1):
-    """Write rows `first`, `first` + 1, ... every `interval` seconds until ended(); records to `file`.
+    """Write rows `first`, `first` + 1, ... `interval` seconds apart until ended() is true.
+
+    Each attempt is a line in `file`.
 
     Attempts that took too long are not made up for: a burst would hide how long it took.
     """

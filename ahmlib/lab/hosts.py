@@ -148,6 +148,8 @@ class LoopbackHost(MachineHost):
                          % (relay, self.db_port, self.address, self.db_port, self.pid_file),
             'if_down_cmd': '%s down --pid-file %s' % (relay, self.pid_file),
             'if_check_cmd': '%s check --pid-file %s' % (relay, self.pid_file),
+            # There are no neighbours to tell; without a command AHM would warn of that.
+            'arping_cmd': tool('true'),
             'ping_path': self.bin_dir,
         }
 

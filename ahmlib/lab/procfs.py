@@ -113,7 +113,7 @@ def wait_reaped(pid, limit=10.0):
 
 
 def freeze_all(find, limit=5.0):
-    """SIGSTOP what find() returns until all of it is stopped (T); LabError after `limit` seconds."""
+    """SIGSTOP what find() returns until all of it is stopped; LabError after `limit` seconds."""
     deadline = time.monotonic() + limit
     while True:
         running = [pid for pid in find() if state(pid) not in 'TtZX']

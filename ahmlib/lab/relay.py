@@ -36,7 +36,7 @@ def parse_endpoint(text):
 
 
 def running_pid(pid_file):
-    """The id of the relay that wrote `pid_file`; None where none runs (or a stranger has its id)."""
+    """The id of the relay that wrote `pid_file`; None where it does not run any more."""
     try:
         with open(pid_file) as file:
             pid = int(file.read())

@@ -128,7 +128,8 @@ def interpreter_for(user, directory):
 
     Tried is LAB_PYTHON alone where it is set; else the running one, that of the checkout's .venv,
     and the system's.  Where only the packages are out of reach (a virtual environment below /root,
-    made from a system Python), they are copied to `directory`.  Raises LabError with every attempt and what came of it.
+    made from a system Python), they are copied to `directory`.  Raises
+    LabError with every attempt and what came of it.
     """
     wanted = os.environ.get('LAB_PYTHON')
     candidates = [wanted] if wanted else [

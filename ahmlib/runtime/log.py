@@ -140,7 +140,7 @@ class Log:
     def _emit(self, severity, message):
         if self.lost_lines > self._lost_reported:
             missing = self.lost_lines - self._lost_reported
-            note = '%d log line%s could not be written and are lost' % (
+            note = '%d log line%s could not be written' % (
                 missing, '' if missing == 1 else 's')
             if self._write_line('WARNING', note):
                 self._lost_reported = self.lost_lines

@@ -33,7 +33,9 @@ class World:
         while not predicate():
             assert clock() < limit, 'it did not happen within %g s' % seconds
             due = self.children.next_deadline()
-            self.loop.run_once(min(limit, clock() + 0.05 if due is None else due))
+            # The predicate may be about something that does not wake the loop.
+            soon = clock() + 0.05
+            self.loop.run_once(soon if due is None else min(soon, due))
             self.children.expire(clock())
 
     def result(self):

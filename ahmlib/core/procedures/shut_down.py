@@ -3,12 +3,14 @@
 A follower that leaves for good binds itself on disk to its leader, and says so until the leader has
 heard it.  A leader hands over where a successor is there that can fence, because then a promotion
 beside this host is safe; in every other case, and always when it is only restarted, database and VIP
-stay as they are.
+stay as they are: but only once a majority has heard the goodbye, for a leader that is cut off has to
+step down first.
 """
 
 from ..beacon import Farewell
 from ..effects import Exit
 from ..election import why_not_eligible
+from ..lease import FOREVER
 from ..plan import Until
 from ..states import NodeState
 from .step_down import Reason, give_up_role
@@ -61,9 +63,17 @@ def _somebody_leads(node) -> bool:
 def _say_goodbye(node, farewell: Farewell):
     if farewell is Farewell.LEAVING and node.following:
         node.promise.bound = True
-    node.farewell = farewell
     leader = node.promise.leader if node.following else None
+    needed, lease_until = 0, FOREVER
+    if node.state is NodeState.LEADER:
+        needed, lease_until = node.leadership.lease.needed - 1, node.leadership.lease_until()
+    node.farewell = farewell
     node.become(NodeState.SHUTDOWN, 'ends (%s)' % farewell.name)
     said_at = node.now
-    yield Until(lambda: node.exits.was_heard_by(leader, said_at), GOODBYE_SECONDS)
+    limit = GOODBYE_SECONDS if lease_until == FOREVER else max(0.0, lease_until - node.now)
+    heard = yield Until(lambda: node.exits.was_heard(said_at, leader, needed), limit)
+    if not heard and lease_until != FOREVER:
+        # Cut off: others may elect a leader, and this daemon would not be there to step down.
+        yield from give_up_role(node, Reason(
+            'lease', 'no majority heard its goodbye: others may elect a leader', 'immediate'))
     node.emit(Exit(0, 'stopped (%s)' % farewell.name))
