@@ -28,8 +28,8 @@ class Elections:
         self.stand_until = 0.0              # of the candidacy under way
         self.stand_after = 0.0              # not again before this instant
         self.better_since: Optional[float] = None
-        self.stopped_by: Optional[tuple] = None     # verdicts that stopped my last takeover
-        self.stopped_until = 0.0            # until then only a changed verdict lets me try again
+        self.stood_on: Optional[Verdict] = None     # what was said of the suspect when I stood
+        self.stopped_until = 0.0            # until then only another verdict lets me try again
         self.why_not = ''                   # why nobody stands, for people
 
     # -- what the row says ---------------------------------------------------------------------
@@ -54,7 +54,10 @@ class Elections:
         node = self.node
         if not any(row.followed for row in node.contact_rows()):
             return Due.PRIMARY
-        return _LEVELS[node.investigation.weigh(strict=node.leadership.lease.halves)]
+        return _LEVELS[self._weigh()]
+
+    def _weigh(self) -> Optional[Verdict]:
+        return self.node.investigation.weigh(strict=self.node.leadership.lease.halves)
 
     # -- deciding ------------------------------------------------------------------------------
 
@@ -129,7 +132,7 @@ class Elections:
         why = why or why_sync_forbids(own, rows, node.sync_nodes, node.sync_needed, node.view)
         if why:
             return why
-        if node.now < self.stopped_until and self.stopped_by == self.verdicts():
+        if node.now < self.stopped_until and self._weigh() in (None, self.stood_on):
             return 'its last takeover was stopped, and nothing has changed since'
         agree = [row for row in rows if finds_due(row, own.sender, level)]
         if len(agree) < node.votes_needed:
@@ -159,7 +162,7 @@ class Elections:
         node.term = next_own_term(max(terms), node.own, node.settings.size)
         node.voted_for, node.leader = node.own, None
         self.stand_until = node.now + node.patience
-        self.better_since = None
+        self.better_since, self.stood_on = None, self._weigh()
         node.become(NodeState.STAND_FOR_LEADER, 'stands for leader in term %d' % node.term)
         self._count()
 
@@ -200,23 +203,19 @@ class Elections:
 
     def reasons(self, rows: List[Beacon]) -> str:
         """Why none of these leads, node by node."""
-        found = ['%s %s' % (row.name, why_not_eligible(row, self.node.view)
-                            or 'waits for evidence or for an operator') for row in rows]
-        return '; '.join(found)
+        waits = 'waits for evidence against the old primary'
+        if not any(row.followed for row in rows):
+            waits = 'has not followed a leader since its start, so it is not promoted by itself'
+        return '; '.join('%s %s' % (row.name, why_not_eligible(row, self.node.view) or waits)
+                         for row in rows)
 
     # -- after a takeover that was stopped -----------------------------------------------------
 
     def stopped(self, seconds: float) -> None:
         """My takeover was stopped: not again before a verdict changes, or so many seconds pass."""
+        wait = pause_after_losing(self.node.settings.name, self.node.term, self.node.patience)
+        self.stand_after = self.node.now + wait
         self.stopped_until = self.node.now + seconds
-        self.stopped_by = self.verdicts()
-
-    def verdicts(self) -> tuple:
-        """What everybody says of the suspect now, to see whether anything has changed."""
-        rows = self.node.members.in_touch(self.node.now)
-        theirs = tuple((row.sender, row.evidence.verdict if row.evidence else None)
-                       for row in rows)
-        return theirs + (self.node.investigation.verdict,)
 
     def deadlines(self) -> List[float]:
         """When a candidacy, a wait or a courtesy ends."""

@@ -95,7 +95,6 @@ class Following:
         if resigns(row):
             node.report('NOTICE', 'leader', '%s leads no more%s' % (
                 row.name, ': ' + row.problem if row.problem else ''))
-            node.successor_named = row.successor
             promise.end()
             node.miss_leader()
         elif returns(row, promise):

@@ -79,7 +79,6 @@ class Node:
         self.followed = self.stepping_down = self.promoting = self.exited = False
         self.farewell = Farewell.NONE
         self.successor: Optional[int] = None        # whom this node handed over to
-        self.successor_named: Optional[int] = None  # whom the last leader handed over to
         self.problem, self.out_as = '', None
         self.lost_at: Optional[float] = now
         self.primary_lsn = self.sync_needed = 0
@@ -305,7 +304,15 @@ class Node:
     def view(self) -> View:
         """What eligibility is judged against."""
         return View(self.record.system_id if self.record else '', self.primary_lsn,
-                    self.settings.lag_limit, self.successor_named)
+                    self.settings.lag_limit, self._named())
+
+    def _named(self) -> Optional[int]:
+        """Whom the living node that resigned last names: from rows, so that all judge alike."""
+        named = [(row.term, row.successor) for row in self.members.living(self.now)
+                 if row.successor is not None and not row.leads]
+        if self.successor is not None and not self.is_leading:
+            named.append((self.term, self.successor))
+        return max(named)[1] if named else None
 
     def own_row(self) -> Beacon:
         """My row as of now."""
@@ -357,7 +364,7 @@ class Node:
     def found_leader(self, row: Beacon) -> None:
         """A leading row was taken."""
         self.lost_at, self.followed = None, True
-        self.successor_named = self.successor = None
+        self.successor = None
         if row.database is DatabaseState.PRIMARY:
             self.primary_lsn = row.lsn
             self.sync_needed, self.sync_nodes = row.sync_needed, row.sync_nodes

@@ -26,6 +26,7 @@ class Vip:
         self.tolerated_until = tolerated_until  # found at the start under a lease that still runs
         self.check_at = 0.0
         self.busy = False
+        self.changed_at = float('-inf')     # when a VIP command last ended
         self.retry_at = 0.0
         self.announce_at: List[float] = []
         self.ping_at = 0.0
@@ -91,18 +92,23 @@ class Vip:
     def _check(self) -> None:
         self.check_at = self.node.now + self.node.settings.health_check_period
         self.busy = True
-        self.node.ask(CheckVip(0, self.node.settings.connect_timeout), self._checked)
+        began = self.node.now
+        self.node.ask(CheckVip(0, self.node.settings.connect_timeout),
+                      lambda event: self._checked(event, began))
 
-    def _checked(self, event) -> None:
+    def _checked(self, event, began: float) -> None:
         self.busy = False
+        if began < self.changed_at:
+            self.check_at = self.node.now   # a command has ended meanwhile: this is old news
+            return
         if event.here is None:
             self.node.report('ERROR', 'vip', 'whether the VIP is here could not be found out: %s'
                              % event.reason)
-        self.observe(event.here)
+        self.here = event.here
 
     def observe(self, here: Optional[bool]) -> None:
-        """The VIP was seen here, or not."""
-        self.here = here
+        """A command has ended, and the VIP was seen here or not."""
+        self.here, self.changed_at = here, self.node.now
 
     def _act(self, effect) -> None:
         self.busy = True

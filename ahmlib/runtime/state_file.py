@@ -122,14 +122,26 @@ def _read(path):
             raise StateFileError('%s is a symbolic link, expected a file of its own; remove it'
                                  % path)
         raise StateFileCorrupt('cannot read %s: %s' % (path, error.strerror))
-    with os.fdopen(fd, 'rb') as file:
+    try:
         _check_own(path, os.fstat(fd))
-        try:
-            data = file.read(FILE_BYTES_MAX + 1)
-        except OSError as error:
-            raise StateFileCorrupt('cannot read %s: %s' % (path, error.strerror))
+        data = _read_all(fd)
+    except OSError as error:
+        raise StateFileCorrupt('cannot read %s: %s' % (path, error.strerror))
+    finally:
+        os.close(fd)
     if len(data) > FILE_BYTES_MAX:
         raise StateFileCorrupt('%s has more than %d bytes' % (path, FILE_BYTES_MAX))
+    return data
+
+
+def _read_all(fd):
+    """Return the content, and a little more than the limit if there is more."""
+    data = b''
+    while len(data) <= FILE_BYTES_MAX:
+        part = os.read(fd, FILE_BYTES_MAX + 1)
+        if not part:
+            break
+        data += part
     return data
 
 

@@ -8,7 +8,7 @@ database.  All chance comes from one seed, so that every run replays exactly.
 
 import heapq
 from random import Random
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from ..core import effects, events
 from ..core.beacon import Farewell, Verdict
@@ -49,6 +49,7 @@ class Host:
         self.wake = 0                   # the newest wake-up scheduled
         self.backlog: List[Any] = []
         self.resumed_at = float('-inf')
+        self.raising: Optional[int] = None      # the token of the command that raises the VIP
 
     def clock(self, now: float) -> float:
         """This host's own clock."""
@@ -68,6 +69,7 @@ class World:
         self.trace: List[str] = []
         self.leaders: Dict[int, int] = {}
         self.writes: List[Tuple[float, int]] = []
+        self.local_path_fails: Set[int] = set()     # hosts whose own checks fail, others' do not
         self.hosts = [self._host(item, primary, skewed) for item in settings]
         self.at(0.0, self._replicate)
         self.at(0.0, self._client_writes)
@@ -281,7 +283,7 @@ class World:
 
     def _checked(self, host: Host, token: int) -> events.DatabaseChecked:
         mine = host.database
-        if not mine.running or mine.hung:
+        if not mine.running or mine.hung or host.settings.own in self.local_path_fails:
             return events.DatabaseChecked(token, Verdict.UNREACHABLE, 'connection refused')
         upstream = None if mine.upstream is None else \
             (host.settings.host(mine.upstream), host.settings.db_port)
@@ -320,13 +322,18 @@ class World:
         self.later(host, 0.01, lambda: events.TrustedPinged(effect.token, True))
 
     def _raise_vip(self, host: Host, effect: effects.RaiseVip) -> None:
+        host.raising = effect.token
+
         def done() -> events.ActionEnded:
+            if host.raising != effect.token:
+                return events.ActionEnded(effect.token, False, 'overtaken', here=host.has_vip)
             host.has_vip = True
             self.note(host, 'holds the VIP')
             return events.ActionEnded(effect.token, True, here=True)
         self.later(host, COMMAND_SECONDS, done)
 
     def _lower_vip(self, host: Host, effect: effects.LowerVip) -> None:
+        host.raising = None
         def done() -> events.ActionEnded:
             host.has_vip = False
             self.note(host, 'dropped the VIP')

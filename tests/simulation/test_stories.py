@@ -1,0 +1,311 @@
+"""Stories: plans and scripts whose end is known, each named after what it tells."""
+
+from ahmlib.core.beacon import Farewell
+from ahmlib.core.states import DatabaseState, NodeState
+from ahmlib.simulation.world import make_settings
+
+from .plans import apply, formed, heal, recovers
+
+
+def states(world):
+    """What every living node says of itself: {place: (database, state)}."""
+    return {place: (host.node.database.state, host.node.state)
+            for place, host in enumerate(world.hosts) if host.node is not None}
+
+
+def serves_elsewhere(world, limit=30):
+    """Run until another node than the first serves, and return it."""
+    assert world.run_until(lambda: world.serves() in (1, 2), limit), '\n'.join(world.trace)
+    return world.serves()
+
+
+def test_power_off_of_the_primary_is_over_within_T_hold_and_a_takeover():
+    world = formed(make_settings(3))
+    timing, at = world.hosts[0].settings.timing, world.now
+    world.power_off(0)
+    serves_elsewhere(world)
+    assert world.now - at < 1.05 * timing.hold + 1.0
+
+
+def test_default_timings_beat_the_manual():
+    """Manual 19.4.2: about 36 to 44 s for a lost host, 195 to 230 s for a failed database."""
+    defaults = dict(interval=8.0, health_check_period=30.0, max_consec_failures=5,
+                    connect_timeout=5.0)
+    world = formed(make_settings(3, **defaults))
+    at = world.now
+    world.power_off(0)
+    serves_elsewhere(world, 60)
+    assert world.now - at < 36
+    world = formed(make_settings(3, **defaults))
+    at = world.now
+    world.hosts[0].database.hung = True
+    serves_elsewhere(world, 300)
+    assert world.now - at < 195
+
+
+def test_an_isolated_primary_stops_before_the_other_one_starts():
+    world = formed(make_settings(3))
+    world.network.isolate(0, range(3))
+    assert world.run_until(lambda: not world.hosts[0].database.running, 10)
+    stopped_at = world.now
+    serves_elsewhere(world)
+    assert world.writes[-1][0] > stopped_at or world.writes[-1][1] == 0
+    world.network.heal()
+    world.run(10)
+    assert world.serves() in (1, 2)
+    assert states(world)[0] == (DatabaseState.FAILED, NodeState.STANDBY)
+
+
+def test_one_reachable_verdict_stops_the_failover():
+    """The daemon of the primary dies, its database lives: reported, and not promoted beside."""
+    world = formed(make_settings(3))
+    world.crash(0)
+    world.run(30)
+    assert world.hosts[1].database.in_recovery and world.hosts[2].database.in_recovery
+    assert world.hosts[0].database.writable
+
+
+def test_a_primary_whose_daemon_is_gone_stays_watched():
+    world = formed(make_settings(3))
+    world.crash(0)
+    world.run(20)
+    world.hosts[0].database.stop()
+    world.hosts[0].has_vip = False
+    serves_elsewhere(world)
+
+
+def test_with_a_fencing_script_a_reachable_primary_without_its_daemon_is_fenced():
+    world = formed(make_settings(3, pre_promotion=True))
+    world.crash(0)
+    serves_elsewhere(world)
+    assert not world.hosts[0].database.running
+
+
+def test_a_fencing_script_that_fails_stops_the_takeover():
+    world = formed(make_settings(3, pre_promotion=True))
+    for host in world.hosts:
+        host.fencing_works = False
+    world.crash(0)
+    world.run(60)
+    assert world.hosts[1].database.in_recovery and world.hosts[2].database.in_recovery
+    assert any('pre_promotion_command failed' in line for line in world.trace)
+
+
+def test_a_fencing_script_that_fails_is_not_run_again_and_again():
+    """The verdicts of which a change allows a new try changed by the failed try itself."""
+    world = formed(make_settings(3, pre_promotion=True))
+    for host in world.hosts:
+        host.fencing_works = False
+    world.power_off(0)
+    world.run(60)
+    tries = sum('pre_promotion_command failed' in line for line in world.trace)
+    wait = world.hosts[0].settings.wait_for_primary
+    assert 1 <= tries <= 2 * (60 / (wait / 1.05) + 1)
+
+
+def test_after_a_handover_all_nodes_judge_the_named_successor_alike():
+    """One had heard the resignation and the other had made it: each stood, neither ever won."""
+    world = formed(make_settings(3, pre_promotion=True))
+    for host in world.hosts[1:]:
+        host.fencing_works = False
+    world.stop(0)
+    world.run(5)
+    named = {host.node.view.named for host in world.hosts}
+    assert named == {1}
+
+
+def test_a_leader_forms_its_own_verdict_after_fencing():
+    """Its own inquiry was forgotten as soon as it was made, and half votes never got a verdict."""
+    world = formed(make_settings(2, half_votes=True, pre_promotion=True))
+    at = world.now
+    world.power_off(0)
+    assert world.run_until(lambda: world.serves() == 1, 30), '\n'.join(world.trace)
+    timing, probe = world.hosts[0].settings.timing, world.hosts[0].settings.connect_timeout
+    assert world.now - at < 1.05 * (timing.hold + 2 * probe) + 1.0
+
+
+def test_an_isolated_leader_that_is_told_to_stop_steps_down_before_it_ends():
+    """It left its VIP and its database up on a host that nobody could hear."""
+    plan = [(0.0, 'cut', 0), (0.6, 'stop', 0)]
+    world = formed(make_settings(3))
+    apply(world, plan)
+    assert world.serves() in (1, 2)
+    assert world.hosts[0].node is None
+    assert not world.hosts[0].has_vip and not world.hosts[0].database.running
+
+
+def test_a_restart_within_the_lease_keeps_the_role_and_the_vip():
+    world = formed(make_settings(3))
+    at, hold = world.now, world.hosts[0].settings.timing.hold
+    vip_seen = []
+    world.crash(0)
+    world.run(0.3)
+    world.start(0)
+    assert world.run_until(lambda: vip_seen.append(world.hosts[0].has_vip)
+                           or world.serves() == 0, hold)
+    assert world.now - at < hold and all(vip_seen)
+    assert set(world.leaders.values()) == {0}
+
+
+def test_a_daemon_that_starts_after_its_lease_drops_the_vip_first():
+    world = formed(make_settings(3))
+    world.crash(0)
+    world.run(world.hosts[0].settings.timing.hold * 3)
+    world.start(0)
+    assert world.run_until(lambda: not world.hosts[0].has_vip, 5)
+    assert world.run_until(lambda: world.serves() == 0, 20), '\n'.join(world.trace)
+
+
+def test_stopping_the_daemons_of_all_standbys_stops_nothing_else():
+    world = formed(make_settings(3))
+    world.stop(1)
+    world.run(5)
+    world.stop(2)
+    world.run(30)
+    assert world.serves() == 0 and world.hosts[1].node is None and world.hosts[2].node is None
+    world.start(1)
+    world.run(10)
+    assert world.serves() == 0
+
+
+def test_a_standby_that_said_goodbye_and_one_that_is_lost_cost_the_leader_its_place():
+    world = formed(make_settings(3))
+    world.stop(1)
+    world.run(5)
+    world.power_off(2)
+    assert world.run_until(lambda: not world.hosts[0].has_vip, 10)
+
+
+def test_a_restart_of_every_daemon_promotes_nobody():
+    world = formed(make_settings(3))
+    for place in range(3):
+        world.stop(place, Farewell.RESTARTING)
+    world.run(2)
+    for place in (2, 1, 0):
+        world.start(place)
+        world.run(1)
+    assert world.run_until(lambda: world.serves() == 0, 20)
+    assert not any(host.database.promotions for host in world.hosts)
+
+
+def test_standbys_that_never_followed_anybody_promote_nobody():
+    world = formed(make_settings(3))
+    world.power_off(0)
+    for place in (1, 2):
+        world.crash(place)
+        world.start(place)
+    world.run(120)
+    assert not any(host.database.promotions for host in world.hosts)
+
+
+def test_a_stale_old_primary_that_comes_back_is_stopped():
+    world = formed(make_settings(3))
+    world.power_off(0)
+    serves_elsewhere(world)
+    world.power_on(0)
+    world.hosts[0].database.start()
+    assert world.hosts[0].database.writable
+    world.start(0)
+    assert world.run_until(lambda: not world.hosts[0].database.running, 20)
+    world.run(5)
+    assert world.hosts[0].database.signal
+    assert states(world)[0] == (DatabaseState.QUARANTINED, NodeState.STANDBY)
+
+
+def test_a_stale_old_primary_that_starts_before_the_others_never_leads():
+    world = formed(make_settings(3))
+    world.power_off(0)
+    new = serves_elsewhere(world)
+    for place in (1, 2):
+        world.crash(place)
+    world.run(5)
+    world.power_on(0)
+    world.hosts[0].database.start()
+    world.start(0)
+    world.start(3 - new)
+    world.run(60)
+    assert world.serves() is None and not world.hosts[0].has_vip
+    world.start(new)
+    assert world.run_until(lambda: world.serves() == new, 30), '\n'.join(world.trace)
+
+
+def test_a_leader_hands_over_when_it_is_stopped_for_good():
+    world = formed(make_settings(2, half_votes=True, pre_promotion=True))
+    world.stop(0)
+    assert world.run_until(lambda: world.serves() == 1, 10), '\n'.join(world.trace)
+    world.run(5)
+    assert world.hosts[0].node is None and world.hosts[0].database.signal
+
+
+def test_a_handover_that_fails_is_taken_back():
+    """The successor cannot fence: the old leader starts its database, leads again, and leaves."""
+    world = formed(make_settings(3, pre_promotion=True))
+    for host in world.hosts[1:]:
+        host.fencing_works = False
+    world.stop(0)
+    assert world.run_until(lambda: world.hosts[0].node is None, 200), '\n'.join(world.trace)
+    assert world.hosts[0].has_vip and world.hosts[0].database.writable
+
+
+def test_two_nodes_without_half_votes_do_without_the_standby():
+    world = formed(make_settings(2))
+    world.power_off(1)
+    world.run(60)
+    assert world.serves() == 0
+
+
+def test_every_node_repeats_the_primary_on_record():
+    world = formed(make_settings(3, witnesses=(2,)))
+    world.power_off(0)
+    assert world.run_until(lambda: world.serves() == 1, 30)
+    world.run(2)
+    records = {host.node.record for host in world.hosts[1:]}
+    assert len(records) == 1 and records.pop().timeline == 2
+
+
+def test_an_isolated_node_never_raises_its_term():
+    world = formed(make_settings(3))
+    world.network.isolate(2, range(3))
+    world.run(60)
+    term = world.hosts[2].node.term
+    world.network.heal()
+    world.run(10)
+    assert world.hosts[2].node.term == term == world.hosts[0].node.term
+    assert world.serves() == 0
+
+
+def test_priority_zero_is_never_promoted():
+    world = formed(make_settings(3, priorities=(1, 0, 3)))
+    world.power_off(0)
+    assert serves_elsewhere(world) == 2
+
+
+def test_the_most_advanced_standby_wins_over_the_preferred_one():
+    world = formed(make_settings(3))
+    world.network.cut(0, 1)         # node 1 neither receives nor hears; node 2 does
+    world.run(0.4)
+    world.power_off(0)
+    assert serves_elsewhere(world) == 2
+
+
+def test_a_database_that_others_reach_is_quarantined_and_recovers():
+    world = formed(make_settings(3))
+    database = world.hosts[0].node.database
+    # Only the local path fails: the check's new connection is refused, everybody else gets one.
+    world.local_path_fails.add(0)
+    assert world.run_until(lambda: database.state is DatabaseState.QUARANTINED, 20)
+    world.run(20)
+    assert world.serves() == 0
+    world.local_path_fails.clear()
+    assert world.run_until(lambda: database.state is DatabaseState.PRIMARY, 20)
+
+
+def test_whole_network_down_and_up_again_serves_again():
+    world = formed(make_settings(3))
+    for place in range(3):
+        world.network.isolate(place, range(3))
+    world.run(30)
+    assert not any(host.database.writable for host in world.hosts)
+    heal(world)
+    assert recovers(world)
+    assert world.serves() is not None

@@ -1,0 +1,98 @@
+"""Connection strings and configuration files: what is written is what is read back."""
+import pytest
+from hypothesis import given, strategies as st
+
+from ahmlib.database import conffile, conninfo
+
+LINES = st.text(st.characters(blacklist_categories=('Cs',), blacklist_characters='\0\r\n'))
+NAMES = st.text('abcdefghijklmnopqrstuvwxyz_', min_size=1, max_size=8)
+
+
+@given(st.dictionaries(NAMES, LINES))
+def test_a_connection_string_reads_back(words):
+    assert dict(conninfo.parse(conninfo.build(words))) == words
+
+
+@given(st.dictionaries(NAMES, LINES))
+def test_libpq_agrees_on_quoting(words):
+    from psycopg2.extensions import parse_dsn
+    known = {name: value for name, value in zip(('user', 'password', 'host', 'dbname'),
+                                                words.values())}
+    assert parse_dsn(conninfo.build(known)) == known
+
+
+@pytest.mark.parametrize('text, words', [
+    ('', {}),
+    ("host = 'a b'  port=5432", {'host': 'a b', 'port': '5432'}),
+    (r"password='it\'s \\ here' user=x\ y", {'password': r"it's \ here", 'user': 'x y'}),
+    ("user=a user=b", {'user': 'b'}),
+    ("password=''", {'password': ''}),
+    ('postgresql://u:p%40ss@10.0.0.1:6000/db?sslmode=require',
+     {'user': 'u', 'password': 'p@ss', 'host': '10.0.0.1', 'port': '6000', 'dbname': 'db',
+      'sslmode': 'require'}),
+    ('postgres://[::1]/x', {'host': '::1', 'dbname': 'x'}),
+])
+def test_connection_strings(text, words):
+    assert dict(conninfo.parse(text)) == words
+
+
+@pytest.mark.parametrize('text', ["host", "host='x", "=x", "secret word=x"])
+def test_a_malformed_connection_string_is_refused_without_quoting_it(text):
+    with pytest.raises(ValueError) as error:
+        conninfo.parse(text)
+    assert 'secret' not in str(error.value) and '\n' not in str(error.value)
+
+
+def test_upstream_lets_no_secret_out():
+    found = conninfo.upstream("host=10.0.0.1 port=5433 user=u password=s application_name=n")
+    assert found == {'host': '10.0.0.1', 'port': 5433, 'application_name': 'n'}
+    assert conninfo.upstream('') is None
+    assert conninfo.upstream(None) is None
+    assert conninfo.upstream("host='") is None
+    assert conninfo.upstream('user=x') == {'host': None, 'port': None, 'application_name': None}
+
+
+@given(LINES)
+def test_a_configuration_value_reads_back(value):
+    text = conffile.with_values('', {'restore_command': value})
+    assert text.count('\n') == 1 or not value.isprintable()
+    assert conffile.unquote(conffile.quote(value)) == value
+
+
+def test_a_configuration_value_cannot_hold_a_line_break():
+    for value in ('a\nb', 'a\rb', 'a\0b'):
+        with pytest.raises(ValueError):
+            conffile.quote(value)
+
+
+@pytest.mark.parametrize('line, value', [
+    ("primary_conninfo = 'host=a password=''it''''s'''", "host=a password='it''s'"),
+    ("Primary_ConnInfo 'x'  # why", 'x'),
+    (r"primary_conninfo='a\'b\\c\101\n'", "a'b\\cA\n"),
+    ('primary_conninfo=bare', 'bare'),
+    ('#primary_conninfo = x', None),
+    ('primary_conninfo_more = x', None),
+    ("primary_conninfo = 'x' 'y'", None),
+])
+def test_reading_an_entry(line, value):
+    assert conffile.value_of(line, 'primary_conninfo') == value
+
+
+def test_the_last_entry_wins_and_all_old_ones_are_replaced():
+    text = "# kept\nA = 1\nport = 5 # kept too\na 2\nb = 'a = 3'\n"
+    assert conffile.value_of(text, 'a') == '2'
+    assert conffile.with_values(text, {'a': "it's"}) == (
+        "# kept\nport = 5 # kept too\nb = 'a = 3'\na = 'it''s'\n")
+
+
+def test_replacing_a_file_keeps_its_mode_and_leaves_nothing_beside_it(tmp_path):
+    path = tmp_path / 'postgresql.auto.conf'
+    conffile.replace(str(path), 'a\n')
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    conffile.replace(str(path), 'b\udcff\n')
+    assert path.read_bytes() == b'b\xff\n'
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert conffile.read(str(path)) == 'b\udcff\n'
+    assert [each.name for each in tmp_path.iterdir()] == ['postgresql.auto.conf']
+    assert conffile.read(str(tmp_path / 'none')) == ''

@@ -1,0 +1,176 @@
+"""Running programs and hooks, and finding the processes of a server that is none."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ahmlib.database import control, hooks, programs, promotion, start, stop
+from ahmlib.database.settings import DatabaseSettings
+
+
+def until(predicate, limit=10.0):
+    """Return the first true value of the predicate; fails after `limit` seconds."""
+    ends_at = time.monotonic() + limit
+    while True:
+        value = predicate()
+        if value:
+            return value
+        assert time.monotonic() < ends_at, 'waited %s s' % limit
+        time.sleep(0.01)
+
+
+def test_exit_status_and_output():
+    outcome = programs.run(['sh', '-c', 'echo out; echo why >&2; exit 3'], 5)
+    assert (outcome.ok, outcome.started, outcome.code) == (False, True, 3)
+    assert outcome.output == 'out\nwhy\n'
+    assert outcome.reason == "'sh' exited with status 3: why"
+    assert programs.run(['true'], 5) == programs.Outcome(True, 0, False, '', '')
+
+
+@pytest.mark.parametrize('argv', [['/no/such/program'], ['/etc/passwd'], [], ['a\0b']])
+def test_what_cannot_be_executed_is_an_error(argv):
+    outcome = programs.run(argv, 5)
+    assert not outcome.ok and not outcome.started and outcome.code is None
+    assert outcome.reason.startswith('cannot run ') and '\n' not in outcome.reason
+
+
+def test_the_whole_group_is_killed_at_the_limit():
+    began_at = time.monotonic()
+    outcome = programs.run(['sh', '-c', 'sleep 60 & echo $!; wait'], 0.3)
+    assert outcome.timed_out and not outcome.ok and outcome.code is None
+    assert time.monotonic() - began_at < 5
+    pid = int(outcome.output)
+    until(lambda: control.look_up(pid) is None)
+
+
+def test_a_daemon_left_behind_is_not_waited_for():
+    began_at = time.monotonic()
+    outcome = programs.run(['sh', '-c', 'sleep 60 & echo $!'], 30)
+    assert outcome.ok and time.monotonic() - began_at < 10
+    os.kill(int(outcome.output), signal.SIGKILL)
+
+
+def test_output_is_bounded_to_its_tail():
+    outcome = programs.run([sys.executable, '-c', 'print("x" * 10**6 + "end")'], 20)
+    assert outcome.ok and len(outcome.output) == programs.OUTPUT_MAX
+    assert outcome.output.endswith('end\n')
+
+
+def test_a_program_dies_with_the_child_that_runs_it(tmp_path):
+    code = ('from ahmlib.database import programs; '
+            'programs.run(["sh", "-c", "echo $$ > %s; exec sleep 60"], 60)' % (tmp_path / 'pid'))
+    child = subprocess.Popen([sys.executable, '-c', code], env=dict(
+        os.environ, PYTHONPATH=os.pathsep.join(path or os.getcwd() for path in sys.path)))
+    pid = int(until(lambda: (tmp_path / 'pid').exists() and (tmp_path / 'pid').read_text()))
+    assert control.look_up(pid) is not None
+    child.kill()
+    child.wait()
+    until(lambda: control.look_up(pid) is None)
+
+
+def test_a_program_gets_no_terminal_and_an_empty_stdin():
+    assert programs.run(['sh', '-c', 'test -z "$(cat)" && ! (: < /dev/tty) 2> /dev/null'], 5).ok
+
+
+def test_hooks_get_their_environment_and_answer_in_json():
+    result = hooks.run_hook(['sh', '-c', 'echo "$AHM_EVENT $AHM_TERM"'],
+                            {'AHM_EVENT': 'PROMOTION', 'AHM_TERM': 7}, 5)
+    assert json.loads(json.dumps(result)) == {
+        'ok': True, 'code': 0, 'started': True, 'timed_out': False, 'reason': '',
+        'output': 'PROMOTION 7\n'}
+    absent = hooks.run_hook(['/no/such/hook'], {}, 5)
+    assert not absent['ok'] and not absent['started'] and absent['code'] is None
+    late = hooks.run_hook(['sleep', '60'], None, 0.1)
+    assert late['timed_out'] and '0.1' in late['reason']
+    assert hooks.run_hook(['sh', '-c', 'kill -9 $$'], {}, 5)['code'] == -9
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='NOT TESTED: needs root')
+def test_root_runs_as_the_owner(tmp_path):
+    os.chown(str(tmp_path), 65534, 65534)
+    user = control.as_owner(str(tmp_path))
+    outcome = control.run(['sh', '-c', 'id -u; id -g; id -G; pwd'], 5, user)
+    assert outcome.output.split()[:2] == ['65534', '65534'] and outcome.output.split()[-1] == '/'
+    assert '0' not in outcome.output.split()
+    os.chown(str(tmp_path), 0, 0)
+    assert control.as_owner(str(tmp_path)) is None
+    assert control.as_owner(str(tmp_path / 'none')) is None
+
+
+def test_finding_programs(tmp_path):
+    assert control.find_program(str(tmp_path), 'ag_ctl', 'pg_ctl') is None
+    for name in ('pg_ctl', 'ag_ctl'):
+        (tmp_path / name).write_text('#!/bin/sh\n')
+        (tmp_path / name).chmod(0o755)
+    settings = DatabaseSettings(db_bin_dir=str(tmp_path), db_data_dir=str(tmp_path))
+    assert control.pg_ctl(settings) == str(tmp_path / 'ag_ctl')
+    assert control.find_program('', 'sh')
+
+
+def test_a_stale_postmaster_pid_is_no_server(tmp_path):
+    settings = DatabaseSettings(db_data_dir=str(tmp_path))
+    own = '%d\n%s\n' % (os.getpid(), tmp_path)
+    for text in (own, '-%s' % own, '999999999\n', 'x\n', ''):
+        (tmp_path / 'postmaster.pid').write_text(text)
+        assert control.postmaster(str(tmp_path)) is None
+    assert stop.stop_database(settings, 'fast', 1)['how'] == 'was not running'
+
+
+def test_another_program_in_the_data_directory_is_not_the_server(tmp_path):
+    other = subprocess.Popen(['sleep', '60'], cwd=str(tmp_path))
+    try:
+        (tmp_path / 'postmaster.pid').write_text('%d\n' % other.pid)
+        until(lambda: 'sleep' in os.readlink('/proc/%d/exe' % other.pid))
+        assert control.postmaster(str(tmp_path)) is None
+        assert control.server_processes(str(tmp_path)) == []
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_zombie_and_a_reused_pid_are_not_alive():
+    child = subprocess.Popen(['sleep', '60'])
+    process = control.look_up(child.pid)
+    assert control.is_alive(process) and not control.is_stopped(child.pid)
+    assert not control.is_alive(process._replace(started='1'))
+    assert not control.kill(process._replace(started='1'), signal.SIGKILL)
+    child.send_signal(signal.SIGSTOP)
+    until(lambda: control.is_stopped(child.pid))
+    assert control.kill(process, signal.SIGKILL)
+    until(lambda: not control.is_alive(process))        # a zombie now
+    child.wait()
+
+
+def test_starting_without_pg_ctl_says_so(tmp_path):
+    settings = DatabaseSettings(db_data_dir=str(tmp_path), db_bin_dir=str(tmp_path),
+                                work_dir=str(tmp_path))
+    for result in (start.start_database(settings, 1), promotion.promote(
+            settings._replace(conn_string='host=127.77.9.9 port=1'), 1)):
+        assert not result['ok'] and 'pg_ctl' in result['reason'] and 'db_bin_dir' in \
+            result['reason']
+
+
+def test_the_start_log_is_never_a_link(tmp_path):
+    settings = DatabaseSettings(db_data_dir=str(tmp_path), work_dir=str(tmp_path))
+    victim = tmp_path / 'victim'
+    victim.write_text('')
+    os.symlink(str(victim), start.log_path(settings))
+    result = start.start_database(settings, 1)
+    assert not result['ok'] and start.log_path(settings) in result['reason']
+
+
+def test_the_start_arguments(tmp_path):
+    settings = DatabaseSettings(db_data_dir='/data', db_config_dir='/data')
+    assert start.start_arguments(settings, 'ctl') == ['ctl', 'start', '-W', '-s', '-D', '/data']
+    settings = settings._replace(db_data_dir="/it's", db_config_dir='/etc/pg')
+    assert start.start_arguments(settings, 'ctl')[4:] == [
+        '-D', '/etc/pg', '-o', "-c 'data_directory=/it'\"'\"'s'"]
+
+
+def test_an_unknown_stop_mode_is_refused():
+    with pytest.raises(ValueError):
+        stop.stop_database(DatabaseSettings(), 'smart', 1)
