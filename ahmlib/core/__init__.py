@@ -2,9 +2,9 @@
 
 `Node.handle(event, now) -> effects` is the only entrance: something happened (`events`), the node
 thinks, and answers with an ordered list of what it wants done (`effects`).  It owns no clock, no
-socket, no file, no process, no random source and no log; `now` comes with every event, in seconds of
-a clock that goes on during a suspend, and `Node.wake_at` says when it next wants to be called with
-`Ticked` if nothing else happens.  So the daemon and the simulation run the same object.
+socket, no file, no process, no random source and no log; `now` comes with every event, in seconds
+of a clock that goes on during a suspend, and `Node.wake_at` says when it next wants to be called
+with `Ticked` if nothing else happens.  So the daemon and the simulation run the same object.
 
 Reading order:
 
@@ -29,7 +29,8 @@ The contract between the core and its world:
 * Deadlines are applied before the event that came with them: a process that was stopped drops its
   lease before it reads its mail.
 * Effects are performed in order.  `SaveState` is answered by `StateSaved` (or `StateSaveFailed`)
-  before anything else, and no row leaves the node whose term, vote, leader or record is not on disk.
-* An effect with a token is answered once by an event with that token; an answer to a token that is
-  no longer waited for changes nothing.
+  before anything else, and no row leaves the node whose term, vote, leader or record is not on
+  disk.
+* An effect with a token is answered once by an event with that token; an answer to a token that
+  is no longer waited for changes nothing.
 """

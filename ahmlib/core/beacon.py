@@ -1,7 +1,8 @@
 """The row: all that one node tells the others, and the only message between them (DESIGN 2).
 
-Every decision is a function of (own row, newest rows of the others, now), so a lost, doubled, late or
-reordered datagram can do no more than delay one: the newest row wins and older ones are ignored.
+Every decision is a function of (own row, newest rows of the others, now), so a lost, doubled,
+late or reordered datagram can do no more than delay one: the newest row wins and older ones are
+ignored.
 
 Nodes are numbered by their place among the sorted addresses of nodes.conf, the same on every node
 whose file is the same (`cluster` is the fingerprint that tells).  Ages are in seconds, because an
@@ -113,7 +114,7 @@ class Beacon(NamedTuple):
     evidence: Optional[Evidence] = None
     can_fence: bool = False                     # it has a pre_promotion_command
     # VIP
-    holds_vip: Optional[bool] = None            # on an interface of this host now; None: unknown, or none is set
+    holds_vip: Optional[bool] = None            # it is on this host; None: unknown
     # for people
     problem: str = ''                           # what is wrong here, in a few words
     nodes: Tuple[str, ...] = ()                 # its nodes.conf, while files seem to differ

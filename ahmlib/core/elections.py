@@ -1,9 +1,10 @@
 """Stand, vote, win, lose (DESIGN 4).
 
-An election is due for a node when it owes nobody a promise and the evidence allows it; it says so in
-its row.  A node stands only while the newest rows of a majority, its own among them, say that an
-election is due for it (the pre-vote that costs no message), so an isolated node never raises its term
-and its return disturbs nobody.  A better candidate that could stand is left a moment to do so.
+An election is due for a node when it owes nobody a promise and the evidence allows it; it says so
+in its row.  A node stands only while the newest rows of a majority, its own among them, say that
+an election is due for it (the pre-vote that costs no message), so an isolated node never raises
+its term and its return disturbs nobody.  A better candidate that could stand is left a moment to
+do so.
 """
 
 from typing import List, Optional, Tuple

@@ -109,8 +109,8 @@ class Following:
     def _see_the_blind_through(self) -> None:
         """A start without a state file: no vote and no acknowledgement before T_hold has passed.
 
-        It ends early when a row of every configured node shows that nobody leads; beside one primary
-        that runs, it ends for the election of that node alone.
+        It ends early when a row of every configured node shows that nobody leads; beside one
+        primary that runs, it ends for the election of that node alone.
         """
         node = self.node
         if not node.blind:

@@ -1,9 +1,9 @@
 """The leader's right to act, counted from when it spoke (DESIGN 3).
 
-A follower that takes a leading row promises, from its receipt, not to help anybody else for T_hold.
-The leader cannot know the receipt, but it knows when it sent what is acknowledged, and that was
-earlier: so the lease, counted from the *send* time of the newest row that enough nodes acknowledged,
-ends before the first of their promises can.
+A follower that takes a leading row promises, from its receipt, not to help anybody else for
+T_hold. The leader cannot know the receipt, but it knows when it sent what is acknowledged, and
+that was earlier: so the lease, counted from the *send* time of the newest row that enough nodes
+acknowledged, ends before the first of their promises can.
 
 A follower that left for good is bound on disk to this leader.  It counts as acknowledging, but only
 while every node that did not leave acknowledges too: whoever could release it (a node that had not

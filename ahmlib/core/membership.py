@@ -25,7 +25,7 @@ class Peer:
     def __init__(self) -> None:
         self.row: Optional[Beacon] = None       # newest row that counts
         self.row_at = 0.0                       # its receipt, shifted past my own sleeps
-        self.heard: Optional[Tuple[int, int]] = None    # (incarnation, seq) of the newest row at all
+        self.heard: Optional[Tuple[int, int]] = None    # newest (incarnation, seq) at all
         self.past: Set[int] = set()             # incarnations displaced by a newer one
         self.was_alive = False
 
@@ -112,7 +112,7 @@ class Membership:
         return peer is not None and peer.row is not None and now < peer.row_at + self.hold
 
     def is_two_way(self, node: int, now: float) -> bool:
-        """Whether it is alive and has itself heard me within T_hold: a deaf peer echoes an old seq."""
+        """Whether it is alive, and has heard me within T_hold: a deaf peer echoes an old seq."""
         if not self.is_alive(node, now):
             return False
         echo = self.echo(self.peers[node].row)

@@ -1,11 +1,11 @@
 """Node: the only entrance of the core.  Events in, effects out.
 
-Each event goes the same way: deadlines first, then the event, then `_decide`, which derives all that
-follows from (own row, newest rows, now) until nothing changes any more, then `_publish`, which has
-the state saved before any row that depends on it leaves.
+Each event goes the same way: deadlines first, then the event, then `_decide`, which derives all
+that follows from (own row, newest rows, now) until nothing changes any more, then `_publish`,
+which has the state saved before any row that depends on it leaves.
 
-The parts that decide are small objects that know this node: follower, elections, leadership, evidence,
-VIP, chores.  What they share (term, leader, role, procedure) is held here.
+The parts that decide are small objects that know this node: follower, elections, leadership,
+evidence, VIP, chores.  What they share (term, leader, role, procedure) is held here.
 """
 
 from typing import Any, Callable, Dict, List, Optional, Tuple

@@ -1,8 +1,9 @@
 """Runs one procedure at a time.
 
-A procedure is a generator: it yields an effect and receives the event that answers it, or it yields
-`Until(condition, seconds)` and receives whether the condition came true in that time.  So nine steps
-read as nine lines, every wait has a limit, and the core stays free of callbacks and of clocks.
+A procedure is a generator: it yields an effect and receives the event that answers it, or it
+yields `Until(condition, seconds)` and receives whether the condition came true in that time.  So
+nine steps read as nine lines, every wait has a limit, and the core stays free of callbacks and of
+clocks.
 """
 
 from typing import Any, Callable, Generator, NamedTuple, Optional

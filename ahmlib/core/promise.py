@@ -1,12 +1,12 @@
 """A follower's duty to its leader, counted from when it listened (DESIGN 3).
 
-From the receipt of a leading row until T_hold later a node neither votes for anybody but that leader,
-nor follows or acknowledges anybody else, nor takes over a higher term from anybody else.  The promise
-survives a restart: the leader is on disk before the first acknowledgement leaves.
+From the receipt of a leading row until T_hold later a node neither votes for anybody but that
+leader, nor follows or acknowledges anybody else, nor takes over a higher term from anybody else.
+The promise survives a restart: the leader is on disk before the first acknowledgement leaves.
 
-Three things end it early: a row of that leader that resigns; for its own return alone, a row of its
-new incarnation beside a database that still runs; and, where there is no state file to know the leader
-from, a row of every configured node that leads nothing.
+Three things end it early: a row of that leader that resigns; for its own return alone, a row of
+its new incarnation beside a database that still runs; and, where there is no state file to know
+the leader from, a row of every configured node that leads nothing.
 """
 
 from typing import Optional

@@ -1,8 +1,9 @@
 """Majority arithmetic (DESIGN 3, 4; SPEC 6).  Knows numbers and nothing else.
 
-Any `votes_needed` voters and any `lease_needed` acknowledgers share a node: that node is why a leader
-that holds a lease cannot be outvoted.  Half votes on an even number of nodes give this up: there both
-numbers are n / 2, and the tie must be broken by something outside (trusted servers, fencing).
+Any `votes_needed` voters and any `lease_needed` acknowledgers share a node: that node is why a
+leader that holds a lease cannot be outvoted.  Half votes on an even number of nodes give this up:
+there both numbers are n / 2, and the tie must be broken by something outside (trusted servers,
+fencing).
 """
 
 from typing import Iterable

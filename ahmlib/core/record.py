@@ -1,9 +1,9 @@
 """Which primary database is the rightful one (DESIGN 4, "primary on record").
 
-Every node keeps on disk and publishes the newest (timeline, term, node) seen leading over a primary,
-and a new leader raises the VIP only once a majority repeats its record.  So the rows of any majority
-hold the newest record behind which clients ever wrote, and a database that runs as a primary can be
-judged by them, whoever was started first.
+Every node keeps on disk and publishes the newest (timeline, term, node) seen leading over a
+primary, and a new leader raises the VIP only once a majority repeats its record.  So the rows of
+any majority hold the newest record behind which clients ever wrote, and a database that runs as a
+primary can be judged by them, whoever was started first.
 """
 
 from typing import Iterable, Optional

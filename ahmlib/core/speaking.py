@@ -1,9 +1,9 @@
 """Save, then say: the state file and the beacons.
 
 No row leaves whose term, vote, leader or record is not on disk: while the disk lags behind, or
-refuses, the node is silent, and counts as lost for the others.  A row leaves every interval, at once
-when it changes in a way that matters, and quickly repeated while an election or a procedure is under
-way; a leader's row is answered to the leader alone.
+refuses, the node is silent, and counts as lost for the others.  A row leaves every interval, at
+once when it changes in a way that matters, and quickly repeated while an election or a procedure
+is under way; a leader's row is answered to the leader alone.
 """
 
 from typing import Optional, Set

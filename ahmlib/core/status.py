@@ -74,7 +74,7 @@ def _node(node, place: int) -> Dict[str, Any]:
 
 
 def _state(node, row: Beacon) -> NodeState:
-    """A peer that is not heard any more is lost; one that said goodbye is so once that is settled."""
+    """A peer that is not heard any more is lost; after a goodbye, too, once that is settled."""
     if row.sender == node.own or node.members.is_alive(row.sender, node.now):
         return row.state
     return NodeState.LOST
@@ -94,7 +94,8 @@ def _warnings(node) -> List[str]:
             found.append(text)
     for row in node.members.living(node.now):
         if (row.interval, row.retries) != (node.settings.interval, node.settings.retries):
-            found.append('%s has other timings: beacons every %g s and %d retries there, every %g s '
-                         'and %d here' % (row.name, row.interval, row.retries,
-                                          node.settings.interval, node.settings.retries))
+            found.append('%s has other timings: beacons every %g s and %d retries there, '
+                         'every %g s and %d here' % (
+                             row.name, row.interval, row.retries, node.settings.interval,
+                             node.settings.retries))
     return found

@@ -1,7 +1,7 @@
 """The three durations on which the safety argument rests.
 
     leader     |--- lease ---|- fence -|              from the send time of an acknowledged beacon
-    followers  |------------ hold -----------|        from the receipt of that beacon, or a later one
+    followers  |------------ hold -----------|        from the receipt of that beacon or a later one
 
 A leader may act until its lease ends, and has dropped the VIP and stopped its database before
 `fence` has passed after that.  A follower keeps its promise to that leader during `hold`.  Since

@@ -1,8 +1,8 @@
 """The VIP on this host: seen, wanted, and put right where the two differ (SPEC 6.7).
 
-What counts is what is on the interface, looked up at every health check, never what was last ordered.
-The takeover raises the VIP and the step-down drops it; this module keeps it so in between: a leader
-puts a lost VIP back, and every other node drops one that it finds on itself.
+What counts is what is on the interface, looked up at every health check, never what was last
+ordered. The takeover raises the VIP and the step-down drops it; this module keeps it so in
+between: a leader puts a lost VIP back, and every other node drops one that it finds on itself.
 """
 
 from typing import List, Optional

@@ -1,8 +1,9 @@
 """Rows to bytes and back: the one place that meets strangers' bytes.
 
-A datagram is one msgpack array: magic, wire version, fingerprint of the cluster, then the fields of
-the row in the order of FIELDS.  New fields are appended, so a version reads the rows of the one before
-it (a missing tail takes the defaults) and of the one after it (a longer tail is ignored).
+A datagram is one msgpack array: magic, wire version, fingerprint of the cluster, then the fields
+of the row in the order of FIELDS.  New fields are appended, so a version reads the rows of the
+one before it (a missing tail takes the defaults) and of the one after it (a longer tail is
+ignored).
 
 Everything is checked before a row is made: types, ranges, lengths, and that numbers of nodes exist.
 What is not a row of this cluster raises, and changes nothing.

@@ -145,7 +145,7 @@ class Daemon:
         self.code, self.reason = code, reason
 
     def reload(self):
-        """Read the configuration again; take what can change in a running daemon, refuse the rest."""
+        """Read the configuration again; take what can change while running, or nothing."""
         self.log.reopen()
         try:
             new = loader.load(self.config.path, self.environment.variables,

@@ -1,7 +1,7 @@
 """Turns effects into actions and what comes back into events: the daemon's side of the seam.
 
-One method an effect, in the table PERFORM; `simulation.world` is the same table over a virtual clock.
-Nothing here decides anything.
+One method an effect, in the table PERFORM; `simulation.world` is the same table over a virtual
+clock. Nothing here decides anything.
 """
 
 from ahmlib.core import effects, events

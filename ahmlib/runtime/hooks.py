@@ -1,7 +1,8 @@
 """The operator's commands, one at a time and in order.
 
-Two queues: hooks of procedures, whose end the core waits for, and notifications, which delay nothing.
-A hook is killed by its own time limit only; a procedure that is overtaken does not end it.
+Two queues: hooks of procedures, whose end the core waits for, and notifications, which delay
+nothing. A hook is killed by its own time limit only; a procedure that is overtaken does not end
+it.
 """
 
 import collections

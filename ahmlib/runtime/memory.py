@@ -1,8 +1,8 @@
 """The core's memory on disk: the state file and the lease file.
 
-In the files nodes are named by their addresses, because places shift when nodes.conf changes; in the
-core they are places.  A lease counts only in the boot in which it was written, for its instant is of
-a clock that starts anew with the host.
+In the files nodes are named by their addresses, because places shift when nodes.conf changes; in
+the core they are places.  A lease counts only in the boot in which it was written, for its
+instant is of a clock that starts anew with the host.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""From the configuration to what the core, the database functions and the VIP functions are told."""
+"""From the configuration to what the core, the database and the VIP functions are told."""
 
 import hashlib
 

@@ -1,9 +1,10 @@
 """The simulated world: a heap of happenings on a virtual clock, and what each effect does here.
 
-Every host has a clock of its own (rate and origin), a disk that keeps what was saved, a toy database,
-an interface that may hold the VIP, and a daemon that runs the core.  After every happening the world
-looks for what must never be: two leaders in one term, or two hosts that hold the VIP over a writable
-database.  All chance comes from one seed, so that every run replays exactly.
+Every host has a clock of its own (rate and origin), a disk that keeps what was saved, a toy
+database, an interface that may hold the VIP, and a daemon that runs the core.  After every
+happening the world looks for what must never be: two leaders in one term, or two hosts that hold
+the VIP over a writable database.  All chance comes from one seed, so that every run replays
+exactly.
 """
 
 import heapq
@@ -13,11 +14,11 @@ from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 from ..core import effects, events
 from ..core.beacon import Farewell, Verdict
 from ..core.node import Node
-from ..core.saved import Saved
 from ..core.settings import Settings
 from ..core.states import NodeState
 from ..network import wire
 from .database import SYSTEM_ID, ToyDatabase
+from .host import Host
 from .network import Network
 
 REPLICATION_SECONDS = 0.02
@@ -28,32 +29,6 @@ PROBE_SECONDS = 0.02
 
 class Broken(AssertionError):
     """What must never be, was; the message holds the trace."""
-
-
-class Host:
-    """One host of the world."""
-
-    def __init__(self, settings: Settings, rate: float, origin: float,
-                 database: Optional[ToyDatabase]) -> None:
-        self.settings = settings
-        self.rate, self.origin = rate, origin
-        self.saved: Optional[Saved] = None
-        self.lease_until = 0.0
-        self.database = database
-        self.has_vip = False
-        self.powered = True
-        self.paused = False
-        self.fencing_works = True
-        self.node: Optional[Node] = None
-        self.life = 0                   # rises with every start and end of the daemon
-        self.wake = 0                   # the newest wake-up scheduled
-        self.backlog: List[Any] = []
-        self.resumed_at = float('-inf')
-        self.raising: Optional[int] = None      # the token of the command that raises the VIP
-
-    def clock(self, now: float) -> float:
-        """This host's own clock."""
-        return self.origin + now * self.rate
 
 
 class World:
@@ -437,20 +412,3 @@ class World:
         """The one host that holds the VIP over a writable database, if so."""
         found = [host.settings.own for host in self.hosts if self._serves_clients(host)]
         return found[0] if len(found) == 1 and found[0] == self.leader() else None
-
-
-def make_settings(size: int, **changes: Any) -> List[Settings]:
-    """Settings of a cluster of so many nodes, fast unless told otherwise.
-
-    `witnesses` (places) and `priorities` are per node; everything else is the same for all.
-    """
-    witnesses = changes.pop('witnesses', ())
-    priorities = changes.pop('priorities', range(1, size + 1))
-    addresses = tuple('10.0.0.%d:9500' % (place + 1) for place in range(size))
-    common = dict(addresses=addresses, order=tuple(range(size)), cluster=77, interval=0.5,
-                  retries=2, health_check_period=0.5, max_consec_failures=2, connect_timeout=1.0,
-                  vip='10.0.0.100')
-    common.update(changes)
-    return [Settings(name='AHM-NODE-%d' % (place + 1), own=place, priority=priority,
-                     witness=place in witnesses, **common)
-            for place, priority in zip(range(size), priorities)]

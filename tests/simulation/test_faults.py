@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ahmlib.simulation.world import make_settings
+from ahmlib.simulation.host import make_settings
 
 from .plans import apply, formed, heal, plans, recovers
 

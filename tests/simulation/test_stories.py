@@ -2,7 +2,7 @@
 
 from ahmlib.core.beacon import Farewell
 from ahmlib.core.states import DatabaseState, NodeState
-from ahmlib.simulation.world import make_settings
+from ahmlib.simulation.host import make_settings
 
 from .plans import apply, formed, heal, recovers
 
@@ -106,10 +106,9 @@ def test_a_fencing_script_that_fails_is_not_run_again_and_again():
 def test_after_a_handover_all_nodes_judge_the_named_successor_alike():
     """One had heard the resignation and the other had made it: each stood, neither ever won."""
     world = formed(make_settings(3, pre_promotion=True))
-    for host in world.hosts[1:]:
-        host.fencing_works = False
     world.stop(0)
-    world.run(5)
+    assert world.run_until(lambda: world.hosts[0].node.successor == 1, 5)
+    world.run(0.01)     # the resignation has arrived, and nobody stands yet
     named = {host.node.view.named for host in world.hosts}
     assert named == {1}
 

@@ -1,7 +1,7 @@
 """After a step-down that nobody followed up: start the stopped database as a standby.
 
-It left standby.signal when it was stopped, so it comes up in recovery and accepts no writes; then it
-is a candidate like the others, and most likely the most advanced one.
+It left standby.signal when it was stopped, so it comes up in recovery and accepts no writes; then
+it is a candidate like the others, and most likely the most advanced one.
 """
 
 from ..effects import StartDatabase

@@ -1,10 +1,10 @@
 """Say goodbye and end (SPEC 3 and 7.3).
 
-A follower that leaves for good binds itself on disk to its leader, and says so until the leader has
-heard it.  A leader hands over where a successor is there that can fence, because then a promotion
-beside this host is safe; in every other case, and always when it is only restarted, database and VIP
-stay as they are: but only once a majority has heard the goodbye, for a leader that is cut off has to
-step down first.
+A follower that leaves for good binds itself on disk to its leader, and says so until the leader
+has heard it.  A leader hands over where a successor is there that can fence, because then a
+promotion beside this host is safe; in every other case, and always when it is only restarted,
+database and VIP stay as they are: but only once a majority has heard the goodbye, for a leader
+that is cut off has to step down first.
 """
 
 from ..beacon import Farewell

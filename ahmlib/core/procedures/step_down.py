@@ -1,11 +1,12 @@
 """Give up the primary role: VIP down, database stopped, standby.signal left, then say so.
 
-In this order, because clients come through the VIP; and never resigning before both are done, because
-the resignation frees the voters at once.  A step that fails is tried again for ever: a node that could
-not step down must not be taken for one that did.
+In this order, because clients come through the VIP; and never resigning before both are done,
+because the resignation frees the voters at once.  A step that fails is tried again for ever: a
+node that could not step down must not be taken for one that did.
 
-Where the lease has ended all this must be over within T_fence, so the first round is short and rough
-(immediate stop, SIGKILL by its end); a stuck VIP command does not keep the database from being stopped.
+Where the lease has ended all this must be over within T_fence, so the first round is short and
+rough (immediate stop, SIGKILL by its end); a stuck VIP command does not keep the database from
+being stopped.
 """
 
 from typing import NamedTuple

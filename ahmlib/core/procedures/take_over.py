@@ -2,8 +2,8 @@
 
     lease -> fencing script -> everybody looks again -> VIP silent -> promote -> on record -> VIP up
 
-A running rightful primary skips what is about promotion.  A winner that is stopped resigns, says why,
-and stands again when a verdict has changed, or after wait_for_primary_timeout_seconds.
+A running rightful primary skips what is about promotion.  A winner that is stopped resigns, says
+why, and stands again when a verdict has changed, or after wait_for_primary_timeout_seconds.
 """
 
 from ..beacon import Verdict

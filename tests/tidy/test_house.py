@@ -1,0 +1,87 @@
+"""The architecture and the house rules, as tests."""
+
+import ast
+import os
+import re
+
+import pytest
+
+import ahmlib
+
+PACKAGE = os.path.dirname(os.path.abspath(ahmlib.__file__))
+ROOT = os.path.dirname(PACKAGE)
+LINES_MAX, COLUMNS_MAX = 440, 100
+
+#: The one test and lab module that may meet psycopg2 outside the daemon's children.
+PSYCOPG2_ALLOWED = ('database', 'lab')
+
+
+def modules(*below):
+    """Paths of all modules of the package, relative to it."""
+    found = []
+    for directory, _, files in os.walk(os.path.join(PACKAGE, *below)):
+        found += [os.path.relpath(os.path.join(directory, name), PACKAGE)
+                  for name in files if name.endswith('.py')]
+    return sorted(found)
+
+
+def tree_of(path):
+    """The syntax tree of one module."""
+    with open(os.path.join(PACKAGE, path), encoding='utf-8') as source:
+        return ast.parse(source.read())
+
+
+def imports(tree):
+    """(level, module, is at the top) of every import in a tree."""
+    top = set(tree.body)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield 0, alias.name, node in top
+        elif isinstance(node, ast.ImportFrom):
+            yield node.level, node.module or '', node in top
+
+
+@pytest.mark.parametrize('path', modules('core'))
+def test_the_core_imports_nothing_that_can_touch_the_world(path):
+    depth = path.count(os.sep)
+    for level, module, _ in imports(tree_of(path)):
+        if level == 0:
+            assert module in ('enum', 'typing')
+        else:
+            assert level <= depth, '%s imports from outside the core' % path
+
+
+@pytest.mark.parametrize('path', [path for path in modules() if not path.startswith('core')])
+def test_only_children_and_the_lab_import_psycopg2(path):
+    for _, module, at_top in imports(tree_of(path)):
+        if module.split('.')[0] == 'psycopg2':
+            assert path.split(os.sep)[0] in PSYCOPG2_ALLOWED
+            assert not at_top or path.startswith('lab'), 'importing it at the top loads it ' \
+                'into the daemon'
+
+
+@pytest.mark.parametrize('path', modules())
+def test_modules_say_what_they_are_for_and_stay_small(path):
+    tree = tree_of(path)
+    assert ast.get_docstring(tree), '%s has no docstring' % path
+    with open(os.path.join(PACKAGE, path), encoding='utf-8') as source:
+        lines = source.read().splitlines()
+    assert len(lines) <= LINES_MAX, '%s has %d lines' % (path, len(lines))
+    wide = [number for number, line in enumerate(lines, 1) if len(line) > COLUMNS_MAX]
+    assert not wide, '%s: lines over %d columns: %s' % (path, COLUMNS_MAX, wide)
+
+
+@pytest.mark.parametrize('path', modules('core'))
+def test_public_names_of_the_core_say_what_they_mean(path):
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith('_'):
+            inner = node.name in ('parse', 'done')
+            assert inner or ast.get_docstring(node), '%s: %s has no docstring' % (path, node.name)
+
+
+def test_nothing_is_a_master():
+    for path in modules():
+        with open(os.path.join(PACKAGE, path), encoding='utf-8') as source:
+            text = source.read().replace("'master', 'br0'", '')     # iproute2's own word
+        assert not re.search(r'\b(master|slave)\b', text, re.IGNORECASE), path
