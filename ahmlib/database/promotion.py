@@ -6,10 +6,11 @@ connection: pg_is_in_recovery() is false.  Exit codes alone prove nothing.
 
 **The order that is slept over.**  A startup process that loses its primary at the very moment
 it is told to promote takes note of the order, and then sleeps for wal_retrieve_retry_interval
-(5 s by default) before it looks at it.  Measured on PostgreSQL 15: one promotion in about ten
-that followed a kill -9 of the primary at once.  Any signal that sets the startup process's
-latch ends that sleep, so it is sent the promotion signal (SIGUSR2) again while the server is
-still in recovery: the signal means nothing but "promote", and changes no setting.
+(5 s by default) before it looks at it.  Measured on PostgreSQL 15,
+up to 20 ms after a kill -9 of the primary: 3 of 60 promotions took 5.07 s.  What sets the
+startup process's latch ends that sleep, so it is sent the promotion signal (SIGUSR2) again
+while the server is still in recovery: the signal means nothing but "promote", and changes no
+setting.  With it: 152 promotions, none above 0.48 s.
 
 **The order that is never carried out.**  When the limit ends first, the file `promote` is
 removed: else a standby might become a primary later, when nobody wants it to.

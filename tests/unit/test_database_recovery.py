@@ -55,7 +55,7 @@ def test_what_was_set_is_kept_and_what_is_ours_is_replaced(server):
     (directory / name).write_text(
         "primary_slot_name = 'slot'\nwork_mem = '1MB'\nprimary_conninfo = 'user=rep "
         "password=''p w'' hostaddr=1.2.3.4 host=old port=1 sslmode=verify-full "
-        "application_name=walreceiver'\n".replace("''p w''", "''p w''"))
+        "application_name=walreceiver'\n")
     settings = settings._replace(
         restore_command="cp /a/%f '%p'", archive_cleanup_command='clean %r',
         use_recovery_min_apply_delay=True, recovery_min_apply_delay=5000,

@@ -24,7 +24,7 @@ def settings(tmp_path):
     program('down', 'rm -f "%s"' % state)
     program('check', 'test -e "%s"' % state)
     program('arping', '')
-    program('ping', 'case "$7" in *.1) exit 0;; *.2) exit 1;; *.3) echo odd; exit 2;; esac; '
+    program('ping', 'case "$6" in *.1) exit 0;; *.2) exit 1;; *.3) echo odd; exit 2;; esac; '
                     'sleep 60')
     path = str(bin_dir)
     return vip.VipSettings(ADDRESS, path, ['up', '$_IP_$/24'], ['down', '$_IP_$'], path,

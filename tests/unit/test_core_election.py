@@ -1,0 +1,113 @@
+"""Data first, then preference; and who may not lead is told why."""
+
+import pytest
+
+from ahmlib.core.beacon import Due, Record
+from ahmlib.core.election import (View, best, finds_due, level_needed, pause_after_losing, rank,
+                                  why_not_eligible, why_sync_forbids)
+from ahmlib.core.record import is_rightful, newest_record
+from ahmlib.core.states import DatabaseState
+
+from .rows import SYSTEM, row
+
+VIEW = View(system_id=SYSTEM)
+
+BETTER = [
+    (dict(database=DatabaseState.PRIMARY, rightful=True, lsn=1), dict(timeline=9, lsn=9000)),
+    (dict(timeline=2, lsn=1), dict(timeline=1, lsn=9000)),
+    (dict(lsn=1001, priority=9), dict(lsn=1000, priority=1)),
+    (dict(priority=1), dict(priority=2)),
+    (dict(priority=1, name='A'), dict(priority=1, name='AB')),
+    (dict(priority=1, name='A'), dict(priority=1, name='B')),
+]
+
+
+@pytest.mark.parametrize('better, worse', BETTER)
+def test_rank(better, worse):
+    one, other = row(1, **better), row(2, **worse)
+    assert rank(one, VIEW) > rank(other, VIEW)
+    assert best([other, one], VIEW) == one
+
+
+def test_whom_a_resignation_named_wins_over_a_better_priority():
+    one, other = row(1, priority=1), row(2, priority=2)
+    assert rank(other, VIEW._replace(named=2)) > rank(one, VIEW._replace(named=2))
+
+
+def test_positions_within_a_step_count_as_equal_for_the_successor():
+    one, other = row(1, lsn=1000, priority=1), row(2, lsn=1500, priority=2)
+    assert best([one, other], VIEW, lsn_step=10000) == one
+    assert best([one, other], VIEW) == other
+
+
+@pytest.mark.parametrize('changes, why', [
+    (dict(witness=True), 'witness'),
+    (dict(priority=0), 'priority 0'),
+    (dict(database=DatabaseState.FAILED), 'failed'),
+    (dict(database=DatabaseState.QUARANTINED), 'quarantined'),
+    (dict(database=DatabaseState.UNKNOWN), 'not answered'),
+    (dict(database=DatabaseState.PRIMARY), 'not the one on record'),
+    (dict(out=True), 'ahm_attach_node'),
+    (dict(streaming=False), 'does not stream'),
+    (dict(system_id='8'), 'another system identifier'),
+])
+def test_who_may_not_lead_is_told_why(changes, why):
+    assert why in why_not_eligible(row(1, **changes), VIEW)
+
+
+def test_the_lag_limit_names_both_numbers():
+    view = VIEW._replace(primary_lsn=5000, lag_limit=100)
+    assert why_not_eligible(row(1, lsn=4900), view) == ''
+    assert why_not_eligible(row(1, lsn=4899), view) == \
+        'is 101 bytes behind the primary and failover_lag_limit_bytes is 100'
+
+
+def test_a_running_primary_may_lead_whatever_its_priority():
+    assert why_not_eligible(row(1, database=DatabaseState.PRIMARY, rightful=True, priority=0),
+                            VIEW) == ''
+
+
+def test_how_due_an_election_must_be_depends_on_the_candidate():
+    assert level_needed(row(1, database=DatabaseState.PRIMARY), 0) is Due.PRIMARY
+    assert level_needed(row(1, can_fence=True), 0) is Due.FENCER
+    assert level_needed(row(1), 1) is Due.FENCER
+    assert level_needed(row(1), 0) is Due.ANYBODY
+
+
+def test_an_election_may_be_due_for_one_node_alone():
+    assert finds_due(row(2, due=Due.PRIMARY, due_only=1), 1, Due.PRIMARY)
+    assert not finds_due(row(2, due=Due.ANYBODY, due_only=1), 0, Due.PRIMARY)
+
+
+def test_losers_wait_differently():
+    waits = {pause_after_losing('AHM-NODE-%d' % number, 7, 0.5) for number in range(9)}
+    assert len(waits) == 9 and all(0.1 < wait < 0.7 for wait in waits)
+
+
+def test_one_of_two_synchronous_standbys_must_not_be_missed():
+    mine, other = row(1, lsn=1000), row(2, lsn=1001)
+    assert 'heard 1 of the 2' in why_sync_forbids(mine, [mine], (1, 2), 1, VIEW)
+    assert 'more data' in why_sync_forbids(mine, [mine, other], (1, 2), 1, VIEW)
+    assert why_sync_forbids(other, [mine, other], (1, 2), 1, VIEW) == ''
+    assert why_sync_forbids(mine, [mine], (1, 2), 2, VIEW) == ''
+    assert why_sync_forbids(mine, [mine], (), 0, VIEW) == ''
+
+
+def test_the_rightful_primary_is_the_one_on_record_or_on_a_higher_timeline():
+    record = Record(2, 5, 1, SYSTEM)
+    rows = [row(0), row(2, record=record)]
+    assert newest_record(rows) == record
+    assert is_rightful(1, 2, SYSTEM, rows)
+    assert not is_rightful(0, 2, SYSTEM, rows)
+    assert not is_rightful(0, 1, SYSTEM, rows)
+    assert is_rightful(0, 3, SYSTEM, rows)
+
+
+def test_with_nothing_on_record_no_database_may_be_on_a_higher_timeline():
+    assert is_rightful(0, 1, SYSTEM, [row(0), row(1)])
+    assert not is_rightful(0, 1, SYSTEM, [row(0), row(1, timeline=2)])
+
+
+def test_the_record_of_another_cluster_says_nothing():
+    rows = [row(0), row(2, record=Record(9, 9, 1, '8'))]
+    assert is_rightful(0, 1, SYSTEM, rows)
