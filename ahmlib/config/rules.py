@@ -144,6 +144,11 @@ def _is_worth_its_nodes(config):
     return bool(size % 2 or size == 2 or config.failover_consensus_with_half_votes)
 
 
+def _needs_announcing(config):
+    """Whether other hosts keep the VIP's hardware address in a cache."""
+    return config.virtual_ip is not None and not ipaddress.ip_address(config.virtual_ip).is_loopback
+
+
 def _same_port(config):
     if 'conn_string' not in config.given:
         return True
@@ -186,7 +191,7 @@ ADVICE = (
     Rule(('arping_cmd', 'virtual_IP'),
          'without arping_cmd nobody announces the moved virtual_IP, and clients keep sending to '
          'the old host until their ARP entries expire',
-         'set arping_cmd', lambda c: c.virtual_ip is None or c.arping_cmd is not None),
+         'set arping_cmd', lambda c: c.arping_cmd is not None or not _needs_announcing(c)),
     Rule(('stop_isolated_primary',),
          'an isolated primary goes on accepting writes of clients that do not use the VIP',
          'leave stop_isolated_primary at true', lambda c: c.stop_isolated_primary),

@@ -26,7 +26,8 @@ class Chores:
         self.check_at = node.now
         self.trusted_token: Optional[int] = None
         self.trusted_at = node.now
-        self.followed_to = None         # the (record, running) that this database was pointed to
+        self.followed_to = None         # for which (leader, timeline, role) `follow` was begun
+        self.upstream: Optional[int] = None     # the node whose primary it is known to follow
         self.follow_after = node.now
         self.leaderless_since: Optional[float] = None
 
@@ -142,21 +143,38 @@ class Chores:
                 or node.now < self.follow_after:
             return
         wanted = (leader.sender, leader.timeline, database.in_recovery)
-        if wanted == self.followed_to or not self._needs_pointing(leader):
+        if wanted != self.followed_to and self._needs_pointing(leader):
             self.followed_to = wanted
-            return
-        self.followed_to = wanted
-        node.plan.start('follow', follow(node, leader.sender), node.now)
+            node.plan.start('follow', follow(node, leader.sender), node.now)
 
     def _needs_pointing(self, leader) -> bool:
-        node, database = self.node, self.node.database
+        """Whether this database is set to follow another primary than the leader's.
+
+        A server that is down gets its settings.  One that streams is left alone, however its
+        primary_conninfo spells the host, until the primary moves.
+        """
+        database = self.node.database
         if not database.in_recovery:
             return database.failures > 0
-        upstream = database.answer.upstream
+        if self._is_set_to(leader.sender):
+            self.upstream = leader.sender
+        elif self.upstream is None and database.streaming:
+            self.upstream = leader.sender
+        if self.upstream is None:
+            return database.streaming is False
+        return self.upstream != leader.sender
+
+    def _is_set_to(self, place: int) -> bool:
+        settings, upstream = self.node.settings, self.node.database.answer.upstream
         if upstream is None:
-            return not database.answer.streaming
-        host, port = node.settings.host(leader.sender), node.settings.db_port
-        return (upstream[0], int(upstream[1])) != (host, port) and upstream[0] != node.settings.vip
+            return False
+        return upstream == (settings.host(place), settings.db_port) \
+            or bool(settings.vip) and upstream[0] == settings.vip
+
+    def follow_done(self, leader: int) -> None:
+        """The database is set to follow the primary of this node."""
+        self.upstream = leader
+        self.check_soon()
 
     def follow_failed(self, seconds: float) -> None:
         """Try again after so many seconds."""

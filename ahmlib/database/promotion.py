@@ -6,14 +6,15 @@ connection: pg_is_in_recovery() is false.  Exit codes alone prove nothing.
 
 **The order that is slept over.**  A startup process that loses its primary at the very moment
 it is told to promote takes note of the order, and then sleeps for wal_retrieve_retry_interval
-(5 s by default) before it looks at it.  Measured on PostgreSQL 15,
-up to 20 ms after a kill -9 of the primary: 3 of 60 promotions took 5.07 s.  What sets the
-startup process's latch ends that sleep, so it is sent the promotion signal (SIGUSR2) again
-while the server is still in recovery: the signal means nothing but "promote", and changes no
-setting.  With it: 152 promotions, none above 0.48 s.
+(5 s by default) before it carries it out.  Measured on PostgreSQL 15, up to 20 ms after a
+kill -9 of the primary: 3 of 60 promotions took 5.07 s; the file `promote` was gone by then, so
+repeating the order helps nothing.  What does is to set the startup process's latch, as SIGHUP
+does in every version; so that process alone gets one now and then while the server is still in
+recovery.  It reads its settings again, which change nothing for the others, and wakes up.
 
 **The order that is never carried out.**  When the limit ends first, the file `promote` is
-removed: else a standby might become a primary later, when nobody wants it to.
+removed: else a standby might become a primary later, when nobody wants it to.  Before
+PostgreSQL 14 that is no certain remedy: there the signal that came with the file suffices.
 
 No CHECKPOINT is ordered here.  The server requests one itself, and whoever rewinds another
 server from this one has to wait for a completed one in any case, so orders it then; at this
@@ -27,17 +28,19 @@ from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 
 POLL_SECONDS = 0.02
-NUDGE_SECONDS = 0.1         # between repetitions of the signal
+NUDGE_SECONDS = 0.1         # between wakings of the startup process
 LOOK_SECONDS = 2.0          # one look, at most
-FIRST_VERSION_THAT_RESUMES = 130000
+FIRST_VERSION_THAT_RESUMES = 130000     # a paused replay when it is told to promote
+FIRST_VERSION_THAT_FORGETS = 14         # an order whose file is gone
 
 
 def promote(settings, limit, environment=None):
     """Promote the server of db_data_dir, within `limit` seconds.
 
     promotion_command, where set, runs with the hook's `environment` added.  Returns {'ok',
-    'reason', 'how', 'timeline', 'lsn', 'seconds'}: `how` is 'was primary', 'command' or
-    'pg_ctl', timeline and lsn (ints) are those of the new primary.
+    'reason', 'how', 'timeline', 'lsn', 'seconds', 'withdrawn'}: `how` is 'was primary',
+    'command' or 'pg_ctl', timeline and lsn (ints) are those of the new primary.  `withdrawn`
+    is True only where a promotion that failed cannot complete later by itself.
     """
     deadline = Deadline(limit)
     how = 'command' if settings.promotion_command else 'pg_ctl'
@@ -50,7 +53,8 @@ def promote(settings, limit, environment=None):
     watcher.close()
     if reason is None:
         return _confirmed(settings, deadline, how)
-    return _result(False, reason + _withdraw(settings), how, deadline)
+    is_withdrawn, note = _withdraw(settings, outcome)
+    return dict(_result(False, reason + note, how, deadline), withdrawn=is_withdrawn)
 
 
 def _order(settings, deadline, environment):
@@ -84,23 +88,28 @@ def _await(settings, deadline, watcher, outcome):
 
 
 def _nudge(settings):
-    """Wake the startup process by its promotion signal, once more (module docstring)."""
+    """Wake the startup process (module docstring)."""
     for process in control.server_processes(settings.db_data_dir):
         if control.is_startup_process(process.pid):
-            control.kill(process, signal.SIGUSR2)
+            control.kill(process, signal.SIGHUP)
 
 
-def _withdraw(settings):
-    """Take an order back that was not begun; say which of the two it is."""
+def _withdraw(settings, outcome):
+    """Take back an order that was not carried out: (whether that is certain, what to add)."""
     path = os.path.join(settings.db_data_dir, 'promote')
     try:
+        version = control.data_directory_version(settings.db_data_dir)
         with control.acting_as(control.as_owner(settings.db_data_dir)):
             os.unlink(path)
     except FileNotFoundError:
-        return '; a promotion that has begun may still complete'
-    except OSError as error:
-        return '; cannot remove %s: %s' % (path, error.strerror)
-    return '; the order was withdrawn'
+        if not outcome.started:
+            return True, ''                     # no order was ever given
+        return False, '; a promotion that has begun may still complete'
+    except (OSError, ValueError) as error:
+        return False, '; cannot remove %s: %s' % (path, getattr(error, 'strerror', error))
+    if version < FIRST_VERSION_THAT_FORGETS:
+        return False, '; the order was withdrawn, but may have been noted already'
+    return True, '; the order was withdrawn'
 
 
 def _confirmed(settings, deadline, how):
@@ -115,7 +124,7 @@ def _confirmed(settings, deadline, how):
 
 def _result(ok, reason, how, deadline):
     return {'ok': ok, 'reason': reason, 'how': how, 'timeline': None, 'lsn': None,
-            'seconds': round(deadline.elapsed(), 4)}
+            'seconds': round(deadline.elapsed(), 4), 'withdrawn': False}
 
 
 class _Watcher(object):

@@ -1,7 +1,7 @@
 """The lab's own directory: whose it is, what its processes find in their environment, its end.
 
 One temporary directory holds every file of a lab.  Its path must be short (a UNIX socket's path is
-limited to 107 bytes), so it lies in /tmp whatever TMPDIR says.  Every process the lab starts
+limited to 107 bytes), so it lies in /var/tmp whatever TMPDIR says.  Every process the lab starts
 inherits AHM_LAB=<directory>: with the working directory it is the mark by which close() finds what
 is left, also what detached itself.
 """
@@ -17,7 +17,7 @@ HOST_MARK = 'AHM_LAB_HOST'
 
 
 class Workspace:
-    """A directory below /tmp with the user, the interpreter and the source its processes use.
+    """A directory below /var/tmp with the user, the interpreter and the source its processes use.
 
     Use it as a context manager.  LAB_KEEP=1 in the environment keeps the files for a look.
     Raises LabError where there is no user or no interpreter to run things with.
@@ -25,7 +25,7 @@ class Workspace:
 
     def __init__(self):
         self.user = lab_user()
-        self.directory = tempfile.mkdtemp(prefix='ahmlab-', dir='/tmp')
+        self.directory = tempfile.mkdtemp(prefix='ahmlab-', dir='/var/tmp')
         try:
             self._open()
         except BaseException:

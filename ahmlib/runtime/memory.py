@@ -9,10 +9,13 @@ import os
 
 from ahmlib.core.beacon import Record
 from ahmlib.core.saved import SPENT, Saved
+from ahmlib.network.wire import INTEGER_MAX
 from ahmlib.runtime import state_file
+from ahmlib.runtime.state_file import StateFileCorrupt
 
 STATE_NAME = 'ahm.state'
 LEASE_NAME = 'ahm.lease'
+SECONDS_MAX = 1e12
 _SPENT_TEXT = 'spent'
 
 
@@ -32,13 +35,14 @@ class Memory:
         Raises StateFileError where the file must not be used, StateFileCorrupt where it cannot be
         relied on.
         """
-        content = state_file.load(self.state_path)
-        if content is None:
-            return None
         try:
-            return self._saved(content)
-        except (KeyError, TypeError, ValueError) as error:
-            raise state_file.StateFileCorrupt('%s has no %s' % (self.state_path, error))
+            content = state_file.load(self.state_path)
+            return None if content is None else self._saved(content)
+        except KeyError as error:
+            raise StateFileCorrupt('%s has no %s' % (self.state_path, error))
+        except ValueError as error:     # also of state_file.load: NaN is in no file that it wrote
+            raise StateFileCorrupt('%s holds what AHM does not write there: %s'
+                                   % (self.state_path, error))
 
     def save(self, saved):
         """Write it durably.  Raises StateFileError."""
@@ -46,10 +50,13 @@ class Memory:
 
     def load_lease(self):
         """Until when a VIP found at the start may stay, on this boot's clock; 0: not at all."""
-        content = state_file.load_lease(self.lease_path)
-        if not content or content.get('boot') != self._boot:
-            return 0.0
-        return float(content.get('until', 0.0))
+        try:
+            content = state_file.load_lease(self.lease_path)
+            if not content or content.get('boot') != self._boot:
+                return 0.0
+            return _seconds(content, 'until')
+        except (KeyError, ValueError):
+            return 0.0                  # damaged: as good as none
 
     def save_lease(self, until):
         """Note it without waiting for the disk.  Raises StateFileError."""
@@ -68,22 +75,57 @@ class Memory:
         }
 
     def _saved(self, content):
-        names = content['names']
+        """The Saved in the content of a file.  Raises KeyError or ValueError where it is none."""
+        names = _kind(content, 'names', dict)
+        if not all(name is None or type(name) is str for name in names.values()):
+            raise ValueError('names %.60r' % (names,))
         return Saved(
-            int(content['term']), self._place(content['voted_for']),
-            self._place(content['leader']), float(content['hold']), bool(content['bound']),
-            bool(content['blind']), self._record(content['record']),
+            _number(content, 'term'), self._place(content, 'voted_for'),
+            self._place(content, 'leader'), _seconds(content, 'hold'),
+            _kind(content, 'bound', bool), _kind(content, 'blind', bool),
+            self._record(content['record']),
             tuple(names.get(address) for address in self._addresses))
 
     def _record(self, found):
-        if found is None or self._place(found[2]) is None:
+        if found is None:
             return None
-        return Record(int(found[0]), int(found[1]), self._place(found[2]), str(found[3]))
+        if type(found) is not list or len(found) != len(Record._fields):
+            raise ValueError('record %.60r' % (found,))
+        parts = dict(zip(Record._fields, found))
+        node = self._place(parts, 'node')
+        record = Record(_number(parts, 'timeline'), _number(parts, 'term'), node,
+                        _kind(parts, 'system_id', str))
+        return None if node is None else record
 
     def _name(self, place):
         if place is None:
             return None
         return _SPENT_TEXT if place == SPENT else self._addresses[place]
 
-    def _place(self, text):
+    def _place(self, content, key):
+        """The place of the node that is named there; None: nobody, or it left nodes.conf."""
+        text = content[key]
+        if text is not None and type(text) is not str:
+            raise ValueError('%s %.60r' % (key, text))
         return SPENT if text == _SPENT_TEXT else self._places.get(text)
+
+
+def _kind(content, key, kind):
+    value = content[key]
+    if type(value) is not kind:
+        raise ValueError('%s %.60r' % (key, value))
+    return value
+
+
+def _number(content, key):
+    value = _kind(content, key, int)
+    if not 0 <= value <= INTEGER_MAX:
+        raise ValueError('%s %.60r' % (key, value))
+    return value
+
+
+def _seconds(content, key):
+    value = content[key]
+    if type(value) not in (int, float) or not 0 <= value < SECONDS_MAX:
+        raise ValueError('%s %.60r' % (key, value))
+    return float(value)

@@ -44,6 +44,7 @@ class World:
         self.trace: List[str] = []
         self.leaders: Dict[int, int] = {}
         self.writes: List[Tuple[float, int]] = []
+        self.spelled: Dict[int, str] = {}       # by host: its own name for its upstream
         self.local_path_fails: Set[int] = set()     # hosts whose own checks fail, others' do not
         self.hosts = [self._host(item, primary, skewed) for item in settings]
         self.at(0.0, self._replicate)
@@ -260,8 +261,9 @@ class World:
         mine = host.database
         if not mine.running or mine.hung or host.settings.own in self.local_path_fails:
             return events.DatabaseChecked(token, Verdict.UNREACHABLE, 'connection refused')
-        upstream = None if mine.upstream is None else \
-            (host.settings.host(mine.upstream), host.settings.db_port)
+        upstream = None if mine.upstream is None else (
+            self.spelled.get(host.settings.own) or host.settings.host(mine.upstream),
+            host.settings.db_port)
         return events.DatabaseChecked(
             token, Verdict.REACHABLE, '', mine.in_recovery, SYSTEM_ID, mine.timeline, mine.lsn,
             self._upstream(host) is not None, upstream)

@@ -299,6 +299,32 @@ def test_a_database_that_others_reach_is_quarantined_and_recovers():
     assert world.run_until(lambda: database.state is DatabaseState.PRIMARY, 20)
 
 
+def test_a_standby_that_streams_under_another_name_of_its_primary_is_left_alone():
+    world = formed(make_settings(3))
+    host = world.hosts[1]
+    world.spelled[1] = 'db-one.example.com'
+    follows = sum('set to follow' in line for line in world.trace)
+    world.crash(1)
+    world.start(1)
+    world.run(30)
+    assert sum('set to follow' in line for line in world.trace) == follows
+    world.power_off(0)
+    new = serves_elsewhere(world)
+    world.run(5)
+    follower = 3 - new
+    assert world.hosts[follower].database.upstream == new and host.powered
+
+
+def test_a_standby_whose_daemon_missed_the_failover_is_pointed_to_the_new_primary():
+    world = formed(make_settings(3, priorities=(1, 2, 3)))
+    world.crash(2)
+    world.power_off(0)
+    world.run(5)
+    world.start(2)
+    assert world.run_until(lambda: world.serves() == 1, 30), '\n'.join(world.trace)
+    assert world.run_until(lambda: world.hosts[2].database.upstream == 1, 60)
+
+
 def test_whole_network_down_and_up_again_serves_again():
     world = formed(make_settings(3))
     for place in range(3):

@@ -25,4 +25,4 @@ def follow(node, leader: int):
         node.report_out('the primary role went to %s' % name)
     node.report('NOTICE', 'follow', 'the database is set to follow the primary of %s%s' % (
         name, ' (it is not running)' if was_down else ''))
-    node.chores.check_soon()
+    node.chores.follow_done(leader)
