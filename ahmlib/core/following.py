@@ -21,7 +21,7 @@ class Following:
         self._learn_records()
         self._see_the_blind_through()
         self._release()
-        if node.stepping_down or node.blind:
+        if node.blind or (node.stepping_down and not node.is_leading):
             return
         row = self._leading_row()
         if row is not None:

@@ -66,6 +66,7 @@ class Leadership:
         if self.has_lease():
             self.acting = True
         elif self.acting:
+            self.acting = False
             held = self._acknowledging()
             self._step_down(Reason('lease', 'no majority acknowledges any more (%d of the %d nodes '
                                    'that are needed): others may elect a leader' % (
@@ -78,9 +79,12 @@ class Leadership:
 
     def _step_down(self, reason: Reason) -> None:
         node = self.node
-        self.acting, self.inquiry, self.successor = False, None, None
         node.report('WARNING', 'step-down', 'steps down: %s' % reason.text)
         node.plan.start('step down', step_down(node, reason), node.now)
+
+    def ended(self) -> None:
+        """This leadership is over."""
+        self.acting, self.inquiry, self.successor = False, None, None
 
     def _acknowledging(self) -> int:
         least = self.node.now - self.lease.seconds
@@ -111,7 +115,7 @@ class Leadership:
             return
         self._keep_term_above()
         self._note_lease()
-        if node.state is NodeState.LEADER and not node.leaving:
+        if node.state is NodeState.LEADER and not node.leaving and not node.stepping_down:
             self._mind_database()
             self._name_successor()
 

@@ -44,6 +44,7 @@ class World:
         self.trace: List[str] = []
         self.leaders: Dict[int, int] = {}
         self.writes: List[Tuple[float, int]] = []
+        self.fast_stop_seconds = 0.1
         self.spelled: Dict[int, str] = {}       # by host: its own name for its upstream
         self.local_path_fails: Set[int] = set()     # hosts whose own checks fail, others' do not
         self.hosts = [self._host(item, primary, skewed) for item in settings]
@@ -355,7 +356,7 @@ class World:
             host.database.stop()
             self.note(host, 'database stopped (%s)' % effect.mode)
             return events.ActionEnded(effect.token, True)
-        self.later(host, 0.1, done)
+        self.later(host, self.fast_stop_seconds if effect.mode == 'fast' else 0.1, done)
 
     def _start_database(self, host: Host, effect: effects.StartDatabase) -> None:
         def done() -> events.ActionEnded:

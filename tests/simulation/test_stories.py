@@ -299,6 +299,28 @@ def test_a_database_that_others_reach_is_quarantined_and_recovers():
     assert world.run_until(lambda: database.state is DatabaseState.PRIMARY, 20)
 
 
+def test_a_failed_primary_that_stops_slowly_leads_until_it_has_stopped():
+    """Its sessions may still commit: its silence must not run out before the server has ended."""
+    world = formed(make_settings(3))
+    world.fast_stop_seconds = 6.0
+    world.hosts[0].database.hung = True
+    assert world.run_until(lambda: not world.hosts[0].database.running, 30)
+    assert all(host.node.leader == 0 for host in world.hosts)
+    serves_elsewhere(world)
+
+
+def test_a_failed_primary_that_is_cut_off_while_it_stops_is_killed_within_its_lease():
+    world = formed(make_settings(3))
+    world.fast_stop_seconds = 60.0
+    world.hosts[0].database.hung = True
+    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 20)
+    world.network.isolate(0, range(3))
+    timing, at = world.hosts[0].settings.timing, world.now
+    assert world.run_until(lambda: not world.hosts[0].database.running, 20)
+    assert world.now - at < 1.05 * (timing.lease + timing.fence)
+    serves_elsewhere(world)
+
+
 def test_a_standby_that_streams_under_another_name_of_its_primary_is_left_alone():
     world = formed(make_settings(3))
     host = world.hosts[1]

@@ -37,13 +37,15 @@ def _can_hand_over(node) -> bool:
 
 def _hand_over(node):
     """Stop the primary cleanly and let the successor take over; whether it did."""
-    name = node.name_of(node.leadership.successor)
+    successor = node.leadership.successor
+    name = node.name_of(successor)
     reason = Reason('hand over', 'handed over to %s' % name, 'fast')
     node.report('NOTICE', 'hand over', 'stops for good: handing over to %s' % name)
     node.stepping_down = True
     yield from give_up_role(node, reason)
     node.stepping_down = False
-    node.successor = node.leadership.successor
+    node.leadership.ended()
+    node.successor = successor
     node.leader, node.problem = None, reason.text
     node.become(NodeState.PARTICIPATE_IN_ELECTION, 'has handed over to %s' % name)
     node.miss_leader()

@@ -4,8 +4,9 @@ In this order, because clients come through the VIP; and never resigning before 
 because the resignation frees the voters at once.  A step that fails is tried again for ever: a
 node that could not step down must not be taken for one that did.
 
-Where the lease has ended all this must be over within T_fence, so the first round is short and
-rough (immediate stop, SIGKILL by its end); a stuck VIP command does not keep the database from
+A leader whose database failed goes on leading, under its lease, until this is done: nobody may take
+its silence for the end.  Where the lease has ended all this must be over within T_fence, so the
+first round is short and rough (immediate stop, SIGKILL by its end); a stuck VIP command does not keep the database from
 being stopped.
 """
 
@@ -66,19 +67,23 @@ def give_up_role(node, reason: Reason):
 
 def _begin(node, reason: Reason) -> None:
     node.stepping_down = True
-    node.leader = None
     node.problem = reason.text
+    if reason.mode == 'fast' and node.leadership.has_lease():
+        return
+    node.leader = None
     node.become(NodeState.WAITING_FOR_LEADER_FORMATION, 'is stepping down: %s' % reason.text)
 
 
 def _end(node, reason: Reason) -> None:
     node.stepping_down = node.promoting = False
+    node.leader = None
     if reason.kind == 'database':
         node.report_out(reason.text)
     if reason.kind == 'second primary':
         node.database.second_primary = True
         node.report_out(reason.text)
-    node.report('NOTICE', 'stepped down', 'has stepped down: %s' % reason.text)
+    node.become(NodeState.WAITING_FOR_LEADER_FORMATION, 'has stepped down: %s' % reason.text)
+    node.leadership.ended()
     node.miss_leader()
 
 
