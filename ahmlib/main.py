@@ -3,14 +3,13 @@ HA manager for Agens[SQL|Graph] server
 
 Usage:
   ahm [-f CONFIG_FILE] [-d] [-n] [start|stop|restart|reload]
-  ahm -h | --help
 
 -f, --config-file=CONFIG_FILE
     Set the path to the ahm_config.yml configuration file
     (default: /usr/local/etc/ahm_config.yml)
 -h, --help      Print this help
 -d, --debug     Debug mode
--n, --no-detach  Do not detach terminal
+-n --no-detach  Do not detach terminal
 """
 
 import os
@@ -22,10 +21,12 @@ import warnings
 from typing import Dict, NamedTuple
 
 from ahmlib.config import loader
+from ahmlib.config.defaults import absolute
+from ahmlib.config.problems import read_bytes
 from ahmlib.runtime import daemonize
 from ahmlib.runtime.daemon import (LEAVING_SIGNAL, RESTARTING_SIGNALS, Daemon, StartError,
                                    pid_path)
-from ahmlib.runtime.pid_file import PidFileError, running_pid
+from ahmlib.runtime.pid_file import PidFile, PidFileError, running_pid
 
 with warnings.catch_warnings():
     # docopt 0.6.2 has four invalid escapes, which Python 3.12 reports when it compiles it.
@@ -54,7 +55,7 @@ def main(argv=None):
     try:
         arguments = docopt.docopt(__doc__, argv)
     except docopt.DocoptExit as error:
-        sys.stderr.write('%s\n' % error)
+        sys.stderr.write(_usage_problem(str(error), sys.argv[1:] if argv is None else argv))
         return USAGE
     action = next((name for name in ('stop', 'restart', 'reload') if arguments[name]), 'start')
     try:
@@ -63,15 +64,25 @@ def main(argv=None):
         sys.stderr.write('%s\n' % error)
     except loader.ConfigError as error:
         sys.stderr.write('\n'.join(error.problems) + '\n')
+    except KeyboardInterrupt:
+        sys.stderr.write('interrupted\n')
     return FAILED
 
 
-def _load(arguments, check_host=True):
-    return loader.load(arguments['--config-file'] or loader.DEFAULT_PATH, check_host=check_host)
+def _usage_problem(message, argv):
+    """What was wrong in one line, and the usage after it."""
+    reason, _, usage = message.partition('Usage:')
+    given = ' '.join(shlex.quote(word) for word in argv)
+    return '%s; see "ahm --help"\nUsage:%s\n' % (
+        reason.strip() or 'these arguments are not understood: %s' % given, usage)
+
+
+def _load(arguments):
+    return loader.load(arguments['--config-file'] or loader.DEFAULT_PATH)
 
 
 def start(arguments):
-    """Start the daemon; returns when it is up (or, with -n, when it has ended)."""
+    """Start the daemon; returns 0 when it is up (or, with -n, its code when it has ended)."""
     config = _load(arguments)
     _refuse_second(config)
     environment = Environment(dict(os.environ), os.getcwd())
@@ -137,7 +148,9 @@ def reload(arguments):
 def _pid_path(arguments):
     if arguments['--config-file'] is None and not os.path.exists(loader.DEFAULT_PATH):
         return PID_PATH_WITHOUT_CONFIG
-    return pid_path(_load(arguments, check_host=False))
+    # Not completely: a daemon can be stopped while its nodes.conf is being edited, or is gone.
+    path = absolute(arguments['--config-file'] or loader.DEFAULT_PATH, os.getcwd())
+    return pid_path(loader.parse(read_bytes(path, 'the configuration file'), path))
 
 
 def _end(path, number):
@@ -145,22 +158,33 @@ def _end(path, number):
     if pid is None:
         stale = ' (a stale PID file was removed)' if _remove_stale(path) else ''
         raise Refused('no AHM daemon runs with PID file %s: nothing to stop%s' % (path, stale))
+    born = _born(pid)
     _signal(pid, number)
     limit = time.monotonic() + STOP_SECONDS
-    while running_pid(path) == pid:
+    # The PID file goes a moment before the process does.
+    while running_pid(path) == pid or (born is not None and _born(pid) == born):
         if time.monotonic() > limit:
             raise Refused('the AHM daemon with PID %d did not end within %d s: look into its log'
                           % (pid, STOP_SECONDS))
         time.sleep(POLL_SECONDS)
 
 
-def _remove_stale(path):
+def _born(pid):
+    """When the process began, which tells it from a later one with its PID; None: it has ended."""
     try:
-        os.unlink(path)
-    except FileNotFoundError:
+        with open('/proc/%d/stat' % pid, 'rb') as file:
+            fields = file.read().rpartition(b')')[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in (b'Z', b'X') else fields[19]
+
+
+def _remove_stale(path):
+    if not os.path.lexists(path):
         return False
-    except OSError as error:
-        raise Refused('the stale PID file %s cannot be removed: %s' % (path, error.strerror))
+    stale = PidFile(path)
+    stale.acquire()         # not a plain unlink: a daemon may be starting with it this instant
+    stale.release()
     return True
 
 

@@ -116,7 +116,7 @@ PARAMETERS = (
     _row(CLUSTER, 'multicast_group', MULTICAST, None, 'Send beacons to this multicast group '
          'instead of to every node. The port is ahm_port.', beyond=True),
     _row(CLUSTER, 'multicast_interface', TEXT, None, 'The interface for multicast beacons; unset: '
-         'the one that the routing table gives.', beyond=True),
+             'the one that has the own address.', beyond=True),
     _row(CLUSTER, 'multicast_ttl', INTEGER, 1, 'How many routers multicast beacons may pass, plus '
          'one.', minimum=1, maximum=255, beyond=True),
 

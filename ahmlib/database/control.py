@@ -49,8 +49,7 @@ def postmaster(data_dir):
     None also for a stale postmaster.pid: no such process, a zombie, or another program.
     """
     try:
-        with open(os.path.join(data_dir, 'postmaster.pid')) as file:
-            pid = int(file.readline())
+        pid = _recorded_pid(data_dir)
     except (OSError, ValueError):
         return None
     # A single-user server writes its PID negated; it is no postmaster, but it is a process of
@@ -60,6 +59,24 @@ def postmaster(data_dir):
         return None
     # A derivative may call its server otherwise; it still lies beside its control program.
     return pid if _is_server_program(program) or _has_control_program(program) else None
+
+
+def why_blind(data_dir):
+    """Return why the server's processes cannot be seen from here, one line; '' if they can.
+
+    A server that cannot be seen must never be taken for one that does not run.
+    """
+    if not data_dir:
+        return 'db_data_dir is not set'
+    try:
+        pid = abs(_recorded_pid(data_dir))
+        os.readlink('/proc/%d/cwd' % pid)
+    except PermissionError as error:
+        return ('cannot look at %s: %s; AHM must run as the user that owns %s, or as root with '
+                'CAP_SYS_PTRACE' % (error.filename, error.strerror, data_dir))
+    except (OSError, ValueError):
+        pass                                    # no such file or process: seen to be absent
+    return ''
 
 
 def server_processes(data_dir):
@@ -204,10 +221,16 @@ def cluster_state(settings, limit):
     return match.group(1).strip() if match else ''
 
 
+def _recorded_pid(data_dir):
+    with open(os.path.join(data_dir, 'postmaster.pid')) as file:
+        return int(file.readline())
+
+
 def _program(pid, directory):
     """Return the program of a process that works in `directory`, or None."""
     try:
-        if os.readlink('/proc/%d/cwd' % pid) != directory:
+        # A data directory that was removed under its server keeps its name there.
+        if os.readlink('/proc/%d/cwd' % pid) not in (directory, directory + ' (deleted)'):
             return None
         program = os.readlink('/proc/%d/exe' % pid)
     except OSError:                             # gone, a zombie, or not ours to look at

@@ -11,6 +11,7 @@ kill -9 of the primary: 3 of 60 promotions took 5.07 s; the file `promote` was g
 repeating the order helps nothing.  What does is to set the startup process's latch, as SIGHUP
 does in every version; so that process alone gets one now and then while the server is still in
 recovery.  It reads its settings again, which change nothing for the others, and wakes up.
+Measured with it: 150 such promotions, median 0.04 s, none above 0.16 s.
 
 **The order that is never carried out.**  When the limit ends first, the file `promote` is
 removed: else a standby might become a primary later, when nobody wants it to.  Before

@@ -42,6 +42,9 @@ def stop_database(settings, mode, limit):
         raise ValueError('mode is %r, expected fast, immediate or kill' % (mode,))
     deadline = Deadline(limit)
     data_dir = settings.db_data_dir
+    blind = control.why_blind(data_dir)
+    if blind:
+        return {'ok': False, 'reason': blind, 'how': ''}
     left = control.server_processes(data_dir)
     if not left:
         return {'ok': True, 'reason': 'the database was not running', 'how': 'was not running'}
@@ -54,6 +57,8 @@ def stop_database(settings, mode, limit):
     for number, name, until in _remaining_plan(mode, deadline):
         if not left:
             break
+        if number == signal.SIGINT and control.postmaster(data_dir) is None:
+            continue                            # orphans: nobody is left to shut down cleanly
         how = name
         left = _signal_and_wait(data_dir, number, left, deadline,
                                 deadline.started_at + limit * until)

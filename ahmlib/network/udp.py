@@ -103,13 +103,11 @@ class BeaconSocket:
         if address is None or not address.is_multicast or address.version != own_version:
             raise UdpError('multicast_group %s found, expected an IPv%d multicast address'
                            % (group, own_version))
-        # Several daemons of one host, in a lab, share the group's port.
-        sock = self._open((group, self._own[1]), 'the multicast group', is_shared=True)
         try:
             if address.version == 4:
-                self._join_4(sock, group, interface, ttl)
+                self._join_4(group, interface, ttl)
             else:
-                self._join_6(sock, group, interface, ttl)
+                self._join_6(group, interface, ttl)
         except OSError as error:
             raise UdpError('cannot join multicast group %s on %s: %s; check multicast_group and'
                            ' multicast_interface'
@@ -122,6 +120,7 @@ class BeaconSocket:
             self._sockets.append(sock)
             sock.setblocking(False)
             # Never on the unicast socket: a second daemon would take the first one's beacons.
+            # The group's is shared by several daemons of one host, in a lab.
             if is_shared:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if sock.family == socket.AF_INET6:
@@ -133,8 +132,9 @@ class BeaconSocket:
                            ' and ahm_port, and what else uses that port'
                            % (what, address[0], address[1], error.strerror or error))
 
-    def _join_4(self, sock, group, interface, ttl):
+    def _join_4(self, group, interface, ttl):
         membership = socket.inet_aton(group) + _interface_4(interface, self._own[0])
+        sock = self._open((group, self._own[1]), 'the multicast group', is_shared=True)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
         sender = self._unicast
         sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, membership)
@@ -142,8 +142,10 @@ class BeaconSocket:
         # On: another node may live on this very host.  Own datagrams are ignored instead.
         sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
 
-    def _join_6(self, sock, group, interface, ttl):
+    def _join_6(self, group, interface, ttl):
         index = _interface_6(interface, self._own[0])
+        # A group of link-local scope (ff02::) exists once on every interface.
+        sock = self._open((group, self._own[1], 0, index), 'the multicast group', is_shared=True)
         membership = socket.inet_pton(socket.AF_INET6, group) + struct.pack('@I', index)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, membership)
         sender = self._unicast

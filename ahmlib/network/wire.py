@@ -170,8 +170,7 @@ FIELDS = (
     Field('holds_vip', _maybe_truth), Field('problem', _text), Field('nodes', _texts),
 )
 _HEAD = 3
-_NAME_PLACE = 1
-_NODES_PLACE = len(FIELDS) - 1
+_PLACES = {field.name: place for place, field in enumerate(FIELDS)}
 
 
 def encode(row: Beacon) -> bytes:
@@ -209,8 +208,8 @@ def decode(data: bytes, cluster: int, size: int) -> Beacon:
 
 def _foreign(fields: list) -> ForeignRow:
     try:
-        name = _text(fields[_NAME_PLACE], 0)
-        nodes = _texts(fields[_NODES_PLACE], 0) if len(fields) > _NODES_PLACE else ()
+        name = _text(fields[_PLACES['name']], 0)
+        nodes = _texts(fields[_PLACES['nodes']], 0) if len(fields) > _PLACES['nodes'] else ()
     except (WireError, IndexError):
         return ForeignRow('', ())
     return ForeignRow(name, nodes)

@@ -6,6 +6,7 @@ Starting either ends with everything open, or raises StartError with one line an
 import os
 import random
 import signal
+import traceback
 
 from ahmlib.config import loader
 from ahmlib.config.schema import ALWAYS
@@ -28,6 +29,8 @@ from ahmlib.runtime.state_file import StateFileCorrupt, StateFileError
 #: `ahm stop` says LEAVING with this one; the others are what service managers and terminals send.
 LEAVING_SIGNAL = signal.SIGUSR1
 RESTARTING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: Characters of a traceback in the log; its end says most.
+TRACEBACK_MAX = 3000
 
 
 class StartError(Exception):
@@ -39,10 +42,12 @@ class Daemon:
 
     def __init__(self, config, environment, debug=False, detached=False):
         self.config, self.environment, self.debug = config, environment, debug
+        self.detached = detached
+        self.remarks = []               # (severity, text) to log once the start has succeeded
         self.code = None                # of the exit, once it was decided
         self.reason = ''
         self.log = Log(config.log_prefix, self._severity(config),
-                       _destination(config, detached), config.node_name, clock)
+                       self._destination(config), config.node_name, clock)
         self.loop = Loop(clock, self.log)
         self.children = Children(self.loop, clock)
         self.ipc = IpcServer(self.loop, self.log, clock)
@@ -52,18 +57,27 @@ class Daemon:
     def _severity(self, config):
         return 'DEBUG' if self.debug or config.log_verbose else config.log_severity
 
+    def _destination(self, config):
+        if not config.log_filename:
+            return 'syslog' if self.detached else 'stderr'
+        return os.path.join(config.data_dir, config.log_filename)
+
     # -- opening and closing -------------------------------------------------------------------
 
     def open(self):
         """Take the PID file, read the memory, open the sockets.  Raises StartError."""
         try:
             self.pid_file.acquire()
+            _check_log_file(self.log.destination)
             self._make_node()
             self._open_sockets()
+            self._watch_signals()
         except (PidFileError, StateFileError, UdpError, IpcError) as error:
             self.close()
             raise StartError(str(error))
-        self._watch_signals()
+        except BaseException:           # SIGINT, too: nothing may stay behind
+            self.close()
+            raise
         self._say_hello()
 
     def _make_node(self):
@@ -72,11 +86,11 @@ class Daemon:
         try:
             saved = memory.load()
         except StateFileCorrupt as error:
-            self.log.warning('%s: starting without it' % error)
+            self.remarks.append(('WARNING', '%s: starting without it' % error))
             saved = None
         if saved is None:
-            self.log.notice('no state file: no vote and no acknowledgement for %.1f s, or until '
-                            'every node was heard' % settings.timing.hold)
+            self.remarks.append(('NOTICE', 'no state file: no vote and no acknowledgement for '
+                                 '%.1f s, or until every node was heard' % settings.timing.hold))
         incarnation = random.SystemRandom().randrange(1, 2 ** 32)
         node = Node(settings, saved, incarnation, clock(), memory.load_lease())
         self.driver = Driver(self.config, node, memory, self.children, self.log, clock,
@@ -90,12 +104,13 @@ class Daemon:
         if config.multicast_group:
             multicast = (config.multicast_group, config.multicast_interface,
                          config.multicast_ttl)
-        self.beacons = driver.beacons = BeaconSocket(
-            own, [peer for peer in addresses if peer != own], driver.datagram, self.loop,
-            self.log, multicast)
         driver.answer = self.ipc.answer
         self.ipc.open(driver.client_asked, config.socket_dir, config.ipc_port,
                       config.listen_address)
+        # Last: it may log, and what is said of a start that fails is one line.
+        self.beacons = driver.beacons = BeaconSocket(
+            own, [peer for peer in addresses if peer != own], driver.datagram, self.loop,
+            self.log, multicast)
 
     def _watch_signals(self):
         for number in RESTARTING_SIGNALS:
@@ -110,6 +125,8 @@ class Daemon:
         self.log.notice('%s starts at %s with %s and %s; lease %.4g s, hold %.4g s, fence %.4g s'
                         % (settings.name, settings.addresses[settings.own], self.config.path,
                            self.config.nodes.path, timing.lease, timing.hold, timing.fence))
+        for severity, text in self.remarks:
+            self.log.write(severity, text)
         for warning in self.config.warnings:
             self.log.warning(warning)
 
@@ -126,13 +143,18 @@ class Daemon:
 
     def run(self):
         """Run until the core, or a signal, ends it; returns the exit code."""
-        self.driver.feed(events.Started())
-        while self.code is None:
-            self.loop.run_once(self._next_deadline())
-            self.children.expire(clock())
-            self.ipc.expire(clock())
-            self.driver.tick()
+        try:
+            self.driver.feed(events.Started())
+            while self.code is None:
+                self.loop.run_once(self._next_deadline())
+                self.children.expire(clock())
+                self.ipc.expire(clock())
+                self.driver.tick()
+        except Exception:               # a bug: detached, nobody would ever see the traceback
+            self.log.critical('ends by a bug: %s' % traceback.format_exc()[-TRACEBACK_MAX:])
+            raise
         self.log.notice('ends: %s' % self.reason)
+        self.log.flush()
         self.close()
         return self.code
 
@@ -160,9 +182,13 @@ class Daemon:
             self.log.error('reload refused: %s cannot change while the daemon runs; use '
                            '`ahm restart`' % ', '.join(refused or ['nodes.conf']))
             return
+        try:
+            _check_log_file(self._destination(new))
+        except StartError as error:
+            self.log.error('reload refused: %s' % error)
+            return
         self.config = new
-        self.log.configure(new.log_prefix, self._severity(new), self.log.destination
-                           if not new.log_filename else _destination(new, True))
+        self.log.configure(new.log_prefix, self._severity(new), self._destination(new))
         self.driver.configure(new)
         self.driver.feed(events.SettingsChanged(core_settings(new)))
         self.log.notice('reloaded %s' % new.path)
@@ -173,7 +199,13 @@ def pid_path(config):
     return os.path.join(config.data_dir, config.pid_file_name)
 
 
-def _destination(config, detached):
-    if not config.log_filename:
-        return 'syslog' if detached else 'stderr'
-    return os.path.join(config.data_dir, config.log_filename)
+def _check_log_file(destination):
+    """Raise StartError where the log would be lost; a file that is not there is made."""
+    if not os.path.isabs(destination):
+        return                          # stderr or syslog
+    try:
+        os.close(os.open(destination, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+                         | os.O_CLOEXEC, 0o640))
+    except OSError as error:
+        raise StartError('cannot write the log %s: %s; correct log_filename or the permissions'
+                         % (destination, error.strerror))

@@ -19,6 +19,10 @@ from ahmlib.runtime.state_file import StateFileError
 
 #: Seconds that a child may take beyond the limit that its function keeps itself.
 CHILD_SLACK_SECONDS = 0.25
+#: Between two lines about one node's malformed datagrams, and between two rows of another cluster
+#: from one address that the core is told of: each may become a line and a notification.
+MALFORMED_LOG_SECONDS = 60.0
+FOREIGN_SECONDS = 10.0
 NOTIFY_FROM = ('NOTICE', 'WARNING', 'ERROR', 'CRITICAL')
 SYNC_STATES = ('sync', 'quorum')
 
@@ -28,6 +32,8 @@ class Driver:
 
     `beacons` is a BeaconSocket (set once it is open), `answer(client, dict)` replies to a utility,
     `on_exit(code, reason)` ends the daemon.
+    `malformed` and `foreign` count the datagrams of peers that were no rows, and no rows of this
+    cluster.
     """
 
     def __init__(self, config, node, memory, children, log, clock, on_exit):
@@ -38,7 +44,7 @@ class Driver:
         self.clients = {}               # token -> client that waits
         self.running = {}               # token -> child
         self.raising = None             # the token of a VIP command that puts it up
-        self.client_tokens = 0
+        self.client_tokens = self.malformed = self.foreign = 0
         self.hooks = HookQueue(children.start)
         self.notifications = HookQueue(children.start, NOTIFICATIONS_MAX)
         self.configure(config)
@@ -73,7 +79,7 @@ class Driver:
         try:
             row = wire.decode(data, settings.cluster, settings.size)
         except wire.ForeignRow as error:
-            self.feed(events.ForeignHeard(peer[0], error.name, error.nodes))
+            self._foreign(peer, error)
             return
         except wire.WireError as error:
             self.refuse(peer, str(error))
@@ -83,10 +89,15 @@ class Driver:
             return
         self.feed(events.BeaconHeard(row))
 
+    def _foreign(self, peer, error):
+        self.foreign += 1
+        if self.log.bounded(('foreign', peer), FOREIGN_SECONDS):
+            self.feed(events.ForeignHeard(peer[0], error.name, error.nodes))
+
     def refuse(self, peer, why):
         """Count a datagram that is no row, and say so now and then."""
-        self.malformed = getattr(self, 'malformed', 0) + 1
-        if self.log.bounded(('malformed', peer[0]), 60.0):
+        self.malformed += 1
+        if self.log.bounded(('malformed', peer), MALFORMED_LOG_SECONDS):
             self.log.warning('%d malformed datagrams so far; the newest from %s:%d: %s'
                              % (self.malformed, peer[0], peer[1], why))
 

@@ -80,7 +80,7 @@ class Memory:
         if not all(name is None or type(name) is str for name in names.values()):
             raise ValueError('names %.60r' % (names,))
         return Saved(
-            _number(content, 'term'), self._place(content, 'voted_for'),
+            _number(content, 'term'), self._vote(content),
             self._place(content, 'leader'), _seconds(content, 'hold'),
             _kind(content, 'bound', bool), _kind(content, 'blind', bool),
             self._record(content['record']),
@@ -102,12 +102,17 @@ class Memory:
             return None
         return _SPENT_TEXT if place == SPENT else self._addresses[place]
 
+    def _vote(self, content):
+        if content['voted_for'] == _SPENT_TEXT:
+            return SPENT
+        return self._place(content, 'voted_for')
+
     def _place(self, content, key):
         """The place of the node that is named there; None: nobody, or it left nodes.conf."""
         text = content[key]
         if text is not None and type(text) is not str:
             raise ValueError('%s %.60r' % (key, text))
-        return SPENT if text == _SPENT_TEXT else self._places.get(text)
+        return self._places.get(text)
 
 
 def _kind(content, key, kind):

@@ -327,6 +327,14 @@ def test_stop_ends_the_orphans_of_a_killed_postmaster(pair):
     assert control.server_processes(primary.settings.db_data_dir) == []
 
 
+def test_stop_finds_the_server_of_a_data_directory_that_was_removed(pair):
+    primary, _ = pair
+    shutil.rmtree(primary.settings.db_data_dir)
+    assert control.server_processes(primary.settings.db_data_dir)
+    assert primary.stop('fast', 5.0)['ok']
+    assert primary.look()['verdict'] == 'UNREACHABLE'
+
+
 def test_stop_command_that_does_nothing_does_not_count(pair):
     primary, _ = pair
     primary.settings = primary.settings._replace(db_stop_command=['true'])

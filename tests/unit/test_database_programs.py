@@ -120,6 +120,19 @@ def test_a_stale_postmaster_pid_is_no_server(tmp_path):
     assert stop.stop_database(settings, 'fast', 1)['how'] == 'was not running'
 
 
+def test_a_server_that_cannot_be_seen_does_not_count_as_stopped(tmp_path, monkeypatch):
+    assert not stop.stop_database(DatabaseSettings(), 'fast', 1)['ok'], 'no db_data_dir'
+    (tmp_path / 'postmaster.pid').write_text('1\n')
+
+    def refuse(path):
+        raise PermissionError(13, 'Permission denied', path)
+
+    monkeypatch.setattr(os, 'readlink', refuse)
+    result = stop.stop_database(DatabaseSettings(db_data_dir=str(tmp_path)), 'fast', 1)
+    assert not result['ok'] and '/proc/1/cwd' in result['reason'] and 'AHM must run as' in \
+        result['reason']
+
+
 def test_another_program_in_the_data_directory_is_not_the_server(tmp_path):
     other = subprocess.Popen(['sleep', '60'], cwd=str(tmp_path))
     try:

@@ -227,6 +227,7 @@ def test_syslog_gets_datagrams_and_never_holds_the_daemon(tmp_path, now, monkeyp
         for number in range(5000):                # its queue fills up, and nobody reads
             log.info('%d', number)
         assert log.lost_lines > 1
+    log.close()
 
 
 def test_settings_change_without_losing_the_pending_count(path, now):

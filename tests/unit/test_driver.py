@@ -1,0 +1,127 @@
+"""The seam: every effect is performed and every event handled; what strangers send reaches no core."""
+
+import inspect
+
+import pytest
+
+from ahmlib.core import effects, events
+from ahmlib.core.beacon import Beacon
+from ahmlib.core.node import Node
+from ahmlib.core.settings import Settings
+from ahmlib.network import wire
+from ahmlib.runtime import driver as driver_module
+from ahmlib.runtime.driver import Driver
+from ahmlib.runtime.log import Log
+from ahmlib.simulation.world import World
+
+ADDRESSES = ('192.0.2.1:9500', '192.0.2.2:9500', '192.0.2.3:9500')
+PEER, OTHER_PEER = ('192.0.2.2', 9500), ('192.0.2.3', 9500)
+CLUSTER = 4711
+
+
+def classes(module):
+    """The classes that a module itself defines."""
+    return {value for value in vars(module).values()
+            if inspect.isclass(value) and value.__module__ == module.__name__}
+
+
+def test_driver_world_and_node_cover_all_effects_and_events():
+    assert len(classes(effects)) > 15 and len(classes(events)) > 10
+    assert set(Driver.PERFORM) == classes(effects)
+    assert set(World.PERFORM) == classes(effects)
+    assert set(Node.DISPATCH) == classes(events)
+
+
+class Core:
+    """Stands where the core is, and notes what reaches it."""
+
+    def __init__(self):
+        self.settings = Settings('AHM-NODE-1', 0, ADDRESSES, (0, 1, 2), CLUSTER)
+        self.own, self.wake_at, self.waiting = 0, float('inf'), {}
+        self.events = []
+
+    def handle(self, event, now):
+        """Take an event; want nothing."""
+        self.events.append(event)
+        return []
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+class Shell:
+    """A driver around a Core, with its log in a file."""
+
+    def __init__(self, path, monkeypatch):
+        # Settings have tests of their own; a driver of three addresses needs none of them.
+        monkeypatch.setattr(driver_module, 'database_settings', lambda config: None)
+        monkeypatch.setattr(driver_module, 'vip_settings', lambda config: None)
+        self.path, self.clock, self.core = path, Clock(), Core()
+        self.children = type('Children', (), {'start': None})()
+        log = Log('', 'DEBUG', str(path), '', self.clock)
+        self.driver = Driver(None, self.core, None, self.children, log, self.clock, None)
+
+    def lines(self):
+        """The lines of the log."""
+        return self.path.read_text().splitlines()
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch):
+    """A Shell."""
+    return Shell(tmp_path / 'log', monkeypatch)
+
+
+def row(sender=1, cluster=CLUSTER, name='AHM-NODE-2', **changes):
+    """The datagram of a plain row."""
+    return wire.encode(Beacon(cluster, sender, name, 2, False, 0.5, 2, 1, 1, 1.0,
+                              (None,) * 3)._replace(**changes))
+
+
+def test_a_row_of_its_sender_reaches_the_core(shell):
+    shell.driver.datagram(row(), PEER)
+    assert [type(event) for event in shell.core.events] == [events.BeaconHeard]
+    assert shell.core.events[0].beacon.sender == 1
+
+
+@pytest.mark.parametrize('data', [
+    b'', b'\xff' * 100, row()[:-1], row() + b'x', row(sender=2), row(sender=0)])
+def test_what_is_no_row_of_its_sender_is_counted_and_changes_nothing(shell, data):
+    shell.driver.datagram(data, PEER)
+    assert (shell.core.events, shell.driver.malformed) == ([], 1)
+
+
+def test_malformed_datagrams_are_logged_once_a_minute_for_each_peer(shell):
+    for _ in range(1000):
+        shell.driver.datagram(b'junk', PEER)
+        shell.driver.datagram(b'junk', OTHER_PEER)
+    assert len(shell.lines()) == 2 and shell.driver.malformed == 2000
+    shell.clock.now += 61
+    shell.driver.datagram(b'junk', PEER)
+    assert len(shell.lines()) == 3 and '2001 malformed' in shell.lines()[-1]
+
+
+def test_rows_of_another_cluster_reach_the_core_at_a_bounded_rate(shell):
+    for number in range(1000):
+        shell.driver.datagram(row(cluster=CLUSTER + 1, name='no %d' % number), PEER)
+    assert [type(event) for event in shell.core.events] == [events.ForeignHeard]
+    assert shell.driver.foreign == 1000
+    shell.clock.now += 11
+    shell.driver.datagram(row(cluster=CLUSTER + 1), PEER)
+    assert [event.name for event in shell.core.events] == ['no 0', 'AHM-NODE-2']
+
+
+def test_a_client_that_was_answered_is_forgotten(shell):
+    answered = []
+    shell.driver.answer = lambda client, message: answered.append((client, message))
+    shell.driver.client_asked('somebody', {'ask': 'status'}, ('unix', 0))
+    token = shell.core.events[-1].token
+    for _ in range(2):
+        shell.driver.PERFORM[effects.Reply](shell.driver, effects.Reply(token, {'ok': True}))
+    assert answered == [('somebody', {'ok': True})] and shell.driver.clients == {}
