@@ -389,9 +389,11 @@ def test_children_hold_nothing_of_the_daemon_and_do_not_hinder_the_next_one(lone
 @pytest.mark.parametrize('words', [('start',), ('restart',)])
 def test_after_kill_9_a_start_works_at_once(lone, words):
     pid = lone.start()
+    state = os.path.join(lone.data_dir, 'ahm.state')
+    wait_until(lambda: os.path.exists(state), 'the state file')
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: is_gone(pid), 'the end of the daemon')
-    assert os.path.exists(lone.socket) and os.path.exists(lone.pid_file)
+    assert {lone.pid_file, lone.socket, state} <= set(lone.files())
     assert lone.ahm(*words) == Done(0, '', '')
     assert lone.answers() and lone.pid() != pid
     assert 'no state file' not in lone.log_text().split('starts at')[2]
@@ -668,9 +670,8 @@ class Target:
             node.configure(dict(cluster.settings), '\n'.join(lines) + '\n')
         self.peer, self.stranger = self.bind(4), self.bind(9)
         cluster.start_ahm()
-        cluster.wait_until(lambda: all(view(node)['leader'] == 'AHM-NODE-1'
-                                       and view(node)['vip'] for node in cluster.nodes), LIMIT,
-                           'everybody to follow node 1')
+        cluster.wait_until(lambda: all(is_formed(view(node)) for node in cluster.nodes), LIMIT,
+                           'everybody to see a complete cluster')
         self.captured = self.capture()
 
     def bind(self, number):
@@ -712,6 +713,10 @@ class Target:
                 [node.name for node in self.cluster.vip_holders()],
                 [node.daemon.poll() for node in self.cluster.nodes])
 
+    def assert_reads(self, before):
+        """Assert that all is as it was."""
+        assert self.seen() == before, self.cluster.log_tails()
+
     def lines(self, *texts):
         """How many lines of all logs hold one of these texts."""
         count = 0
@@ -735,8 +740,16 @@ def view(node):
         raise LabError(str(error))
     return {'leader': status['leader'], 'successor': status['successor'], 'term': status['term'],
             'vip': status['leader_holds_vip'], 'majority': status['has_majority'],
-            'states': {row['name'] or row['address']: (row['database'], row['state'])
+            'states': {row['name'] or 'ABSENT': (row['database'], row['state'])
                        for row in status['nodes']}}
+
+
+def is_formed(seen):
+    """Whether a view is that of a cluster in which nothing is under way any more."""
+    states = {name: state for name, (_, state) in seen['states'].items()}
+    return seen['vip'] and seen['successor'] == 'AHM-NODE-2' and states == {
+        'AHM-NODE-1': 'LEADER', 'AHM-NODE-2': 'STANDBY', 'AHM-NODE-3': 'STANDBY',
+        'ABSENT': 'DEAD'}
 
 
 def cpu_share(pid):
@@ -770,7 +783,7 @@ def test_datagrams_of_a_peer_that_are_no_rows_change_nothing(target):
     junk += [bytes(chance.getrandbits(8) for _ in range(chance.randrange(1, 1400)))
              for _ in range(500)]
     throw(target, target.peer, junk)
-    assert target.seen() == before
+    target.assert_reads(before)
     assert 0 < target.lines('malformed datagrams') <= 2 * len(target.cluster.nodes)
 
 
@@ -793,7 +806,7 @@ def test_rows_of_another_cluster_and_of_other_senders_change_nothing(target):
                for number, row in enumerate(rows * 20)]
     lies = [wire.encode(row._replace(term=row.term + 1000, seq=row.seq + 10 ** 6)) for row in rows]
     throw(target, target.peer, foreign + lies * 20)
-    assert target.seen() == before
+    target.assert_reads(before)
     assert 0 < target.lines('belongs to another cluster') <= 4 * len(target.cluster.nodes)
 
 
@@ -803,7 +816,7 @@ def test_rows_from_an_address_that_is_no_nodes_change_nothing(target):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other_port:
         other_port.bind((target.plan.node(4), 0))
         throw(target, other_port, target.captured[1] * 20)
-    assert target.seen() == before
+    target.assert_reads(before)
     assert 0 < target.lines('which is not in nodes.conf') <= 2 * len(target.cluster.nodes)
 
 
@@ -818,7 +831,7 @@ def test_old_rows_replayed_in_the_name_of_live_nodes_change_nothing(target):
                                       target.plan.ahm_port), (node.host.address, 0))
                 target.drained()
     target.calm()
-    assert target.seen() == before
+    target.assert_reads(before)
 
 
 def packet(data, source, to, port):
@@ -858,7 +871,7 @@ def test_junk_on_the_tcp_port_is_refused_and_changes_nothing(target, data):
     answer = said(target, data)
     assert answer == b'' and len(data) > 65536 or b'"ok":false' in answer
     target.calm()
-    assert target.seen() == before
+    target.assert_reads(before)
     assert target.lines('malformed IPC request') <= 3
 
 
@@ -867,10 +880,10 @@ def test_two_hundred_connections_at_once_lock_nobody_out(target):
     with contextlib.ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(tcp(target))
-        assert target.seen() == before, 'through the UNIX socket'
+        target.assert_reads(before)         # through the UNIX socket
         target.calm()
     wait_until(lambda: b'"ok":true' in said(target, b'{"ask":"status"}\n'), 'TCP to be free again')
-    assert target.seen() == before
+    target.assert_reads(before)
     assert target.lines('the IPC has') <= 2
 
 

@@ -4,10 +4,10 @@ In this order, because clients come through the VIP; and never resigning before 
 because the resignation frees the voters at once.  A step that fails is tried again for ever: a
 node that could not step down must not be taken for one that did.
 
-A leader whose database failed goes on leading, under its lease, until this is done: nobody may take
-its silence for the end.  Where the lease has ended all this must be over within T_fence, so the
-first round is short and rough (immediate stop, SIGKILL by its end); a stuck VIP command does not keep the database from
-being stopped.
+A leader whose database failed goes on leading, under its lease, until this is done: nobody may
+take its silence for the end.  Where the lease has ended all this must be over within T_fence, so
+the first round is short and rough (immediate stop, SIGKILL by its end); a stuck VIP command does
+not keep the database from being stopped.
 """
 
 from typing import NamedTuple
