@@ -14,7 +14,9 @@ from .election import (best, finds_due, level_needed, pause_after_losing, rank,
                        why_not_eligible, why_sync_forbids)
 from .quorum import next_own_term
 from .record import is_rightful
+from .saved import SPENT
 from .states import DatabaseState, NodeState
+from .timing import CLOCK_RATE_MARGIN, candidacy_seconds
 
 _LEVELS = {Verdict.UNREACHABLE: Due.ANYBODY, Verdict.REACHABLE: Due.FENCER, None: Due.PRIMARY}
 
@@ -29,6 +31,8 @@ class Elections:
         self.stand_until = 0.0              # of the candidacy under way
         self.stand_after = 0.0              # not again before this instant
         self.better_since: Optional[float] = None
+        # Until then my vote for another may still be counted by its candidacy.
+        self.vote_pending_until = node.now + CLOCK_RATE_MARGIN * node.patience
         self.stood_on: Optional[Verdict] = None     # what was said of the suspect when I stood
         self.stopped_until = 0.0            # until then only another verdict lets me try again
         self.why_not = ''                   # why nobody stands, for people
@@ -83,6 +87,7 @@ class Elections:
             return
         row = max(candidates, key=lambda row: (rank(row, node.view), row.term))
         node.term, node.voted_for, node.leader = row.term, row.sender, None
+        self.vote_pending_until = node.now + CLOCK_RATE_MARGIN * candidacy_seconds(row.interval)
         self.stand_after = max(self.stand_after, node.now + 2 * node.patience)
         node.report('INFO', 'vote', 'voted for %s in term %d' % (row.name, row.term))
 
@@ -167,9 +172,22 @@ class Elections:
         node.become(NodeState.STAND_FOR_LEADER, 'stands for leader in term %d' % node.term)
         self._count()
 
+    def has_vote_pending(self, leader: int) -> bool:
+        """Whether my vote for another than this leader may still elect that one.
+
+        To acknowledge a leader after having voted for another would give both what they need: the
+        voters of the one and the acknowledgers of the other share this node alone.
+        """
+        node = self.node
+        return (node.voted_for not in (None, SPENT, node.own, leader)
+                and node.now < self.vote_pending_until)
+
     def _count(self) -> None:
         """Count the votes of my candidacy; win, go on, yield or lose."""
         node = self.node
+        if node.now >= self.stand_until or not node.free_to_elect:
+            self._lose('was not elected in term %d' % node.term)
+            return
         voters = [row for row in node.members.in_touch(node.now)
                   if row.term == node.term and row.voted_for == node.own]
         if len(voters) + 1 >= node.votes_needed:
@@ -180,7 +198,7 @@ class Elections:
                   if row.state is NodeState.STAND_FOR_LEADER and row.term > node.term]
         if any(rank(row, node.view) > rank(own, node.view) for row in rivals):
             self._lose('yields to a better candidate')
-        elif rivals or not node.free_to_elect or node.now >= self.stand_until:
+        elif rivals:
             self._lose('was not elected in term %d' % node.term)
 
     def _lose(self, why: str) -> None:
@@ -220,7 +238,7 @@ class Elections:
 
     def deadlines(self) -> List[float]:
         """When a candidacy, a wait or a courtesy ends."""
-        found = [self.stand_until, self.stand_after, self.stopped_until]
+        found = [self.stand_until, self.stand_after, self.stopped_until, self.vote_pending_until]
         if self.better_since is not None:
             found.append(self.better_since + 2 * self.node.patience)
         return found

@@ -40,7 +40,8 @@ class Following:
         """The newest leading row that may be taken and was not taken yet."""
         node, promise = self.node, self.node.promise
         rows = [row for row in node.members.living(node.now)
-                if row.leads and row.term >= node.term]
+                if row.leads and row.term >= node.term
+                and not node.elections.has_vote_pending(row.sender)]
         if promise.holds(node.now):
             rows = [row for row in rows if row.sender == promise.leader]
         if not rows:

@@ -31,6 +31,7 @@ from .settings import Settings
 from .speaking import Speaker
 from .states import LEADING, DatabaseState, NodeState
 from .status import answer
+from .timing import candidacy_seconds
 from .vip import Vip
 
 #: Rounds of `_decide` within one event: each may enable the next, and a cycle would be a bug.
@@ -50,7 +51,7 @@ class Node:
         self.settings, self.timing, self.own = settings, settings.timing, settings.own
         self.incarnation, self.now, self.started_at = incarnation, now, now
         self.votes_needed = votes_needed(settings.size, settings.half_votes)
-        self.patience = max(settings.interval / 4, 0.5)
+        self.patience = candidacy_seconds(settings.interval)
         on_disk = saved or Saved()
         self.term, self.voted_for = on_disk.term, on_disk.voted_for
         self.leader: Optional[int] = None
@@ -338,21 +339,6 @@ class Node:
         if node is None:
             return 'nobody'
         return self.names[node] or self.settings.addresses[node]
-
-    def hook_variables(self, event: str, new: int) -> Tuple[Tuple[str, str], ...]:
-        """The variables of SPEC 6 for a hook at this occasion."""
-        settings, old = self.settings, self.suspect
-        if old == new:
-            old = None
-        return (('AHM_EVENT', event), ('AHM_NODE_NAME', settings.name),
-                ('AHM_NODE_HOST', settings.host(self.own)),
-                ('AHM_OLD_PRIMARY_NAME', '' if old is None else self.name_of(old)),
-                ('AHM_OLD_PRIMARY_HOST', '' if old is None else settings.host(old)),
-                ('AHM_NEW_PRIMARY_NAME', self.name_of(new)),
-                ('AHM_NEW_PRIMARY_HOST', settings.host(new)),
-                ('AHM_DB_PORT', str(settings.db_port)),
-                ('AHM_DB_DATA_DIR', settings.db_data_dir),
-                ('AHM_VIRTUAL_IP', settings.vip), ('AHM_TERM', str(self.term)))
 
     # -- the leader comes and goes -------------------------------------------------------------
 

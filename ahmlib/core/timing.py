@@ -17,6 +17,11 @@ CLOCK_RATE_MARGIN = 1.1
 LEAST_GRACE = 0.5
 
 
+def candidacy_seconds(interval):
+    """How long a candidacy may count votes; it is never resumed in its term."""
+    return max(interval / 4, LEAST_GRACE)
+
+
 class Timing(NamedTuple):
     """The two settings from which the durations follow.  All durations are in seconds."""
 
@@ -31,7 +36,7 @@ class Timing(NamedTuple):
     @property
     def hold(self):
         """How long a node is bound to a leader, from when it received that leader's beacon."""
-        return CLOCK_RATE_MARGIN * self.lease + max(self.interval / 4, LEAST_GRACE)
+        return CLOCK_RATE_MARGIN * self.lease + candidacy_seconds(self.interval)
 
     @property
     def fence(self):

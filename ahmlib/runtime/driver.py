@@ -6,6 +6,7 @@ clock. Nothing here decides anything.
 
 from ahmlib.core import effects, events
 from ahmlib.core.beacon import Verdict
+from ahmlib.core.variables import hook_variables
 from ahmlib.database.follow import follow_primary
 from ahmlib.database.probe import check_local, probe_remote
 from ahmlib.database.promotion import promote
@@ -171,7 +172,7 @@ class Driver:
 
     def _promote(self, effect):
         if self._still_wanted(effect):
-            environment = dict(self.node.hook_variables('PROMOTION', self.node.own))
+            environment = dict(hook_variables(self.node, 'PROMOTION', self.node.own))
             self._action(effect, promote, self.database, effect.limit, environment)
 
     def _stop_database(self, effect):
@@ -237,7 +238,7 @@ class Driver:
         command = self.config.notification_command
         if command and effect.severity in NOTIFY_FROM:
             name = effect.event.upper().replace(' ', '_')
-            environment = dict(self.node.hook_variables(name, self.node.own))
+            environment = dict(hook_variables(self.node, name, self.node.own))
             environment.update(AHM_SEVERITY=effect.severity, AHM_MESSAGE=effect.text)
             self.notifications.add('notification_command', command, environment,
                                    self.config.hook_timeout_seconds, self._notified)

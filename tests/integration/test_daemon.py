@@ -685,7 +685,7 @@ class Target:
         """{node number: its rows as datagrams}, of what everybody says to everybody."""
         found = {number: [] for number in (1, 2, 3)}
         self.peer.settimeout(LIMIT)
-        while not all(len(rows) >= 10 for rows in found.values()):
+        while not all(len(rows) >= 5 for rows in found.values()):
             data, (host, _) = self.peer.recvfrom(65535)
             found[int(host.rpartition('.')[2]) - addresses.FIRST_NODE + 1].append(data)
         return found
@@ -709,7 +709,9 @@ class Target:
 
     def seen(self):
         """The view of every node, and who holds the VIP."""
-        return ([view(node) for node in self.cluster.nodes],
+        # Not whether the VIP was seen at the newest check, which a busy machine may let time out:
+        # who holds it is looked up.
+        return ([dict(view(node), vip=None) for node in self.cluster.nodes],
                 [node.name for node in self.cluster.vip_holders()],
                 [node.daemon.poll() for node in self.cluster.nodes])
 
@@ -768,7 +770,9 @@ def target():
     """A Target."""
     if LACK:
         pytest.skip(str(LACK))
-    with Cluster('loopback', nodes=2, witnesses=1) as cluster:
+    patient = {'beacon_message_interval_seconds': 1, 'beacon_message_retry_count': 3,
+               'db_connect_timeout': 5, 'health_check_period': 1, 'max_consec_failures': 5}
+    with Cluster('loopback', nodes=2, witnesses=1, settings=patient) as cluster:
         one = Target(cluster)
         with one.stack:
             yield one

@@ -321,6 +321,24 @@ def test_a_failed_primary_that_is_cut_off_while_it_stops_is_killed_within_its_le
     serves_elsewhere(world)
 
 
+def test_a_candidate_that_was_asleep_does_not_count_votes_after_its_candidacy():
+    """Its voters may have acknowledged another leader by then."""
+    world = formed(make_settings(3))
+    world.power_off(0)
+
+    def standing():
+        return [place for place in (1, 2)
+                if world.hosts[place].node.state is NodeState.STAND_FOR_LEADER]
+    assert world.run_until(standing, 20)
+    place = standing()[0]
+    term = world.hosts[place].node.term
+    world.pause(place)
+    world.run(1.0)
+    world.resume(place)
+    world.run(1.0)
+    assert term not in world.leaders
+
+
 def test_a_standby_that_streams_under_another_name_of_its_primary_is_left_alone():
     world = formed(make_settings(3))
     host = world.hosts[1]

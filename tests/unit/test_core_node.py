@@ -82,6 +82,18 @@ def test_the_wake_up_is_always_in_the_future():
         node.handle(events.Ticked(), now)
 
 
+def test_a_voter_acknowledges_no_other_leader_while_its_vote_may_still_be_counted():
+    """In four nodes a leader that only moved its term and a newly elected one could both lead."""
+    node = a_node(saved=Saved(term=9, voted_for=1))
+    assert node.elections.has_vote_pending(2) and not node.elections.has_vote_pending(1)
+    candidacy = node.patience
+    node.handle(events.Started(), 100.0)
+    node.handle(events.Ticked(), 100.0 + 1.05 * candidacy)
+    assert node.elections.has_vote_pending(2)
+    node.handle(events.Ticked(), 100.0 + 1.11 * candidacy)
+    assert not node.elections.has_vote_pending(2)
+
+
 def test_what_a_resignation_is():
     gone = row(0, state=NodeState.STANDBY, database=DatabaseState.FAILED, holds_vip=False)
     assert resigns(gone)

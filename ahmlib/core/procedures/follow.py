@@ -5,6 +5,7 @@ whomever, makes a standby of the new primary and not a second primary (SPEC 7.1)
 """
 
 from ..effects import FollowPrimary
+from ..variables import hook_variables
 
 FOLLOW_SECONDS = 120.0
 RETRY_SECONDS = 10.0
@@ -13,7 +14,7 @@ RETRY_SECONDS = 10.0
 def follow(node, leader: int):
     """Make the local database follow the primary of node `leader`."""
     was_down = not node.database.in_recovery
-    variables = node.hook_variables('FOLLOW', leader)
+    variables = hook_variables(node, 'FOLLOW', leader)
     event = yield FollowPrimary(0, leader, FOLLOW_SECONDS, variables)
     name = node.name_of(leader)
     if not event.ok:

@@ -56,13 +56,18 @@ def give_up_role(node, reason: Reason):
             limit = fence * STOP_SHARE if hurried else PATIENT_SECONDS
             event = yield StopDatabase(0, reason.mode, limit)
             stopped = _took(node, event, 'the database could not be stopped')
+            if stopped:
+                yield from _leave_signal(node, reason)
         if not (vip_down and stopped):
             hurried = False
             yield pause(RETRY_SECONDS)
-    if stop:
-        node.database.was_stopped(healthy=reason.kind != 'database')
-        event = yield LeaveStandbySignal(0, PATIENT_SECONDS)
-        _took(node, event, 'standby.signal could not be left: do not start this database')
+
+
+def _leave_signal(node, reason: Reason):
+    """At once: whoever starts this server next must not get a primary."""
+    node.database.was_stopped(healthy=reason.kind != 'database')
+    event = yield LeaveStandbySignal(0, PATIENT_SECONDS)
+    _took(node, event, 'standby.signal could not be left: do not start this database')
 
 
 def _begin(node, reason: Reason) -> None:

@@ -10,6 +10,7 @@ from ..beacon import Verdict
 from ..effects import PingVip, Promote, RaiseVip, RunHook
 from ..plan import Until, pause
 from ..states import DatabaseState, NodeState
+from ..variables import hook_variables
 from .step_down import Reason, step_down
 
 PING_SECONDS = 0.5
@@ -41,14 +42,15 @@ def take_over(node):
     node.become(NodeState.LEADER, 'leads in term %d' % node.term)
     node.problem = ''
     if promotes and node.settings.post_promotion:
-        node.run_in_background(RunHook(0, 'post_promotion_command', node.hook_variables(
-            'POST_PROMOTION', node.own), node.settings.hook_timeout))
+        node.run_in_background(RunHook(
+            0, 'post_promotion_command', hook_variables(node, 'POST_PROMOTION', node.own),
+            node.settings.hook_timeout))
 
 
 def _make_sure(node):
     """Fence, ask, listen; the reason not to promote, or ''."""
     if node.settings.pre_promotion:
-        variables = node.hook_variables('PRE_PROMOTION', node.own)
+        variables = hook_variables(node, 'PRE_PROMOTION', node.own)
         event = yield RunHook(0, 'pre_promotion_command', variables, node.settings.hook_timeout)
         if not event.ok:
             return 'pre_promotion_command failed: %s' % event.reason

@@ -1,0 +1,19 @@
+"""What the operator's commands are told in their environment (SPEC 6)."""
+
+from typing import Tuple
+
+
+def hook_variables(node, event: str, new: int) -> Tuple[Tuple[str, str], ...]:
+    """The variables of a command run at this occasion; `new` is the place of the new primary."""
+    settings, old = node.settings, node.suspect
+    if old == new:
+        old = None
+    return (('AHM_EVENT', event), ('AHM_NODE_NAME', settings.name),
+            ('AHM_NODE_HOST', settings.host(node.own)),
+            ('AHM_OLD_PRIMARY_NAME', '' if old is None else node.name_of(old)),
+            ('AHM_OLD_PRIMARY_HOST', '' if old is None else settings.host(old)),
+            ('AHM_NEW_PRIMARY_NAME', node.name_of(new)),
+            ('AHM_NEW_PRIMARY_HOST', settings.host(new)),
+            ('AHM_DB_PORT', str(settings.db_port)),
+            ('AHM_DB_DATA_DIR', settings.db_data_dir),
+            ('AHM_VIRTUAL_IP', settings.vip), ('AHM_TERM', str(node.term)))
