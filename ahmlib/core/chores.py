@@ -105,8 +105,10 @@ class Chores:
         node, database = self.node, self.node.database
         if node.settings.witness or not node.following:
             return
-        if database.failed and not database.out and not database.stopped \
-                and not database.second_primary:
+        if not database.out:
+            node.out_as = None
+        if database.failed and database.in_recovery and not database.out \
+                and not database.stopped and not database.second_primary:
             database.out = 'its database failed: %s' % database.reason
             node.out_as = NodeState.LOST
             node.report('ERROR', 'standby failed', 'the standby database failed (%s): reported '

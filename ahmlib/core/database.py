@@ -53,6 +53,7 @@ class LocalDatabase:
         self.stopped = self.reached_by_others = False
         self.timeline, self.lsn = event.timeline, event.lsn
         if not event.in_recovery:
+            self.out = ''       # rightful or second, a primary is no standby to be attached
             self.streaming = self.unstreamed_since = None
         else:
             self.second_primary = False

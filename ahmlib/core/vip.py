@@ -60,10 +60,10 @@ class Vip:
             node.report('WARNING', 'vip', 'the VIP is not on this host, whose node leads: '
                         'raising it')
             self._act(RaiseVip(0, COMMAND_SECONDS))
-        elif self.here and not self.wanted and not self.tolerated() and not node.stepping_down \
-                and node.now >= self.retry_at:
-            node.report('WARNING', 'vip', 'the VIP is on this host, whose node does not lead: '
-                        'dropping it')
+        elif self.here is not False and not self.wanted and not self.tolerated() \
+                and not node.stepping_down and node.now >= self.retry_at:
+            node.report('WARNING', 'vip', 'the VIP is on this host, or may be, and its node does '
+                        'not lead: dropping it')
             self._act(LowerVip(0, COMMAND_SECONDS))
         elif self.wanted and self.announce_at and node.now >= self.announce_at[0]:
             self.announce_at = [at for at in self.announce_at if at > node.now]

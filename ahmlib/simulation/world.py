@@ -44,6 +44,8 @@ class World:
         self.trace: List[str] = []
         self.leaders: Dict[int, int] = {}
         self.writes: List[Tuple[float, int]] = []
+        self.vip_unknown: Set[int] = set()      # hosts that cannot tell whether they hold the VIP
+        self.vip_answers: Set[int] = set()      # hosts to which a stranger answers for the VIP
         self.fast_stop_seconds = 0.1
         self.spelled: Dict[int, str] = {}       # by host: its own name for its upstream
         self.local_path_fails: Set[int] = set()     # hosts whose own checks fail, others' do not
@@ -287,13 +289,17 @@ class World:
         self._answer_check(host, target, effect, probed)
 
     def _check_vip(self, host: Host, effect: effects.CheckVip) -> None:
-        self.later(host, 0.001, lambda: events.VipChecked(effect.token, host.has_vip))
+        def checked() -> events.VipChecked:
+            here = None if host.settings.own in self.vip_unknown else host.has_vip
+            return events.VipChecked(effect.token, here, 'no answer')
+        self.later(host, 0.001, checked)
 
     def _ping_vip(self, host: Host, effect: effects.PingVip) -> None:
         def pinged() -> events.VipPinged:
             holders = [other for other in self.hosts if other.has_vip and other.powered
                        and self.network.connects(host.settings.own, other.settings.own)]
-            return events.VipPinged(effect.token, bool(holders))
+            answers = bool(holders) or host.settings.own in self.vip_answers
+            return events.VipPinged(effect.token, answers)
         self.later(host, effect.limit, pinged)
 
     def _ping_trusted(self, host: Host, effect: effects.PingTrusted) -> None:

@@ -339,6 +339,46 @@ def test_a_candidate_that_was_asleep_does_not_count_votes_after_its_candidacy():
     assert term not in world.leaders
 
 
+def test_the_primary_on_record_that_was_down_at_its_daemons_start_leads_once_it_is_up():
+    """It was taken for a failed standby, reported out, and kept everybody from being elected."""
+    world = formed(make_settings(3, pre_promotion=True))
+    for host in world.hosts:
+        host.fencing_works = False
+    world.power_off(0)
+    world.run(3)
+    world.power_on(0)
+    world.start(0)
+    world.run(5)
+    world.hosts[0].database.start()
+    assert world.run_until(lambda: world.serves() == 0, 60), '\n'.join(world.trace)
+
+
+def test_a_vip_of_which_nobody_knows_where_it_is_is_dropped_where_no_leader_is():
+    world = formed(make_settings(3))
+    world.crash(0)
+    world.run(30)
+    world.vip_unknown.add(0)
+    world.start(0)
+    assert world.run_until(lambda: not world.hosts[0].has_vip, 5)
+
+
+def test_nobody_is_promoted_beside_an_old_primary_that_came_back_while_the_vip_was_waited_for():
+    world = formed(make_settings(3))
+    world.power_off(0)
+    for host in world.hosts[1:]:
+        world.vip_answers.add(host.settings.own)
+    assert world.run_until(lambda: any(
+        host.node.state is NodeState.TAKING_OVER for host in world.hosts[1:]), 20)
+    world.run(3)
+    world.power_on(0)
+    world.hosts[0].database.start()
+    world.start(0)
+    world.run(0.1)
+    world.vip_answers.clear()
+    assert world.run_until(lambda: world.serves() == 0, 60), '\n'.join(world.trace)
+    assert not any(host.database.promotions for host in world.hosts)
+
+
 def test_a_standby_that_streams_under_another_name_of_its_primary_is_left_alone():
     world = formed(make_settings(3))
     host = world.hosts[1]

@@ -1,4 +1,4 @@
-"""The seam: every effect is performed and every event handled; what strangers send reaches no core."""
+"""The seam: every effect is performed, every event handled; strangers' bytes reach no core."""
 
 import inspect
 

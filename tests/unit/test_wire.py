@@ -1,4 +1,4 @@
-"""The wire format: any row survives it, any other bytes are refused, and versions understand each other."""
+"""The wire format: any row survives it, other bytes are refused, versions understand each other."""
 
 import math
 

@@ -1,6 +1,6 @@
 """Take over: from the election won to the VIP up (SPEC 6.5, DESIGN 6).
 
-    lease -> fencing script -> everybody looks again -> VIP silent -> promote -> on record -> VIP up
+    lease -> fencing script -> VIP silent -> everybody looks again -> promote -> on record -> VIP up
 
 A running rightful primary skips what is about promotion.  A winner that is stopped resigns, says
 why, and stands again when a verdict has changed, or after wait_for_primary_timeout_seconds.
@@ -48,17 +48,32 @@ def take_over(node):
 
 
 def _make_sure(node):
-    """Fence, ask, listen; the reason not to promote, or ''."""
+    """Fence, listen, ask; the reason not to promote, or ''.
+
+    What was said before the election holds for a moment only: after a fencing script, or a wait for
+    the VIP, everybody looks again.
+    """
+    began = node.now
     if node.settings.pre_promotion:
         variables = hook_variables(node, 'PRE_PROMOTION', node.own)
         event = yield RunHook(0, 'pre_promotion_command', variables, node.settings.hook_timeout)
         if not event.ok:
             return 'pre_promotion_command failed: %s' % event.reason
         node.report('NOTICE', 'fenced', 'pre_promotion_command succeeded')
+    why = yield from _vip_silent(node)
+    if not why and (node.settings.pre_promotion or node.now > began + LOOK_AGAIN_SECONDS):
         why = yield from _look_again(node)
-        if why:
-            return why
-    return (yield from _vip_silent(node))
+    elif not why and _suspect_is_primary(node):
+        why = 'the database of %s is a primary' % node.name_of(node.suspect)
+    return why
+
+
+def _suspect_is_primary(node) -> bool:
+    """Whether the old primary's own daemon, alive, says that its database is a primary."""
+    if node.suspect in (None, node.own):
+        return False
+    row = node.living_row(node.suspect)
+    return row is not None and row.database is DatabaseState.PRIMARY
 
 
 def _look_again(node):
