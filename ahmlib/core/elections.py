@@ -135,6 +135,9 @@ class Elections:
         if not why and not self._position_counts(own):
             why = 'its position is not known since the leader was lost'
         rows = node.contact_rows()
+        if node.leadership.lease.halves and len(rows) <= node.settings.size // 2 \
+                and node.now < node.started_at + node.timing.hold:
+            why = why or 'has not listened long enough to know that the other half is silent'
         why = why or why_sync_forbids(own, rows, node.sync_nodes, node.sync_needed, node.view)
         if why:
             return why
@@ -238,7 +241,8 @@ class Elections:
 
     def deadlines(self) -> List[float]:
         """When a candidacy, a wait or a courtesy ends."""
-        found = [self.stand_until, self.stand_after, self.stopped_until, self.vote_pending_until]
+        found = [self.stand_until, self.stand_after, self.stopped_until, self.vote_pending_until,
+                 self.node.started_at + self.node.timing.hold]
         if self.better_since is not None:
             found.append(self.better_since + 2 * self.node.patience)
         return found

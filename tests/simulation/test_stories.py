@@ -379,6 +379,20 @@ def test_nobody_is_promoted_beside_an_old_primary_that_came_back_while_the_vip_w
     assert not any(host.database.promotions for host in world.hosts)
 
 
+def test_half_of_the_votes_do_not_elect_a_node_that_has_only_just_begun_to_listen():
+    """Its own vote was enough, milliseconds before it heard that the other one led by now."""
+    world = formed(make_settings(2, half_votes=True, pre_promotion=True))
+    world.power_off(0)
+    assert world.run_until(lambda: world.serves() == 1, 30)
+    world.run(5)
+    world.power_on(0)
+    world.hosts[0].database.start()
+    world.start(0)
+    assert world.run_until(lambda: not world.hosts[0].database.running, 20)
+    assert world.serves() == 1 and set(world.leaders.values()) == {0, 1}
+    assert sum(owner == 0 for owner in world.leaders.values()) == 1
+
+
 def test_a_standby_that_streams_under_another_name_of_its_primary_is_left_alone():
     world = formed(make_settings(3))
     host = world.hosts[1]
