@@ -95,8 +95,7 @@ class Chores:
     def _pinged(self, event, began: float) -> None:
         self.trusted_token = None
         if event.reached:
-            self.node.leadership.trusted_at = began
-            self.node.leadership.lease.trusted_at = began
+            self.node.leadership.trusted(began)
 
     # -- the own place -------------------------------------------------------------------------
 

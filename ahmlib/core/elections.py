@@ -136,7 +136,7 @@ class Elections:
             why = 'its position is not known since the leader was lost'
         rows = node.contact_rows()
         if node.leadership.lease.halves and len(rows) <= node.settings.size // 2 \
-                and node.now < node.started_at + node.timing.hold:
+                and node.now < node.listening_since() + node.timing.hold:
             why = why or 'has not listened long enough to know that the other half is silent'
         why = why or why_sync_forbids(own, rows, node.sync_nodes, node.sync_needed, node.view)
         if why:
@@ -242,7 +242,7 @@ class Elections:
     def deadlines(self) -> List[float]:
         """When a candidacy, a wait or a courtesy ends."""
         found = [self.stand_until, self.stand_after, self.stopped_until, self.vote_pending_until,
-                 self.node.started_at + self.node.timing.hold]
+                 self.node.listening_since() + self.node.timing.hold]
         if self.better_since is not None:
             found.append(self.better_since + 2 * self.node.patience)
         return found

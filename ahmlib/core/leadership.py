@@ -28,7 +28,8 @@ class Leadership:
         self.inquired_at = 0.0
         self.inquiries = 0
         self.noted_lease = 0.0          # as last written to the lease file
-        self.trusted_at: Optional[float] = None
+        self.trusted_at: Optional[float] = None     # of the newest answer of a trusted server
+        self.trusted_since: Optional[float] = None  # the first without a long gap since
         self.successor: Optional[int] = None
         self.wal_rate = 0.0             # bytes a second that the primary writes
         self._wal_seen = (0.0, 0)
@@ -49,6 +50,12 @@ class Leadership:
         node.become(NodeState.TAKING_OVER, 'elected in term %d by %d of %d nodes' % (
             node.term, votes, node.settings.size))
         node.plan.start('take over', take_over(node), node.now)
+
+    def trusted(self, began: float) -> None:
+        """A trusted server answered the ping that began at this instant."""
+        if self.trusted_at is None or began > self.trusted_at + self.lease.seconds:
+            self.trusted_since = began
+        self.trusted_at = self.lease.trusted_at = began
 
     def lease_until(self) -> float:
         """When the right to act ends."""

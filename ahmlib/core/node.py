@@ -285,6 +285,11 @@ class Node:
         reached = self.leadership.trusted_at
         return reached is None or self.now >= reached + lease.seconds
 
+    def listening_since(self) -> float:
+        """Since when this node would have heard others: its start, or the end of its isolation."""
+        reached = self.leadership.trusted_since if self.settings.trusted else self.started_at
+        return max(self.started_at, self.now if reached is None else reached)
+
     @property
     def following_free_for(self) -> Optional[int]:
         """Whom alone the promise lets be elected."""
