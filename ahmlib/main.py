@@ -53,7 +53,7 @@ class Refused(Exception):
 def main(argv=None):
     """Run the command; returns the exit code."""
     try:
-        arguments = docopt.docopt(__doc__, argv)
+        arguments = _arguments(argv)
     except docopt.DocoptExit as error:
         sys.stderr.write(_usage_problem(str(error), sys.argv[1:] if argv is None else argv))
         return USAGE
@@ -67,6 +67,18 @@ def main(argv=None):
     except KeyboardInterrupt:
         sys.stderr.write('interrupted\n')
     return FAILED
+
+
+def _arguments(argv):
+    try:
+        try:
+            return docopt.docopt(__doc__, argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # `ahm --help | head` has seen enough.  The interpreter flushes once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0)
 
 
 def _usage_problem(message, argv):

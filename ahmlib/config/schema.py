@@ -219,8 +219,9 @@ PARAMETERS = (
     _row(REPLICATION, 'synchronous_node_count', INTEGER, 1, 'How many standbys confirm a commit.',
          minimum=1, maximum=1000, beyond=True, reload=PAUSED),
 
-    _row(SAFETY, 'trusted_servers', ADDRESSES, (), 'Addresses outside the cluster to ping: a node '
-         'that reaches none of them counts itself isolated.', beyond=True, reload=PAUSED),
+    _row(SAFETY, 'trusted_servers', ADDRESSES, (), 'Addresses outside the cluster to ping, for an '
+         'even number of nodes with half votes: a half that reaches none of them counts itself '
+         'isolated.', beyond=True, reload=PAUSED),
     _row(SAFETY, 'stop_isolated_primary', BOOLEAN, True, 'A leader that could be outvoted stops '
          'its database as well as dropping the VIP.', beyond=True, reload=PAUSED),
     _row(SAFETY, 'auth_key_file', PATH, None, 'The shared key of the cluster: beacons and commands '

@@ -50,7 +50,12 @@ class Leaving:
             return node.living_row(leader) is None or self._heard(leader, said_at)
         living = [row.sender for row in node.members.living(node.now)]
         heard = [peer for peer in living if self._heard(peer, said_at)]
-        return len(heard) >= needed and (needed > 0 or len(heard) == len(living))
+        if not needed:
+            return len(heard) == len(living)
+        # Who left is bound to me, as long as nobody who stayed could release it.
+        left = node.leadership.lease.left - set(heard)
+        stayed = set(node.members.peers) - left
+        return len(heard) + (len(left) if stayed == set(heard) else 0) >= needed
 
     def _heard(self, peer: int, said_at: float) -> bool:
         echo = self.node.members.echo(self.node.members.row(peer))

@@ -65,6 +65,7 @@ class Node:
         if saved is not None and saved.leader not in (None, self.own):
             self.promise.recall(saved.leader, now, max(saved.hold, self.timing.hold), saved.bound)
         self._clean_slate(now)
+        self.had_role = self.record is not None and self.record.node == self.own
         self.database = LocalDatabase(settings)
         self.members = Membership(settings, incarnation)
         self.plan = Plan(self._ask_for_plan, self.cancel)
@@ -365,6 +366,7 @@ class Node:
     def put_on_record(self) -> None:
         """I lead over a primary database: that is on record from now on."""
         database = self.database
+        self.had_role = True
         self.record = newer_record(self.record, Record(
             database.timeline, self.term, self.own, database.system_id))
 

@@ -67,7 +67,8 @@ class Vip:
             self._act(LowerVip(0, COMMAND_SECONDS))
         elif self.wanted and self.announce_at and node.now >= self.announce_at[0]:
             self.announce_at = [at for at in self.announce_at if at > node.now]
-            self._act(AnnounceVip(0, COMMAND_SECONDS))
+            self.busy = True
+            node.ask(AnnounceVip(0, COMMAND_SECONDS), self._announced)
 
     def _listen(self) -> None:
         """While the leader is missed: does the VIP still answer?  So a takeover need not wait."""
@@ -123,6 +124,11 @@ class Vip:
             self.announce_again()
         if not event.ok:
             self.node.report('ERROR', 'vip', 'a VIP command failed: %s' % event.reason)
+
+    def _announced(self, event) -> None:
+        self.busy = False
+        if not event.ok:
+            self.node.report('ERROR', 'vip', 'the VIP could not be announced: %s' % event.reason)
 
     def check_soon(self) -> None:
         """Look at once."""

@@ -326,7 +326,7 @@ class World:
 
     def _announce(self, host: Host, effect: effects.AnnounceVip) -> None:
         self.later(host, COMMAND_SECONDS,
-                   lambda: events.ActionEnded(effect.token, True, here=host.has_vip))
+                   lambda: events.ActionEnded(effect.token, True))
 
     def _hook(self, host: Host, effect: effects.RunHook) -> None:
         """A fencing script that works, where it does: over a network that nothing cuts."""

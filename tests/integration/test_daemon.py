@@ -310,6 +310,14 @@ def test_help_is_the_specified_text(lone):
         '-n --no-detach  Do not detach terminal']
 
 
+def test_help_into_a_closed_pipe_is_no_error(lone):
+    read_fd, write_fd = os.pipe()
+    os.close(read_fd)
+    process = lone.popen('-h', stdout=write_fd, stderr=subprocess.PIPE)
+    os.close(write_fd)
+    assert process.communicate(timeout=LIMIT)[1] == '' and process.returncode == 0
+
+
 @pytest.mark.parametrize('words', [('begin',), ('start', 'stop'), ('-x',), ('-f',)])
 def test_wrong_usage_is_said_and_shown(lone, words):
     code, out, err = lone.ahm(*words)

@@ -167,6 +167,41 @@ def test_stopping_the_daemons_of_all_standbys_stops_nothing_else():
     assert world.serves() == 0
 
 
+def test_a_leader_that_leaves_last_leaves_the_service_as_it_is():
+    """It waited for others to hear its goodbye that had left before it, and stopped its server."""
+    for farewell in (Farewell.LEAVING, Farewell.RESTARTING):
+        world = formed(make_settings(3))
+        world.stop(1)
+        world.run(3)
+        world.stop(2)
+        world.run(3)
+        world.stop(0, farewell)
+        assert world.run_until(lambda: world.hosts[0].node is None, 30)
+        assert world.hosts[0].has_vip and world.hosts[0].database.writable
+
+
+def test_a_standby_whose_daemon_starts_before_its_database_joins_when_it_streams():
+    """It was reported out, as if it had been the primary."""
+    world = formed(make_settings(3))
+    world.crash(1)
+    world.hosts[1].database.stop()
+    world.run(1)
+    world.start(1)
+    world.run(20)
+    world.hosts[1].database.start()
+    assert world.run_until(lambda: states(world)[1] == (DatabaseState.STANDBY, NodeState.STANDBY),
+                           20), states(world)
+
+
+def test_whether_the_vip_is_here_stays_known_while_it_is_announced():
+    world = formed(make_settings(3, health_check_period=5.0))
+    world.power_off(0)
+    new = serves_elsewhere(world)
+    vip, seen = world.hosts[new].node.vip, []
+    world.run_until(lambda: seen.append(vip.here) or len(seen) > 2000, 15)
+    assert set(seen) == {True}
+
+
 def test_a_standby_that_said_goodbye_and_one_that_is_lost_cost_the_leader_its_place():
     world = formed(make_settings(3))
     world.stop(1)

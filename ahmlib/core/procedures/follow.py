@@ -22,8 +22,9 @@ def follow(node, leader: int):
         node.report('ERROR', 'follow failed', 'the database %s' % node.problem)
         node.chores.follow_failed(RETRY_SECONDS)
         return
-    if was_down and node.database.failures and not node.database.second_primary:
+    if was_down and node.had_role and not node.database.second_primary:
         node.report_out('the primary role went to %s' % name)
+    node.had_role = False
     node.report('NOTICE', 'follow', 'the database is set to follow the primary of %s%s' % (
         name, ' (it is not running)' if was_down else ''))
     node.chores.follow_done(leader)

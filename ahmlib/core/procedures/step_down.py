@@ -57,6 +57,8 @@ def give_up_role(node, reason: Reason):
             event = yield StopDatabase(0, reason.mode, limit)
             stopped = _took(node, event, 'the database could not be stopped')
             if stopped:
+                node.report('WARNING', 'database', 'the database was stopped (%s): %s' % (
+                    reason.mode, reason.text))
                 yield from _leave_signal(node, reason)
         if not (vip_down and stopped):
             hurried = False
