@@ -14,7 +14,7 @@ from ahmlib.simulation.host import make_settings
 
 from .plans import apply, formed, heal, plans, recovers
 
-EXAMPLES = {'dev': 25, 'ci': 120, 'nightly': 20000}
+EXAMPLES = {'dev': 25, 'ci': 80, 'nightly': 20000}
 PROFILE = os.environ.get('AHM_PROFILE', 'ci')
 
 CLUSTERS = {
