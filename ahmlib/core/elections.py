@@ -104,9 +104,15 @@ class Elections:
         if row.database is DatabaseState.PRIMARY \
                 and not is_rightful(row.sender, row.timeline, row.system_id, [own]):
             return False
-        if why_not_eligible(own, node.view) or not self._position_counts(own):
-            return True
+        if why_not_eligible(own, node.view) or not self._position_counts(own) \
+                or not self._could_win(own):
+            return True     # as a witness: who cannot replace a candidate must not block it
         return rank(row, node.view) >= rank(own, node.view)
+
+    def _could_win(self, own: Beacon) -> bool:
+        node, level = self.node, level_needed(own, self.node.suspect)
+        agree = [row for row in node.contact_rows() if finds_due(row, node.own, level)]
+        return len(agree) >= node.votes_needed and node.now >= self.stopped_until
 
     def _position_counts(self, row: Beacon) -> bool:
         return row.fresh or row.database is DatabaseState.PRIMARY

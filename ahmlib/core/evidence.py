@@ -55,7 +55,7 @@ class Investigation:
         if suspect != self.about:
             self._forget()
             self.about = suspect
-        if self.token is None and self.node.now >= self.next_at:
+        if self.token is None and (self.node.now >= self.next_at or self._is_stale()):
             self._probe()
 
     def _inquiry(self):
@@ -123,7 +123,9 @@ class Investigation:
         server that is STARTING for too long counts as gone.
         """
         node, suspect = self.node, self.node.suspect
-        if suspect is None or suspect == node.own:
+        if suspect is None:
+            return None     # there was a leader, and nobody knows over which database
+        if suspect == node.own:
             return Verdict.UNREACHABLE
         theirs = node.living_row(suspect)
         if theirs is not None and theirs.database is DatabaseState.STANDBY:
@@ -133,9 +135,13 @@ class Investigation:
         verdicts = [row.evidence.verdict for row in self._speaking(suspect)
                     if row.evidence is not None and row.evidence.about == suspect]
         silent = len(self._speaking(suspect)) - len(verdicts)
-        own = self.verdict if self.about == suspect else None
+        own = self.verdict if self.about == suspect and not self._is_stale() else None
         verdicts += [] if own is None else [own]
         return self._sum(verdicts, own is None, silent, strict, fenced, theirs)
+
+    def _is_stale(self) -> bool:
+        """Whether the own verdict is older than a contact that was regained since."""
+        return self.formed_at < self.node.regained_at
 
     def _speaking(self, suspect: int) -> List[Beacon]:
         return [row for row in self.node.members.in_touch(self.node.now) if row.sender != suspect]

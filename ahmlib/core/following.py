@@ -2,7 +2,7 @@
 
 from typing import List, Optional
 
-from .beacon import Beacon, Due, newer_record
+from .beacon import Beacon, Due, Farewell, newer_record
 from .promise import hold_for, resigns, returns
 from .saved import SPENT
 from .states import DatabaseState
@@ -19,6 +19,8 @@ class Following:
         """Learn, release, follow: in this order, from the newest rows."""
         node = self.node
         self._learn_records()
+        if node.farewell is Farewell.LEAVING:
+            return      # bound, on disk: what its leader still sends must not loosen that
         self._see_the_blind_through()
         self._release()
         if node.blind or (node.stepping_down and not node.is_leading):
@@ -32,7 +34,12 @@ class Following:
     def _learn_records(self) -> None:
         node = self.node
         for row in node.members.living(node.now):
-            node.record = newer_record(node.record, row.record)
+            if row.record is None:
+                continue
+            if node.record is None or node.record.system_id == row.record.system_id:
+                node.record = newer_record(node.record, row.record)
+            elif row.leads and row.record.node == row.sender:
+                node.record = row.record    # this cluster's databases are others by now
 
     # -- taking --------------------------------------------------------------------------------
 

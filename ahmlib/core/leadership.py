@@ -142,7 +142,7 @@ class Leadership:
         until = self.lease_until()
         if until == FOREVER:
             until = node.now + self.lease.seconds
-        if until > self.noted_lease + node.settings.interval / 4:
+        if not node.stepping_down and until > self.noted_lease + node.settings.interval / 4:
             self.noted_lease = until
             node.emit(SaveLease(until))
 

@@ -89,8 +89,9 @@ class Membership:
 
     def restarted(self, row: Beacon) -> bool:
         """Whether this row is of another incarnation than the newest one that counted before."""
-        before = self.peers[row.sender].row
-        return before is not None and before.incarnation != row.incarnation
+        peer = self.peers[row.sender]
+        return (peer.row is not None and peer.row.incarnation != row.incarnation
+                and row.incarnation not in peer.past)
 
     def all_rows(self) -> List[Beacon]:
         """Newest rows of all peers ever heard, alive or not."""

@@ -18,6 +18,7 @@ from .effects import Cancel, Exit, Reply, Report, RunHook
 from .election import View
 from .elections import Elections
 from .evidence import Investigation
+from .foreign import describe_foreign
 from .following import Following
 from .leadership import Leadership
 from .leaving import Leaving
@@ -31,7 +32,7 @@ from .settings import Settings
 from .speaking import Speaker
 from .states import LEADING, DatabaseState, NodeState
 from .status import answer
-from .timing import candidacy_seconds
+from .timing import CLOCK_RATE_MARGIN, candidacy_seconds
 from .vip import Vip
 
 #: Rounds of `_decide` within one event: each may enable the next, and a cycle would be a bug.
@@ -83,6 +84,8 @@ class Node:
         self.successor: Optional[int] = None        # whom this node handed over to
         self.problem, self.out_as = '', None
         self.lost_at: Optional[float] = now
+        self.primary_seen: Optional[int] = None     # whom it last followed, or led as, over one
+        self.regained_at = now              # when a node was last heard that had not been
         self.primary_lsn = self.sync_needed = 0
         self.sync_nodes: Tuple[int, ...] = ()
         self.foreign: Dict[str, Tuple[float, str]] = {}
@@ -135,6 +138,7 @@ class Node:
         for node, alive in self.members.turned(self.now):
             row = self.members.row(node)
             if alive:
+                self.regained_at = self.now
                 self.report('NOTICE', 'node', '%s is there' % row.name)
             elif row.farewell is Farewell.NONE:
                 self.report('WARNING', 'node', '%s is lost: not heard for %.1f s' % (
@@ -176,13 +180,7 @@ class Node:
         self.emit(Reply(event.token, answer(self, event.request)))
 
     def _on_foreign(self, event: events.ForeignHeard) -> None:
-        ours, theirs = set(self.settings.addresses), set(event.nodes)
-        differ = '; '.join(filter(None, (
-            'only there: %s' % ', '.join(sorted(theirs - ours)) if theirs - ours else '',
-            'only here: %s' % ', '.join(sorted(ours - theirs)) if theirs and ours - theirs else '',
-        ))) or ('the quorum rule or the entries differ')
-        text = 'the node at %s (%s) belongs to another cluster: %s' % (
-            event.host, event.name or 'name unknown', differ)
+        text = describe_foreign(self.settings, event)
         if self.foreign.get(event.host, (0.0, ''))[1] != text:
             self.report('ERROR', 'foreign', text)
         self.foreign[event.host] = (self.now, text)
@@ -267,6 +265,8 @@ class Node:
     @property
     def suspect(self) -> Optional[int]:
         """Whose database was the primary last: nobody is promoted beside it."""
+        if self.primary_seen is not None:
+            return self.primary_seen
         return self.record.node if self.record else None
 
     @property
@@ -284,7 +284,11 @@ class Node:
         if len(self.members.in_touch(self.now)) + 1 > self.settings.size // 2:
             return False
         reached = self.leadership.trusted_at
-        return reached is None or self.now >= reached + lease.seconds
+        if reached is None or self.now >= reached + lease.seconds:
+            return True
+        # The other half may lead on a server that it reached an interval after its newest row here.
+        rests = self.promise.until + CLOCK_RATE_MARGIN * self.settings.interval
+        return self.promise.leader is not None and reached < rests
 
     def listening_since(self) -> float:
         """Since when this node would have heard others: its start, or the end of its isolation."""
@@ -358,6 +362,7 @@ class Node:
         self.lost_at, self.followed = None, True
         self.successor = None
         if row.database is DatabaseState.PRIMARY:
+            self.primary_seen = row.sender
             self.primary_lsn = row.lsn
             self.sync_needed, self.sync_nodes = row.sync_needed, row.sync_nodes
         if self.state is not NodeState.SHUTDOWN:
@@ -366,14 +371,16 @@ class Node:
     def put_on_record(self) -> None:
         """I lead over a primary database: that is on record from now on."""
         database = self.database
-        self.had_role = True
-        self.record = newer_record(self.record, Record(
-            database.timeline, self.term, self.own, database.system_id))
+        self.had_role, self.primary_seen = True, self.own
+        mine = Record(database.timeline, self.term, self.own, database.system_id)
+        known = self.record is not None and self.record.system_id == mine.system_id
+        self.record = newer_record(self.record, mine) if known else mine
 
     def is_on_record(self) -> bool:
         """Whether a majority, my disk included, repeats that I lead over the primary."""
         record = self.record
-        if self.speaker.disk is None or self.speaker.disk.record != record:
+        if self.speaker.disk is None or self.speaker.disk.record != record \
+                or record.node != self.own:
             return False
         rows = [row for row in self.members.in_touch(self.now) if row.record == record]
         return len(rows) + 1 >= self.votes_needed

@@ -37,7 +37,8 @@ def build_row(node) -> Beacon:
 
 
 def _is_fresh(node) -> bool:
-    return node.lost_at is not None and node.database.asked_at >= node.lost_at
+    ok_at = node.database.ok_at
+    return node.lost_at is not None and ok_at is not None and ok_at >= node.lost_at
 
 
 def _is_rightful(node, row: Beacon) -> bool:

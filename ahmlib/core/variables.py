@@ -7,7 +7,9 @@ def hook_variables(node, event: str, new: int) -> Tuple[Tuple[str, str], ...]:
     """The variables of a command run at this occasion; `new` is the place of the new primary."""
     settings, old = node.settings, node.suspect
     if old == new:
-        old = None
+        # With two nodes and half votes a primary that comes back alone fences the other one.
+        alone = settings.half_votes and settings.size == 2 and event == 'PRE_PROMOTION'
+        old = 1 - node.own if alone else None
     return (('AHM_EVENT', event), ('AHM_NODE_NAME', settings.name),
             ('AHM_NODE_HOST', settings.host(node.own)),
             ('AHM_OLD_PRIMARY_NAME', '' if old is None else node.name_of(old)),

@@ -7,6 +7,7 @@ between: a leader puts a lost VIP back, and every other node drops one that it f
 
 from typing import List, Optional
 
+from .beacon import Farewell
 from .effects import AnnounceVip, CheckVip, LowerVip, PingVip, RaiseVip
 from .states import NodeState
 
@@ -43,8 +44,8 @@ class Vip:
     def tolerated(self) -> bool:
         """Whether a VIP found here may stay though this node does not lead yet, or leaves."""
         node = self.node
-        return (node.leaving or node.now < self.tolerated_until
-                or node.state is NodeState.TAKING_OVER)
+        return (node.farewell is not Farewell.NONE or node.now < self.tolerated_until
+                or node.leadership.has_lease())
 
     def decide(self) -> None:
         """Look, and put right."""

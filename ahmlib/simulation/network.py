@@ -1,7 +1,7 @@
 """A network that loses, delays, doubles and reorders datagrams, and can be cut in one direction."""
 
 from random import Random
-from typing import Iterable, Optional, Set, Tuple
+from typing import Iterable, Set, Tuple
 
 
 class Network:
@@ -38,5 +38,5 @@ class Network:
         once = self._delay()
         return (once, self._delay()) if self.random.random() < self.doubled else (once,)
 
-    def _delay(self, scale: Optional[float] = None) -> float:
-        return self.delay + self.random.random() * (scale or self.jitter)
+    def _delay(self) -> float:
+        return self.delay + self.random.random() * self.jitter

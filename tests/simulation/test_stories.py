@@ -1,8 +1,10 @@
 """Stories: plans and scripts whose end is known, each named after what it tells."""
 
-from ahmlib.core.beacon import Farewell
+from ahmlib.core.beacon import Farewell, Record
 from ahmlib.core.states import DatabaseState, NodeState
+from ahmlib.simulation.database import SYSTEM_ID
 from ahmlib.simulation.host import make_settings
+from ahmlib.simulation.world import World
 
 from .plans import apply, formed, heal, recovers
 
@@ -98,7 +100,7 @@ def test_a_fencing_script_that_fails_is_not_run_again_and_again():
         host.fencing_works = False
     world.power_off(0)
     world.run(60)
-    tries = sum('pre_promotion_command failed' in line for line in world.trace)
+    tries = sum('no promotion: pre_promotion_command failed' in line for line in world.trace)
     wait = world.hosts[0].settings.wait_for_primary
     assert 1 <= tries <= 2 * (60 / (wait / 1.05) + 1)
 
@@ -426,6 +428,104 @@ def test_half_of_the_votes_do_not_elect_a_node_that_has_only_just_begun_to_liste
     assert world.run_until(lambda: not world.hosts[0].database.running, 20)
     assert world.serves() == 1 and set(world.leaders.values()) == {0, 1}
     assert sum(owner == 0 for owner in world.leaders.values()) == 1
+
+
+def test_a_record_from_another_life_does_not_turn_the_eyes_from_the_real_primary():
+    """Everybody then probed the wrong database, and promoted beside the right one."""
+    world = formed(make_settings(3))
+    world.hosts[2].node.record = Record(5, 1, 2, SYSTEM_ID)
+    world.run(3)
+    world.crash(0)
+    world.run(60)
+    assert world.hosts[0].database.writable
+    assert not any(host.database.promotions for host in world.hosts)
+
+
+def test_the_record_of_another_system_blocks_no_failover():
+    world = formed(make_settings(3))
+    for place in (0, 1, 2):
+        world.crash(place)
+        saved = world.hosts[place].saved
+        world.hosts[place].saved = saved._replace(record=Record(5, 29, 2, 'another system'))
+        world.start(place)
+    assert world.run_until(lambda: world.serves() == 0, 30), '\n'.join(world.trace)
+    world.run(3)
+    world.power_off(0)
+    serves_elsewhere(world)
+
+
+def test_a_leader_that_is_lost_before_it_was_on_record_is_not_promoted_beside():
+    world = World(make_settings(3), seed=1)
+    world.start_all()
+    assert world.run_until(lambda: world.hosts[0].node is not None
+                           and world.hosts[0].node.is_leading, 10)
+    world.network.cut(1, 0)
+    world.network.cut(2, 0)
+    assert world.run_until(lambda: all(host.node.followed for host in world.hosts[1:]), 5)
+    world.run(0.3)
+    world.crash(0)
+    world.network.heal()
+    world.run(30)
+    assert not any(host.database.promotions for host in world.hosts)
+
+
+def test_a_goodbye_that_was_heard_stays_bound_on_disk():
+    """The leader's answer to the goodbye was a leading row, and loosened the bond."""
+    world = formed(make_settings(3))
+    world.stop(1)
+    assert world.run_until(lambda: world.hosts[1].node is None, 10)
+    assert world.hosts[1].saved.bound and world.hosts[1].saved.leader == 0
+
+
+def test_a_check_that_fails_makes_no_position_fresh():
+    world = formed(make_settings(3))
+    world.local_path_fails.add(1)
+    world.power_off(0)
+    assert world.run_until(lambda: world.hosts[1].node.lost_at is not None, 10)
+    world.run(0.3)
+    assert not world.hosts[1].node.own_row().fresh
+
+
+def test_a_voter_that_cannot_win_itself_blocks_nobody():
+    """Five nodes, two gone, and no link between the best candidate and one of the others."""
+    world = formed(make_settings(5))
+    world.network.cut(1, 4)
+    world.network.cut(4, 1)
+    world.power_off(0)
+    world.power_off(3)
+    assert world.run_until(lambda: world.serves() == 2, 60), '\n'.join(world.trace[-60:])
+
+
+def test_a_candidate_whose_fencing_fails_lets_the_other_one_try():
+    world = formed(make_settings(3, pre_promotion=True))
+    world.hosts[1].fencing_works = False
+    world.power_off(0)
+    assert world.run_until(lambda: world.serves() == 2, 60), '\n'.join(world.trace[-60:])
+
+
+def test_verdicts_from_before_the_heal_promote_nobody():
+    """A switch reboots; the primary went on, and two standbys met again before they met it."""
+    world = formed(make_settings(3, stop_isolated_primary=False))
+    for place in range(3):
+        world.network.isolate(place, range(3))
+    world.run(20)
+    world.network.cuts.difference_update(((1, 2), (2, 1)))
+    world.run(0.02)
+    world.network.heal()
+    assert world.run_until(lambda: world.serves() == 0, 30), '\n'.join(world.trace[-60:])
+    assert not any(host.database.promotions for host in world.hosts)
+
+
+def test_a_restarted_leader_that_is_stopped_while_cut_off_takes_its_vip_down():
+    world = formed(make_settings(3))
+    world.crash(0)
+    world.network.isolate(0, range(3))
+    world.run(0.2)
+    world.start(0)
+    world.run(0.2)
+    world.stop(0)
+    assert world.run_until(lambda: world.hosts[0].node is None, 20)
+    assert not world.hosts[0].has_vip and not world.hosts[0].database.writable
 
 
 def test_a_standby_that_streams_under_another_name_of_its_primary_is_left_alone():

@@ -69,6 +69,9 @@ def _say_goodbye(node, farewell: Farewell):
     needed, lease_until = 0, FOREVER
     if node.state is NodeState.LEADER:
         needed, lease_until = node.leadership.lease.needed - 1, node.leadership.lease_until()
+    elif node.vip.configured and node.vip.here is not False:
+        # Found at the start, under a lease of the life before.
+        needed, lease_until = node.leadership.lease.needed - 1, node.vip.tolerated_until
     node.farewell = farewell
     node.become(NodeState.SHUTDOWN, 'ends (%s)' % farewell.name)
     said_at = node.now

@@ -69,7 +69,8 @@ def _leave_signal(node, reason: Reason):
     """At once: whoever starts this server next must not get a primary."""
     node.database.was_stopped(healthy=reason.kind != 'database')
     event = yield LeaveStandbySignal(0, PATIENT_SECONDS)
-    _took(node, event, 'standby.signal could not be left: do not start this database')
+    if not _took(node, event, 'standby.signal could not be left: do not start this database'):
+        node.database.stopped = False       # nor will this daemon
 
 
 def _begin(node, reason: Reason) -> None:

@@ -23,10 +23,11 @@ def take_over(node):
     if not (yield Until(node.leadership.has_lease, node.timing.lease)):
         return _give_up(node, 'not enough nodes acknowledged it', 0.0)
     promotes = not node.database.runs_as_primary
-    if promotes:
+    if promotes or _half_is_silent(node):
         why = yield from _make_sure(node)
         if why:
             return _give_up(node, why, node.settings.wait_for_primary)
+    if promotes:
         node.promoting = True
         event = yield Promote(0, node.settings.promote_timeout)
         if not event.ok:
@@ -45,6 +46,12 @@ def take_over(node):
         node.run_in_background(RunHook(
             0, 'post_promotion_command', hook_variables(node, 'POST_PROMOTION', node.own),
             node.settings.hook_timeout))
+
+
+def _half_is_silent(node) -> bool:
+    """Half votes: whether the other half, which is not heard, may have a leader of its own."""
+    return (node.leadership.lease.halves
+            and len(node.contact_rows()) <= node.settings.size // 2)
 
 
 def _make_sure(node):
@@ -121,7 +128,9 @@ def _vip_silent(node):
 
 def _given_up_by_suspect(node) -> bool:
     """Whether the old primary's own daemon says that it holds the VIP no more, and nobody does."""
-    row = node.living_row(node.suspect) if node.suspect is not None else None
+    # On record alone is not enough: who was seen as the primary has to say so.
+    seen = node.primary_seen
+    row = node.living_row(seen) if seen is not None else None
     if row is None or row.leads or row.stepping_down or row.holds_vip is not False:
         return False
     return not any(row.holds_vip for row in node.members.living(node.now))
