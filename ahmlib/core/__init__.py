@@ -18,9 +18,19 @@ Reading order:
     lease       the leader's right to act, counted from when it spoke
     promise     a follower's duty to its leader, counted from when it listened
     record      which primary database is the rightful one
+    database    the local database, as far as its checks tell
     evidence    what the living say of the old primary's database
-    election    eligibility, rank, when an election is due, votes
+    election    eligibility and rank, as pure functions of rows
+    elections   when an election is due; standing, voting, winning and losing
+    following   take the leader's rows, keep the promise, notice its end
+    leadership  hold the lease, keep the term above everybody's, look after the database
+    vip         the VIP on this host: seen, wanted, put right
+    chores      what every node does all the time
+    plan        runs one procedure at a time
     procedures  take over, step down, follow, rejoin, shut down: straight-line plans
+    leaving     being asked to end
+    own_row     the one place where facts become claims
+    speaking    save, then say
     node        ties these together
     status      what `ahm_cluster_status` prints
 

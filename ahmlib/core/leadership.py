@@ -22,7 +22,6 @@ class Leadership:
     def __init__(self, node) -> None:
         self.node = node
         self.lease = Lease(node.settings)
-        self.votes = 0
         self.acting = False             # a lease was held since the election was won
         self.inquiry: Optional[Inquiry] = None
         self.inquired_at = 0.0
@@ -39,7 +38,6 @@ class Leadership:
     def begin(self, votes: int) -> None:
         """The election is won: announce it and take over."""
         node = self.node
-        self.votes = votes
         self.lease = Lease(node.settings)
         if self.trusted_at is not None:
             self.lease.trusted_at = self.trusted_at

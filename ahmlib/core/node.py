@@ -1,7 +1,7 @@
 """Node: the only entrance of the core.  Events in, effects out.
 
 Each event goes the same way: deadlines first, then the event, then `_decide`, which derives all
-that follows from (own row, newest rows, now) until nothing changes any more, then `_publish`,
+that follows from (own row, newest rows, now) until nothing changes any more, then the speaker,
 which has the state saved before any row that depends on it leaves.
 
 The parts that decide are small objects that know this node: follower, elections, leadership,

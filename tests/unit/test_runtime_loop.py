@@ -16,13 +16,6 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 @pytest.fixture
-def loop():
-    made = Loop()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def pipe():
     ends = os.pipe()
     yield ends

@@ -7,16 +7,9 @@ import pytest
 from ahmlib.network import udp
 from ahmlib.network.udp import BeaconSocket, UdpError
 from ahmlib.runtime.log import Log
-from ahmlib.runtime.loop import Loop, clock
+from ahmlib.runtime.loop import clock
 
 GROUP = '239.255.77.1'
-
-
-@pytest.fixture
-def loop():
-    made = Loop()
-    yield made
-    made.close()
 
 
 @pytest.fixture
