@@ -10,7 +10,7 @@ instant of another node's clock says nothing here.
 """
 
 from enum import IntEnum
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 from .states import LEADING, DatabaseState, NodeState
 
@@ -132,9 +132,14 @@ def newer_record(one: Optional[Record], other: Optional[Record]) -> Optional[Rec
     return max(one, other, key=lambda record: (record.timeline, record.term))
 
 
-def significant(row: Beacon) -> Beacon:
+def significant(row: Beacon) -> Tuple[Any, ...]:
     """The row without what changes all the time: a change of the rest is worth a beacon at once."""
-    evidence = row.evidence and row.evidence._replace(age=0.0)
-    heard = tuple(item and (item[0], 0) for item in row.heard)
-    return row._replace(seq=0, uptime=0.0, heard=heard, leader_seq=0, lsn=0, ok_age=None,
-                        evidence=evidence)
+    evidence = row.evidence
+    return (tuple(item and item[0] for item in row.heard),
+            evidence and (evidence.about, evidence.verdict, evidence.inquirer, evidence.number),
+            row[:_SEQ], row[_TERM:_LEADER_SEQ], row[_LEADER_SEQ + 1:_LSN], row[_LSN + 1:_OK_AGE],
+            row[_OK_AGE + 1:_EVIDENCE], row[_EVIDENCE + 1:])
+
+
+_SEQ, _TERM, _LEADER_SEQ, _LSN, _OK_AGE, _EVIDENCE = map(
+    Beacon._fields.index, ('seq', 'term', 'leader_seq', 'lsn', 'ok_age', 'evidence'))

@@ -92,8 +92,7 @@ class Following:
         if promise.leader is None:
             return
         if promise.bound and self._hears_an_election():
-            promise.end()
-            node.miss_leader()
+            self._end_promise()
             return
         row = node.members.row(promise.leader)
         if row is None or row.term < node.term:
@@ -103,10 +102,15 @@ class Following:
         if resigns(row):
             node.report('NOTICE', 'leader', '%s leads no more%s' % (
                 row.name, ': ' + row.problem if row.problem else ''))
-            promise.end()
-            node.miss_leader()
+            self._end_promise()
         elif returns(row, promise):
             self.free_for = promise.leader
+
+    def _end_promise(self) -> None:
+        """Owe nothing, and say so: a row that follows somebody has to be backed by the disk."""
+        self.node.promise.end()
+        self.node.leader = None
+        self.node.miss_leader()
 
     def _hears_an_election(self) -> bool:
         return any(row.due > Due.NOBODY and not row.bound

@@ -119,8 +119,8 @@ class Node:
         self.now = max(now, self.now)
 
     def _decide(self) -> None:
+        before = self._picture()
         for _ in range(ROUNDS_MAX):
-            before = (significant(self.own_row()), self.plan.name, self.tokens)
             self._notice_changes()
             self.follower.decide()
             self.investigation.decide()
@@ -131,8 +131,14 @@ class Node:
             self.chores.decide()
             self.vip.decide()
             self._settle_state()
-            if before == (significant(self.own_row()), self.plan.name, self.tokens):
+            after = self._picture()
+            if after == before:
                 return
+            before = after
+
+    def _picture(self) -> Any:
+        """What a round of decisions may change; two equal ones end the rounds."""
+        return significant(self.own_row()), self.plan.name, self.tokens
 
     def _notice_changes(self) -> None:
         for node, alive in self.members.turned(self.now):

@@ -6,7 +6,7 @@ once when it changes in a way that matters, and quickly repeated while an electi
 is under way; a leader's row is answered to the leader alone.
 """
 
-from typing import Optional, Set
+from typing import Any, Optional, Set
 
 from .beacon import Beacon, Farewell, significant
 from .effects import SaveState, SendBeacon
@@ -26,7 +26,7 @@ class Speaker:
         self.save_retry_at = node.now
         self.seq = 0
         self.sent_at = self.round_at = float('-inf')
-        self.said: Optional[Beacon] = None      # the last row that went to everybody
+        self.said: Any = None                   # what mattered in the last row for everybody
         self.answers: Set[int] = set()          # leaders whose rows are to be answered
         self.quick = min(max(node.settings.interval / 8, 0.05), 0.25)
 
@@ -67,9 +67,9 @@ class Speaker:
         quick_due = self.is_hurried() and node.now >= self.sent_at + self.quick
         row = node.own_row()
         if round_due or quick_due or self.said is None \
-                or significant(row) != significant(self.said):
+                or significant(row) != self.said:
             self.round_at = node.now if round_due else self.round_at
-            self.sent_at, self.said = node.now, row
+            self.sent_at, self.said = node.now, significant(row)
             self._send(row, None)
         else:
             for leader in sorted(self.answers):

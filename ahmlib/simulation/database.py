@@ -1,30 +1,66 @@
-"""A toy database: a position, a timeline, a role, and a standby.signal."""
+"""A simulated database server: a history of timelines, a position, a role, and a standby.signal.
 
-from typing import Optional
+History is a tuple of (branch, timeline, start): every promotion opens a branch of its own, so two
+promotions to the same timeline number differ, as they do in the bytes of real WAL.  A standby can
+stream from a primary only if its own branch lies on the primary's history and it has not gone
+past the point where the primary's history left that branch.
+"""
+
+from typing import Optional, Tuple
 
 SYSTEM_ID = '7000000000000000001'
+FIRST_LSN = 1000
+ROW_BYTES = 100
+
+Branch = Tuple[int, int, int]
 
 
-class ToyDatabase:
+class SimulatedDatabase:
     """One server.  `upstream` is the node it streams from."""
 
     def __init__(self, in_recovery: bool, upstream: Optional[int]) -> None:
         self.running = True
-        self.hung = False
+        self.hung = False                   # accepts connections and never answers (SIGSTOP)
+        self.starting_until = 0.0           # in crash recovery: refuses, says it is starting up
         self.in_recovery = in_recovery
         self.signal = in_recovery           # standby.signal lies in the data directory
         self.upstream = upstream
-        self.timeline, self.lsn = 1, 1000
+        self.history: Tuple[Branch, ...] = ((0, 1, 0),)
+        self.lsn = FIRST_LSN
         self.promotions = 0
+
+    @property
+    def timeline(self) -> int:
+        """The timeline number it is on."""
+        return self.history[-1][1]
+
+    @timeline.setter
+    def timeline(self, timeline: int) -> None:
+        branch, _, start = self.history[-1]
+        self.history = self.history[:-1] + ((branch, timeline, start),)
 
     @property
     def writable(self) -> bool:
         """Whether it accepts a write now."""
         return self.running and not self.hung and not self.in_recovery
 
-    def write(self) -> None:
-        """One row."""
-        self.lsn += 100
+    @property
+    def position(self) -> Tuple[int, int]:
+        """(branch, lsn): where a write would have landed."""
+        return self.history[-1][0], self.lsn
+
+    def write(self) -> Tuple[int, int]:
+        """One row -> its position."""
+        self.lsn += ROW_BYTES
+        return self.position
+
+    def contains(self, branch: int, lsn: int) -> bool:
+        """Whether a row at this position is in the data of this server."""
+        for place, (own, _, _) in enumerate(self.history):
+            if own == branch:
+                last = place + 1 == len(self.history)
+                return lsn <= (self.lsn if last else self.history[place + 1][2])
+        return False
 
     def stop(self) -> None:
         """However it ends."""
@@ -34,14 +70,18 @@ class ToyDatabase:
         """standby.signal decides what it comes up as."""
         self.running, self.in_recovery = True, self.signal
 
-    def promote(self) -> None:
-        """Leave recovery on a new timeline."""
+    def promote(self, branch: int) -> None:
+        """Leave recovery on a new timeline of this branch."""
         self.in_recovery = self.signal = False
-        self.timeline += 1
+        self.history += ((branch, self.timeline + 1, self.lsn),)
         self.lsn += 10
         self.promotions += 1
 
-    def stream_from(self, primary: 'ToyDatabase') -> None:
+    def can_stream_from(self, primary: 'SimulatedDatabase') -> bool:
+        """Whether all that this one has is on the primary's history."""
+        return primary.contains(*self.position)
+
+    def stream_from(self, primary: 'SimulatedDatabase') -> None:
         """Receive all that the primary has, if it is on this one's history."""
-        if primary.timeline >= self.timeline and primary.lsn >= self.lsn:
-            self.timeline, self.lsn = primary.timeline, primary.lsn
+        if self.can_stream_from(primary):
+            self.history, self.lsn = primary.history, primary.lsn

@@ -1,37 +1,51 @@
 """The hosts of the simulated world, and settings for a cluster of them."""
 
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 from ..core.node import Node
 from ..core.saved import Saved
 from ..core.settings import Settings
-from .database import ToyDatabase
+from .database import SimulatedDatabase
+
+#: How a command of a host behaves, where it does not simply work.
+WORKS, SLOW, FAILS, HANGS, LIES = 'works', 'slow', 'fails', 'hangs', 'lies'
 
 
 class Host:
-    """One host of the world."""
+    """One host of the world: a clock, a disk, an interface, maybe a database, maybe a daemon."""
 
     def __init__(self, settings: Settings, rate: float, origin: float,
-                 database: Optional[ToyDatabase]) -> None:
+                 database: Optional[SimulatedDatabase]) -> None:
         self.settings = settings
         self.rate, self.origin = rate, origin
-        self.saved: Optional[Saved] = None
-        self.lease_until = 0.0
+        self.saved: Optional[Saved] = None      # the state file: fsynced, outlives everything
+        self.lease_until = 0.0          # the lease file: written without fsync, lost with power
         self.database = database
         self.has_vip = False
         self.powered = True
         self.paused = False
+        self.disk_full = False
         self.fencing_works = True
+        self.reaches_trusted = True
+        self.trusted_lost_at = 0.0      # since when it does not, if so
+        self.behaves: Dict[str, str] = {}   # 'vip', 'stop', 'promote', 'start', 'hook': see above
         self.node: Optional[Node] = None
+        self.last_node: Optional[Node] = None   # of the life before, once it has ended
         self.life = 0                   # rises with every start and end of the daemon
         self.wake = 0                   # the newest wake-up scheduled
         self.backlog: List[Any] = []
         self.resumed_at = float('-inf')
+        self.obstructed_until = float('-inf')   # its step-down could not be done in time till then
         self.raising: Optional[int] = None      # the token of the command that raises the VIP
+        self.fenced_others_at = float('-inf')   # when its fencing script last succeeded
 
     def clock(self, now: float) -> float:
         """This host's own clock."""
         return self.origin + now * self.rate
+
+    def behaviour(self, what: str) -> str:
+        """How a command of this kind behaves here now."""
+        return self.behaves.get(what, WORKS)
 
 
 def make_settings(size: int, **changes: Any) -> List[Settings]:

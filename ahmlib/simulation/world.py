@@ -1,65 +1,87 @@
-"""The simulated world: a heap of happenings on a virtual clock, and what each effect does here.
+"""The simulated world: a heap of happenings on a virtual clock.
 
-Every host has a clock of its own (rate and origin), a disk that keeps what was saved, a toy
-database, an interface that may hold the VIP, and a daemon that runs the core.  After every
-happening the world looks for what must never be: two leaders in one term, or two hosts that hold
-the VIP over a writable database.  All chance comes from one seed, so that every run replays
-exactly.
+Every host has a clock of its own (rate and origin), a disk that keeps what was saved, a database,
+an interface that may hold the VIP, and a daemon that runs the core.  The core is the daemon's, and
+every row goes through the real wire code; what its effects do here stands in `perform`.  All chance
+comes from one seed, so that every run replays exactly.
+
+After every happening, event and effect the lemmas of the safety argument (`lemmas`) are checked.
 """
 
 import heapq
 from random import Random
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from ..core import effects, events
-from ..core.beacon import Farewell, Verdict
+from ..core.beacon import Farewell
 from ..core.node import Node
 from ..core.settings import Settings
 from ..core.states import NodeState
-from ..network import wire
-from .database import SYSTEM_ID, ToyDatabase
+from . import perform
+from .clients import Clients
+from .database import SimulatedDatabase
 from .host import Host
+from .lemmas import LEMMAS, Lemma, Violated
 from .network import Network
 
-REPLICATION_SECONDS = 0.02
-WRITE_SECONDS = 0.02
-COMMAND_SECONDS = 0.03
-PROBE_SECONDS = 0.02
+#: Lines of the trace that a violation shows.
+TRACE_SHOWN = 200
 
 
 class Broken(AssertionError):
-    """What must never be, was; the message holds the trace."""
+    """A lemma did not hold; the message names it, and holds the trace."""
+
+    def __init__(self, lemma: Lemma, what: str, trace: List[str]) -> None:
+        self.lemma, self.what = lemma, what
+        super().__init__('%s: %s\n%s' % (lemma.title, what, '\n'.join(trace[-TRACE_SHOWN:])))
 
 
 class World:
-    """A cluster under faults."""
+    """A cluster under faults.
+
+    `synchronous`: how many standbys confirm a commit.  `lemmas`: which of them are checked.
+    """
 
     def __init__(self, settings: List[Settings], seed: int = 0, primary: int = 0,
-                 network: Optional[Network] = None, skewed: bool = True) -> None:
+                 network: Optional[Network] = None, skewed: bool = True, synchronous: int = 0,
+                 lemmas: Optional[Sequence[Any]] = None) -> None:
         self.random = Random(seed)
         self.network = network or Network(self.random)
         self.now = 0.0
         self.queue: List[Tuple[float, int, Callable[[], None]]] = []
-        self.counter = 0
+        self.counter = self.branches = 0
         self.trace: List[str] = []
-        self.leaders: Dict[int, int] = {}
-        self.writes: List[Tuple[float, int]] = []
+        self.harmless = False                   # nothing happens but restarts and questions
+        self.tampered = False                   # somebody promoted a standby by hand
+        self.leaders: Dict[int, int] = {}       # by term: who led in it
+        self.reached: Set[str] = set()          # what the core was seen to do, for the coverage
         self.vip_unknown: Set[int] = set()      # hosts that cannot tell whether they hold the VIP
         self.vip_answers: Set[int] = set()      # hosts to which a stranger answers for the VIP
         self.fast_stop_seconds = 0.1
         self.spelled: Dict[int, str] = {}       # by host: its own name for its upstream
         self.local_path_fails: Set[int] = set()     # hosts whose own checks fail, others' do not
         self.hosts = [self._host(item, primary, skewed) for item in settings]
-        self.at(0.0, self._replicate)
-        self.at(0.0, self._client_writes)
+        self.clients = Clients(self, synchronous)
+        self.lemmas = [make(self) for make in (LEMMAS if lemmas is None else lemmas)]
+        self.on_step = [lemma for lemma in self.lemmas if lemma.watches_steps]
+        self.on_handled = [lemma for lemma in self.lemmas if lemma.watches_events]
+        self.on_effect: Dict[type, List[Lemma]] = {}
+        for lemma in self.lemmas:
+            for kind in lemma.watches:
+                self.on_effect.setdefault(kind, []).append(lemma)
 
     def _host(self, settings: Settings, primary: int, skewed: bool) -> Host:
         rate = 1.0 + (self.random.random() - 0.5) * 0.09 if skewed else 1.0
         database = None
         if not settings.witness:
-            database = ToyDatabase(settings.own != primary,
-                                   None if settings.own == primary else primary)
+            database = SimulatedDatabase(settings.own != primary,
+                                         None if settings.own == primary else primary)
         return Host(settings, rate, self.random.random() * 1000, database)
+
+    @property
+    def settings(self) -> Settings:
+        """The first node's settings: what is the same for all."""
+        return self.hosts[0].settings
 
     # -- time ----------------------------------------------------------------------------------
 
@@ -85,68 +107,49 @@ class World:
                 return condition()
             self.now, _, action = heapq.heappop(self.queue)
             action()
-            self._check()
+            for lemma in self.on_step:
+                self.check(lemma, lemma.step)
         return True
 
     def note(self, host: Host, text: str) -> None:
         """One line of the trace."""
         self.trace.append('%9.3f %s %s' % (self.now, host.settings.name, text))
 
-    # -- what must never be --------------------------------------------------------------------
+    def check(self, lemma: Lemma, look: Callable[..., None], *facts: Any) -> None:
+        """Let a lemma look; where it does not hold, the run ends here, with the trace."""
+        try:
+            look(*facts)
+        except Violated as found:
+            raise Broken(lemma, str(found), self.trace) from None
 
-    def _check(self) -> None:
-        holders = [host for host in self.hosts if self._serves_clients(host)]
-        if sum(not self._excused(host) for host in holders) > 1:
-            self._broken('two hosts hold the VIP over a writable database: %s' % ', '.join(
-                host.settings.name for host in holders))
-        for host in self.hosts:
-            if host.node is None or not host.node.is_leading:
-                continue
-            known = self.leaders.setdefault(host.node.term, host.node.own)
-            if known != host.node.own:
-                self._broken('term %d has two leaders' % host.node.term)
+    # -- what clients see ----------------------------------------------------------------------
 
-    def _serves_clients(self, host: Host) -> bool:
-        return (host.has_vip and host.powered and host.database is not None
+    def serves_clients(self, host: Host) -> bool:
+        """Whether a client that comes through the VIP can write on this host."""
+        reached = host.has_vip if host.settings.vip else (
+            host.node is not None and host.node.state is NodeState.LEADER)
+        return (reached and host.powered and host.database is not None
                 and host.database.writable)
 
-    def _excused(self, host: Host) -> bool:
-        """Beyond any program in user space (DESIGN 3): a daemon that is dead, stopped, or was until
-        less than T_fence ago cannot step down."""
-        if host.node is None or host.paused:
-            return True
-        return self.now < host.resumed_at + host.settings.timing.fence
+    @property
+    def writes(self) -> List[Tuple[float, int]]:
+        """(instant, node) of every row written through the VIP."""
+        return [(row.at, row.node) for row in self.clients.acknowledged]
 
-    def _broken(self, what: str) -> None:
-        raise Broken('%s\n%s' % (what, '\n'.join(self.trace[-200:])))
-
-    def _client_writes(self) -> None:
-        for host in self.hosts:
-            if self._serves_clients(host):
-                host.database.write()
-                self.writes.append((self.now, host.settings.own))
-        self.after(WRITE_SECONDS, self._client_writes)
-
-    def _replicate(self) -> None:
-        for host in self.hosts:
-            primary = self._upstream(host)
-            if primary is not None:
-                host.database.stream_from(primary)
-        self.after(REPLICATION_SECONDS, self._replicate)
-
-    def _upstream(self, host: Host) -> Optional[ToyDatabase]:
+    def upstream_of(self, host: Host) -> Optional[SimulatedDatabase]:
         """The running primary that this host's standby can stream from now."""
         mine = host.database
         if mine is None or not mine.running or not mine.in_recovery or mine.upstream is None \
-                or not host.powered:
+                or not host.powered or host.behaviour('replication') != 'works':
             return None
         other = self.hosts[mine.upstream]
         if not other.powered or not other.database.writable \
-                or not self.network.connects(host.settings.own, mine.upstream):
+                or not self.network.connects(host.settings.own, mine.upstream) \
+                or not mine.can_stream_from(other.database):
             return None
         return other.database
 
-    # -- daemons -------------------------------------------------------------------------------
+    # -- daemons and hosts ---------------------------------------------------------------------
 
     def start(self, own: int) -> None:
         """Start the daemon of this host."""
@@ -156,6 +159,7 @@ class World:
         now = host.clock(self.now)
         host.node = Node(host.settings, host.saved, self.random.randrange(1, 2 ** 32), now,
                          host.lease_until)
+        host.raising = None
         self.note(host, 'daemon starts')
         self.feed(host, events.Started())
 
@@ -165,11 +169,15 @@ class World:
             self.after(self.random.random() * 0.2, lambda own=own: self.start(own))
 
     def crash(self, own: int) -> None:
-        """kill -9 of the daemon."""
+        """kill -9 of the daemon; the commands it had started die with it."""
         host = self.hosts[own]
-        host.life += 1
-        host.node = None
+        self.end_daemon(host)
         self.note(host, 'daemon is killed')
+
+    def end_daemon(self, host: Host) -> None:
+        """However it ends, nothing comes to it any more."""
+        host.life += 1
+        host.last_node, host.node, host.paused = host.node or host.last_node, None, False
 
     def power_off(self, own: int) -> None:
         """Everything on this host ends."""
@@ -203,6 +211,17 @@ class World:
         """`ahm stop`, or a signal."""
         self.feed(self.hosts[own], events.StopAsked(farewell))
 
+    def fence(self, name: str) -> None:
+        """What a fencing script does to the host of this node."""
+        for other in self.hosts:
+            if other.settings.name == name:
+                other.has_vip = False
+                if other.database is not None:
+                    other.database.stop()
+                self.note(other, 'is fenced')
+
+    # -- events and effects --------------------------------------------------------------------
+
     def feed(self, host: Host, event: Any) -> None:
         """One event through the core of this host; its effects are performed."""
         if host.node is None or not host.powered:
@@ -211,10 +230,15 @@ class World:
             host.backlog.append(event)
             return
         node = host.node
-        for effect in node.handle(event, host.clock(self.now)):
+        wanted = node.handle(event, host.clock(self.now))
+        for effect in wanted:
             if host.node is node:
-                self.PERFORM[type(effect)](self, host, effect)
+                for lemma in self.on_effect.get(type(effect), ()):
+                    self.check(lemma, lemma.performed, host, effect)
+                perform.PERFORM[type(effect)](self, host, effect)
         if host.node is node:
+            for lemma in self.on_handled:
+                self.check(lemma, lemma.handled, host, event)
             self._schedule(host)
 
     def _schedule(self, host: Host) -> None:
@@ -236,179 +260,6 @@ class World:
                 self.feed(host, make())
         self.after(seconds, bring)
 
-    # -- effects -------------------------------------------------------------------------------
-
-    def _save(self, host: Host, effect: effects.SaveState) -> None:
-        host.saved = effect.saved
-        self.feed(host, events.StateSaved(effect.saved))
-
-    def _save_lease(self, host: Host, effect: effects.SaveLease) -> None:
-        host.lease_until = effect.until
-
-    def _send(self, host: Host, effect: effects.SendBeacon) -> None:
-        data = wire.encode(effect.beacon)
-        for other in self.hosts:
-            if other is host or effect.to not in (None, other.settings.own):
-                continue
-            for delay in self.network.arrivals(host.settings.own, other.settings.own):
-                self.after(delay, lambda other=other: self._arrive(other, data))
-
-    def _arrive(self, host: Host, data: bytes) -> None:
-        row = wire.decode(data, host.settings.cluster, host.settings.size)
-        self.feed(host, events.BeaconHeard(row))
-
-    def _check_database(self, host: Host, effect: effects.CheckDatabase) -> None:
-        self._answer_check(host, host, effect, lambda: self._checked(host, effect.token))
-
-    def _checked(self, host: Host, token: int) -> events.DatabaseChecked:
-        mine = host.database
-        if not mine.running or mine.hung or host.settings.own in self.local_path_fails:
-            return events.DatabaseChecked(token, Verdict.UNREACHABLE, 'connection refused')
-        upstream = None if mine.upstream is None else (
-            self.spelled.get(host.settings.own) or host.settings.host(mine.upstream),
-            host.settings.db_port)
-        return events.DatabaseChecked(
-            token, Verdict.REACHABLE, '', mine.in_recovery, SYSTEM_ID, mine.timeline, mine.lsn,
-            self._upstream(host) is not None, upstream)
-
-    def _answer_check(self, host: Host, target: Host, effect: Any, make) -> None:
-        slow = not target.powered or (target.database is not None and target.database.hung) \
-            or not self.network.connects(host.settings.own, target.settings.own)
-        self.later(host, effect.limit if slow else PROBE_SECONDS, make)
-
-    def _probe(self, host: Host, effect: effects.ProbeDatabase) -> None:
-        target = self.hosts[effect.about]
-
-        def probed() -> events.DatabaseProbed:
-            mine = target.database
-            if mine is None or not target.powered or not mine.running or mine.hung \
-                    or not self.network.connects(host.settings.own, effect.about):
-                return events.DatabaseProbed(effect.token, Verdict.UNREACHABLE, 'no answer')
-            verdict = Verdict.STARTING if mine.in_recovery else Verdict.REACHABLE
-            return events.DatabaseProbed(effect.token, verdict)
-        self._answer_check(host, target, effect, probed)
-
-    def _check_vip(self, host: Host, effect: effects.CheckVip) -> None:
-        def checked() -> events.VipChecked:
-            here = None if host.settings.own in self.vip_unknown else host.has_vip
-            return events.VipChecked(effect.token, here, 'no answer')
-        self.later(host, 0.001, checked)
-
-    def _ping_vip(self, host: Host, effect: effects.PingVip) -> None:
-        def pinged() -> events.VipPinged:
-            holders = [other for other in self.hosts if other.has_vip and other.powered
-                       and self.network.connects(host.settings.own, other.settings.own)]
-            answers = bool(holders) or host.settings.own in self.vip_answers
-            return events.VipPinged(effect.token, answers)
-        self.later(host, effect.limit, pinged)
-
-    def _ping_trusted(self, host: Host, effect: effects.PingTrusted) -> None:
-        self.later(host, 0.01, lambda: events.TrustedPinged(effect.token, True))
-
-    def _raise_vip(self, host: Host, effect: effects.RaiseVip) -> None:
-        host.raising = effect.token
-
-        def done() -> events.ActionEnded:
-            if host.raising != effect.token:
-                return events.ActionEnded(effect.token, False, 'overtaken', here=host.has_vip)
-            host.has_vip = True
-            self.note(host, 'holds the VIP')
-            return events.ActionEnded(effect.token, True, here=True)
-        self.later(host, COMMAND_SECONDS, done)
-
-    def _lower_vip(self, host: Host, effect: effects.LowerVip) -> None:
-        host.raising = None
-        def done() -> events.ActionEnded:
-            host.has_vip = False
-            self.note(host, 'dropped the VIP')
-            return events.ActionEnded(effect.token, True, here=False)
-        self.later(host, COMMAND_SECONDS, done)
-
-    def _announce(self, host: Host, effect: effects.AnnounceVip) -> None:
-        self.later(host, COMMAND_SECONDS,
-                   lambda: events.ActionEnded(effect.token, True))
-
-    def _hook(self, host: Host, effect: effects.RunHook) -> None:
-        """A fencing script that works, where it does: over a network that nothing cuts."""
-        variables = dict(effect.variables)
-
-        def done() -> events.ActionEnded:
-            ok = host.fencing_works
-            if ok and effect.hook == 'pre_promotion_command':
-                self._fence(variables['AHM_OLD_PRIMARY_NAME'])
-            return events.ActionEnded(effect.token, ok, '' if ok else 'exited with 1')
-        self.later(host, COMMAND_SECONDS, done)
-
-    def _fence(self, name: str) -> None:
-        for other in self.hosts:
-            if other.settings.name == name:
-                other.has_vip = False
-                if other.database is not None:
-                    other.database.stop()
-                self.note(other, 'is fenced')
-
-    def _promote(self, host: Host, effect: effects.Promote) -> None:
-        def done() -> events.ActionEnded:
-            mine = host.database
-            if not mine.running or mine.hung:
-                return events.ActionEnded(effect.token, False, 'the server is not there')
-            mine.promote()
-            self.note(host, 'is promoted to timeline %d' % mine.timeline)
-            return events.ActionEnded(effect.token, True, '', mine.timeline, mine.lsn)
-        self.later(host, 0.2, done)
-
-    def _stop_database(self, host: Host, effect: effects.StopDatabase) -> None:
-        def done() -> events.ActionEnded:
-            host.database.stop()
-            self.note(host, 'database stopped (%s)' % effect.mode)
-            return events.ActionEnded(effect.token, True)
-        self.later(host, self.fast_stop_seconds if effect.mode == 'fast' else 0.1, done)
-
-    def _start_database(self, host: Host, effect: effects.StartDatabase) -> None:
-        def done() -> events.ActionEnded:
-            host.database.start()
-            self.note(host, 'database started')
-            return events.ActionEnded(effect.token, True)
-        self.later(host, 0.2, done)
-
-    def _leave_signal(self, host: Host, effect: effects.LeaveStandbySignal) -> None:
-        def done() -> events.ActionEnded:
-            host.database.signal = True
-            return events.ActionEnded(effect.token, True)
-        self.later(host, 0.005, done)
-
-    def _follow(self, host: Host, effect: effects.FollowPrimary) -> None:
-        def done() -> events.ActionEnded:
-            host.database.upstream, host.database.signal = effect.leader, True
-            return events.ActionEnded(effect.token, True)
-        self.later(host, 0.05, done)
-
-    def _cancel(self, host: Host, effect: effects.Cancel) -> None:
-        pass    # the core does not listen to the answer any more; the deed may still be done
-
-    def _report(self, host: Host, effect: effects.Report) -> None:
-        self.note(host, '%s: %s' % (effect.event, effect.text))
-
-    def _reply(self, host: Host, effect: effects.Reply) -> None:
-        pass
-
-    def _exit(self, host: Host, effect: effects.Exit) -> None:
-        host.life += 1
-        host.node = None
-        self.note(host, 'daemon ends: %s' % effect.reason)
-
-    PERFORM = {
-        effects.SaveState: _save, effects.SaveLease: _save_lease, effects.SendBeacon: _send,
-        effects.CheckDatabase: _check_database, effects.ProbeDatabase: _probe,
-        effects.CheckVip: _check_vip, effects.PingVip: _ping_vip,
-        effects.PingTrusted: _ping_trusted, effects.RaiseVip: _raise_vip,
-        effects.LowerVip: _lower_vip, effects.AnnounceVip: _announce, effects.RunHook: _hook,
-        effects.Promote: _promote, effects.StopDatabase: _stop_database,
-        effects.StartDatabase: _start_database, effects.LeaveStandbySignal: _leave_signal,
-        effects.FollowPrimary: _follow, effects.Cancel: _cancel, effects.Report: _report,
-        effects.Reply: _reply, effects.Exit: _exit,
-    }
-
     # -- asking --------------------------------------------------------------------------------
 
     def leader(self) -> Optional[int]:
@@ -419,5 +270,5 @@ class World:
 
     def serves(self) -> Optional[int]:
         """The one host that holds the VIP over a writable database, if so."""
-        found = [host.settings.own for host in self.hosts if self._serves_clients(host)]
+        found = [host.settings.own for host in self.hosts if self.serves_clients(host)]
         return found[0] if len(found) == 1 and found[0] == self.leader() else None

@@ -12,7 +12,7 @@ from ahmlib.network import wire
 from ahmlib.runtime import driver as driver_module
 from ahmlib.runtime.driver import Driver
 from ahmlib.runtime.log import Log
-from ahmlib.simulation.world import World
+from ahmlib.simulation import perform
 
 ADDRESSES = ('192.0.2.1:9500', '192.0.2.2:9500', '192.0.2.3:9500')
 PEER, OTHER_PEER = ('192.0.2.2', 9500), ('192.0.2.3', 9500)
@@ -28,7 +28,7 @@ def classes(module):
 def test_driver_world_and_node_cover_all_effects_and_events():
     assert len(classes(effects)) > 15 and len(classes(events)) > 10
     assert set(Driver.PERFORM) == classes(effects)
-    assert set(World.PERFORM) == classes(effects)
+    assert set(perform.PERFORM) == classes(effects)
     assert set(Node.DISPATCH) == classes(events)
 
 

@@ -1,0 +1,86 @@
+"""Clients that write through the VIP, and what was promised to them.
+
+They write to whichever host answers for the VIP, and remember every row that was acknowledged and
+where it lies.  So two primaries, an outage, and lost rows are observed here as a user would.
+With synchronous replication a row is acknowledged only once enough synchronous standbys have it.
+"""
+
+from typing import List, NamedTuple, Optional, Tuple
+
+WRITE_SECONDS = 0.02
+REPLICATION_SECONDS = 0.02
+
+
+class Written(NamedTuple):
+    """One acknowledged row."""
+    at: float
+    node: int
+    branch: int
+    lsn: int
+
+
+class Clients:
+    """The writing clients, and replication, which decides what they are told."""
+
+    def __init__(self, world, synchronous: int = 0) -> None:
+        self.world = world
+        self.synchronous = synchronous      # standbys that confirm a commit; 0: asynchronous
+        self.acknowledged: List[Written] = []
+        self.waiting: List[Written] = []
+        self.two_primaries_seconds = 0.0
+        world.at(0.0, self._replicate)
+        world.at(0.0, self._write)
+
+    def _write(self) -> None:
+        world = self.world
+        served = [host for host in world.hosts if world.serves_clients(host)]
+        if len(served) > 1:
+            self.two_primaries_seconds += WRITE_SECONDS
+        for host in served:
+            branch, lsn = host.database.write()
+            row = Written(world.now, host.settings.own, branch, lsn)
+            (self.waiting if self.synchronous else self.acknowledged).append(row)
+        world.after(WRITE_SECONDS, self._write)
+
+    def _replicate(self) -> None:
+        world = self.world
+        for host in world.hosts:
+            primary = world.upstream_of(host)
+            if primary is not None:
+                host.database.stream_from(primary)
+        if self.waiting:
+            self._confirm()
+        world.after(REPLICATION_SECONDS, self._replicate)
+
+    def _confirm(self) -> None:
+        world, left = self.world, []
+        for row in self.waiting:
+            primary = world.hosts[row.node].database
+            if not world.hosts[row.node].powered or not primary.writable:
+                continue        # the client's connection is gone, and nothing was promised
+            having = sum(world.upstream_of(host) is primary
+                         and host.database.contains(row.branch, row.lsn) for host in world.hosts)
+            if having >= self.synchronous:
+                self.acknowledged.append(row._replace(at=world.now))
+            else:
+                left.append(row)
+        self.waiting = left
+
+    def lost_by(self, node: int) -> int:
+        """Acknowledged rows that are not in the database of this node."""
+        database = self.world.hosts[node].database
+        return sum(not database.contains(row.branch, row.lsn) for row in self.acknowledged)
+
+    def outage_after(self, at: float, until: Optional[float] = None) -> float:
+        """The longest time without an acknowledged row between these two instants."""
+        until = self.world.now if until is None else until
+        instants = [at] + [row.at for row in self.acknowledged if at < row.at <= until] + [until]
+        return max(later - earlier for earlier, later in zip(instants, instants[1:]))
+
+    def gap_after(self, at: float) -> Tuple[float, Optional[float]]:
+        """(last row before the longest gap, first row after it or None), from this instant on."""
+        before = [row.at for row in self.acknowledged if row.at <= at]
+        instants = before[-1:] + [row.at for row in self.acknowledged if row.at > at]
+        ended = instants + [self.world.now]
+        start = max(range(len(instants)), key=lambda place: ended[place + 1] - ended[place])
+        return instants[start], instants[start + 1] if start + 1 < len(instants) else None

@@ -1,0 +1,304 @@
+"""Everything that can go wrong, as a table, and fault plans as data.
+
+A plan is a list of (gap, fault, node): wait so many seconds, then do that to this node.  Because it
+is data, a search can shrink it, a story can pin it, and an operator can name a fault on the command
+line.  The docstring of a fault is its description for people.
+"""
+
+from typing import Callable, Dict, Iterable, Tuple
+
+from ..core.beacon import Farewell
+from . import perform
+from .host import FAILS, HANGS, LIES, SLOW
+
+Plan = Iterable[Tuple[float, str, int]]
+Fault = Callable[..., None]
+
+RECOVERY_SECONDS = 4.0
+REPAIR_SECONDS = 3.0
+RESTART_SECONDS = 0.3
+
+
+def _others(world, node):
+    return [other for other in range(len(world.hosts)) if other != node]
+
+
+# -- the network -------------------------------------------------------------------------------
+
+def cut(world, node):
+    """its host is cut off from all others"""
+    world.network.isolate(node, range(len(world.hosts)))
+
+
+def cut_one_way(world, node):
+    """nothing that it sends reaches the next node"""
+    world.network.cut(node, (node + 1) % len(world.hosts))
+
+
+def cut_between(world, node):
+    """it and the next node cannot reach each other"""
+    world.network.part((node,), ((node + 1) % len(world.hosts),))
+
+
+def part(world, node):
+    """it and half of the others are cut off from the rest"""
+    size = len(world.hosts)
+    some = [(node + step) % size for step in range((size + 1) // 2)]
+    world.network.part(some, [other for other in range(size) if other not in some])
+
+
+def mute(world, node):
+    """nothing that it sends reaches anybody"""
+    for other in _others(world, node):
+        world.network.cut(node, other)
+
+
+def deafen(world, node):
+    """it hears nobody"""
+    for other in _others(world, node):
+        world.network.cut(other, node)
+
+
+def deafen_multicast(world, node):
+    """it gets only what is sent to it alone"""
+    world.network.multicast_deaf.add(node)
+
+
+def heal(world, node):
+    """the network is whole again"""
+    world.network.heal()
+
+
+def replay(world, node):
+    """old datagrams reach it once more"""
+    perform.replay(world, node)
+
+
+def lose_trusted(world, node):
+    """it reaches no trusted server"""
+    if world.hosts[node].reaches_trusted:
+        world.hosts[node].reaches_trusted, world.hosts[node].trusted_lost_at = False, world.now
+
+
+def reach_trusted(world, node):
+    """it reaches the trusted servers again"""
+    world.hosts[node].reaches_trusted = True
+
+
+# -- daemons -----------------------------------------------------------------------------------
+
+def crash(world, node):
+    """its daemon is killed"""
+    if world.hosts[node].node is not None:
+        world.crash(node)
+
+
+def start(world, node):
+    """its daemon is started"""
+    if world.hosts[node].powered and world.hosts[node].node is None:
+        world.start(node)
+
+
+def crash_and_start(world, node):
+    """its daemon is killed and started again at once"""
+    crash(world, node)
+    world.after(0.1, lambda: start(world, node))
+
+
+def freeze(world, node):
+    """its daemon is stopped (SIGSTOP)"""
+    if world.hosts[node].node is not None:
+        world.pause(node)
+
+
+def thaw(world, node):
+    """its daemon goes on (SIGCONT)"""
+    if world.hosts[node].paused and world.hosts[node].node is not None:
+        world.resume(node)
+
+
+def stop(world, node):
+    """its daemon is told to leave for good (ahm stop)"""
+    if world.hosts[node].node is not None:
+        world.stop(node)
+
+
+def restart(world, node):
+    """its daemon is restarted (ahm restart)"""
+    if world.hosts[node].node is not None:
+        world.stop(node, Farewell.RESTARTING)
+        world.after(RESTART_SECONDS, lambda: start(world, node))
+
+
+def lose_state(world, node):
+    """its daemon is killed and its state file is gone"""
+    crash(world, node)
+    world.hosts[node].saved, world.hosts[node].lease_until = None, 0.0
+
+
+def fill_disk(world, node):
+    """its state file cannot be written"""
+    world.hosts[node].disk_full = True
+
+
+def free_disk(world, node):
+    """its state file can be written again"""
+    world.hosts[node].disk_full = False
+
+
+# -- hosts -------------------------------------------------------------------------------------
+
+def power_off(world, node):
+    """its host loses power"""
+    world.power_off(node)
+
+
+def power_on(world, node):
+    """its host is switched on; database and daemon start"""
+    host = world.hosts[node]
+    if not host.powered:
+        world.power_on(node)
+        if host.database is not None:
+            host.database.start()
+        world.start(node)
+
+
+def drop_vip(world, node):
+    """somebody removes the VIP from its host"""
+    world.hosts[node].has_vip = False
+
+
+# -- databases ---------------------------------------------------------------------------------
+
+def kill_database(world, node):
+    """its database server is killed or stopped"""
+    if world.hosts[node].database is not None:
+        world.hosts[node].database.stop()
+
+
+def hang_database(world, node):
+    """its database server is frozen: it accepts connections and never answers"""
+    host = world.hosts[node]
+    if host.database is not None and host.database.running:
+        host.database.hung = True
+
+
+def thaw_database(world, node):
+    """its frozen database server goes on"""
+    if world.hosts[node].database is not None:
+        world.hosts[node].database.hung = False
+
+
+def start_database(world, node):
+    """its database server is started by hand"""
+    host = world.hosts[node]
+    if host.powered and host.database is not None and not host.database.running:
+        host.database.start()
+
+
+def crash_recovery(world, node):
+    """its database server crashes and recovers for a while"""
+    host = world.hosts[node]
+    if host.powered and host.database is not None and host.database.running:
+        host.database.stop()
+        host.database.start()
+        host.database.starting_until = world.now + RECOVERY_SECONDS
+
+
+def promote_by_hand(world, node):
+    """somebody promotes its standby behind the back of AHM"""
+    host = world.hosts[node]
+    if host.database is not None and host.database.running and host.database.in_recovery:
+        world.branches += 1
+        world.tampered = True
+        host.database.promote(world.branches)
+
+
+def stop_replication(world, node):
+    """its standby receives nothing"""
+    world.hosts[node].behaves['replication'] = HANGS
+
+
+def fail_checks(world, node):
+    """its own checks of its database fail, those of others do not"""
+    world.local_path_fails.add(node)
+
+
+# -- commands ----------------------------------------------------------------------------------
+
+def _behave(what, how, text):
+    def fault(world, node):
+        world.hosts[node].behaves[what] = how
+    fault.__doc__ = text
+    return fault
+
+
+def commands_work(world, node):
+    """all commands on its host work again"""
+    host = world.hosts[node]
+    host.behaves.clear()
+    host.fencing_works = True
+    world.local_path_fails.discard(node)
+
+
+COMMANDS: Dict[str, Fault] = {
+    'vip-slow': _behave('vip', SLOW, 'its VIP commands are slow'),
+    'vip-fails': _behave('vip', FAILS, 'its VIP commands fail'),
+    'vip-hangs': _behave('vip', HANGS, 'its VIP commands hang'),
+    'stop-slow': _behave('stop', SLOW, 'its database server stops slowly'),
+    'stop-fails': _behave('stop', FAILS, 'its database server cannot be stopped'),
+    'promote-slow': _behave('promote', SLOW, 'its promotion takes long'),
+    'promote-fails': _behave('promote', FAILS, 'its promotion fails'),
+    'promote-hangs': _behave('promote', HANGS, 'its promotion hangs'),
+    'start-fails': _behave('start', FAILS, 'its database server cannot be started'),
+    'follow-fails': _behave('follow', FAILS, 'its database cannot be pointed to another primary'),
+    'signal-fails': _behave('signal', FAILS, 'its standby.signal cannot be written'),
+    'hook-fails': _behave('hook', FAILS, 'its scripts fail'),
+    'hook-hangs': _behave('hook', HANGS, 'its scripts hang'),
+    'hook-lies': _behave('hook', LIES, 'its fencing script says it worked, and did nothing'),
+}
+
+FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for function in (
+    cut, cut_one_way, cut_between, part, mute, deafen, deafen_multicast, heal, replay,
+    lose_trusted, reach_trusted, crash, start, crash_and_start, freeze, thaw, stop, restart,
+    lose_state, fill_disk, free_disk, power_off, power_on, drop_vip, kill_database, hang_database,
+    thaw_database, start_database, crash_recovery, promote_by_hand, stop_replication, fail_checks,
+    commands_work)}
+FAULTS.update(COMMANDS)
+
+#: After these nothing may be promoted, however often they happen (L17).
+HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw')
+
+
+def strike(world, fault: str, node: int) -> None:
+    """Let this fault happen to this node now."""
+    name = fault.replace('_', '-')
+    world.note(world.hosts[node], '--- %s' % FAULTS[name].__doc__)
+    FAULTS[name](world, node)
+
+
+def apply(world, plan: Plan) -> None:
+    """Run the plan; the world checks the lemmas all the while."""
+    world.harmless = all(fault.replace('_', '-') in HARMLESS for _, fault, _ in plan)
+    for gap, fault, node in plan:
+        world.run(gap)
+        strike(world, fault, node)
+    world.run(world.settings.timing.hold * 2)
+
+
+def repair(world) -> None:
+    """End all faults: the network is whole, hosts, servers and daemons run, and stay running."""
+    world.harmless = False
+    heal(world, 0)
+    world.network.loss = 0.0
+    for node, host in enumerate(world.hosts):
+        for undo in (power_on, commands_work, free_disk, reach_trusted, thaw_database,
+                     start_database, thaw):
+            undo(world, node)
+    _keep_started(world)
+
+
+def _keep_started(world) -> None:
+    for node in range(len(world.hosts)):
+        start(world, node)
+    world.after(REPAIR_SECONDS, lambda: _keep_started(world))

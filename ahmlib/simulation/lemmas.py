@@ -1,0 +1,516 @@
+"""The safety argument as numbered lemmas, one checker each.
+
+    L1   A term has at most one leader.
+    L2   At no instant do two hosts hold the VIP over a database that accepts writes.
+    L3   Who leads was elected: so many nodes as it needs have their vote for it on disk.
+    L4   Nothing is promoted while anybody alive says that the old primary answers,
+         unless it was fenced first.
+    L5   A voter that could lead itself votes only for a database that has all that it has.
+    L6   Term and vote on disk never go back.
+    L7   What a row says is on disk: term, vote, leader, record.
+    L8   No two nodes hold a lease at one instant.
+    L9   A lease is backed: enough nodes are bound to that leader while it lasts.
+    L10  No vote for another while the voter's own acknowledgement still backs a lease.
+    L11  VIP and promotion are asked for under a lease only, the VIP only once a majority has
+         the record of this primary on disk.
+    L12  A leader whose lease has ended steps down before anything else.
+    L13  Who says that it leads no more holds no VIP and no database that accepts writes.
+    L14  No witness, failed, quarantined, reported out or priority-0 database is promoted.
+    L15  Old, doubled and replayed rows change nothing.
+    L16  Every procedure ends.
+    L17  Restarts of daemons and questions promote nothing.
+    L18  With synchronous replication a promotion loses no acknowledged row.
+    L19  A node stands and leads only in terms of its own.
+
+L1 and L2 are what users care about; the others are the steps of the proof.  Any q voters and any
+n - q + 1 acknowledgers share a node.  That node is bound to the leader it acknowledged for as long
+as the acknowledgement backs a lease (L9), and does not vote before (L10); so when the next leader
+is elected (L3) the last lease has ended (L8), and T_fence later its holder has stepped down (L12,
+L13); hence L2.  L6 and L7 carry this across crashes, L15 across the network; L4, L5, L14 and L18
+keep the data.
+
+Beyond any program in user space, and so no breach of L2: a daemon that is dead or stopped, or was
+until less than T_fence ago, and commands of the host that do not do their work within T_fence.
+Half votes break L8 by their nature, and L2 where nothing breaks the tie: there they are not
+checked, only observed.
+"""
+
+from typing import Any, Dict, Optional, Set, Tuple
+
+from ..core import effects, events
+from ..core.beacon import Beacon, Farewell, Verdict
+from ..core.election import why_not_eligible
+from ..core.lease import FOREVER
+from ..core.procedures.follow import FOLLOW_SECONDS
+from ..core.quorum import votes_needed
+from ..core.saved import SPENT
+from ..core.states import DatabaseState, NodeState
+
+OBSTRUCTING = ('vip', 'stop', 'signal')
+
+
+class Violated(AssertionError):
+    """A lemma does not hold; the message says what was seen."""
+
+
+class Lemma:
+    """One lemma.  A subclass overrides what it needs, and names it here."""
+
+    number = 0
+    watches: Tuple[type, ...] = ()      # effects before whose performance `performed` is called
+    watches_steps = False               # `step` is called after every happening
+    watches_events = False              # `handled` is called after every event of a daemon
+
+    def __init__(self, world) -> None:
+        self.world = world
+
+    @property
+    def title(self) -> str:
+        """Its number and its text."""
+        return 'L%d (%s)' % (self.number, (self.__doc__ or '').strip().splitlines()[0])
+
+    def step(self) -> None:
+        """Something happened in the world."""
+
+    def handled(self, host, event: Any) -> None:
+        """The daemon of this host has handled this event, and its effects were performed."""
+
+    def performed(self, host, effect: Any) -> None:
+        """This effect is about to be performed on this host."""
+
+
+# -- what is asked of the world ----------------------------------------------------------------
+
+def halves(world) -> bool:
+    """Half votes on an even number of nodes: voters and acknowledgers need not share a node."""
+    return world.settings.half_votes and world.settings.size % 2 == 0
+
+
+def may_split(world, serving) -> bool:
+    """Half votes whose tie nothing breaks: each half may have a leader.
+
+    A trusted server breaks it once one of the two has not reached it for as long as the other half
+    waits.
+    """
+    if not halves(world):
+        return False
+    wait = world.settings.timing.hold + 2 * world.settings.interval
+    return not world.settings.trusted or all(
+        host.reaches_trusted or world.now < host.trusted_lost_at + wait for host in serving)
+
+
+def leases(world) -> Dict[int, float]:
+    """The nodes that hold a lease now, and when it ends on the clock of each."""
+    found = {}
+    for host in world.hosts:
+        node = host.node
+        if node is None or not node.is_leading or not host.powered:
+            continue
+        until = node.leadership.lease.until(node.now)
+        if host.clock(world.now) < until:
+            found[host.settings.own] = until
+    return found
+
+
+def excused(world, host) -> bool:
+    """Beyond any program in user space: this host cannot be made to step down in time."""
+    fence = host.settings.timing.fence
+    if any(host.behaviour(what) != 'works' for what in OBSTRUCTING):
+        host.obstructed_until = world.now + fence
+    if host.node is None or host.paused:
+        return True
+    return world.now < max(host.resumed_at + fence, host.obstructed_until)
+
+
+# -- the lemmas --------------------------------------------------------------------------------
+
+class OneLeader(Lemma):
+    """A term has at most one leader."""
+    number = 1
+    watches = (effects.SendBeacon,)
+
+    def performed(self, host, effect: effects.SendBeacon) -> None:
+        row, leaders = effect.beacon, self.world.leaders
+        if row.leads and leaders.setdefault(row.term, row.sender) != row.sender:
+            raise Violated('term %d is led by %s and by %s' % (
+                row.term, row.name, self.world.hosts[leaders[row.term]].settings.name))
+
+
+class OnePrimary(Lemma):
+    """At no instant do two hosts hold the VIP over a database that accepts writes."""
+    number = 2
+    watches_steps = True
+
+    def step(self) -> None:
+        world = self.world
+        serving = [host for host in world.hosts if host.has_vip and world.serves_clients(host)]
+        if len(serving) > 1 and not may_split(world, serving) \
+                and sum(not excused(world, host) for host in serving) > 1:
+            raise Violated('%s hold the VIP over a database that accepts writes' % ' and '.join(
+                host.settings.name for host in serving))
+
+
+class Elected(Lemma):
+    """Who leads was elected: so many nodes as it needs have their vote for it on disk."""
+    number = 3
+    watches = (effects.SaveState, effects.SendBeacon)
+
+    def __init__(self, world) -> None:
+        super().__init__(world)
+        self.votes: Dict[int, Set[Tuple[int, int]]] = {}    # by term: (voter, candidate)
+        self.leading: Dict[int, Tuple[int, bool]] = {}      # by node: (life, whether it led last)
+
+    def performed(self, host, effect: Any) -> None:
+        own = host.settings.own
+        if isinstance(effect, effects.SaveState):
+            saved = effect.saved
+            if not host.disk_full and saved.voted_for not in (None, SPENT):
+                self.votes.setdefault(saved.term, set()).add((own, saved.voted_for))
+            return
+        row, before = effect.beacon, self.leading.get(own)
+        if row.leads and before != (host.life, True):
+            needed = votes_needed(host.settings.size, host.settings.half_votes)
+            given = {voter for voter, whom in self.votes.get(row.term, ()) if whom == own}
+            if len(given) < needed:
+                raise Violated('%s leads in term %d with %d votes on disk and needs %d' % (
+                    row.name, row.term, len(given), needed))
+        self.leading[own] = (host.life, row.leads)
+
+
+class Evidence(Lemma):
+    """Nothing is promoted while anybody alive says that the old primary answers."""
+    number = 4
+    watches = (effects.Promote, effects.RunHook)
+
+    def __init__(self, world) -> None:
+        super().__init__(world)
+        self.fencing_asked_at: Dict[int, float] = {}
+
+    def performed(self, host, effect: Any) -> None:
+        node, own = host.node, host.settings.own
+        if isinstance(effect, effects.RunHook):
+            if effect.hook == 'pre_promotion_command':
+                self.fencing_asked_at[own] = self.world.now
+            return
+        suspect = node.primary_seen
+        if suspect is None or suspect == own:
+            return
+        if host.settings.pre_promotion:
+            if host.fenced_others_at < self.fencing_asked_at.get(own, float('inf')):
+                raise Violated('%s promotes though its fencing script has not succeeded'
+                               % host.settings.name)
+            return
+        told = [row.name for row in node.members.in_touch(node.now)
+                if (row.evidence is not None and row.evidence.about == suspect
+                    and row.evidence.verdict is Verdict.REACHABLE)
+                or (row.sender == suspect and row.database is DatabaseState.PRIMARY)]
+        own_verdict = node.investigation
+        if own_verdict.about == suspect and own_verdict.verdict is Verdict.REACHABLE:
+            told.append(host.settings.name)
+        if told:
+            raise Violated('%s promotes though %s reaches the database of %s' % (
+                host.settings.name, told[0], self.world.hosts[suspect].settings.name))
+
+
+class MostAdvanced(Lemma):
+    """A voter that could lead itself votes only for a database that has all that it has."""
+    number = 5
+    watches = (effects.SaveState,)
+
+    def performed(self, host, effect: effects.SaveState) -> None:
+        saved, before, node = effect.saved, host.saved, host.node
+        own = host.settings.own
+        if saved.voted_for in (None, SPENT, own) or (
+                before and (before.term, before.voted_for) == (saved.term, saved.voted_for)):
+            return
+        row, mine = node.members.row(saved.voted_for), node.own_row()
+        if row is None or row.database is DatabaseState.PRIMARY \
+                or mine.database is not DatabaseState.STANDBY or not mine.fresh \
+                or why_not_eligible(mine, node.view) or not self._could_win(node):
+            return
+        if (row.timeline, row.lsn) < (mine.timeline, mine.lsn):
+            raise Violated('%s (timeline %d, position %d) votes for %s (%d, %d), which has less' % (
+                mine.name, mine.timeline, mine.lsn, row.name, row.timeline, row.lsn))
+
+    def _could_win(self, node) -> bool:
+        """Whether a majority finds an election due for everybody, or for whom can fence."""
+        rows = [row for row in node.contact_rows() if row.due == 3 and row.due_only is None]
+        return len(rows) >= node.votes_needed and node.now >= node.elections.stopped_until
+
+
+class NeverBack(Lemma):
+    """Term and vote on disk never go back."""
+    number = 6
+    watches = (effects.SaveState,)
+
+    def performed(self, host, effect: effects.SaveState) -> None:
+        before, saved = host.saved, effect.saved
+        if before is None:
+            return
+        if saved.term < before.term:
+            raise Violated('the term of %s goes from %d back to %d' % (
+                host.settings.name, before.term, saved.term))
+        if saved.term == before.term and before.voted_for not in (None, saved.voted_for):
+            raise Violated('%s votes twice in term %d' % (host.settings.name, saved.term))
+
+
+class SavedBeforeSaid(Lemma):
+    """What a row says is on disk: term, vote, leader, record."""
+    number = 7
+    watches = (effects.SendBeacon,)
+
+    def performed(self, host, effect: effects.SendBeacon) -> None:
+        row, disk = effect.beacon, host.saved
+        said = (row.term, row.voted_for, row.record)
+        kept = None if disk is None else (disk.term, disk.voted_for, disk.record)
+        followed = row.leader in (None, row.sender) \
+            or (disk is not None and disk.leader == row.leader)
+        if said != kept or not followed:
+            raise Violated('%s says term %d, vote %s, leader %s, and its disk says %s' % (
+                row.name, row.term, row.voted_for, row.leader,
+                disk and (disk.term, disk.voted_for, disk.leader)))
+
+
+class OneLease(Lemma):
+    """No two nodes hold a lease at one instant."""
+    number = 8
+    watches_events = True
+
+    def handled(self, host, event: Any) -> None:
+        if host.node is None or not host.node.is_leading or halves(self.world):
+            return
+        held = leases(self.world)
+        if len(held) > 1:
+            raise Violated('%s hold a lease' % ' and '.join(
+                self.world.hosts[own].settings.name for own in sorted(held)))
+
+
+class Backed(Lemma):
+    """A lease is backed: enough nodes are bound to that leader while it lasts."""
+    number = 9
+    watches_events = True
+
+    def handled(self, host, event: Any) -> None:
+        for own, until in leases(self.world).items():
+            leader = self.world.hosts[own]
+            lease = leader.node.leadership.lease
+            if lease.needed <= 1 or until == FOREVER:
+                continue
+            bound = 1 + sum(other is not leader and self._bound(other, own)
+                            for other in self.world.hosts)
+            if bound < lease.needed:
+                raise Violated('%s holds a lease that %d nodes back, itself among them, and '
+                               'needs %d' % (leader.settings.name, bound, lease.needed))
+
+    def _bound(self, host, leader: int) -> bool:
+        """Whether this node, alive or restarted at once, could vote for nobody else now."""
+        node = host.node
+        if node is None:
+            return host.saved is None or host.saved.blind or host.saved.leader == leader
+        now = host.clock(self.world.now)
+        return node.blind or (node.promise.leader == leader and node.promise.holds(now))
+
+
+class NoVoteUnderPromise(Lemma):
+    """No vote for another while the voter's own acknowledgement still backs a lease."""
+    number = 10
+    watches = (effects.SaveState,)
+
+    def performed(self, host, effect: effects.SaveState) -> None:
+        saved, before, own = effect.saved, host.saved, host.settings.own
+        if saved.voted_for in (None, SPENT) or (
+                before and (before.term, before.voted_for) == (saved.term, saved.voted_for)):
+            return
+        for leader in self.world.hosts:
+            place, node = leader.settings.own, leader.node
+            if place in (own, saved.voted_for) or node is None or not node.is_leading:
+                continue
+            lease = node.leadership.lease
+            acked = lease.acked.get(own)
+            if acked is not None and leader.clock(self.world.now) < acked + lease.seconds:
+                raise Violated('%s votes for %s while its acknowledgement backs the lease of %s' % (
+                    host.settings.name, self.world.hosts[saved.voted_for].settings.name,
+                    leader.settings.name))
+
+
+class UnderLease(Lemma):
+    """VIP and promotion are asked for under a lease, the VIP once a majority has the record."""
+    number = 11
+    watches = (effects.RaiseVip, effects.Promote)
+
+    def performed(self, host, effect: Any) -> None:
+        world, node = self.world, host.node
+        what = type(effect).__name__
+        if host.settings.own not in leases(world):
+            raise Violated('%s asks for %s without a lease' % (host.settings.name, what))
+        if isinstance(effect, effects.Promote):
+            return
+        on_disk = [other for other in world.hosts
+                   if other.saved is not None and other.saved.record is not None
+                   and other.saved.record.node == host.settings.own]
+        if len(on_disk) < node.votes_needed:
+            raise Violated('%s raises the VIP with its record on %d disks and needs %d' % (
+                host.settings.name, len(on_disk), node.votes_needed))
+
+
+class DeadlinesFirst(Lemma):
+    """A leader whose lease has ended steps down before anything else."""
+    number = 12
+    watches_events = True
+
+    def handled(self, host, event: Any) -> None:
+        node = host.node
+        if node is None or not node.is_leading or not node.leadership.acting:
+            return
+        if node.now >= node.leadership.lease_until():
+            raise Violated('%s acts on though its lease ended %.3f s ago' % (
+                host.settings.name, node.now - node.leadership.lease_until()))
+
+
+class CompleteStepDown(Lemma):
+    """Who says that it leads no more holds no VIP and no database that accepts writes."""
+    number = 13
+    watches = (effects.SendBeacon,)
+
+    def __init__(self, world) -> None:
+        super().__init__(world)
+        self.led: Dict[int, Tuple[int, int]] = {}   # by node: (life, promotions when it led last)
+
+    def performed(self, host, effect: effects.SendBeacon) -> None:
+        row, own = effect.beacon, host.settings.own
+        if row.leads:
+            if row.state is NodeState.LEADER or host.node.promoting:
+                self.led[own] = (host.life, 0)
+            return
+        if self.led.get(own, (None,))[0] != host.life or row.stepping_down \
+                or row.farewell is not Farewell.NONE or not host.settings.stop_isolated_primary:
+            return
+        del self.led[own]
+        if host.settings.vip and host.has_vip:
+            raise Violated('%s says that it leads no more, and holds the VIP' % row.name)
+        if host.database is not None and host.database.writable and not self._started(host):
+            raise Violated('%s says that it leads no more, and its database accepts writes'
+                           % row.name)
+
+    def _started(self, host) -> bool:
+        """Whether somebody else started the server since."""
+        return host.database.starting_until > 0.0
+
+
+class Eligible(Lemma):
+    """No witness, failed, quarantined, reported out or priority-0 database is promoted."""
+    number = 14
+    watches = (effects.Promote,)
+
+    def performed(self, host, effect: effects.Promote) -> None:
+        node, settings = host.node, host.settings
+        state = node.database.state
+        if settings.witness or settings.priority == 0 or node.database.out \
+                or state in (DatabaseState.QUARANTINED, DatabaseState.NOT_CONFIGURED):
+            raise Violated('%s is promoted: %s, priority %d%s' % (
+                settings.name, state.name, settings.priority,
+                ', out: ' + node.database.out if node.database.out else ''))
+
+
+class OldRowsIgnored(Lemma):
+    """Old, doubled and replayed rows change nothing."""
+    number = 15
+    watches_events = True
+
+    def __init__(self, world) -> None:
+        super().__init__(world)
+        self.newest: Dict[Tuple[int, int, int], Tuple[int, int]] = {}
+        self.gone: Dict[Tuple[int, int, int], Set[int]] = {}
+
+    def handled(self, host, event: Any) -> None:
+        if not isinstance(event, events.BeaconHeard) or host.node is None:
+            return
+        row: Optional[Beacon] = host.node.members.row(event.beacon.sender)
+        if row is None:
+            return
+        key = (host.settings.own, host.life, row.sender)
+        before, gone = self.newest.get(key), self.gone.setdefault(key, set())
+        if before is not None and before[0] == row.incarnation and row.seq < before[1]:
+            raise Violated('%s goes back from row %d of %s to row %d' % (
+                host.settings.name, before[1], row.name, row.seq))
+        if row.incarnation in gone:
+            raise Violated('%s goes back to an incarnation of %s that had ended' % (
+                host.settings.name, row.name))
+        echo = row.heard[host.settings.own]
+        if echo is None or echo[0] != host.node.incarnation:
+            raise Violated('%s takes a row of %s that does not echo its present incarnation' % (
+                host.settings.name, row.name))
+        if before is not None and before[0] != row.incarnation:
+            gone.add(before[0])
+        self.newest[key] = (row.incarnation, row.seq)
+
+
+class ProceduresEnd(Lemma):
+    """Every procedure ends."""
+    number = 16
+    watches_events = True
+
+    def __init__(self, world) -> None:
+        super().__init__(world)
+        self.since: Dict[int, Tuple[Any, float]] = {}
+
+    def handled(self, host, event: Any) -> None:
+        if host.node is None:
+            return
+        own, steps = host.settings.own, host.node.plan._steps
+        if self.since.get(own, (None,))[0] is not steps:
+            self.since[own] = (steps, self.world.now)
+        elif steps is not None and not host.node.stepping_down:
+            lasted = self.world.now - self.since[own][1]
+            if lasted > self._limit(host.settings) and host.node.plan.name != 'shut down':
+                raise Violated('%s has been at "%s" for %.0f s' % (
+                    host.settings.name, host.node.plan.name, lasted))
+
+    def _limit(self, settings) -> float:
+        """All limits of all steps together, on a slow clock; a sleep may come on top."""
+        return FOLLOW_SECONDS + 1.1 * (
+            settings.timing.lease + settings.hook_timeout + 3 * settings.wait_for_primary
+            + settings.connect_timeout + settings.promote_timeout + settings.timing.hold + 60)
+
+
+class RestartsPromoteNothing(Lemma):
+    """Restarts of daemons and questions promote nothing."""
+    number = 17
+    watches = (effects.Promote,)
+
+    def performed(self, host, effect: effects.Promote) -> None:
+        if self.world.harmless:
+            raise Violated('%s promotes its database, and nothing but restarts had happened'
+                           % host.settings.name)
+
+
+class NothingLost(Lemma):
+    """With synchronous replication a promotion loses no acknowledged row."""
+    number = 18
+    watches = (effects.Promote,)
+
+    def performed(self, host, effect: effects.Promote) -> None:
+        clients = self.world.clients
+        if not clients.synchronous or host.database is None or self.world.tampered:
+            return
+        lost = clients.lost_by(host.settings.own)
+        if lost:
+            raise Violated('%s is promoted without %d rows that were acknowledged' % (
+                host.settings.name, lost))
+
+
+class OwnTerms(Lemma):
+    """A node stands and leads only in terms of its own."""
+    number = 19
+    watches = (effects.SendBeacon,)
+
+    def performed(self, host, effect: effects.SendBeacon) -> None:
+        row, size = effect.beacon, host.settings.size
+        if (row.leads or row.state is NodeState.STAND_FOR_LEADER) and row.term % size != row.sender:
+            raise Violated('%s is %s in term %d, which is not its own' % (
+                row.name, row.state.name, row.term))
+
+
+LEMMAS = (OneLeader, OnePrimary, Elected, Evidence, MostAdvanced, NeverBack, SavedBeforeSaid,
+          OneLease, Backed, NoVoteUnderPromise, UnderLease, DeadlinesFirst, CompleteStepDown,
+          Eligible, OldRowsIgnored, ProceduresEnd, RestartsPromoteNothing, NothingLost, OwnTerms)

@@ -1,0 +1,253 @@
+"""What each effect of the core does in the simulated world.
+
+The table at the end is the counterpart of `runtime.driver`: one function an effect.  How a command
+behaves (works, slow, fails, hangs, lies) is the host's; its limit is kept as the daemon keeps it:
+what has not ended by then is ended by force, and answered as failed.
+"""
+
+from typing import Any, Callable
+
+from ..core import effects, events
+from ..core.beacon import Verdict
+from ..network import wire
+from .database import SYSTEM_ID
+from .host import FAILS, HANGS, LIES, SLOW, Host
+
+COMMAND_SECONDS = 0.03
+PROBE_SECONDS = 0.02
+PROMOTION_SECONDS = 0.2
+START_SECONDS = 0.2
+#: A slow command takes this many times as long.
+SLOW_FACTOR = 20.0
+
+
+def _save(world, host: Host, effect: effects.SaveState) -> None:
+    if host.disk_full:
+        world.feed(host, events.StateSaveFailed('No space left on device'))
+        return
+    host.saved = effect.saved
+    world.feed(host, events.StateSaved(effect.saved))
+
+
+def _save_lease(world, host: Host, effect: effects.SaveLease) -> None:
+    host.lease_until = effect.until
+
+
+def _send(world, host: Host, effect: effects.SendBeacon) -> None:
+    data, own = wire.encode(effect.beacon), host.settings.own
+    row = wire.decode(data, host.settings.cluster, host.settings.size)
+    for other in world.hosts:
+        if other is host or effect.to not in (None, other.settings.own):
+            continue
+        world.network.kept.append((other.settings.own, data))
+        for delay in world.network.arrivals(own, other.settings.own, effect.to is None):
+            world.after(delay, lambda other=other: world.feed(other, events.BeaconHeard(row)))
+
+
+def replay(world, to: int) -> None:
+    """Old datagrams reach this node once more."""
+    host = world.hosts[to]
+    for target, data in list(world.network.kept):
+        if target == to:
+            row = wire.decode(data, host.settings.cluster, host.settings.size)
+            world.after(0.001, lambda row=row: world.feed(host, events.BeaconHeard(row)))
+
+
+# -- looking -----------------------------------------------------------------------------------
+
+def _check_database(world, host: Host, effect: effects.CheckDatabase) -> None:
+    _answer_check(world, host, host, effect, lambda: _checked(world, host, effect.token))
+
+
+def _checked(world, host: Host, token: int) -> events.DatabaseChecked:
+    mine = host.database
+    if not mine.running or mine.hung or host.settings.own in world.local_path_fails:
+        return events.DatabaseChecked(token, Verdict.UNREACHABLE, 'connection refused')
+    if world.now < mine.starting_until:
+        return events.DatabaseChecked(token, Verdict.STARTING, 'the database system is starting up')
+    upstream = None if mine.upstream is None else (
+        world.spelled.get(host.settings.own) or host.settings.host(mine.upstream),
+        host.settings.db_port)
+    needed = 0 if mine.in_recovery else world.clients.synchronous
+    names = tuple(other.settings.name for other in world.hosts
+                  if other is not host and other.database is not None) if needed else ()
+    return events.DatabaseChecked(
+        token, Verdict.REACHABLE, '', mine.in_recovery, SYSTEM_ID, mine.timeline, mine.lsn,
+        world.upstream_of(host) is not None, upstream, needed, names)
+
+
+def _answer_check(world, host: Host, target: Host, effect: Any, make) -> None:
+    slow = not target.powered or (target.database is not None and target.database.hung) \
+        or not world.network.connects(host.settings.own, target.settings.own)
+    world.later(host, effect.limit if slow else PROBE_SECONDS, make)
+
+
+def _probe(world, host: Host, effect: effects.ProbeDatabase) -> None:
+    target = world.hosts[effect.about]
+
+    def probed() -> events.DatabaseProbed:
+        mine = target.database
+        if mine is None or not target.powered or not mine.running or mine.hung \
+                or not world.network.connects(host.settings.own, effect.about):
+            return events.DatabaseProbed(effect.token, Verdict.UNREACHABLE, 'no answer')
+        starting = mine.in_recovery or world.now < mine.starting_until
+        return events.DatabaseProbed(effect.token,
+                                     Verdict.STARTING if starting else Verdict.REACHABLE)
+    _answer_check(world, host, target, effect, probed)
+
+
+def _check_vip(world, host: Host, effect: effects.CheckVip) -> None:
+    def checked() -> events.VipChecked:
+        here = None if host.settings.own in world.vip_unknown else host.has_vip
+        return events.VipChecked(effect.token, here, 'no answer')
+    world.later(host, 0.001, checked)
+
+
+def _ping_vip(world, host: Host, effect: effects.PingVip) -> None:
+    def pinged() -> events.VipPinged:
+        holders = [other for other in world.hosts if other.has_vip and other.powered
+                   and world.network.connects(host.settings.own, other.settings.own)]
+        return events.VipPinged(effect.token,
+                                bool(holders) or host.settings.own in world.vip_answers)
+    world.later(host, effect.limit, pinged)
+
+
+def _ping_trusted(world, host: Host, effect: effects.PingTrusted) -> None:
+    if host.reaches_trusted:
+        world.later(host, 0.01, lambda: events.TrustedPinged(effect.token, host.reaches_trusted))
+    else:
+        world.later(host, effect.limit, lambda: events.TrustedPinged(effect.token, False))
+
+
+# -- acting ------------------------------------------------------------------------------------
+
+def _act(world, host: Host, effect: Any, what: str, seconds: float,
+         deed: Callable[[], events.ActionEnded]) -> None:
+    """Let a command run as such commands behave here; `deed` does it and answers."""
+    behaves = host.behaviour(what)
+    if behaves == SLOW:
+        seconds *= SLOW_FACTOR
+    here = (lambda: host.has_vip) if what == 'vip' else lambda: None
+    if behaves == HANGS or seconds >= effect.limit > 0:
+        world.later(host, effect.limit, lambda: events.ActionEnded(
+            effect.token, False, 'not done in %g s' % effect.limit, here=here()))
+    elif behaves == FAILS:
+        world.later(host, seconds, lambda: events.ActionEnded(
+            effect.token, False, 'exited with 1', here=here()))
+    else:
+        world.later(host, seconds, deed)
+
+
+def _raise_vip(world, host: Host, effect: effects.RaiseVip) -> None:
+    host.raising = effect.token
+
+    def done() -> events.ActionEnded:
+        if host.raising != effect.token:
+            return events.ActionEnded(effect.token, False, 'overtaken', here=host.has_vip)
+        host.has_vip = True
+        world.note(host, 'holds the VIP')
+        return events.ActionEnded(effect.token, True, here=True)
+    _act(world, host, effect, 'vip', COMMAND_SECONDS, done)
+
+
+def _lower_vip(world, host: Host, effect: effects.LowerVip) -> None:
+    host.raising = None
+
+    def done() -> events.ActionEnded:
+        host.has_vip = False
+        world.note(host, 'dropped the VIP')
+        return events.ActionEnded(effect.token, True, here=False)
+    _act(world, host, effect, 'vip', COMMAND_SECONDS, done)
+
+
+def _announce(world, host: Host, effect: effects.AnnounceVip) -> None:
+    _act(world, host, effect, 'announce', COMMAND_SECONDS,
+         lambda: events.ActionEnded(effect.token, True))
+
+
+def _hook(world, host: Host, effect: effects.RunHook) -> None:
+    """A fencing script that works, where it does: over a network that nothing cuts."""
+    variables = dict(effect.variables)
+
+    def done() -> events.ActionEnded:
+        ok = host.fencing_works
+        if ok and effect.hook == 'pre_promotion_command':
+            host.fenced_others_at = world.now
+            if host.behaviour('hook') != LIES:
+                world.fence(variables['AHM_OLD_PRIMARY_NAME'])
+        return events.ActionEnded(effect.token, ok, '' if ok else 'exited with 1')
+    _act(world, host, effect, 'hook', COMMAND_SECONDS, done)
+
+
+def _promote(world, host: Host, effect: effects.Promote) -> None:
+    def done() -> events.ActionEnded:
+        mine = host.database
+        if not mine.running or mine.hung:
+            return events.ActionEnded(effect.token, False, 'the server is not there')
+        if mine.in_recovery:
+            world.branches += 1
+            mine.promote(world.branches)
+            world.note(host, 'is promoted to timeline %d' % mine.timeline)
+        return events.ActionEnded(effect.token, True, '', mine.timeline, mine.lsn)
+    _act(world, host, effect, 'promote', PROMOTION_SECONDS, done)
+
+
+def _stop_database(world, host: Host, effect: effects.StopDatabase) -> None:
+    def done() -> events.ActionEnded:
+        host.database.stop()
+        world.note(host, 'database stopped (%s)' % effect.mode)
+        return events.ActionEnded(effect.token, True)
+    fast = effect.mode == 'fast'
+    _act(world, host, effect, 'stop', world.fast_stop_seconds if fast else 0.1, done)
+
+
+def _start_database(world, host: Host, effect: effects.StartDatabase) -> None:
+    def done() -> events.ActionEnded:
+        host.database.start()
+        world.note(host, 'database started')
+        return events.ActionEnded(effect.token, True)
+    _act(world, host, effect, 'start', START_SECONDS, done)
+
+
+def _leave_signal(world, host: Host, effect: effects.LeaveStandbySignal) -> None:
+    def done() -> events.ActionEnded:
+        host.database.signal = True
+        return events.ActionEnded(effect.token, True)
+    _act(world, host, effect, 'signal', 0.005, done)
+
+
+def _follow(world, host: Host, effect: effects.FollowPrimary) -> None:
+    def done() -> events.ActionEnded:
+        host.database.upstream, host.database.signal = effect.leader, True
+        return events.ActionEnded(effect.token, True)
+    _act(world, host, effect, 'follow', 0.05, done)
+
+
+def _cancel(world, host: Host, effect: effects.Cancel) -> None:
+    pass    # the core does not listen to the answer any more; the deed may still be done
+
+
+def _report(world, host: Host, effect: effects.Report) -> None:
+    world.note(host, '%s: %s' % (effect.event, effect.text))
+
+
+def _reply(world, host: Host, effect: effects.Reply) -> None:
+    pass
+
+
+def _exit(world, host: Host, effect: effects.Exit) -> None:
+    world.end_daemon(host)
+    world.note(host, 'daemon ends: %s' % effect.reason)
+
+
+PERFORM = {
+    effects.SaveState: _save, effects.SaveLease: _save_lease, effects.SendBeacon: _send,
+    effects.CheckDatabase: _check_database, effects.ProbeDatabase: _probe,
+    effects.CheckVip: _check_vip, effects.PingVip: _ping_vip,
+    effects.PingTrusted: _ping_trusted, effects.RaiseVip: _raise_vip,
+    effects.LowerVip: _lower_vip, effects.AnnounceVip: _announce, effects.RunHook: _hook,
+    effects.Promote: _promote, effects.StopDatabase: _stop_database,
+    effects.StartDatabase: _start_database, effects.LeaveStandbySignal: _leave_signal,
+    effects.FollowPrimary: _follow, effects.Cancel: _cancel, effects.Report: _report,
+    effects.Reply: _reply, effects.Exit: _exit,
+}

@@ -1,0 +1,24 @@
+"""The clusters that the search tries: sizes, witnesses, priorities, quorum rules, timings."""
+
+from ahmlib.simulation.host import make_settings
+
+DEFAULTS = dict(interval=8.0, health_check_period=30.0, max_consec_failures=5, connect_timeout=5.0)
+
+CLUSTERS = {
+    'three nodes': make_settings(3),
+    'three nodes, synchronous': make_settings(3),
+    'two nodes and a witness': make_settings(3, witnesses=(2,)),
+    'three nodes with fencing': make_settings(3, pre_promotion=True),
+    'five nodes, equal priorities': make_settings(5, priorities=(1, 1, 1, 1, 1)),
+    'two nodes without half votes': make_settings(2),
+    'two nodes, half votes, a trusted server, fencing': make_settings(
+        2, half_votes=True, trusted=True, pre_promotion=True),
+    'four nodes, half votes, a trusted server': make_settings(4, half_votes=True, trusted=True),
+    'four nodes, one with priority 0': make_settings(4, priorities=(1, 2, 0, 3)),
+    'seven nodes, two witnesses': make_settings(7, witnesses=(5, 6)),
+    'three nodes without a VIP': make_settings(3, vip=''),
+    'three nodes, default timings': make_settings(3, **DEFAULTS),
+}
+
+#: How many standbys confirm a commit, where not none.
+SYNCHRONOUS = {'three nodes, synchronous': 1}

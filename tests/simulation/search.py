@@ -1,0 +1,101 @@
+"""The long search: random schedules on all processors, for as long as one likes.
+
+    python -m tests.simulation.search [SECONDS [FIRST_SEED]]
+
+Every schedule follows from its cluster and its seed alone.  What breaks is shrunk (steps are left
+out as long as it breaks the same way) and printed as a plan that can be pinned as a story.  The
+ordinary tests search with hypothesis; this one is for hours, and draws several times as fast.
+"""
+
+import multiprocessing
+import sys
+import time
+from random import Random
+
+from ahmlib.simulation.faults import FAULTS, apply, repair
+from ahmlib.simulation.world import Broken
+
+from .clusters import CLUSTERS, SYNCHRONOUS
+from .plans import deadlines, formed, recovers
+
+STEPS_MAX = 8
+REPORT_EVERY_SECONDS = 60.0
+
+
+def draw(cluster, seed):
+    """(plan, loss, seed of the world) of this number."""
+    random, members = Random('%s %d' % (cluster, seed)), CLUSTERS[cluster]
+    timing = members[0].timing
+    names = random.sample(sorted(FAULTS), random.randrange(2, 12))
+    plan = []
+    for _ in range(random.randrange(1, STEPS_MAX + 1)):
+        near = random.choice(deadlines(timing)) + random.uniform(-0.05, 0.05)
+        gap = random.choice((near, random.uniform(0, 2 * timing.hold), random.uniform(0, 1)))
+        plan.append((max(0.0, gap), random.choice(names), random.randrange(len(members))))
+    return plan, random.choice((0.0, 0.0, 0.1, 0.3)), random.randrange(2 ** 32)
+
+
+def attempt(cluster, plan, loss, seed):
+    """What this schedule breaks: (kind, message), or None."""
+    try:
+        world = formed(CLUSTERS[cluster], seed, min(loss, 0.1),
+                       synchronous=SYNCHRONOUS.get(cluster, 0))
+        world.network.loss = loss
+        apply(world, plan)
+        repair(world)
+        if not recovers(world):
+            return 'does not recover', '\n'.join(world.trace[-100:])
+    except Broken as broken:
+        return 'L%d' % broken.lemma.number, str(broken)
+    return None
+
+
+def shrink(cluster, plan, loss, seed, kind):
+    """The shortest plan found that breaks the same way."""
+    place = 0
+    while place < len(plan):
+        shorter = plan[:place] + plan[place + 1:]
+        found = attempt(cluster, shorter, loss, seed)
+        if found is not None and found[0] == kind:
+            plan = shorter
+        else:
+            place += 1
+    return plan
+
+
+def look(number):
+    """One schedule: (cluster, finding as text or None)."""
+    names = sorted(CLUSTERS)
+    cluster = names[number % len(names)]
+    plan, loss, seed = draw(cluster, number)
+    found = attempt(cluster, plan, loss, seed)
+    if found is None:
+        return cluster, None
+    plan = shrink(cluster, plan, loss, seed, found[0])
+    kind, message = attempt(cluster, plan, loss, seed)
+    return cluster, '%s in %r, loss %g, seed %d:\n%r\n%s' % (kind, cluster, loss, seed, plan,
+                                                            message)
+
+
+def main(seconds=3600.0, first=0):
+    """Search for so many seconds; the number of findings."""
+    began, shown, done, findings = time.time(), time.time(), 0, 0
+    with multiprocessing.Pool() as pool:
+        for cluster, text in pool.imap_unordered(look, range(first, sys.maxsize), chunksize=8):
+            done += 1
+            if text is not None:
+                findings += 1
+                print('=' * 100, text, sep='\n', flush=True)
+            if time.time() > shown + REPORT_EVERY_SECONDS:
+                shown = time.time()
+                print('%d schedules, %d findings, %.0f s' % (done, findings, shown - began),
+                      flush=True)
+            if time.time() > began + seconds:
+                break
+        pool.terminate()
+    print('%d schedules, %d findings, next seed %d' % (done, findings, first + done + 1000))
+    return findings
+
+
+if __name__ == '__main__':
+    sys.exit(1 if main(*[kind(text) for kind, text in zip((float, int), sys.argv[1:])]) else 0)
