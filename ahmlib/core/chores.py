@@ -11,7 +11,7 @@ from .effects import CheckDatabase, PingTrusted
 from .procedures.follow import follow
 from .procedures.rejoin import rejoin
 from .procedures.step_down import Reason, step_down
-from .states import NodeState
+from .states import DatabaseState, NodeState
 
 #: Seconds within which the check child must have ended beyond the connection's own limit.
 CHECK_SLACK_SECONDS = 0.5
@@ -72,7 +72,8 @@ class Chores:
         node.database.apply(event, began)
         leader = node.leader_row()
         ok_at = None
-        if leader is not None and leader.ok_age is not None:
+        if leader is not None and leader.database is DatabaseState.PRIMARY \
+                and leader.ok_age is not None:
             ok_at = node.members.peers[leader.sender].row_at - leader.ok_age
         node.database.judge_streaming(node.now, ok_at)
         after = node.database.state

@@ -135,7 +135,7 @@ class Elections:
         level = level_needed(own, node.suspect)
         if not finds_due(own, own.sender, level):
             return 'no election is due for it'
-        if node.vip.here and not node.may_keep_vip:
+        if node.vip.here and not node.database.runs_as_primary:
             return 'the VIP is still on this host'
         why = why_not_eligible(own, node.view)
         if not why and not self._position_counts(own):
@@ -144,6 +144,7 @@ class Elections:
         if node.leadership.lease.halves and len(rows) <= node.settings.size // 2 \
                 and node.now < node.listening_since() + node.timing.hold:
             why = why or 'has not listened long enough to know that the other half is silent'
+        why = why or self._why_stale(own)
         why = why or why_sync_forbids(own, rows, node.sync_nodes, node.sync_needed, node.view)
         if why:
             return why
@@ -154,6 +155,19 @@ class Elections:
             return 'only %d of the %d nodes that are needed find an election due' % (
                 len(agree), node.votes_needed)
         return ''
+
+    def _why_stale(self, own: Beacon) -> str:
+        """Why this database is older than a primary that this node never followed; '' if not.
+
+        It holds nothing of that primary's timeline, and does not know which standbys confirmed
+        what was committed there.
+        """
+        record = self.node.record
+        if own.database is DatabaseState.PRIMARY or record is None \
+                or own.timeline >= record.timeline or self.node.seen_timeline >= record.timeline:
+            return ''
+        return 'is on timeline %d and never followed %s, the primary on record on timeline %d' % (
+            own.timeline, self.node.name_of(record.node), record.timeline)
 
     def _waits_for_better(self) -> bool:
         """Leave a better candidate a moment to stand."""

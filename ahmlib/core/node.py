@@ -87,6 +87,7 @@ class Node:
         self.primary_seen: Optional[int] = None     # whom it last followed, or led as, over one
         self.regained_at = now              # when a node was last heard that had not been
         self.primary_lsn = self.sync_needed = 0
+        self.seen_timeline = 0              # of the newest primary that was followed, or led over
         self.sync_nodes: Tuple[int, ...] = ()
         self.foreign: Dict[str, Tuple[float, str]] = {}
         self.effects: List[Any] = []
@@ -119,8 +120,10 @@ class Node:
         self.now = max(now, self.now)
 
     def _decide(self) -> None:
-        before = self._picture()
+        before, after = None, self._picture()
         for _ in range(ROUNDS_MAX):
+            if before == after:
+                return
             self._notice_changes()
             self.follower.decide()
             self.investigation.decide()
@@ -131,13 +134,9 @@ class Node:
             self.chores.decide()
             self.vip.decide()
             self._settle_state()
-            after = self._picture()
-            if after == before:
-                return
-            before = after
+            before, after = after, self._picture()
 
     def _picture(self) -> Any:
-        """What a round of decisions may change; two equal ones end the rounds."""
         return significant(self.own_row()), self.plan.name, self.tokens
 
     def _notice_changes(self) -> None:
@@ -313,11 +312,6 @@ class Node:
         return not self.promise.holds(self.now) or self.promise.leader == node
 
     @property
-    def may_keep_vip(self) -> bool:
-        """Whether a node that holds the VIP may stand: beside its own running primary."""
-        return self.database.runs_as_primary
-
-    @property
     def view(self) -> View:
         """What eligibility is judged against."""
         return View(self.record.system_id if self.record else '', self.primary_lsn,
@@ -371,6 +365,7 @@ class Node:
             self.primary_seen = row.sender
             self.primary_lsn = row.lsn
             self.sync_needed, self.sync_nodes = row.sync_needed, row.sync_nodes
+            self.seen_timeline = row.timeline
         if self.state is not NodeState.SHUTDOWN:
             self.become(self.out_as or NodeState.STANDBY, 'follows %s' % row.name)
 
@@ -378,6 +373,7 @@ class Node:
         """I lead over a primary database: that is on record from now on."""
         database = self.database
         self.had_role, self.primary_seen = True, self.own
+        self.seen_timeline = database.timeline
         mine = Record(database.timeline, self.term, self.own, database.system_id)
         known = self.record is not None and self.record.system_id == mine.system_id
         self.record = newer_record(self.record, mine) if known else mine

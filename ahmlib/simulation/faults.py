@@ -168,6 +168,11 @@ def drop_vip(world, node):
     world.hosts[node].has_vip = False
 
 
+def answer_for_vip(world, node):
+    """a stranger answers for the VIP where it asks"""
+    world.vip_answers.add(node)
+
+
 # -- databases ---------------------------------------------------------------------------------
 
 def kill_database(world, node):
@@ -239,6 +244,7 @@ def commands_work(world, node):
     host.behaves.clear()
     host.fencing_works = True
     world.local_path_fails.discard(node)
+    world.vip_answers.discard(node)
 
 
 COMMANDS: Dict[str, Fault] = {
@@ -261,9 +267,9 @@ COMMANDS: Dict[str, Fault] = {
 FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for function in (
     cut, cut_one_way, cut_between, part, mute, deafen, deafen_multicast, heal, replay,
     lose_trusted, reach_trusted, crash, start, crash_and_start, freeze, thaw, stop, restart,
-    lose_state, fill_disk, free_disk, power_off, power_on, drop_vip, kill_database, hang_database,
-    thaw_database, start_database, crash_recovery, promote_by_hand, stop_replication, fail_checks,
-    commands_work)}
+    lose_state, fill_disk, free_disk, power_off, power_on, drop_vip, answer_for_vip,
+    kill_database, hang_database, thaw_database, start_database, crash_recovery, promote_by_hand,
+    stop_replication, fail_checks, commands_work)}
 FAULTS.update(COMMANDS)
 
 #: After these nothing may be promoted, however often they happen (L17).

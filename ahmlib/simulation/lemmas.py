@@ -38,91 +38,16 @@ checked, only observed.
 from typing import Any, Dict, Optional, Set, Tuple
 
 from ..core import effects, events
-from ..core.beacon import Beacon, Farewell, Verdict
-from ..core.election import why_not_eligible
+from ..core.beacon import Beacon, Farewell
 from ..core.lease import FOREVER
 from ..core.procedures.follow import FOLLOW_SECONDS
+from ..core.procedures.take_over import VIP_SECONDS
 from ..core.quorum import votes_needed
 from ..core.saved import SPENT
-from ..core.states import DatabaseState, NodeState
+from ..core.states import NodeState
+from .data_lemmas import Eligible, Evidence, MostAdvanced, NothingLost
+from .lemma import Lemma, Violated, excused, halves, leases, may_split
 
-OBSTRUCTING = ('vip', 'stop', 'signal')
-
-
-class Violated(AssertionError):
-    """A lemma does not hold; the message says what was seen."""
-
-
-class Lemma:
-    """One lemma.  A subclass overrides what it needs, and names it here."""
-
-    number = 0
-    watches: Tuple[type, ...] = ()      # effects before whose performance `performed` is called
-    watches_steps = False               # `step` is called after every happening
-    watches_events = False              # `handled` is called after every event of a daemon
-
-    def __init__(self, world) -> None:
-        self.world = world
-
-    @property
-    def title(self) -> str:
-        """Its number and its text."""
-        return 'L%d (%s)' % (self.number, (self.__doc__ or '').strip().splitlines()[0])
-
-    def step(self) -> None:
-        """Something happened in the world."""
-
-    def handled(self, host, event: Any) -> None:
-        """The daemon of this host has handled this event, and its effects were performed."""
-
-    def performed(self, host, effect: Any) -> None:
-        """This effect is about to be performed on this host."""
-
-
-# -- what is asked of the world ----------------------------------------------------------------
-
-def halves(world) -> bool:
-    """Half votes on an even number of nodes: voters and acknowledgers need not share a node."""
-    return world.settings.half_votes and world.settings.size % 2 == 0
-
-
-def may_split(world, serving) -> bool:
-    """Half votes whose tie nothing breaks: each half may have a leader.
-
-    A trusted server breaks it once one of the two has not reached it for as long as the other half
-    waits.
-    """
-    if not halves(world):
-        return False
-    wait = world.settings.timing.hold + 2 * world.settings.interval
-    return not world.settings.trusted or all(
-        host.reaches_trusted or world.now < host.trusted_lost_at + wait for host in serving)
-
-
-def leases(world) -> Dict[int, float]:
-    """The nodes that hold a lease now, and when it ends on the clock of each."""
-    found = {}
-    for host in world.hosts:
-        node = host.node
-        if node is None or not node.is_leading or not host.powered:
-            continue
-        until = node.leadership.lease.until(node.now)
-        if host.clock(world.now) < until:
-            found[host.settings.own] = until
-    return found
-
-
-def excused(world, host) -> bool:
-    """Beyond any program in user space: this host cannot be made to step down in time."""
-    fence = host.settings.timing.fence
-    if any(host.behaviour(what) != 'works' for what in OBSTRUCTING):
-        host.obstructed_until = world.now + fence
-    if host.node is None or host.paused:
-        return True
-    return world.now < max(host.resumed_at + fence, host.obstructed_until)
-
-
-# -- the lemmas --------------------------------------------------------------------------------
 
 class OneLeader(Lemma):
     """A term has at most one leader."""
@@ -175,67 +100,6 @@ class Elected(Lemma):
                 raise Violated('%s leads in term %d with %d votes on disk and needs %d' % (
                     row.name, row.term, len(given), needed))
         self.leading[own] = (host.life, row.leads)
-
-
-class Evidence(Lemma):
-    """Nothing is promoted while anybody alive says that the old primary answers."""
-    number = 4
-    watches = (effects.Promote, effects.RunHook)
-
-    def __init__(self, world) -> None:
-        super().__init__(world)
-        self.fencing_asked_at: Dict[int, float] = {}
-
-    def performed(self, host, effect: Any) -> None:
-        node, own = host.node, host.settings.own
-        if isinstance(effect, effects.RunHook):
-            if effect.hook == 'pre_promotion_command':
-                self.fencing_asked_at[own] = self.world.now
-            return
-        suspect = node.primary_seen
-        if suspect is None or suspect == own:
-            return
-        if host.settings.pre_promotion:
-            if host.fenced_others_at < self.fencing_asked_at.get(own, float('inf')):
-                raise Violated('%s promotes though its fencing script has not succeeded'
-                               % host.settings.name)
-            return
-        told = [row.name for row in node.members.in_touch(node.now)
-                if (row.evidence is not None and row.evidence.about == suspect
-                    and row.evidence.verdict is Verdict.REACHABLE)
-                or (row.sender == suspect and row.database is DatabaseState.PRIMARY)]
-        own_verdict = node.investigation
-        if own_verdict.about == suspect and own_verdict.verdict is Verdict.REACHABLE:
-            told.append(host.settings.name)
-        if told:
-            raise Violated('%s promotes though %s reaches the database of %s' % (
-                host.settings.name, told[0], self.world.hosts[suspect].settings.name))
-
-
-class MostAdvanced(Lemma):
-    """A voter that could lead itself votes only for a database that has all that it has."""
-    number = 5
-    watches = (effects.SaveState,)
-
-    def performed(self, host, effect: effects.SaveState) -> None:
-        saved, before, node = effect.saved, host.saved, host.node
-        own = host.settings.own
-        if saved.voted_for in (None, SPENT, own) or (
-                before and (before.term, before.voted_for) == (saved.term, saved.voted_for)):
-            return
-        row, mine = node.members.row(saved.voted_for), node.own_row()
-        if row is None or row.database is DatabaseState.PRIMARY \
-                or mine.database is not DatabaseState.STANDBY or not mine.fresh \
-                or why_not_eligible(mine, node.view) or not self._could_win(node):
-            return
-        if (row.timeline, row.lsn) < (mine.timeline, mine.lsn):
-            raise Violated('%s (timeline %d, position %d) votes for %s (%d, %d), which has less' % (
-                mine.name, mine.timeline, mine.lsn, row.name, row.timeline, row.lsn))
-
-    def _could_win(self, node) -> bool:
-        """Whether a majority finds an election due for everybody, or for whom can fence."""
-        rows = [row for row in node.contact_rows() if row.due == 3 and row.due_only is None]
-        return len(rows) >= node.votes_needed and node.now >= node.elections.stopped_until
 
 
 class NeverBack(Lemma):
@@ -397,21 +261,6 @@ class CompleteStepDown(Lemma):
         return host.database.starting_until > 0.0
 
 
-class Eligible(Lemma):
-    """No witness, failed, quarantined, reported out or priority-0 database is promoted."""
-    number = 14
-    watches = (effects.Promote,)
-
-    def performed(self, host, effect: effects.Promote) -> None:
-        node, settings = host.node, host.settings
-        state = node.database.state
-        if settings.witness or settings.priority == 0 or node.database.out \
-                or state in (DatabaseState.QUARANTINED, DatabaseState.NOT_CONFIGURED):
-            raise Violated('%s is promoted: %s, priority %d%s' % (
-                settings.name, state.name, settings.priority,
-                ', out: ' + node.database.out if node.database.out else ''))
-
-
 class OldRowsIgnored(Lemma):
     """Old, doubled and replayed rows change nothing."""
     number = 15
@@ -462,15 +311,19 @@ class ProceduresEnd(Lemma):
             self.since[own] = (steps, self.world.now)
         elif steps is not None and not host.node.stepping_down:
             lasted = self.world.now - self.since[own][1]
-            if lasted > self._limit(host.settings) and host.node.plan.name != 'shut down':
+            if lasted > self._limit(host.settings, host.node.plan.name):
                 raise Violated('%s has been at "%s" for %.0f s' % (
                     host.settings.name, host.node.plan.name, lasted))
 
-    def _limit(self, settings) -> float:
-        """All limits of all steps together, on a slow clock; a sleep may come on top."""
-        return FOLLOW_SECONDS + 1.1 * (
-            settings.timing.lease + settings.hook_timeout + 3 * settings.wait_for_primary
-            + settings.connect_timeout + settings.promote_timeout + settings.timing.hold + 60)
+    def _limit(self, settings, name: str) -> float:
+        """All limits of all its steps together, on a slow clock."""
+        if name == 'shut down':
+            return float('inf')     # it gives up the role, which is tried until it works
+        if name != 'take over':
+            return 1.1 * FOLLOW_SECONDS
+        return 1.1 * (settings.timing.lease + settings.timing.hold + settings.hook_timeout
+                      + 2 * settings.wait_for_primary + settings.connect_timeout
+                      + settings.promote_timeout + 2 * VIP_SECONDS)
 
 
 class RestartsPromoteNothing(Lemma):
@@ -482,21 +335,6 @@ class RestartsPromoteNothing(Lemma):
         if self.world.harmless:
             raise Violated('%s promotes its database, and nothing but restarts had happened'
                            % host.settings.name)
-
-
-class NothingLost(Lemma):
-    """With synchronous replication a promotion loses no acknowledged row."""
-    number = 18
-    watches = (effects.Promote,)
-
-    def performed(self, host, effect: effects.Promote) -> None:
-        clients = self.world.clients
-        if not clients.synchronous or host.database is None or self.world.tampered:
-            return
-        lost = clients.lost_by(host.settings.own)
-        if lost:
-            raise Violated('%s is promoted without %d rows that were acknowledged' % (
-                host.settings.name, lost))
 
 
 class OwnTerms(Lemma):

@@ -21,7 +21,8 @@ from . import perform
 from .clients import Clients
 from .database import SimulatedDatabase
 from .host import Host
-from .lemmas import LEMMAS, Lemma, Violated
+from .lemma import Lemma, Violated
+from .lemmas import LEMMAS
 from .network import Network
 
 #: Lines of the trace that a violation shows.
@@ -199,12 +200,12 @@ class World:
         self.note(self.hosts[own], 'daemon is stopped')
 
     def resume(self, own: int) -> None:
-        """SIGCONT of the daemon: what came meanwhile is read now."""
+        """SIGCONT of the daemon: what came meanwhile is read now, before its timers."""
         host = self.hosts[own]
         host.paused, host.resumed_at = False, self.now
         self.note(host, 'daemon goes on')
         backlog, host.backlog = host.backlog, []
-        for event in [events.Ticked()] + backlog:
+        for event in backlog + [events.Ticked()]:
             self.feed(host, event)
 
     def stop(self, own: int, farewell: Farewell = Farewell.LEAVING) -> None:

@@ -7,6 +7,7 @@ DEFAULTS = dict(interval=8.0, health_check_period=30.0, max_consec_failures=5, c
 CLUSTERS = {
     'three nodes': make_settings(3),
     'three nodes, synchronous': make_settings(3),
+    'five nodes, synchronous': make_settings(5),
     'two nodes and a witness': make_settings(3, witnesses=(2,)),
     'three nodes with fencing': make_settings(3, pre_promotion=True),
     'five nodes, equal priorities': make_settings(5, priorities=(1, 1, 1, 1, 1)),
@@ -21,4 +22,4 @@ CLUSTERS = {
 }
 
 #: How many standbys confirm a commit, where not none.
-SYNCHRONOUS = {'three nodes, synchronous': 1}
+SYNCHRONOUS = {'three nodes, synchronous': 1, 'five nodes, synchronous': 1}

@@ -7,6 +7,7 @@ deadlines, because that is where the mistakes are.
 
 from hypothesis import strategies as st
 
+from ahmlib.core.states import DatabaseState
 from ahmlib.simulation.faults import FAULTS, apply, repair
 from ahmlib.simulation.network import Network
 from ahmlib.simulation.world import World
@@ -55,5 +56,14 @@ def recovers(world):
     limit = SETTLE_SECONDS + 4 * world.settings.timing.hold + 2 * world.settings.wait_for_primary
     if world.run_until(lambda: world.serves() is not None, limit):
         return True
-    # A majority of which no node has followed a leader since its start does not promote by itself.
-    return not any(host.node is not None and host.node.followed for host in world.hosts)
+    living = [host.node for host in world.hosts if host.node is not None]
+    # A majority of which no node has followed a leader since its start does not promote by itself;
+    # and a database that was reported out waits for an operator.
+    return not any(node.followed for node in living) or not any(_is_usable(node) for node in living)
+
+
+def _is_usable(node):
+    """Whether nothing but faults keeps this node's database from leading."""
+    own = node.own_row()
+    return not node.settings.witness and node.settings.priority > 0 and not own.out \
+        and own.database is not DatabaseState.QUARANTINED and not node.elections._why_stale(own)

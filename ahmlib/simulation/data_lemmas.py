@@ -1,0 +1,102 @@
+"""The lemmas that keep the data: who may be promoted, and beside whom (L4, L5, L14, L18)."""
+
+from typing import Any, Dict, Tuple
+
+from ..core import effects
+from ..core.beacon import Verdict
+from ..core.election import why_not_eligible
+from ..core.saved import SPENT
+from ..core.states import DatabaseState
+from .lemma import Lemma, Violated
+
+
+class Evidence(Lemma):
+    """Nothing is promoted while anybody alive says that the old primary answers."""
+    number = 4
+    watches = (effects.Promote, effects.RunHook, effects.SendBeacon)
+
+    def __init__(self, world) -> None:
+        super().__init__(world)
+        self.fencing_asked_at: Dict[int, float] = {}
+        self.told: Dict[int, Tuple[int, Verdict]] = {}      # by node: what it said last
+
+    def performed(self, host, effect: Any) -> None:
+        own = host.settings.own
+        if isinstance(effect, effects.SendBeacon):
+            if effect.beacon.evidence is not None:
+                self.told[own] = effect.beacon.evidence[:2]
+        elif isinstance(effect, effects.RunHook):
+            if effect.hook == 'pre_promotion_command':
+                self.fencing_asked_at[own] = self.world.now
+        elif host.node.primary_seen not in (None, own):
+            self._look(host, host.node.primary_seen)
+
+    def _look(self, host, suspect: int) -> None:
+        if host.settings.pre_promotion:
+            if host.fenced_others_at < self.fencing_asked_at.get(host.settings.own, float('inf')):
+                raise Violated('%s promotes though its fencing script has not succeeded'
+                               % host.settings.name)
+            return
+        old, node = self.world.hosts[suspect], host.node
+        if not old.powered or not old.database.writable:
+            return
+        for place in [host.settings.own] + [row.sender for row in node.members.in_touch(node.now)]:
+            if self.told.get(place) == (suspect, Verdict.REACHABLE):
+                raise Violated('%s promotes though %s says that it reaches the database of %s' % (
+                    host.settings.name, self.world.hosts[place].settings.name, old.settings.name))
+
+
+class MostAdvanced(Lemma):
+    """A voter that could lead itself votes only for a database that has all that it has."""
+    number = 5
+    watches = (effects.SaveState,)
+
+    def performed(self, host, effect: effects.SaveState) -> None:
+        saved, before, node = effect.saved, host.saved, host.node
+        own = host.settings.own
+        if saved.voted_for in (None, SPENT, own) or (
+                before and (before.term, before.voted_for) == (saved.term, saved.voted_for)):
+            return
+        row, mine = node.members.row(saved.voted_for), node.own_row()
+        if row is None or row.database is DatabaseState.PRIMARY \
+                or mine.database is not DatabaseState.STANDBY or not mine.fresh \
+                or why_not_eligible(mine, node.view) or not self._could_win(node):
+            return
+        if (row.timeline, row.lsn) < (mine.timeline, mine.lsn):
+            raise Violated('%s (timeline %d, position %d) votes for %s (%d, %d), which has less' % (
+                mine.name, mine.timeline, mine.lsn, row.name, row.timeline, row.lsn))
+
+    def _could_win(self, node) -> bool:
+        """Whether a majority finds an election due for everybody, or for whom can fence."""
+        rows = [row for row in node.contact_rows() if row.due == 3 and row.due_only is None]
+        return len(rows) >= node.votes_needed and node.now >= node.elections.stopped_until
+
+
+class Eligible(Lemma):
+    """No witness, failed, quarantined, reported out or priority-0 database is promoted."""
+    number = 14
+    watches = (effects.Promote,)
+
+    def performed(self, host, effect: effects.Promote) -> None:
+        node, settings = host.node, host.settings
+        state = node.database.state
+        if settings.witness or settings.priority == 0 or node.database.out \
+                or state in (DatabaseState.QUARANTINED, DatabaseState.NOT_CONFIGURED):
+            raise Violated('%s is promoted: %s, priority %d%s' % (
+                settings.name, state.name, settings.priority,
+                ', out: ' + node.database.out if node.database.out else ''))
+
+
+class NothingLost(Lemma):
+    """With synchronous replication a promotion loses no acknowledged row."""
+    number = 18
+    watches = (effects.Promote,)
+
+    def performed(self, host, effect: effects.Promote) -> None:
+        clients = self.world.clients
+        if not clients.synchronous or host.database is None or self.world.tampered:
+            return
+        lost = clients.lost_by(host.settings.own)
+        if lost:
+            raise Violated('%s is promoted without %d rows that were acknowledged' % (
+                host.settings.name, lost))

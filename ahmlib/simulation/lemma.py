@@ -1,0 +1,76 @@
+"""What a lemma is, and what lemmas ask of the world; the lemmas themselves stand in `lemmas`."""
+
+from typing import Any, Dict, Tuple
+
+OBSTRUCTING = ('vip', 'stop', 'signal')
+
+
+class Violated(AssertionError):
+    """A lemma does not hold; the message says what was seen."""
+
+
+class Lemma:
+    """One lemma.  A subclass overrides what it needs, and names it here."""
+
+    number = 0
+    watches: Tuple[type, ...] = ()      # effects before whose performance `performed` is called
+    watches_steps = False               # `step` is called after every happening
+    watches_events = False              # `handled` is called after every event of a daemon
+
+    def __init__(self, world) -> None:
+        self.world = world
+
+    @property
+    def title(self) -> str:
+        """Its number and its text."""
+        return 'L%d (%s)' % (self.number, (self.__doc__ or '').strip().splitlines()[0])
+
+    def step(self) -> None:
+        """Something happened in the world."""
+
+    def handled(self, host, event: Any) -> None:
+        """The daemon of this host has handled this event, and its effects were performed."""
+
+    def performed(self, host, effect: Any) -> None:
+        """This effect is about to be performed on this host."""
+
+
+def halves(world) -> bool:
+    """Half votes on an even number of nodes: voters and acknowledgers need not share a node."""
+    return world.settings.half_votes and world.settings.size % 2 == 0
+
+
+def may_split(world, serving) -> bool:
+    """Half votes whose tie nothing breaks: each half may have a leader.
+
+    A trusted server breaks it once one of the two has not reached it for as long as the other half
+    waits.
+    """
+    if not halves(world):
+        return False
+    wait = world.settings.timing.hold + 2 * world.settings.interval
+    return not world.settings.trusted or all(
+        host.reaches_trusted or world.now < host.trusted_lost_at + wait for host in serving)
+
+
+def leases(world) -> Dict[int, float]:
+    """The nodes that hold a lease now, and when it ends on the clock of each."""
+    found = {}
+    for host in world.hosts:
+        node = host.node
+        if node is None or not node.is_leading or not host.powered:
+            continue
+        until = node.leadership.lease.until(node.now)
+        if host.clock(world.now) < until:
+            found[host.settings.own] = until
+    return found
+
+
+def excused(world, host) -> bool:
+    """Beyond any program in user space: this host cannot be made to step down in time."""
+    fence = host.settings.timing.fence
+    if any(host.behaviour(what) != 'works' for what in OBSTRUCTING):
+        host.obstructed_until = world.now + fence
+    if host.node is None or host.paused:
+        return True
+    return world.now < max(host.resumed_at + fence, host.obstructed_until)

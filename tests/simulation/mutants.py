@@ -1,0 +1,184 @@
+"""Deliberate faults in the core, as small patches of its text.
+
+They show that the checkers can fail.  Each mutant names what is changed (old text, new text, in which
+function), the lemma whose checker alone has to see it, and the schedule that shows it.  A patch whose
+old text is gone from the core fails loudly: then the mutant has to be moved along with the code.
+"""
+
+import contextlib
+import inspect
+import sys
+import textwrap
+from typing import NamedTuple, Tuple
+
+from ahmlib.core import election, node, promise, quorum, timing
+from ahmlib.core.elections import Elections
+from ahmlib.core.evidence import Investigation
+from ahmlib.core.leadership import Leadership
+from ahmlib.core.membership import Membership
+from ahmlib.core.node import Node
+from ahmlib.core.procedures import shut_down, step_down, take_over
+from ahmlib.core.speaking import Speaker
+
+
+class Patch(NamedTuple):
+    """In this function of this class or module, replace this text by that."""
+    where: object
+    function: str
+    old: str
+    new: str
+
+
+class Mutant(NamedTuple):
+    """A fault of the core, the lemma that sees it, and the schedule that shows it."""
+    name: str
+    lemma: int
+    cluster: str
+    plan: Tuple
+    patches: Tuple[Patch, ...]
+
+
+def _rewritten(original, patches):
+    source = textwrap.dedent(inspect.getsource(original))
+    for patch in patches:
+        assert source.count(patch.old) == 1, 'this mutant does not apply any more: %r is %d times ' \
+            'in %s' % (patch.old, source.count(patch.old), patch.function)
+        source = source.replace(patch.old, patch.new)
+    made = {}
+    exec(compile(source, '<mutant>', 'exec'), original.__globals__, made)
+    return made[original.__name__]
+
+
+def _owners(where, name, original):
+    """Where this function is found: its class, or every module that imported it."""
+    if inspect.isclass(where):
+        return [where]
+    return [module for called, module in list(sys.modules.items())
+            if called.startswith('ahmlib.') and getattr(module, name, None) is original]
+
+
+@contextlib.contextmanager
+def applied(mutant):
+    """The core with this mutant's patches, for a while."""
+    undo = []
+    try:
+        for where, name in sorted({patch[:2] for patch in mutant.patches}, key=str):
+            original = inspect.getattr_static(where, name)
+            new = _rewritten(getattr(original, 'fget', original),
+                             [patch for patch in mutant.patches if patch[:2] == (where, name)])
+            for owner in _owners(where, name, original):
+                undo.append((owner, name, original))
+                setattr(owner, name, new)
+        yield
+    finally:
+        for owner, name, original in undo:
+            setattr(owner, name, original)
+
+
+ALONE = ((1.0, 'cut', 0),)
+DEAD = ((1.0, 'power-off', 0),)
+BOTH_RESTART = ((1.0, 'crash-and-start', 1), (0.0, 'crash-and-start', 2))
+LAGGING = ((0.5, 'stop-replication', 1), (1.0, 'power-off', 0))
+
+NO_EVIDENCE = Patch(Investigation, 'weigh', 'verdicts = [row.evidence.verdict for row',
+                    'return Verdict.UNREACHABLE\n    verdicts = [row.evidence.verdict for row')
+DAEMON_IGNORED = Patch(Investigation, 'weigh', 'return Verdict.REACHABLE    # its own',
+                       'return Verdict.UNREACHABLE    # its own')
+NO_PROMISE = (
+    Patch(promise.Promise, 'holds', 'return self.leader is not None and (self.bound or now < '
+          'self.until)', 'return False'),
+    Patch(Elections, 'judge', 'if any(row.leads and row.term >= node.term', 'if any(row.sender > 99'),
+    DAEMON_IGNORED, NO_EVIDENCE)
+NO_LEASE_END = (Patch(Leadership, 'check_lease', 'elif self.acting:', 'elif False:'),)
+
+MUTANTS = (
+    Mutant('a vote is said before it is on disk', 7, 'three nodes', DEAD, (
+        Patch(Speaker, 'is_saved', 'return self.disk == self.to_save()',
+              'return self.disk is not None and self.disk._replace(term=0, voted_for=None)'
+              ' == self.to_save()._replace(term=0, voted_for=None)'),)),
+    Mutant('the lease is counted from the receipt of an acknowledgement', 9, 'three nodes',
+           ((1.0, 'deafen', 1), (0.1, 'deafen', 2)) + ALONE, (
+               Patch(Leadership, 'heard', 'self.lease.acknowledged(row, sent_at)',
+                     'self.lease.acknowledged(row, node.now + 1.0)'),)),
+    Mutant('a restart forgets the promise', 9, 'three nodes', BOTH_RESTART, (
+        Patch(Node, '__init__', 'if saved is not None and saved.leader not in (None, self.own):',
+              'if False:'),)),
+    Mutant('a node without a state file votes at once', 9, 'three nodes',
+           ((1.0, 'lose-state', 1), (0.0, 'start', 1), (0.0, 'lose-state', 2), (0.0, 'start', 2)), (
+               Patch(Node, '__init__', 'self.blind = saved is None or saved.blind',
+                     'self.blind = False'),)),
+    Mutant('the promise is as short as the lease', 9, 'three nodes', ALONE, (
+        Patch(timing.Timing, 'hold',
+              'return CLOCK_RATE_MARGIN * self.lease + candidacy_seconds(self.interval)',
+              'return 0.7 * self.lease'),)),
+    Mutant('who leaves is not bound', 9, 'three nodes', ((1.0, 'stop', 1), (1.0, 'stop', 2),
+                                                         (0.5, 'start', 1), (0.0, 'start', 2)), (
+        Patch(shut_down, '_say_goodbye', 'node.promise.bound = True', 'node.promise.end()'),)),
+    Mutant('nobody keeps a promise', 10, 'three nodes', ALONE, NO_PROMISE),
+    Mutant('two leases at once', 8, 'three nodes', ALONE, NO_PROMISE),
+    Mutant('a candidate rules with the votes of a minority', 3, 'three nodes', DEAD, (
+        Patch(Elections, '_count', 'if len(voters) + 1 >= node.votes_needed:',
+              'if len(voters) + 1 >= node.votes_needed - 1:'),)),
+    Mutant('evidence is ignored', 4, 'three nodes', ((1.0, 'crash', 0), (0.1, 'drop-vip', 0)), (
+        NO_EVIDENCE,)),
+    Mutant('a fencing script that failed counts as good', 4, 'three nodes with fencing',
+           ((0.5, 'hook-fails', 1), (0.0, 'hook-fails', 2), (0.5, 'power-off', 0)), (
+               Patch(take_over, '_make_sure', 'if not event.ok:', 'if False:'),)),
+    Mutant('candidates are ranked without their data', 5, 'three nodes', LAGGING, (
+        Patch(election, 'rank', 'row.timeline, row.lsn // max(1, lsn_step)', '0, 0'),)),
+    Mutant('term and vote are forgotten at a start', 6, 'three nodes', BOTH_RESTART + ALONE, (
+        Patch(Node, '__init__', 'self.term, self.voted_for = on_disk.term, on_disk.voted_for',
+              'self.term, self.voted_for = 0, None'),)),
+    Mutant('the VIP goes up before the record is known', 11, 'three nodes', DEAD, (
+        Patch(take_over, 'take_over', 'if not (yield Until(node.is_on_record, node.timing.hold)):',
+              'if False:'),)),
+    Mutant('a winner acts before it holds a lease', 11, 'three nodes', DEAD, (
+        Patch(take_over, 'take_over', 'if not (yield Until(node.leadership.has_lease, '
+              'node.timing.lease)):', 'if False:'),)),
+    Mutant('the lease is looked at after the procedures', 11, 'three nodes',
+           ((0.0, 'promote-slow', 1), (1.0, 'power-off', 0), (4.0, 'fill-disk', 2),
+            (1.6, 'freeze', 1), (0.0, 'free-disk', 2), (1.35, 'thaw', 1)), (
+               Patch(Node, 'handle', 'self.leadership.check_lease()',
+                     'pass'),
+               Patch(Leadership, 'decide', 'self.check_lease()', 'pass'),
+               Patch(Node, '_decide', 'self._settle_state()',
+                     'self._settle_state(); self.leadership.check_lease()'))),
+    Mutant('the end of the lease goes unnoticed', 12, 'three nodes', ALONE, NO_LEASE_END),
+    Mutant('a cut-off leader goes on', 2, 'three nodes', ALONE, (
+        Patch(Leadership, 'has_lease', 'return self.node.is_leading and self.node.now < '
+              'self.lease_until()', 'return self.node.is_leading'),)),
+    Mutant('who steps down says so before it is done', 13, 'three nodes', ALONE, (
+        Patch(step_down, 'step_down', 'yield from give_up_role(node, reason)',
+              'yield from (() if reason else give_up_role(node, reason))'),)),
+    Mutant('priority 0 stands', 14, 'four nodes, one with priority 0',
+           ((0.5, 'kill-database', 1), (0.0, 'kill-database', 3), (5.0, 'power-off', 0)), (
+               Patch(election, 'why_not_eligible', 'if row.priority == 0:', 'if False:'),)),
+    Mutant('older rows are taken', 15, 'three nodes', ((1.0, 'replay', 0), (0.5, 'replay', 1)), (
+        Patch(Membership, 'accept', 'row.seq <= peer.heard[1]:', 'False:'),
+        Patch(Membership, 'accept', 'elif peer.row is not None and row.seq <= peer.row.seq:',
+              'elif False:'))),
+    Mutant('a row counts that does not echo this incarnation', 15, 'three nodes',
+           ((1.0, 'crash-and-start', 1), (0.2, 'replay', 1)), (
+               Patch(Membership, 'accept', 'if echo is None:', 'if False:'),)),
+    Mutant('a takeover waits for a silent VIP for ever', 16, 'three nodes',
+           ((0.5, 'answer-for-vip', 1), (0.0, 'answer-for-vip', 2), (0.5, 'power-off', 0),
+            (200.0, 'heal', 0)), (
+               Patch(take_over, '_vip_silent', 'if node.now >= began + node.settings.'
+                     'wait_for_primary:', 'if False:'),)),
+    Mutant('a restart frees the followers', 17, 'three nodes', ((1.0, 'restart', 0),), (
+        Patch(promise, 'resigns', 'return (_idle(row) and row.holds_vip is not True and '
+              'row.database in _GIVEN_UP)', 'return not row.leads'), DAEMON_IGNORED, NO_EVIDENCE,
+        Patch(take_over, '_vip_silent', 'began = node.now', "return ''\n    yield"),
+        Patch(take_over, '_suspect_is_primary', 'if node.suspect in (None, node.own):',
+              'if True:'))),
+    Mutant('synchronous standbys are not asked', 18, 'five nodes, synchronous',
+           ((0.5, 'stop-replication', 1), (0.0, 'stop-replication', 2),
+            (0.0, 'stop-replication', 3), (1.0, 'power-off', 0), (0.0, 'power-off', 4)), (
+               Patch(election, 'why_sync_forbids', 'if not nodes or not needed:', 'if True:'),)),
+    Mutant('terms belong to anybody', 19, 'three nodes', DEAD, (
+        Patch(quorum, 'next_own_term', 'return term + (own - term) % size', 'return term'),)),
+    Mutant('two candidates win one term', 1, 'five nodes, equal priorities',
+           ((1.0, 'cut-between', 1), (0.0, 'power-off', 0)), (
+               Patch(quorum, 'next_own_term', 'return term + (own - term) % size', 'return term'),
+               Patch(Elections, '_count', 'if len(voters) + 1 >= node.votes_needed:', 'if True:'))),
+)
