@@ -76,6 +76,10 @@ class Chores:
                 and leader.ok_age is not None:
             ok_at = node.members.peers[leader.sender].row_at - leader.ok_age
         node.database.judge_streaming(node.now, ok_at)
+        if node.database.runs_as_primary and not node.database.failures:
+            node.sync_needed = event.sync_needed
+            node.sync_nodes = tuple(place for place, name in enumerate(node.names)
+                                    if event.sync_needed and name in event.sync_names)
         after = node.database.state
         if after is not before:
             node.report('WARNING' if node.database.failures else 'NOTICE', 'database',

@@ -15,6 +15,7 @@ Rank = Tuple[bool, int, int, bool, int, Tuple[int, ...]]
 class View(NamedTuple):
     """What eligibility is judged against, as one node sees it."""
     system_id: str = ''         # of the primary on record; '' while unknown
+    timeline: int = 0           # of the primary on record; 0 while unknown
     primary_lsn: int = 0        # the last position known of the primary
     lag_limit: int = 0          # failover_lag_limit_bytes; 0: none
     named: Optional[int] = None     # the successor that a resignation named
@@ -39,6 +40,9 @@ def why_not_eligible(row: Beacon, view: View) -> str:
     if view.system_id and row.system_id and row.system_id != view.system_id:
         return 'its database has another system identifier (%s, the primary has %s)' % (
             row.system_id, view.system_id)
+    if view.timeline and row.timeline > view.timeline:
+        return 'is on timeline %d, and the primary on record is on %d: promoted by somebody else' % (
+            row.timeline, view.timeline)
     if row.streaming is False:
         return 'does not stream from the primary'
     return _why_too_far_behind(row, view)
@@ -73,15 +77,27 @@ def finds_due(row: Beacon, candidate: int, level: Due) -> bool:
     return row.due >= level and (row.due_only is None or row.due_only == candidate)
 
 
-def why_sync_forbids(row: Beacon, rows: Sequence[Beacon], nodes: Sequence[int], needed: int,
-                     view: View) -> str:
+def why_sync_forbids(row: Beacon, rows: Sequence[Beacon]) -> str:
     """With synchronous replication: why this candidate might lack an acknowledged commit.
 
-    A commit was confirmed by `needed` of the synchronous standbys `nodes`, so among any
-    m - needed + 1 of them is one that has it.  `rows` are those in contact, the own one included.
+    `rows` are those in contact, the own one included.  Each repeats what its node last knew of the
+    primary's synchronous standbys, and all of that counts: a node that was restarted knows nothing.
+    A running primary lacks nothing: only its return is voted on.
     """
-    if not nodes or not needed:
+    if row.database is DatabaseState.PRIMARY:
         return ''
+    known = {(other.sync_needed, tuple(sorted(other.sync_nodes))) for other in rows}
+    found = [_why_sync_forbids(row, rows, nodes, needed) for needed, nodes in sorted(known)
+             if nodes and needed]
+    return next((why for why in found if why), '')
+
+
+def _why_sync_forbids(row: Beacon, rows: Sequence[Beacon], nodes: Sequence[int],
+                      needed: int) -> str:
+    """As above, for one claim: `needed` of these `nodes` confirmed every commit.
+
+    So among any m - needed + 1 of these m nodes is one that has it.
+    """
     known = [other for other in rows if other.sender in nodes and other.fresh]
     enough = len(nodes) - needed + 1
     if len(known) < enough:

@@ -46,9 +46,9 @@ class Elections:
         if not node.free_to_elect:
             return
         if node.promise.holds(node.now):
-            if node.following_free_for is None:
+            if node.follower.free_for is None:
                 return
-            self.due_only = node.following_free_for
+            self.due_only = node.follower.free_for
         if any(row.leads and row.term >= node.term
                for row in node.members.living(node.now)):
             self.due_only = None
@@ -110,8 +110,8 @@ class Elections:
         return rank(row, node.view) >= rank(own, node.view)
 
     def _could_win(self, own: Beacon) -> bool:
-        node, level = self.node, level_needed(own, self.node.suspect)
-        agree = [row for row in node.contact_rows() if finds_due(row, node.own, level)]
+        node = self.node
+        agree = [row for row in node.contact_rows() if self._agrees(row, own)]
         return len(agree) >= node.votes_needed and node.now >= self.stopped_until
 
     def _position_counts(self, row: Beacon) -> bool:
@@ -144,19 +144,19 @@ class Elections:
         if node.leadership.lease.halves and len(rows) <= node.settings.size // 2 \
                 and node.now < node.listening_since() + node.timing.hold:
             why = why or 'has not listened long enough to know that the other half is silent'
-        why = why or self._why_stale(own)
-        why = why or why_sync_forbids(own, rows, node.sync_nodes, node.sync_needed, node.view)
+        why = why or self.why_stale(own)
+        why = why or why_sync_forbids(own, rows)
         if why:
             return why
         if node.now < self.stopped_until and self._weigh() in (None, self.stood_on):
             return 'its last takeover was stopped, and nothing has changed since'
-        agree = [row for row in rows if finds_due(row, own.sender, level)]
+        agree = [row for row in rows if self._agrees(row, own)]
         if len(agree) < node.votes_needed:
             return 'only %d of the %d nodes that are needed find an election due' % (
                 len(agree), node.votes_needed)
         return ''
 
-    def _why_stale(self, own: Beacon) -> str:
+    def why_stale(self, own: Beacon) -> str:
         """Why this database is older than a primary that this node never followed; '' if not.
 
         It holds nothing of that primary's timeline, and does not know which standbys confirmed
@@ -168,6 +168,14 @@ class Elections:
             return ''
         return 'is on timeline %d and never followed %s, the primary on record on timeline %d' % (
             own.timeline, self.node.name_of(record.node), record.timeline)
+
+    def _agrees(self, row: Beacon, own: Beacon) -> bool:
+        """Whether this row finds an election due for me, as its sender judges it.
+
+        Its sender may suspect another primary than I do: then it is due for me as for anybody.
+        """
+        suspect = self.node.suspect if row.evidence is None else row.evidence.about
+        return finds_due(row, own.sender, level_needed(own, suspect))
 
     def _waits_for_better(self) -> bool:
         """Leave a better candidate a moment to stand."""

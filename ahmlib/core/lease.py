@@ -32,31 +32,35 @@ class Lease:
         self.trusted = settings.trusted
         self.acked: Dict[int, float] = {}       # by node: send time of my newest row it took
         self.left: Set[int] = set()             # said LEAVING, bound to me
+        self.returned_at: Dict[int, float] = {}     # left, came back, has not acknowledged since
         self.trusted_at = NEVER                 # when a trusted server was last asked and answered
 
     def acknowledged(self, row: Beacon, sent_at: float) -> None:
         """A row of my term follows me and repeats a leading row of mine, sent at that instant."""
         self.acked[row.sender] = max(sent_at, self.acked.get(row.sender, NEVER))
+        self.returned_at.pop(row.sender, None)
         if row.farewell is Farewell.LEAVING and row.bound:
             self.left.add(row.sender)
 
     def returned(self, node: int, now: float) -> None:
         """A new incarnation of a node that left was heard: from now on it answers for itself.
 
-        It is still bound until it takes a leading row that echoes its new incarnation, which only
-        leaves after now; so until then it acknowledges as of now.
+        It is bound until it takes a leading row that echoes its new incarnation, which only leaves
+        after now, or until somebody who is not bound finds an election due.  So until it answers
+        it counts as of now, and no longer than the least of those who answer.
         """
         if node in self.left:
             self.left.discard(node)
-            self.acked[node] = max(now, self.acked.get(node, NEVER))
+            self.returned_at[node] = now
 
     def basis(self, now: float, needed: int) -> float:
         """The latest instant that `needed` nodes, I among them, acknowledge."""
-        stayed = {node: self.acked.get(node, NEVER) for node in range(self.size)
-                  if node != self.own and node not in self.left}
-        least = min(list(stayed.values()) + [now])
-        instants = [now] + list(stayed.values()) + [least] * len(self.left)
-        return reached_by(instants, needed)
+        answering = [node for node in range(self.size) if node != self.own
+                     and node not in self.left and node not in self.returned_at]
+        stayed = [self.acked.get(node, NEVER) for node in answering]
+        least = min(stayed + list(self.returned_at.values()) + [now])
+        silent = len(self.left) + len(self.returned_at)
+        return reached_by([now] + stayed + [least] * silent, needed)
 
     def until(self, now: float) -> float:
         """When the lease ends; FOREVER where nobody can outvote this leader."""

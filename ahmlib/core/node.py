@@ -300,11 +300,6 @@ class Node:
         reached = self.leadership.trusted_since if self.settings.trusted else self.started_at
         return max(self.started_at, self.now if reached is None else reached)
 
-    @property
-    def following_free_for(self) -> Optional[int]:
-        """Whom alone the promise lets be elected."""
-        return self.follower.free_for
-
     def may_vote_for(self, node: int) -> bool:
         """Whether promise and VIP allow a vote for this node."""
         if not self.free_to_elect or self.vip.here is not False:
@@ -314,8 +309,9 @@ class Node:
     @property
     def view(self) -> View:
         """What eligibility is judged against."""
-        return View(self.record.system_id if self.record else '', self.primary_lsn,
-                    self.settings.lag_limit, self._named())
+        record = self.record
+        return View(record.system_id if record else '', record.timeline if record else 0,
+                    self.primary_lsn, self.settings.lag_limit, self._named())
 
     def _named(self) -> Optional[int]:
         """Whom the living node that resigned last names: from rows, so that all judge alike."""

@@ -30,10 +30,10 @@ def build_row(node) -> Beacon:
         inquiry=node.leadership.inquiry, evidence=node.investigation.published(),
         can_fence=settings.pre_promotion,
         holds_vip=node.vip.here if node.vip.configured else None,
+        sync_needed=node.sync_needed, sync_nodes=node.sync_nodes,
         problem=node.problem[:PROBLEM_MAX],
         nodes=settings.addresses if node.foreign else ())
-    row = row._replace(rightful=_is_rightful(node, row))
-    return _with_sync(node, row)
+    return row._replace(rightful=_is_rightful(node, row))
 
 
 def _is_fresh(node) -> bool:
@@ -51,12 +51,3 @@ def _is_rightful(node, row: Beacon) -> bool:
     if len(rows) < node.votes_needed:
         return False
     return is_rightful(node.own, row.timeline, row.system_id, rows)
-
-
-def _with_sync(node, row: Beacon) -> Beacon:
-    """A primary names its synchronous standbys by place; standbys repeat nothing."""
-    answer = node.database.answer
-    if row.database is not DatabaseState.PRIMARY or answer is None or not answer.sync_needed:
-        return row
-    places = tuple(place for place, name in enumerate(node.names) if name in answer.sync_names)
-    return row._replace(sync_needed=answer.sync_needed, sync_nodes=places)

@@ -40,10 +40,14 @@ class Evidence(Lemma):
         old, node = self.world.hosts[suspect], host.node
         if not old.powered or not old.database.writable:
             return
-        for place in [host.settings.own] + [row.sender for row in node.members.in_touch(node.now)]:
-            if self.told.get(place) == (suspect, Verdict.REACHABLE):
-                raise Violated('%s promotes though %s says that it reaches the database of %s' % (
-                    host.settings.name, self.world.hosts[place].settings.name, old.settings.name))
+        reaches = [row.name for row in node.members.in_touch(node.now)
+                   if self.told.get(row.sender) == (suspect, Verdict.REACHABLE)]
+        own = node.investigation
+        if (own.about, own.verdict) == (suspect, Verdict.REACHABLE):
+            reaches.append(host.settings.name)
+        if reaches:
+            raise Violated('%s promotes though %s says that it reaches the database of %s' % (
+                host.settings.name, reaches[0], old.settings.name))
 
 
 class MostAdvanced(Lemma):

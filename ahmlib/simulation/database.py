@@ -21,13 +21,13 @@ class SimulatedDatabase:
     def __init__(self, in_recovery: bool, upstream: Optional[int]) -> None:
         self.running = True
         self.hung = False                   # accepts connections and never answers (SIGSTOP)
-        self.starting_until = 0.0           # in crash recovery: refuses, says it is starting up
+        self.starting = False               # in crash recovery: refuses, says it is starting up
         self.in_recovery = in_recovery
         self.signal = in_recovery           # standby.signal lies in the data directory
         self.upstream = upstream
         self.history: Tuple[Branch, ...] = ((0, 1, 0),)
         self.lsn = FIRST_LSN
-        self.promotions = 0
+        self.starts = self.starts_by_hand = self.promotions = 0
 
     @property
     def timeline(self) -> int:
@@ -42,7 +42,7 @@ class SimulatedDatabase:
     @property
     def writable(self) -> bool:
         """Whether it accepts a write now."""
-        return self.running and not self.hung and not self.in_recovery
+        return self.running and not self.hung and not self.starting and not self.in_recovery
 
     @property
     def position(self) -> Tuple[int, int]:
@@ -64,10 +64,12 @@ class SimulatedDatabase:
 
     def stop(self) -> None:
         """However it ends."""
-        self.running = self.hung = False
+        self.running = self.hung = self.starting = False
 
-    def start(self) -> None:
+    def start(self, by_hand: bool = False) -> None:
         """standby.signal decides what it comes up as."""
+        self.starts += 1
+        self.starts_by_hand += by_hand
         self.running, self.in_recovery = True, self.signal
 
     def promote(self, branch: int) -> None:

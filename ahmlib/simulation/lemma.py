@@ -68,9 +68,11 @@ def leases(world) -> Dict[int, float]:
 
 def excused(world, host) -> bool:
     """Beyond any program in user space: this host cannot be made to step down in time."""
-    fence = host.settings.timing.fence
-    if any(host.behaviour(what) != 'works' for what in OBSTRUCTING):
-        host.obstructed_until = world.now + fence
-    if host.node is None or host.paused:
+    if host.node is None or host.paused or is_obstructed(host):
         return True
-    return world.now < max(host.resumed_at + fence, host.obstructed_until)
+    return world.now < max(host.resumed_at + host.settings.timing.fence, host.obstructed_until)
+
+
+def is_obstructed(host) -> bool:
+    """Whether the commands of a step-down do not do their work on this host."""
+    return any(host.behaviour(what) != 'works' for what in OBSTRUCTING)

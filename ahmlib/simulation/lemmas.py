@@ -38,7 +38,7 @@ checked, only observed.
 from typing import Any, Dict, Optional, Set, Tuple
 
 from ..core import effects, events
-from ..core.beacon import Beacon, Farewell
+from ..core.beacon import Beacon, Farewell, Record
 from ..core.lease import FOREVER
 from ..core.procedures.follow import FOLLOW_SECONDS
 from ..core.procedures.take_over import VIP_SECONDS
@@ -200,19 +200,25 @@ class NoVoteUnderPromise(Lemma):
 class UnderLease(Lemma):
     """VIP and promotion are asked for under a lease, the VIP once a majority has the record."""
     number = 11
-    watches = (effects.RaiseVip, effects.Promote)
+    watches = (effects.RaiseVip, effects.Promote, effects.SaveState)
+
+    def __init__(self, world) -> None:
+        super().__init__(world)
+        self.told: Dict[Record, Set[int]] = {}      # by record: the nodes that saved it
 
     def performed(self, host, effect: Any) -> None:
         world, node = self.world, host.node
+        if isinstance(effect, effects.SaveState):
+            if effect.saved.record is not None and not host.disk_full:
+                self.told.setdefault(effect.saved.record, set()).add(host.settings.own)
+            return
         what = type(effect).__name__
         if host.settings.own not in leases(world):
             raise Violated('%s asks for %s without a lease' % (host.settings.name, what))
         if isinstance(effect, effects.Promote):
             return
-        on_disk = [other for other in world.hosts
-                   if other.saved is not None and other.saved.record is not None
-                   and other.saved.record.node == host.settings.own]
-        if len(on_disk) < node.votes_needed:
+        on_disk = self.told.get(node.record, ())    # whatever became of those disks later
+        if node.record is None or node.record.node != node.own or len(on_disk) < node.votes_needed:
             raise Violated('%s raises the VIP with its record on %d disks and needs %d' % (
                 host.settings.name, len(on_disk), node.votes_needed))
 
@@ -238,27 +244,28 @@ class CompleteStepDown(Lemma):
 
     def __init__(self, world) -> None:
         super().__init__(world)
-        self.led: Dict[int, Tuple[int, int]] = {}   # by node: (life, promotions when it led last)
+        self.led: Dict[int, Tuple[int, int]] = {}   # by node: (life, starts by hand till then)
 
     def performed(self, host, effect: effects.SendBeacon) -> None:
         row, own = effect.beacon, host.settings.own
         if row.leads:
             if row.state is NodeState.LEADER or host.node.promoting:
-                self.led[own] = (host.life, 0)
+                self.led[own] = (host.life, self._starts(host))
             return
         if self.led.get(own, (None,))[0] != host.life or row.stepping_down \
                 or row.farewell is not Farewell.NONE or not host.settings.stop_isolated_primary:
             return
-        del self.led[own]
+        _, starts = self.led.pop(own)
         if host.settings.vip and host.has_vip:
             raise Violated('%s says that it leads no more, and holds the VIP' % row.name)
-        if host.database is not None and host.database.writable and not self._started(host):
+        if host.database is not None and host.database.writable \
+                and self._starts(host) == starts:
             raise Violated('%s says that it leads no more, and its database accepts writes'
                            % row.name)
 
-    def _started(self, host) -> bool:
-        """Whether somebody else started the server since."""
-        return host.database.starting_until > 0.0
+    def _starts(self, host) -> int:
+        """How often somebody else than the daemon started the server."""
+        return 0 if host.database is None else host.database.starts_by_hand
 
 
 class OldRowsIgnored(Lemma):

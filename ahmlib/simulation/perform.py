@@ -63,7 +63,7 @@ def _checked(world, host: Host, token: int) -> events.DatabaseChecked:
     mine = host.database
     if not mine.running or mine.hung or host.settings.own in world.local_path_fails:
         return events.DatabaseChecked(token, Verdict.UNREACHABLE, 'connection refused')
-    if world.now < mine.starting_until:
+    if mine.starting:
         return events.DatabaseChecked(token, Verdict.STARTING, 'the database system is starting up')
     upstream = None if mine.upstream is None else (
         world.spelled.get(host.settings.own) or host.settings.host(mine.upstream),
@@ -90,7 +90,7 @@ def _probe(world, host: Host, effect: effects.ProbeDatabase) -> None:
         if mine is None or not target.powered or not mine.running or mine.hung \
                 or not world.network.connects(host.settings.own, effect.about):
             return events.DatabaseProbed(effect.token, Verdict.UNREACHABLE, 'no answer')
-        starting = mine.in_recovery or world.now < mine.starting_until
+        starting = mine.in_recovery or mine.starting
         return events.DatabaseProbed(effect.token,
                                      Verdict.STARTING if starting else Verdict.REACHABLE)
     _answer_check(world, host, target, effect, probed)

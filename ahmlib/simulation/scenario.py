@@ -17,7 +17,7 @@ from ..core.settings import Settings, split_address
 from ..core.states import NodeState
 from ..runtime.settings import core_settings
 from .clients import WRITE_SECONDS
-from .faults import FAULTS, HARMLESS, strike
+from .faults import FAULTS, is_harmless, strike
 from .host import Host
 from .network import Network
 from .world import Broken, World
@@ -79,7 +79,7 @@ class Outcome(NamedTuple):
 
 
 class ObservedWorld(World):
-    """A world that keeps its trace as data, and whose databases take no writes in recovery."""
+    """A world that keeps its trace as data."""
 
     def __init__(self, settings: List[Settings], seed: int, primary: int) -> None:
         self.told: List[Tuple[float, str, str]] = []
@@ -90,10 +90,6 @@ class ObservedWorld(World):
         """One line of the trace, kept with its instant."""
         super().note(host, text)
         self.told.append((self.now, host.settings.name, text))
-
-    def serves_clients(self, host: Host) -> bool:
-        """Whether a client can write there; not while the server recovers from a crash."""
-        return super().serves_clients(host) and self.now >= host.database.starting_until
 
     def serving(self) -> List[Host]:
         """The hosts on which clients can write now."""
@@ -217,7 +213,7 @@ def settings_name(world: World, place: int) -> str:
 
 
 def _happen(world: ObservedWorld, plan: Steps) -> None:
-    world.harmless = all(fault in HARMLESS for _, fault, _ in plan)
+    world.harmless = is_harmless(world, plan)
     for gap, fault, node in plan:
         world.run(gap)
         strike(world, fault, node)

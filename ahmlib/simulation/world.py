@@ -12,7 +12,7 @@ import heapq
 from random import Random
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
-from ..core import effects, events
+from ..core import events
 from ..core.beacon import Farewell
 from ..core.node import Node
 from ..core.settings import Settings
@@ -140,7 +140,8 @@ class World:
     def upstream_of(self, host: Host) -> Optional[SimulatedDatabase]:
         """The running primary that this host's standby can stream from now."""
         mine = host.database
-        if mine is None or not mine.running or not mine.in_recovery or mine.upstream is None \
+        if mine is None or not mine.running or mine.hung or mine.starting \
+                or not mine.in_recovery or mine.upstream is None \
                 or not host.powered or host.behaviour('replication') != 'works':
             return None
         other = self.hosts[mine.upstream]

@@ -11,7 +11,7 @@ import sys
 import textwrap
 from typing import NamedTuple, Tuple
 
-from ahmlib.core import election, node, promise, quorum, timing
+from ahmlib.core import election, promise, quorum, timing
 from ahmlib.core.elections import Elections
 from ahmlib.core.evidence import Investigation
 from ahmlib.core.leadership import Leadership
@@ -174,7 +174,7 @@ MUTANTS = (
     Mutant('synchronous standbys are not asked', 18, 'five nodes, synchronous',
            ((0.5, 'stop-replication', 1), (0.0, 'stop-replication', 2),
             (0.0, 'stop-replication', 3), (1.0, 'power-off', 0), (0.0, 'power-off', 4)), (
-               Patch(election, 'why_sync_forbids', 'if not nodes or not needed:', 'if True:'),)),
+               Patch(election, 'why_sync_forbids', 'if nodes and needed]', 'if False]'),)),
     Mutant('terms belong to anybody', 19, 'three nodes', DEAD, (
         Patch(quorum, 'next_own_term', 'return term + (own - term) % size', 'return term'),)),
     Mutant('two candidates win one term', 1, 'five nodes, equal priorities',

@@ -57,13 +57,25 @@ def recovers(world):
     if world.run_until(lambda: world.serves() is not None, limit):
         return True
     living = [host.node for host in world.hosts if host.node is not None]
-    # A majority of which no node has followed a leader since its start does not promote by itself;
-    # and a database that was reported out waits for an operator.
-    return not any(node.followed for node in living) or not any(_is_usable(node) for node in living)
+    return bool(waits_for_operator(living))
+
+
+def waits_for_operator(living):
+    """Why this healed cluster rightly has no leader; '' if it has no such reason."""
+    rows = [node.own_row() for node in living]
+    if not any(node.followed for node in living):
+        return 'no node has followed a leader since its start: nobody is promoted by himself'
+    if not any(_is_usable(node) for node in living):
+        return 'no database is left that was not reported out, quarantined, or stale'
+    if any(row.database is DatabaseState.PRIMARY and not row.rightful for row in rows):
+        return 'a primary runs that is not the one on record: two databases have diverged'
+    if any(row.out and row.sender in other.sync_nodes for row in rows for other in rows):
+        return 'a synchronous standby was reported out, and may hold more than the others'
+    return ''
 
 
 def _is_usable(node):
     """Whether nothing but faults keeps this node's database from leading."""
     own = node.own_row()
     return not node.settings.witness and node.settings.priority > 0 and not own.out \
-        and own.database is not DatabaseState.QUARANTINED and not node.elections._why_stale(own)
+        and own.database is not DatabaseState.QUARANTINED and not node.elections.why_stale(own)

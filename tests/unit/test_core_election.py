@@ -85,12 +85,19 @@ def test_losers_wait_differently():
 
 
 def test_one_of_two_synchronous_standbys_must_not_be_missed():
-    mine, other = row(1, lsn=1000), row(2, lsn=1001)
-    assert 'heard 1 of the 2' in why_sync_forbids(mine, [mine], (1, 2), 1, VIEW)
-    assert 'more data' in why_sync_forbids(mine, [mine, other], (1, 2), 1, VIEW)
-    assert why_sync_forbids(other, [mine, other], (1, 2), 1, VIEW) == ''
-    assert why_sync_forbids(mine, [mine], (1, 2), 2, VIEW) == ''
-    assert why_sync_forbids(mine, [mine], (), 0, VIEW) == ''
+    one = dict(sync_needed=1, sync_nodes=(1, 2))
+    mine, other = row(1, lsn=1000, **one), row(2, lsn=1001, **one)
+    assert 'heard 1 of the 2' in why_sync_forbids(mine, [mine])
+    assert 'more data' in why_sync_forbids(mine, [mine, other])
+    assert why_sync_forbids(other, [mine, other]) == ''
+    both = row(1, lsn=1000, sync_needed=2, sync_nodes=(1, 2))
+    assert why_sync_forbids(both, [both]) == ''
+    assert why_sync_forbids(row(1), [row(1)]) == ''
+
+
+def test_a_candidate_that_was_restarted_learns_of_synchronous_standbys_from_the_others():
+    mine, witness = row(1, lsn=1000), row(3, sync_needed=1, sync_nodes=(1, 2))
+    assert 'heard 1 of the 2' in why_sync_forbids(mine, [mine, witness])
 
 
 def test_the_rightful_primary_is_the_one_on_record_or_on_a_higher_timeline():

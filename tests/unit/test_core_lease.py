@@ -65,6 +65,16 @@ def test_who_comes_back_answers_for_itself_from_then_on():
     assert lease.until(50.2) == pytest.approx(50.0 + LEASE)
 
 
+def test_who_came_back_backs_no_lease_longer_than_those_whose_election_would_free_it():
+    lease = Lease(one_settings())
+    acknowledged(lease, 1, 10.0)
+    acknowledged(lease, 2, 10.0, farewell=Farewell.LEAVING, bound=True)
+    lease.returned(2, 15.0)
+    assert lease.until(15.2) == pytest.approx(10.0 + LEASE)
+    acknowledged(lease, 2, 16.0)
+    assert lease.until(16.2) == pytest.approx(16.0 + LEASE)
+
+
 def test_a_goodbye_without_a_bond_binds_nobody():
     lease = Lease(one_settings())
     acknowledged(lease, 1, 10.0, farewell=Farewell.RESTARTING)

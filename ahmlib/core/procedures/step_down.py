@@ -63,6 +63,8 @@ def give_up_role(node, reason: Reason):
         if not (vip_down and stopped):
             hurried = False
             yield pause(RETRY_SECONDS)
+            if stop and node.database.runs_as_primary:
+                stopped = False     # somebody has started it again
 
 
 def _leave_signal(node, reason: Reason):
