@@ -57,7 +57,8 @@ class Elections:
 
     def _level(self) -> Due:
         node = self.node
-        if not any(row.followed for row in node.contact_rows()):
+        if not node.followed and not any(
+                row.followed for row in node.members.in_touch(node.now)):
             return Due.PRIMARY
         return _LEVELS[self._weigh()]
 

@@ -75,6 +75,7 @@ class Node:
         self.vip, self.chores = Vip(self, lease_until), Chores(self)
         self.speaker, self.exits = Speaker(self, saved), Leaving(self)
         self.wake_at = now
+        self.row, self.picture = self.own_row(), None   # as of the last round of decisions
 
     def _clean_slate(self, now: float) -> None:
         """What a node begins with."""
@@ -100,12 +101,12 @@ class Node:
         """One event, at this instant -> what is wanted, in order."""
         self.effects = []
         if self.exited:
-            return []
+            return self.effects
         self._wake(now)
         self.leadership.check_lease()
         self.DISPATCH[type(event)](self, event)
         self._decide()
-        self.speaker.publish()
+        self.speaker.publish(self.row)
         self.wake_at = self._next_deadline()
         return self.effects
 
@@ -114,16 +115,12 @@ class Node:
         late = now - max(self.wake_at, self.now)
         if late > self.patience:
             self.members.slept(late)
-            self.report('WARNING', 'slept', 'was not run for %.2f s: re-validating everything'
-                        % late)
+            self.report('WARNING', 'slept', 'was not run for %.2f s: looks at all anew' % late)
             self.vip.check_soon()
         self.now = max(now, self.now)
 
     def _decide(self) -> None:
-        before, after = None, self._picture()
         for _ in range(ROUNDS_MAX):
-            if before == after:
-                return
             self._notice_changes()
             self.follower.decide()
             self.investigation.decide()
@@ -134,10 +131,13 @@ class Node:
             self.chores.decide()
             self.vip.decide()
             self._settle_state()
-            before, after = after, self._picture()
+            before, self.picture = self.picture, self._picture()
+            if self.picture == before:
+                return
 
     def _picture(self) -> Any:
-        return significant(self.own_row()), self.plan.name, self.tokens
+        self.row = self.own_row()
+        return significant(self.row), self.plan.name, self.tokens
 
     def _notice_changes(self) -> None:
         for node, alive in self.members.turned(self.now):
@@ -195,7 +195,7 @@ class Node:
         self.database.failures_max = event.settings.max_consec_failures
 
     def _ignore(self, event: Any) -> None:
-        pass
+        """Nothing but what every event does."""
 
     # -- what the parts use --------------------------------------------------------------------
 
@@ -329,6 +329,10 @@ class Node:
         """My row, and the newest rows of those in two-way contact."""
         return [self.own_row()] + self.members.in_touch(self.now)
 
+    def has_majority(self) -> bool:
+        """Whether as many nodes as an election needs are in contact, I among them."""
+        return len(self.members.in_touch(self.now)) + 1 >= self.votes_needed
+
     def living_row(self, node: int) -> Optional[Beacon]:
         """The newest row of a living peer."""
         return self.members.row(node) if self.members.is_alive(node, self.now) else None
@@ -376,12 +380,11 @@ class Node:
 
     def is_on_record(self) -> bool:
         """Whether a majority, my disk included, repeats that I lead over the primary."""
-        record = self.record
-        if self.speaker.disk is None or self.speaker.disk.record != record \
-                or record.node != self.own:
+        record, disk = self.record, self.speaker.disk
+        if disk is None or disk.record != record or record.node != self.own:
             return False
-        rows = [row for row in self.members.in_touch(self.now) if row.record == record]
-        return len(rows) + 1 >= self.votes_needed
+        return 1 + sum(row.record == record for row in self.members.in_touch(self.now)) \
+            >= self.votes_needed
 
     # -- the state for people ------------------------------------------------------------------
 
@@ -390,17 +393,16 @@ class Node:
         if self.is_leading or self.stepping_down or self.farewell is not Farewell.NONE \
                 or self.state is NodeState.STAND_FOR_LEADER or self.exited:
             return
-        if self.state is NodeState.INITIALIZING and (not self.database.checked
-                                                     or self.vip.here is None):
+        looked = self.database.checked and self.vip.here is not None
+        if self.state is NodeState.INITIALIZING and not looked:
             return
-        state, why = self._settled()
-        self.become(state, why)
+        self.become(*self._settled())
 
     def _settled(self) -> Tuple[NodeState, str]:
         leader = self.leader_row()
         if leader is not None and self.promise.holds(self.now):
             return self.out_as or NodeState.STANDBY, 'follows %s' % leader.name
-        if len(self.contact_rows()) < self.votes_needed:
+        if not self.has_majority():
             if self.followed or self.now >= self.started_at + self.settings.wait_for_primary:
                 return NodeState.IN_RESOURCE_LIMITATION, 'no majority of the nodes is in contact'
             return NodeState.WAITING_FOR_LEADER_FORMATION, 'no majority is in contact yet'

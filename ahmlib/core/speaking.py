@@ -55,8 +55,8 @@ class Speaker:
 
     # -- the network ---------------------------------------------------------------------------
 
-    def publish(self) -> None:
-        """Have the state saved, or say what there is to say."""
+    def publish(self, row: Beacon) -> None:
+        """Have the state saved, or say what there is to say: this row, as of now."""
         node = self.node
         if not self.is_saved():
             if not self.saving and node.now >= self.save_retry_at:
@@ -65,11 +65,10 @@ class Speaker:
             return
         round_due = node.now >= self.round_at + node.settings.interval
         quick_due = self.is_hurried() and node.now >= self.sent_at + self.quick
-        row = node.own_row()
-        if round_due or quick_due or self.said is None \
-                or significant(row) != self.said:
+        matters = significant(row)
+        if round_due or quick_due or matters != self.said:
             self.round_at = node.now if round_due else self.round_at
-            self.sent_at, self.said = node.now, significant(row)
+            self.sent_at, self.said = node.now, matters
             self._send(row, None)
         else:
             for leader in sorted(self.answers):

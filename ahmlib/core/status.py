@@ -31,7 +31,7 @@ def status(node) -> Dict[str, Any]:
         'virtual_ip': vip,
         'leader_holds_vip': row.holds_vip if row is not None else None,
         'remote_nodes': node.settings.size - 1,
-        'has_majority': len(node.contact_rows()) >= node.votes_needed,
+        'has_majority': node.has_majority(),
         'term': node.term,
         'problem': node.problem,
         'warnings': _warnings(node),

@@ -51,7 +51,7 @@ def take_over(node):
 def _half_is_silent(node) -> bool:
     """Half votes: whether the other half, which is not heard, may have a leader of its own."""
     return (node.leadership.lease.halves
-            and len(node.contact_rows()) <= node.settings.size // 2)
+            and len(node.members.in_touch(node.now)) < node.settings.size // 2)
 
 
 def _make_sure(node):
