@@ -77,7 +77,7 @@ def finds_due(row: Beacon, candidate: int, level: Due) -> bool:
     return row.due >= level and (row.due_only is None or row.due_only == candidate)
 
 
-def why_sync_forbids(row: Beacon, rows: Sequence[Beacon]) -> str:
+def why_sync_forbids(row: Beacon, rows: Sequence[Beacon], view: View) -> str:
     """With synchronous replication: why this candidate might lack an acknowledged commit.
 
     `rows` are those in contact, the own one included.  Each repeats what its node last knew of the
@@ -87,24 +87,27 @@ def why_sync_forbids(row: Beacon, rows: Sequence[Beacon]) -> str:
     if row.database is DatabaseState.PRIMARY:
         return ''
     known = {(other.sync_needed, tuple(sorted(other.sync_nodes))) for other in rows}
-    found = [_why_sync_forbids(row, rows, nodes, needed) for needed, nodes in sorted(known)
+    found = [_why_sync_forbids(row, rows, view, nodes, needed) for needed, nodes in sorted(known)
              if nodes and needed]
     return next((why for why in found if why), '')
 
 
-def _why_sync_forbids(row: Beacon, rows: Sequence[Beacon], nodes: Sequence[int],
+def _why_sync_forbids(row: Beacon, rows: Sequence[Beacon], view: View, nodes: Sequence[int],
                       needed: int) -> str:
     """As above, for one claim: `needed` of these `nodes` confirmed every commit.
 
-    So among any m - needed + 1 of these m nodes is one that has it.
+    So among any m - needed + 1 of these m nodes is one that has it.  One that somebody else has
+    promoted since had confirmed nothing beyond its position, on the timeline on record.
     """
+    def position(other: Beacon) -> Tuple[int, int]:
+        return min(other.timeline, view.timeline or other.timeline), other.lsn
+
     known = [other for other in rows if other.sender in nodes and other.fresh]
     enough = len(nodes) - needed + 1
     if len(known) < enough:
         return 'heard %d of the %d synchronous standbys, needs %d' % (
             len(known), len(nodes), enough)
-    ahead = [other.name for other in known
-             if (other.timeline, other.lsn) > (row.timeline, row.lsn)]
+    ahead = [other.name for other in known if position(other) > position(row)]
     return 'synchronous standby %s has more data' % ahead[0] if ahead else ''
 
 

@@ -146,7 +146,7 @@ class Elections:
                 and node.now < node.listening_since() + node.timing.hold:
             why = why or 'has not listened long enough to know that the other half is silent'
         why = why or self.why_stale(own)
-        why = why or why_sync_forbids(own, rows)
+        why = why or why_sync_forbids(own, rows, node.view)
         if why:
             return why
         if node.now < self.stopped_until and self._weigh() in (None, self.stood_on):

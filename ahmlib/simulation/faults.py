@@ -7,6 +7,7 @@ line.  The docstring of a fault is its description for people.
 
 from typing import Callable, Dict, Iterable, Tuple
 
+from ..core import events
 from ..core.beacon import Farewell
 from ..core.procedures.step_down import PATIENT_SECONDS
 from . import perform
@@ -136,6 +137,30 @@ def restart(world, node):
         world.after(RESTART_SECONDS, lambda: start(world, node))
 
 
+def stop_twice(world, node):
+    """its daemon is told to leave, and told again"""
+    stop(world, node)
+    stop(world, node)
+
+
+def reload(world, node):
+    """its configuration is read again"""
+    host = world.hosts[node]
+    world.feed(host, events.SettingsChanged(host.settings))
+
+
+def ask_status(world, node):
+    """somebody asks it for the cluster's status"""
+    world.feed(world.hosts[node], events.ClientAsked(0, {'ask': 'status'}))
+
+
+def hear_stranger(world, node):
+    """a host of its nodes.conf belongs to another cluster"""
+    settings = world.hosts[node].settings
+    world.feed(world.hosts[node], events.ForeignHeard(
+        settings.host((node + 1) % settings.size), 'STRANGER', settings.addresses[:1]))
+
+
 def lose_state(world, node):
     """its daemon is killed and its state file is gone"""
     crash(world, node)
@@ -172,6 +197,11 @@ def power_on(world, node):
 def drop_vip(world, node):
     """somebody removes the VIP from its host"""
     world.hosts[node].has_vip = False
+
+
+def hide_vip(world, node):
+    """it cannot find out whether the VIP is on its host"""
+    world.vip_unknown.add(node)
 
 
 def answer_for_vip(world, node):
@@ -258,12 +288,14 @@ def commands_work(world, node):
     host.fencing_works = True
     world.local_path_fails.discard(node)
     world.vip_answers.discard(node)
+    world.vip_unknown.discard(node)
 
 
 COMMANDS: Dict[str, Fault] = {
     'vip-slow': _behave('vip', SLOW, 'its VIP commands are slow'),
     'vip-fails': _behave('vip', FAILS, 'its VIP commands fail'),
     'vip-hangs': _behave('vip', HANGS, 'its VIP commands hang'),
+    'announce-fails': _behave('announce', FAILS, 'it cannot announce the VIP'),
     'stop-slow': _behave('stop', SLOW, 'its database server stops slowly'),
     'stop-fails': _behave('stop', FAILS, 'its database server cannot be stopped'),
     'promote-slow': _behave('promote', SLOW, 'its promotion takes long'),
@@ -279,14 +311,15 @@ COMMANDS: Dict[str, Fault] = {
 
 FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for function in (
     cut, cut_one_way, cut_between, part, mute, deafen, deafen_multicast, heal, replay,
-    lose_trusted, reach_trusted, crash, start, crash_and_start, freeze, thaw, stop, restart,
-    lose_state, fill_disk, free_disk, power_off, power_on, drop_vip, answer_for_vip,
-    kill_database, hang_database, thaw_database, start_database, crash_recovery, promote_by_hand,
-    stop_replication, fail_checks, commands_work)}
+    lose_trusted, reach_trusted, crash, start, crash_and_start, freeze, thaw, stop, stop_twice,
+    restart, reload, ask_status, hear_stranger, lose_state, fill_disk, free_disk, power_off,
+    power_on, drop_vip, hide_vip, answer_for_vip, kill_database, hang_database, thaw_database,
+    start_database, crash_recovery, promote_by_hand, stop_replication, fail_checks,
+    commands_work)}
 FAULTS.update(COMMANDS)
 
 #: After these nothing may be promoted, however often they happen (L17).
-HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw')
+HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status', 'hear-stranger')
 
 
 def strike(world, fault: str, node: int) -> None:

@@ -55,7 +55,6 @@ class World:
         self.harmless = False                   # nothing happens but restarts and questions
         self.tampered = False                   # somebody promoted a standby by hand
         self.leaders: Dict[int, int] = {}       # by term: who led in it
-        self.reached: Set[str] = set()          # what the core was seen to do, for the coverage
         self.vip_unknown: Set[int] = set()      # hosts that cannot tell whether they hold the VIP
         self.vip_answers: Set[int] = set()      # hosts to which a stranger answers for the VIP
         self.fast_stop_seconds = 0.1

@@ -1,4 +1,8 @@
-"""The clusters that the search tries: sizes, witnesses, priorities, quorum rules, timings."""
+"""The clusters that the search tries: sizes, witnesses, priorities, quorum rules, timings.
+
+Multicast and unicast are one for the core: every row may be lost on the way to every node by
+itself.  That a host gets no multicast, only what is sent to it alone, is a fault.
+"""
 
 from ahmlib.simulation.host import make_settings
 
@@ -9,14 +13,18 @@ CLUSTERS = {
     'three nodes, synchronous': make_settings(3),
     'five nodes, synchronous': make_settings(5),
     'two nodes and a witness': make_settings(3, witnesses=(2,)),
-    'three nodes with fencing': make_settings(3, pre_promotion=True),
+    'three nodes with fencing': make_settings(3, pre_promotion=True, post_promotion=True),
     'five nodes, equal priorities': make_settings(5, priorities=(1, 1, 1, 1, 1)),
     'two nodes without half votes': make_settings(2),
+    'two nodes, half votes': make_settings(2, half_votes=True),
+    'two nodes, half votes, a trusted server': make_settings(2, half_votes=True, trusted=True),
     'two nodes, half votes, a trusted server, fencing': make_settings(
         2, half_votes=True, trusted=True, pre_promotion=True),
     'four nodes, half votes, a trusted server': make_settings(4, half_votes=True, trusted=True),
-    'four nodes, one with priority 0': make_settings(4, priorities=(1, 2, 0, 3)),
-    'seven nodes, two witnesses': make_settings(7, witnesses=(5, 6)),
+    'four nodes, one with priority 0': make_settings(
+        4, priorities=(1, 2, 0, 3), auto_attach=True, lag_limit=2000),
+    'seven nodes, two witnesses': make_settings(
+        7, witnesses=(5, 6), stop_isolated_primary=False),
     'three nodes without a VIP': make_settings(3, vip=''),
     'three nodes, default timings': make_settings(3, **DEFAULTS),
 }

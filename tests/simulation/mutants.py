@@ -135,14 +135,11 @@ MUTANTS = (
     Mutant('a winner acts before it holds a lease', 11, 'three nodes', DEAD, (
         Patch(take_over, 'take_over', 'if not (yield Until(node.leadership.has_lease, '
               'node.timing.lease)):', 'if False:'),)),
-    Mutant('the lease is looked at after the procedures', 11, 'three nodes',
-           ((0.0, 'promote-slow', 1), (1.0, 'power-off', 0), (4.0, 'fill-disk', 2),
-            (1.6, 'freeze', 1), (0.0, 'free-disk', 2), (1.35, 'thaw', 1)), (
-               Patch(Node, 'handle', 'self.leadership.check_lease()',
-                     'pass'),
-               Patch(Leadership, 'decide', 'self.check_lease()', 'pass'),
-               Patch(Node, '_decide', 'self._settle_state()',
-                     'self._settle_state(); self.leadership.check_lease()'))),
+    Mutant('timers come after what waits in the queue', 11, 'three nodes with fencing',
+           ((1.0, 'power-off', 0), (2.4, 'freeze', 1), (3.0, 'thaw', 1)), (
+               Patch(Node, 'handle', 'self.leadership.check_lease()\n',
+                     'type(event) is events.Ticked and self.leadership.check_lease()\n'),
+               Patch(Leadership, 'decide', 'self.check_lease()', 'pass'))),
     Mutant('the end of the lease goes unnoticed', 12, 'three nodes', ALONE, NO_LEASE_END),
     Mutant('a cut-off leader goes on', 2, 'three nodes', ALONE, (
         Patch(Leadership, 'has_lease', 'return self.node.is_leading and self.node.now < '

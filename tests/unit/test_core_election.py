@@ -87,17 +87,31 @@ def test_losers_wait_differently():
 def test_one_of_two_synchronous_standbys_must_not_be_missed():
     one = dict(sync_needed=1, sync_nodes=(1, 2))
     mine, other = row(1, lsn=1000, **one), row(2, lsn=1001, **one)
-    assert 'heard 1 of the 2' in why_sync_forbids(mine, [mine])
-    assert 'more data' in why_sync_forbids(mine, [mine, other])
-    assert why_sync_forbids(other, [mine, other]) == ''
+    assert 'heard 1 of the 2' in why_sync_forbids(mine, [mine], VIEW)
+    assert 'more data' in why_sync_forbids(mine, [mine, other], VIEW)
+    assert why_sync_forbids(other, [mine, other], VIEW) == ''
     both = row(1, lsn=1000, sync_needed=2, sync_nodes=(1, 2))
-    assert why_sync_forbids(both, [both]) == ''
-    assert why_sync_forbids(row(1), [row(1)]) == ''
+    assert why_sync_forbids(both, [both], VIEW) == ''
+    assert why_sync_forbids(row(1), [row(1)], VIEW) == ''
 
 
 def test_a_candidate_that_was_restarted_learns_of_synchronous_standbys_from_the_others():
     mine, witness = row(1, lsn=1000), row(3, sync_needed=1, sync_nodes=(1, 2))
-    assert 'heard 1 of the 2' in why_sync_forbids(mine, [mine, witness])
+    assert 'heard 1 of the 2' in why_sync_forbids(mine, [mine, witness], VIEW)
+
+
+def test_a_synchronous_standby_that_somebody_promoted_had_confirmed_no_more_than_its_position():
+    claims, view = dict(sync_needed=1, sync_nodes=(1, 2)), View(system_id=SYSTEM, timeline=1)
+    promoted = row(2, lsn=500, timeline=2, **claims)
+    mine, behind = row(1, lsn=1000, timeline=1, **claims), row(1, lsn=400, timeline=1, **claims)
+    assert why_sync_forbids(mine, [mine, promoted], view) == ''
+    assert 'more data' in why_sync_forbids(behind, [behind, promoted], view)
+    assert 'promoted by somebody else' in why_not_eligible(promoted, view)
+
+
+def test_a_running_primary_lacks_nothing():
+    mine = row(1, database=DatabaseState.PRIMARY, sync_needed=1, sync_nodes=(2,))
+    assert why_sync_forbids(mine, [mine], VIEW) == ''
 
 
 def test_the_rightful_primary_is_the_one_on_record_or_on_a_higher_timeline():
