@@ -1,12 +1,13 @@
 # Two commands, each doing all its set-up on a fresh machine:
 #   make demo   a three-node cluster loses its primary before your eyes
 #   make test   all tests
-# And: make unit (no database, no root), make check-versions (unit tests on every Python here).
+# And: make unit (no database, no root), make check-versions (unit tests on every Python here),
+#      make search (an hour of random schedules in the simulation; SECONDS=60 for less).
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: demo test unit check-versions clean
+.PHONY: demo test unit check-versions search clean
 
 $(VENV)/.ready: requirements-tests.txt .ci/venv
 	@.ci/venv $(VENV)
@@ -19,6 +20,11 @@ test: $(VENV)/.ready
 
 unit: $(VENV)/.ready
 	$(PYTHON) -m pytest -q -rs tests/unit
+
+SECONDS := 3600
+FIRST_SEED := 0
+search: $(VENV)/.ready
+	$(PYTHON) -m tests.simulation.search $(SECONDS) $(FIRST_SEED)
 
 check-versions:
 	@.ci/versions

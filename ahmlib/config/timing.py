@@ -2,7 +2,8 @@
 takes.
 
 All figures leave out T, the takeover itself (votes, the fencing script, promotion, the VIP): a few
-tenths of a second where there is no script.
+tenths of a second where there is no script.  After a script all nodes look once more whether the old
+primary answers, which a silent host draws out to the connect timeout.
 """
 
 from typing import NamedTuple
@@ -49,9 +50,11 @@ def failover_intervals(config):
 def explain(config):
     """The durations and intervals of a Config as lines of text."""
     timing, intervals = timing_of(config), failover_intervals(config)
-    limit = config.promote_leader_timeout_seconds
+    limit, takes = config.promote_leader_timeout_seconds, 'a few tenths of a second'
     if config.pre_promotion_command:
         limit += config.hook_timeout_seconds
+        takes += ', what the fencing script takes, and up to %g s for a second look at a host that ' \
+            'is silent' % config.db_connect_timeout
     return [
         'T_lease %.4g s: how long an acknowledged beacon entitles the leader to lead'
         % timing.lease,
@@ -62,8 +65,7 @@ def explain(config):
         'Failed database, refusing connections: %s plus the takeover'
         % _range(intervals.database_refusing),
         'Failed database, hanging: %s plus the takeover' % _range(intervals.database_hanging),
-        'The takeover: a few tenths of a second, plus what the fencing script takes; given up '
-        'after %.4g s' % limit,
+        'The takeover: %s; given up after %.4g s' % (takes, limit),
     ]
 
 

@@ -21,6 +21,15 @@ from .plans import deadlines, formed, recovers
 STEPS_MAX = 8
 REPORT_EVERY_SECONDS = 60.0
 
+#: Faults after which somebody takes over; node 0 leads first, so it often meets one of them.
+LOSSES = ('power-off', 'cut', 'part', 'crash', 'freeze', 'stop', 'kill-database', 'hang-database')
+LOSS_SHARE = 0.6
+
+
+def place(number):
+    """The cluster of this number."""
+    return sorted(CLUSTERS)[number % len(CLUSTERS)]
+
 
 def draw(cluster, seed):
     """(plan, loss, seed of the world) of this number."""
@@ -32,6 +41,9 @@ def draw(cluster, seed):
         near = random.choice(deadlines(timing)) + random.uniform(-0.05, 0.05)
         gap = random.choice((near, random.uniform(0, 2 * timing.hold), random.uniform(0, 1)))
         plan.append((max(0.0, gap), random.choice(names), random.randrange(len(members))))
+    if random.random() < LOSS_SHARE:
+        plan.insert(random.randrange(len(plan) + 1),
+                    (random.uniform(0, 2), random.choice(LOSSES), 0))
     return plan, random.choice((0.0, 0.0, 0.1, 0.3)), random.randrange(2 ** 32)
 
 
@@ -65,8 +77,7 @@ def shrink(cluster, plan, loss, seed, kind):
 
 def look(number):
     """One schedule: (cluster, finding as text or None)."""
-    names = sorted(CLUSTERS)
-    cluster = names[number % len(names)]
+    cluster = place(number)
     plan, loss, seed = draw(cluster, number)
     found = attempt(cluster, plan, loss, seed)
     if found is None:

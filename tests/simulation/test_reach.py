@@ -1,0 +1,76 @@
+"""What the search reaches of the core, against the list of what it may leave out.
+
+A few hundred schedules of the long search were tried once; those that together reach all that any
+of them reached are run here, with the stories, and the faults of the core with it.  When something
+new is unreached: find a schedule for it (`look` with other numbers, or a story), or list it with
+its reason in unreached.txt.
+"""
+
+import sys
+
+import pytest
+
+from ahmlib.simulation.faults import apply, repair
+
+from .clusters import CLUSTERS, SYNCHRONOUS
+from .mutants import MUTANTS
+from .plans import formed, recovers
+from .reach import LISTED, Reached, listed, matches
+from .search import draw, place
+from .test_found import FOUND
+
+#: Numbers of schedules of the long search.
+NUMBERS = ()
+
+
+def schedules():
+    """(cluster, plan, loss, seed) of everything that is run."""
+    for number in NUMBERS:
+        cluster = place(number)
+        yield (cluster,) + draw(cluster, number)
+    for story in sorted(FOUND):
+        yield FOUND[story]
+    for mutant in MUTANTS:
+        yield mutant.cluster, mutant.plan, 0.0, 0
+
+
+@pytest.fixture(scope='module')
+def reached():
+    """What all these schedules reach."""
+    found = Reached()
+    for cluster, plan, loss, seed in schedules():
+        with found.watching():
+            world = formed(CLUSTERS[cluster], seed, min(loss, 0.1),
+                           synchronous=SYNCHRONOUS.get(cluster, 0))
+            world.network.loss = loss
+            apply(world, plan)
+            repair(world)
+            recovers(world)
+        found.take(world.trace)
+    return found
+
+
+needs_ends = pytest.mark.skipif(sys.version_info < (3, 8), reason='this Python does not say where '
+                                'a statement ends')
+
+
+@needs_ends
+def test_nothing_is_unreached_that_is_not_listed_with_its_reason(reached):
+    patterns = [pattern for pattern, _ in listed()]
+    new = [key for key in reached.unreached()
+           if not any(matches(pattern, key) for pattern in patterns)]
+    assert not new, 'not reached by any schedule, and not in %s:\n%s' % (
+        LISTED.name, '\n'.join(new))
+
+
+@needs_ends
+def test_what_is_listed_is_unreached(reached):
+    unreached = reached.unreached()
+    stale = [pattern for pattern, _ in listed()
+             if not any(matches(pattern, key) for key in unreached)]
+    assert not stale, 'reached, or not in the core any more: take from %s:\n%s' % (
+        LISTED.name, '\n'.join(stale))
+
+
+def test_everything_listed_has_a_reason():
+    assert [pattern for pattern, reason in listed() if not reason] == []
