@@ -260,6 +260,15 @@ def promote_by_hand(world, node):
         host.database.promote(world.branches)
 
 
+def demote_by_hand(world, node):
+    """somebody restarts its primary as a standby behind the back of AHM"""
+    host = world.hosts[node]
+    if host.database is not None and host.database.writable:
+        host.database.stop()
+        host.database.signal = True
+        host.database.start(by_hand=True)
+
+
 def stop_replication(world, node):
     """its standby receives nothing"""
     world.hosts[node].behaves['replication'] = HANGS
@@ -314,8 +323,8 @@ FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for fu
     lose_trusted, reach_trusted, crash, start, crash_and_start, freeze, thaw, stop, stop_twice,
     restart, reload, ask_status, hear_stranger, lose_state, fill_disk, free_disk, power_off,
     power_on, drop_vip, hide_vip, answer_for_vip, kill_database, hang_database, thaw_database,
-    start_database, crash_recovery, promote_by_hand, stop_replication, fail_checks,
-    commands_work)}
+    start_database, crash_recovery, promote_by_hand, demote_by_hand, stop_replication,
+    fail_checks, commands_work)}
 FAULTS.update(COMMANDS)
 
 #: After these nothing may be promoted, however often they happen (L17).

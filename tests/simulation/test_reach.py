@@ -22,6 +22,22 @@ from .test_found import FOUND
 #: Numbers of schedules of the long search.
 NUMBERS = ()
 
+#: What chance meets too rarely: (cluster, plan).
+AIMED = (
+    ('three nodes with fencing', ((1.0, 'promote-fails', 1), (0.0, 'promote-fails', 2),
+                                  (0.5, 'stop', 0))),
+    ('three nodes with fencing', ((1.0, 'hook-lies', 1), (0.0, 'hook-lies', 2),
+                                  (0.5, 'crash', 0))),
+    ('three nodes with fencing', ((1.0, 'cut', 0), (0.1, 'stop', 0))),
+    ('three nodes', ((1.0, 'start-fails', 0), (0.0, 'cut', 0), (0.0, 'fail-checks', 1),
+                     (0.0, 'fail-checks', 2), (6.0, 'heal', 0))),
+    ('three nodes', ((1.0, 'follow-fails', 2), (0.0, 'power-off', 0))),
+    ('three nodes', ((1.0, 'demote-by-hand', 0),)),
+    ('three nodes', ((1.0, 'answer-for-vip', 1), (0.0, 'answer-for-vip', 2),
+                     (0.0, 'power-off', 0), (60.0, 'heal', 0))),
+    ('four nodes, half votes, a trusted server', ((1.0, 'part', 0), (6.0, 'heal', 0))),
+)
+
 
 def schedules():
     """(cluster, plan, loss, seed) of everything that is run."""
@@ -32,6 +48,8 @@ def schedules():
         yield FOUND[story]
     for mutant in MUTANTS:
         yield mutant.cluster, mutant.plan, 0.0, 0
+    for cluster, plan in AIMED:
+        yield cluster, plan, 0.0, 0
 
 
 @pytest.fixture(scope='module')
