@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 UTILITIES = sorted(os.path.join('bin', name) for name in os.listdir(os.path.join(HERE, 'bin')))
+PAGES = sorted(name for name in os.listdir(os.path.join(HERE, 'man')) if name[-2:-1] == '.')
 
 
 def read(*names):
@@ -26,7 +27,8 @@ setup(
     scripts=UTILITIES,
     entry_points={'console_scripts': ['ahm = ahmlib.main:main']},
     data_files=[('share/ahm', ['conf/ahm_config.yml.sample', 'conf/nodes.conf.sample',
-                               'conf/failover.sh.sample'])],
+                               'conf/failover.sh.sample'])]
+    + [('share/man/man' + name[-1], [os.path.join('man', name)]) for name in PAGES],
     python_requires='>=3.6',
     install_requires=['PyYAML>=5.1', 'psycopg2-binary>=2.8', 'msgpack>=0.6', 'docopt>=0.6.2'],
     extras_require={'tests': ['pytest>=7.0', 'hypothesis>=6.31']},

@@ -41,8 +41,8 @@ def why_not_eligible(row: Beacon, view: View) -> str:
         return 'its database has another system identifier (%s, the primary has %s)' % (
             row.system_id, view.system_id)
     if view.timeline and row.timeline > view.timeline:
-        return 'is on timeline %d, and the primary on record is on %d: promoted by somebody else' % (
-            row.timeline, view.timeline)
+        return 'is on timeline %d, and the primary on record is on %d: promoted by somebody else' \
+            % (row.timeline, view.timeline)
     if row.streaming is False:
         return 'does not stream from the primary'
     return _why_too_far_behind(row, view)
@@ -100,6 +100,7 @@ def _why_sync_forbids(row: Beacon, rows: Sequence[Beacon], view: View, nodes: Se
     promoted since had confirmed nothing beyond its position, on the timeline on record.
     """
     def position(other: Beacon) -> Tuple[int, int]:
+        """How far it confirmed, on the timeline on record."""
         return min(other.timeline, view.timeline or other.timeline), other.lsn
 
     known = [other for other in rows if other.sender in nodes and other.fresh]

@@ -1,26 +1,58 @@
 """Pictures of simulated faults, as SVG written by hand: no library is needed to make or see them.
 
-`timeline` shows one run: a lane a node, a mark an event (its text appears under the pointer), and a
-bar while clients could not write.  `distribution` shows many: a histogram of the write outages for
-each kind of fault, all on one scale.
+`timeline` shows one run: a lane a node with a bar while clients wrote there, so a split is two bars
+side by side; numbered marks, and below them what happened.  `distribution` shows many: for each
+kind of fault how long clients could not write, all on one logarithmic scale, because outages of
+some seconds and of minutes stand beside each other.  Longer texts appear under the pointer.
 """
 
-from typing import List, Sequence
+import math
+import textwrap
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 from xml.sax.saxutils import escape, quoteattr
 
-from .report import Group, grouped
-from .scenario import CLIENTS, TWO_PRIMARIES, Outcome
+from .report import Group, grouped, verdict_text, window_of_group
+from .scenario import CLIENTS, OUTAGE_LEAST, TWO_PRIMARIES, Event, Outcome
 
-WIDTH, LEFT, RIGHT, TOP = 960, 210, 30, 50
-LANE, BOTTOM = 44, 50
-BARS = 40
-COLOURS = {'FAULT': '#c0392b', 'outage': '#e8a49c', 'event': '#2c5f8a', 'split': '#8e44ad',
-           'lane': '#cccccc', 'text': '#222222'}
+WIDTH, MARGIN, LEFT, RIGHT, TOP = 1100, 20, 240, 150, 90
+LANE, AXIS, LINE = 44, 60, 16
+BARS = 48
+#: How many lines of what happened stand below the lanes, and how many of them one event takes.
+LINES_MAX, EVENT_LINES = 200, 2
+#: Marks of one lane that are closer than this, in pixels, share one.
+CLOSE = 18
+#: How wide a character is at most on average, in font sizes.
+CHARACTER = 0.58
+COLOURS = {'fault': '#c0392b', 'outage': '#e8a49c', 'event': '#2c5f8a', 'split': '#8e44ad',
+           'served': '#8fc7a0', 'window': '#ececec', 'lane': '#cccccc', 'text': '#222222',
+           'faint': '#777777'}
 
 
-def _text(x: float, y: float, text: str, anchor: str = 'start', size: int = 12) -> str:
-    return '<text x="%.1f" y="%.1f" text-anchor="%s" font-size="%d" fill="%s">%s</text>' % (
-        x, y, anchor, size, COLOURS['text'], escape(text))
+class Mark(NamedTuple):
+    """Events of one lane that are too close to each other for marks of their own."""
+    x: float
+    lane: int
+    events: Tuple[Event, ...]
+
+    def has(self, text: str) -> bool:
+        """Whether one of its events says this."""
+        return any(text in event.text for event in self.events)
+
+
+# -- shapes ------------------------------------------------------------------------------------
+
+def _fit(text: str, width: float, size: int) -> str:
+    """The text, or as much of its beginning as fits into so many pixels."""
+    most = int(width / (CHARACTER * size))
+    return text if len(text) <= most else text[:most - 1] + '\u2026'
+
+
+def _text(x: float, y: float, text: str, anchor: str = 'start', size: int = 12,
+          colour: str = 'text', width: float = WIDTH) -> str:
+    shown = _fit(text, width, size)
+    title = '' if shown == text else '<title>%s</title>' % escape(text)
+    return '<text x="%.1f" y="%.1f" text-anchor="%s" font-size="%d" fill="%s">%s%s</text>' % (
+        x, y, anchor, size, COLOURS[colour], escape(shown), title)
 
 
 def _line(x1: float, y1: float, x2: float, y2: float) -> str:
@@ -33,12 +65,65 @@ def _bar(x: float, y: float, width: float, height: float, colour: str, title: st
         x, y, max(width, 1.0), height, quoteattr(COLOURS[colour]), escape(title))
 
 
-def _picture(height: float, title: str, parts: Sequence[str]) -> str:
+def _legend(y: float, items: Sequence[Tuple[str, str]]) -> List[str]:
+    """A row of colours and what they mean."""
+    parts, x = [], float(LEFT)
+    for colour, text in items:
+        parts += [_bar(x, y - 10, 12, 12, colour, text), _text(x + 18, y, text, size=11)]
+        x += 18 + CHARACTER * 11 * len(text) + 20
+    return parts
+
+
+def _picture(height: float, title: str, below: Sequence[str], parts: Sequence[str]) -> str:
+    width = WIDTH - 2 * MARGIN
     return '\n'.join(['<?xml version="1.0" encoding="UTF-8"?>',
                       '<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" '
-                      'font-family="sans-serif">' % (WIDTH, height),
+                      'viewBox="0 0 %d %d" font-family="sans-serif">' % (
+                          WIDTH, height, WIDTH, height),
                       '<rect width="100%" height="100%" fill="#ffffff"/>',
-                      _text(20, 28, title, size=15), *parts, '</svg>', ''])
+                      _text(MARGIN, 28, title, size=15, width=width),
+                      *(_text(MARGIN, 48 + LINE * place, line, colour='faint', width=width)
+                        for place, line in enumerate(below)),
+                      *parts, '</svg>', ''])
+
+
+# -- one run -----------------------------------------------------------------------------------
+
+def timeline(outcome: Outcome, names: Sequence[str]) -> str:
+    """The picture of one run; `names`: its nodes in the order of their lanes."""
+    lanes = list(names) + [CLIENTS]
+    most = _shown_seconds(outcome)
+    bottom = TOP + LANE * len(lanes)
+    parts = _linear_axis(most, bottom)
+    for number, name in enumerate(lanes):
+        y = _lane_y(number)
+        parts += [_line(LEFT, y, WIDTH - MARGIN, y),
+                  _text(MARGIN, y + 4, name, width=LEFT - MARGIN - 10)]
+    parts += _served_bars(outcome, lanes, most) + _client_bars(outcome, most, len(names))
+    events = [event for event in outcome.timeline if event.node in lanes]
+    marks = _marks(events, lanes, most)
+    for number, mark in enumerate(marks, 1):
+        parts += _draw_mark(mark, number)
+    parts += _legend(bottom + 44, [('served', 'clients write here'), ('outage', 'no writes'),
+                                   ('split', TWO_PRIMARIES), ('fault', 'fault')])
+    listed, height = _event_list(events, marks, bottom + AXIS + LINE)
+    said = verdict_text(outcome)
+    return _picture(height + MARGIN, '%s (seed %d)' % (outcome.fault, outcome.seed),
+                    ['; '.join(said[:3]), '; '.join(said[3:])], parts + listed)
+
+
+def _shown_seconds(outcome: Outcome) -> float:
+    """How much of the run is shown: until shortly after the last event."""
+    last = max([event.seconds for event in outcome.timeline] or [0.0])
+    return max(min(1.15 * last, outcome.watched), 1.0)
+
+
+def _x(seconds: float, most: float) -> float:
+    return LEFT + min(max(seconds, 0.0), most) / most * (WIDTH - LEFT - MARGIN)
+
+
+def _lane_y(number: int) -> float:
+    return TOP + LANE * (number + 0.5)
 
 
 def _tick_seconds(most: float) -> float:
@@ -51,8 +136,7 @@ def _tick_seconds(most: float) -> float:
         step *= 10
 
 
-def _scale(most: float, bottom: float) -> List[str]:
-    """The axis of seconds below the picture."""
+def _linear_axis(most: float, bottom: float) -> List[str]:
     step, parts, number = _tick_seconds(most), [], 0
     while number * step <= most:
         x = _x(number * step, most)
@@ -62,72 +146,168 @@ def _scale(most: float, bottom: float) -> List[str]:
     return parts
 
 
-def _x(seconds: float, most: float) -> float:
-    return LEFT + max(seconds, 0.0) / most * (WIDTH - LEFT - RIGHT)
+def _served_bars(outcome: Outcome, lanes: Sequence[str], most: float) -> List[str]:
+    parts = []
+    for served in outcome.served:
+        y, begin = _lane_y(lanes.index(served.node)), _x(served.since, most)
+        parts.append(_bar(begin, y - 8, _x(served.until, most) - begin, 16, 'served',
+                          'clients write on %s: %.2f to %.2f s' % served))
+    return parts
 
 
-def timeline(outcome: Outcome, names: Sequence[str]) -> str:
-    """The picture of one run; `names`: its nodes in the order of their lanes."""
-    most = max(outcome.watched, 1.0)
-    lanes = list(names) + [CLIENTS]
-    bottom = TOP + LANE * len(lanes)
-    parts = _scale(most, bottom)
-    for number, name in enumerate(lanes):
-        y = TOP + LANE * (number + 0.5)
-        parts += [_line(LEFT, y, WIDTH - RIGHT, y), _text(20, y + 4, name)]
-    parts += _outage_bar(outcome, most, TOP + LANE * (len(lanes) - 1))
-    for event in outcome.timeline:
-        if event.node in lanes:
-            parts.append(_mark(event, most, TOP + LANE * (lanes.index(event.node) + 0.5)))
-    return _picture(bottom + BOTTOM, outcome.fault, parts)
+def _client_bars(outcome: Outcome, most: float, lane: int) -> List[str]:
+    """When clients could not write, and when they wrote on two primaries."""
+    found, written = [], 0.0        # until when they wrote, up to the stretch looked at
+    for place, one in enumerate(outcome.served):
+        found.append((written, one.since, 'outage', 'no writes: %.2f s' % (one.since - written)))
+        for other in outcome.served[:place]:
+            until = min(one.until, other.until)
+            if one.node != other.node:
+                found.append((one.since, until, 'split', TWO_PRIMARIES))
+        written = max(written, one.until)
+    found.append((written, outcome.watched, 'outage',
+                  'no writes: %.2f s and no end' % (outcome.watched - written)))
+    y = _lane_y(lane)
+    return [_bar(_x(begin, most), y - 8, _x(end, most) - _x(begin, most), 16, colour, text)
+            for begin, end, colour, text in found
+            if end - begin >= (OUTAGE_LEAST if colour == 'outage' else 0)]
 
 
-def _outage_bar(outcome: Outcome, most: float, y: float) -> List[str]:
-    if outcome.outage_from is None:
-        return []
-    outage = outcome.write_outage_seconds
-    end = outcome.watched if outage is None else outcome.outage_from + outage
-    begin_x, end_x = _x(outcome.outage_from, most), _x(end, most)
-    label = 'no writes: %.2f s%s' % (end - outcome.outage_from,
-                                     ' and no end' if outage is None else '')
-    return [_bar(begin_x, y + 10, end_x - begin_x, LANE - 20, 'outage', label)]
+def _marks(events: Sequence[Event], lanes: Sequence[str], most: float) -> List[Mark]:
+    """One for each event, or for several that are close; in the order of their first events."""
+    found: List[Mark] = []
+    last: Dict[int, int] = {}       # by lane: where its last mark is in `found`
+    for event in events:
+        lane, x = lanes.index(event.node), _x(event.seconds, most)
+        place = last.get(lane)
+        if place is not None and x - found[place].x < CLOSE:
+            found[place] = found[place]._replace(events=found[place].events + (event,))
+        else:
+            last[lane] = len(found)
+            found.append(Mark(x, lane, (event,)))
+    return found
 
 
-def _mark(event, most: float, y: float) -> str:
-    fault, split = event.text.startswith('FAULT'), TWO_PRIMARIES in event.text
-    colour = COLOURS['FAULT' if fault else 'split' if split else 'event']
-    return '<circle cx="%.1f" cy="%.1f" r="%d" fill="%s"><title>%s</title></circle>' % (
-        _x(event.seconds, most), y, 7 if fault or split else 4, colour,
-        escape('%.3f s: %s' % (event.seconds, event.text)))
+def _draw_mark(mark: Mark, number: int) -> List[str]:
+    colour = 'fault' if mark.has('FAULT') else 'split' if mark.has(TWO_PRIMARIES) else 'event'
+    title = '\n'.join('%.3f s: %s' % (event.seconds, event.text) for event in mark.events)
+    y = _lane_y(mark.lane)
+    return ['<circle cx="%.1f" cy="%.1f" r="%d" fill="%s"><title>%s</title></circle>' % (
+        mark.x, y, 4 if colour == 'event' else 6, COLOURS[colour], escape(title)),
+        _text(mark.x, y - 11, str(number), 'middle', 9, colour)]
 
 
-def distribution(outcomes: Sequence[Outcome]) -> str:
+def _event_list(events: Sequence[Event], marks: Sequence[Mark],
+                y: float) -> Tuple[List[str], float]:
+    """(what happened, each with the number of its mark, and where that ends)."""
+    numbers = {id(event): number for number, mark in enumerate(marks, 1) for event in mark.events}
+    width, parts, lines = int((WIDTH - LEFT - MARGIN) / (CHARACTER * 10)), [], 0
+    for place, event in enumerate(events):
+        if lines >= LINES_MAX:
+            more = 'and %d more, in the printed timeline' % (len(events) - place)
+            return parts + [_text(LEFT, y + LINE, more, size=10, colour='faint')], y + LINE
+        parts += [_text(MARGIN + 20, y + LINE, str(numbers[id(event)]), 'end', 10, 'faint'),
+                  _text(MARGIN + 90, y + LINE, '%.3f s' % event.seconds, 'end', 10),
+                  _text(MARGIN + 100, y + LINE, event.node, size=10, width=LEFT - MARGIN - 110)]
+        for line in textwrap.wrap(event.text, width, break_on_hyphens=False,
+                                  max_lines=EVENT_LINES, placeholder=' \u2026'):
+            y, lines = y + LINE, lines + 1
+            parts.append(_text(LEFT, y, line, size=10,
+                               colour='fault' if event.text.startswith('FAULT') else 'text'))
+    return parts, y
+
+
+# -- many runs ---------------------------------------------------------------------------------
+
+class Scale(NamedTuple):
+    """A logarithmic scale of seconds between two of its ticks."""
+    ticks: Tuple[float, ...]
+
+    def x(self, seconds: float) -> float:
+        """Where so many seconds are."""
+        least, most = self.ticks[0], self.ticks[-1]
+        share = math.log(min(max(seconds, least), most) / least) / math.log(most / least)
+        return LEFT + share * (WIDTH - LEFT - RIGHT)
+
+    def place(self, seconds: float) -> int:
+        """Which of the bars so many seconds belong to."""
+        share = (self.x(seconds) - LEFT) / (WIDTH - LEFT - RIGHT)
+        return min(int(share * BARS), BARS - 1)
+
+    def seconds(self, place: float) -> float:
+        """Where this bar begins, in seconds."""
+        least, most = self.ticks[0], self.ticks[-1]
+        return least * (most / least) ** (place / BARS)
+
+
+def scale_for(values: Sequence[float]) -> Scale:
+    """The scale for these outages, with round ticks around them."""
+    least, most = min(values or [1.0]), max(values or [10.0])
+    ticks = [factor * 10.0 ** power for power in range(-2, 7) for factor in (1, 2, 5)]
+    first = max(place for place, tick in enumerate(ticks) if tick <= max(least, ticks[0]))
+    last = min([place for place, tick in enumerate(ticks) if tick >= most] + [len(ticks) - 1])
+    return Scale(tuple(ticks[min(first, last - 1):last + 1]))
+
+
+def distribution(config: Any, outcomes: Sequence[Outcome]) -> str:
     """The picture of many runs: how long clients could not write, for each kind of fault."""
     groups = grouped(outcomes)
-    ended = [outcome.write_outage_seconds or 0.0 for outcome in outcomes]
-    most = max(ended + [1.0])
+    windows = [window_of_group(config, group) for group in groups]
+    scale = scale_for([value for group in groups for value in _lasted(group)]
+                      + [bound for window in windows if window for bound in window if bound > 0])
     bottom = TOP + LANE * len(groups)
-    parts = _scale(most, bottom)
+    parts = [_band(window, scale, TOP + LANE * number)
+             for number, window in enumerate(windows) if window]
+    for tick in scale.ticks:
+        x = scale.x(tick)
+        parts += [_line(x, TOP, x, bottom), _text(x, bottom + 18, '%g s' % tick, 'middle')]
     for number, group in enumerate(groups):
-        parts += _histogram(group, most, TOP + LANE * number)
-    return _picture(bottom + BOTTOM, 'Write outages of %d runs' % len(outcomes), parts)
+        parts += _histogram(group, scale, TOP + LANE * number)
+    parts += _legend(bottom + 44, [('event', 'runs with an outage that long'),
+                                   ('window', 'AHM says: until the takeover, where there is one')])
+    return _picture(bottom + AXIS, 'Write outages of %s' % _runs(len(outcomes)), (
+        'How long clients could not write, on a logarithmic scale.',
+        'The figure above a bar counts its runs; the highest bar of each row has the same height.'),
+        parts)
 
 
-def _histogram(group: Group, most: float, y: float) -> List[str]:
-    counts = [0] * BARS
-    for outcome in group.outcomes:
-        if outcome.write_outage_seconds is not None:
-            counts[min(int(outcome.write_outage_seconds / most * BARS), BARS - 1)] += 1
-    label = '%s, %s' % (group.fault, group.struck)
-    endless = ', %d without end' % group.endless if group.endless else ''
-    parts = [_text(20, y + 18, label), _text(20, y + 33, '%d runs%s' % (len(group.outcomes),
-                                                                       endless), size=10)]
+def _runs(number: int) -> str:
+    return '%d run%s' % (number, '' if number == 1 else 's')
+
+
+def _lasted(group: Group) -> List[float]:
+    """Its outages that lasted and ended."""
+    return [outcome.write_outage_seconds for outcome in group.outcomes
+            if outcome.write_outage_seconds]
+
+
+def _band(window: Any, scale: Scale, y: float) -> str:
+    begin = scale.x(window.least)
+    return _bar(begin, y, scale.x(window.most) - begin, LANE, 'window',
+                'AHM says: %.4g to %.4g s until the takeover' % window)
+
+
+def _histogram(group: Group, scale: Scale, y: float) -> List[str]:
+    lasted, counts = _lasted(group), [0] * BARS
+    for value in lasted:
+        counts[scale.place(value)] += 1
+    number = len(group.outcomes)
+    without = number - len(lasted) - group.endless
+    said = _runs(number) + (', %d without outage' % without if without else '')
+    parts = [_line(MARGIN, y + LANE, WIDTH - MARGIN, y + LANE),
+             _text(MARGIN, y + 18, '%s, %s' % (group.fault, group.struck),
+                   width=LEFT - MARGIN - 10),
+             _text(MARGIN, y + 34, said, size=10, colour='faint', width=LEFT - MARGIN - 10)]
+    notes = [('split', '%s: %d' % (TWO_PRIMARIES, group.split))] if group.split else []
+    notes += [('fault', 'no end: %d' % group.endless)] if group.endless else []
+    for place, (colour, text) in enumerate(notes):
+        parts.append(_text(WIDTH - MARGIN, y + 18 + LINE * place, text, 'end', 11, colour))
     width = (WIDTH - LEFT - RIGHT) / BARS
     for place, count in enumerate(counts):
         if count:
-            height = (LANE - 8) * count / max(counts)
-            title = '%d of %.4g to %.4g s' % (count, most * place / BARS,
-                                              most * (place + 1) / BARS)
-            parts.append(_bar(LEFT + place * width, y + LANE - height, width - 1, height, 'event',
-                              title))
-    return parts + [_line(LEFT, y + LANE, WIDTH - RIGHT, y + LANE)]
+            height = (LANE - 16) * count / max(counts)
+            x, title = LEFT + place * width, '%s of %.3g to %.3g s' % (
+                _runs(count), scale.seconds(place), scale.seconds(place + 1))
+            parts += [_bar(x, y + LANE - height, width - 1, height, 'event', title),
+                      _text(x + width / 2, y + LANE - height - 3, str(count), 'middle', 9)]
+    return parts

@@ -43,6 +43,17 @@ class Group(NamedTuple):
         return sum(outcome.write_outage_seconds is None for outcome in self.outcomes)
 
     @property
+    def split(self) -> int:
+        """Runs in which clients wrote on two primaries."""
+        return sum(outcome.two_primaries_seconds > 0 for outcome in self.outcomes)
+
+    @property
+    def most_lost(self) -> Optional[int]:
+        """The most rows lost in one run; None where no run ended with a primary to ask."""
+        known = [outcome.lost_rows for outcome in self.outcomes if outcome.lost_rows is not None]
+        return max(known) if known else None
+
+    @property
     def worst(self) -> Outcome:
         """The run to look at first."""
         return max(self.outcomes, key=badness)
@@ -105,14 +116,28 @@ def cluster_text(config: Any, settings: Sequence[Settings], leader: int) -> List
         first.size, quorum, 'trusted servers' if first.trusted else 'no trusted servers',
         'a fencing script that works' if first.pre_promotion else 'no fencing script')
     lines = ['Files: %s and %s' % (config.path, config.nodes.path), about]
+    if not first.vip:
+        lines.append('No virtual IP: clients find the leader by themselves, at once')
     for index, place in enumerate(first.order):
         item = settings[place]
         mine = ' (the configuration file is taken as its own)' if index == config.nodes.own else ''
         role = 'witness' if item.witness else 'leader' if place == leader else 'standby'
         lines.append('  %s %s %s, priority %d%s' % (
             item.name, item.addresses[place], role, item.priority, mine))
-    return lines + ['', 'What AHM computes of this configuration:'] \
+    lines += ['', 'What AHM computes of this configuration:'] \
         + ['  ' + line for line in explain(config)]
+    said = warnings(config)
+    return lines + (['', 'What AHM warns of:'] + ['  ' + line for line in said] if said else [])
+
+
+def warnings(config: Any) -> List[str]:
+    """What is legal in this configuration and unwise, or unwise to simulate."""
+    found = list(config.warnings)
+    if config.is_witness:
+        found.append('is_witness: the file of a witness says nothing of the VIP and the scripts of '
+                     'the other nodes, so they have none here; take the file of a node with a '
+                     'database')
+    return found
 
 
 def timeline_text(outcome: Outcome) -> List[str]:
@@ -147,7 +172,9 @@ def table_text(config: Any, outcomes: Sequence[Outcome]) -> List[str]:
     groups = grouped(outcomes)
     rows = [COLUMNS] + [_cells(config, group) for group in groups]
     widths = [max(len(row[place]) for row in rows) for place in range(len(COLUMNS))]
-    lines = ['Write outages in seconds; two primaries: the most seconds; rows lost: the most']
+    lines = ['Write outages in seconds. AHM says: from the fault to the takeover, where there is '
+             'one.',
+             'Two primaries: the most seconds. Rows lost: the most in one run.', '']
     lines += ['  '.join(_aligned(cell, width, place) for place, (cell, width)
                         in enumerate(zip(row, widths))).rstrip() for row in rows]
     return lines + _remarks(groups) + _worst(groups)
@@ -161,16 +188,16 @@ def _cells(config: Any, group: Group) -> Tuple[str, ...]:
     figures = ['%.2f' % value if value is not None else NOTHING for value in group.statistics]
     if group.endless:
         figures[-1] = 'no end'
-    lost = [outcome.lost_rows for outcome in group.outcomes if outcome.lost_rows is not None]
-    window = _window(config, group)
+    window = window_of_group(config, group)
     return (group.fault, group.struck, str(len(group.outcomes)), *figures,
             '%.4g-%.4g' % window if window else NOTHING,
             '%.2f' % max(outcome.two_primaries_seconds for outcome in group.outcomes),
-            str(max(lost)) if lost else NOTHING,
+            NOTHING if group.most_lost is None else str(group.most_lost),
             str(sum(not outcome.recovered for outcome in group.outcomes)))
 
 
-def _window(config: Any, group: Group) -> Any:
+def window_of_group(config: Any, group: Group) -> Any:
+    """The failover window that AHM computes for these runs, or None."""
     if group.struck != 'leader':
         return None
     return window_of(config, group.outcomes[0].plan[0][1])
@@ -189,24 +216,36 @@ def _remarks(groups: Sequence[Group]) -> List[str]:
 
 
 def _worst(groups: Sequence[Group]) -> List[str]:
-    lines = ['', 'The worst run of each kind (--replay SEED shows it):']
-    for group in groups:
-        worst = group.worst
-        lines.append('  seed %d: %s%s' % (worst.seed, worst.fault,
-                                          ': ' + worst.broken if worst.broken else ''))
-    return lines
+    lines = ['', 'The worst run of each kind (--replay SEED in place of --runs shows it):']
+    width = max(len(group.worst.fault) for group in groups)
+    return lines + ['  seed %10d  %-*s  %s' % (group.worst.seed, width, group.worst.fault,
+                                               summary(group.worst)) for group in groups]
+
+
+def summary(outcome: Outcome) -> str:
+    """What one run came to, in a few words."""
+    outage = outcome.write_outage_seconds
+    found = [outcome.broken] if outcome.broken else []
+    if outcome.two_primaries_seconds:
+        found.append('two primaries for %.2f s' % outcome.two_primaries_seconds)
+    if outage != 0:
+        found.append('no writes, and no end within %.1f s' % outcome.watched if outage is None
+                     else 'no writes for %.2f s' % outage)
+    return '; '.join(found) or 'no outage'
 
 
 # -- JSON --------------------------------------------------------------------------------------
 
-def outcome_dict(outcome: Outcome, timeline: bool = True) -> Dict[str, Any]:
-    """One run as plain JSON values."""
+def outcome_dict(outcome: Outcome, settings: Sequence[Settings],
+                 timeline: bool = True) -> Dict[str, Any]:
+    """One run as plain JSON values, or without what happened when."""
     made = outcome._asdict()
-    made['plan'] = [{'after': gap, 'fault': fault, 'node': node}
-                    for gap, fault, node in outcome.plan]
-    made['timeline'] = [dict(event._asdict()) for event in outcome.timeline]
-    if not timeline:
-        del made['timeline']
+    made['plan'] = [{'after': gap, 'fault': fault, 'node': settings[place].name}
+                    for gap, fault, place in outcome.plan]
+    for name in ('served', 'timeline'):
+        made[name] = [dict(item._asdict()) for item in made[name]]
+        if not timeline:
+            del made[name]
     return dict(made)
 
 
@@ -214,11 +253,12 @@ def cluster_dict(config: Any, settings: Sequence[Settings], leader: int) -> Dict
     """The simulated cluster and its failover windows as plain JSON values."""
     return {
         'nodes': [{'name': settings[place].name, 'address': settings[place].addresses[place],
-                   'place': place, 'priority': settings[place].priority,
+                   'priority': settings[place].priority,
                    'witness': settings[place].witness, 'leads': place == leader}
                   for place in settings[0].order],
         'half_votes': settings[0].half_votes, 'trusted_servers': settings[0].trusted,
-        'fencing': settings[0].pre_promotion,
+        'fencing': settings[0].pre_promotion, 'virtual_ip': bool(settings[0].vip),
+        'warnings': warnings(config),
         'failover_windows': {name: dict(window._asdict()) for name, window
                              in failover_intervals(config)._asdict().items()}}
 
@@ -230,6 +270,6 @@ def groups_dict(outcomes: Sequence[Outcome]) -> List[Dict[str, Any]]:
              'without_end': group.endless,
              'two_primaries_seconds': max(outcome.two_primaries_seconds
                                           for outcome in group.outcomes),
-             'lost_rows': max((outcome.lost_rows or 0) for outcome in group.outcomes),
+             'lost_rows': group.most_lost,
              'not_recovered': group.reasons, 'remarks': group.remarks,
              'worst_seed': group.worst.seed} for group in grouped(outcomes)]

@@ -10,7 +10,7 @@ fencing scripts work, also over a network that is cut.
 """
 
 from random import Random
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..config.timing import failover_intervals
 from ..core.settings import Settings, split_address
@@ -28,6 +28,20 @@ Steps = Tuple[Tuple[float, str, int], ...]
 ORDINARY = ('power-off', 'cut', 'cut-between', 'part', 'mute', 'deafen', 'crash', 'freeze',
             'kill-database', 'hang-database', 'crash-recovery', 'stop', 'restart')
 ON_DATABASES = ('kill-database', 'hang-database', 'crash-recovery')
+
+#: (fault or the beginning of its name, what the settings of its node are asked, in words): without
+#: that nothing happens.
+NEEDS = tuple(
+    [(name, lambda item: not item.witness, 'a node with a database') for name in ON_DATABASES + (
+        'thaw-database', 'start-database', 'promote-by-hand', 'stop-replication', 'fail-checks',
+        'stop-slow', 'stop-fails', 'promote-', 'demote-by-hand', 'start-fails', 'follow-fails',
+        'signal-fails')]
+    + [(name, lambda item: item.vip, 'a configuration with virtual_IP')
+       for name in ('vip-', 'drop-vip', 'answer-for-vip')]
+    + [(name, lambda item: item.trusted, 'a configuration with trusted_servers')
+       for name in ('lose-trusted', 'reach-trusted')]
+    + [('hook-lies', lambda item: item.pre_promotion,
+        'a configuration with pre_promotion_command')])
 #: How often a random fault strikes the leader's node.
 LEADER_SHARE = 2 / 3
 
@@ -58,6 +72,13 @@ class Event(NamedTuple):
     text: str
 
 
+class Served(NamedTuple):
+    """Clients wrote on this node; seconds from the fault, the first time from 0."""
+    node: str
+    since: float
+    until: float
+
+
 class Outcome(NamedTuple):
     """What one run came to.  Instants and durations in seconds."""
     fault: str                              # the schedule in words
@@ -75,6 +96,7 @@ class Outcome(NamedTuple):
     watched: float                          # for how long, from the fault
     seed: int
     plan: Steps
+    served: Tuple[Served, ...]
     timeline: Tuple[Event, ...]
 
 
@@ -168,6 +190,15 @@ def draw(settings: Sequence[Settings], seed: int) -> Steps:
     return tuple(steps)
 
 
+def missing(fault: str, item: Settings) -> str:
+    """What this fault needs to have an effect on a node with these settings; empty: nothing."""
+    for name, is_there, text in NEEDS:
+        if (fault == name or (name.endswith('-') and fault.startswith(name))) \
+                and not is_there(item):
+            return text
+    return ''
+
+
 def words(settings: Sequence[Settings], plan: Steps) -> str:
     """The schedule as it is typed after --fault."""
     return ', '.join('%s %s%s' % (fault, settings[node].name, ' after %.6g' % gap if gap else '')
@@ -250,7 +281,7 @@ def _outcome(world: ObservedWorld, plan: Steps, at: float, broken: str, seed: in
         min(lost) if lost else None, recovered,
         '' if recovered else _why(world, serving, broken),
         _remark(world, serving) if recovered else '', broken, round(world.now - at, 3), seed, plan,
-        _timeline(world, at, outage, since))
+        _served(world, at), _timeline(world, at, outage, since))
 
 
 def _outage(world: ObservedWorld, at: float) -> Tuple[Optional[float], Optional[float]]:
@@ -307,6 +338,23 @@ def _timeline(world: ObservedWorld, at: float, outage: Optional[float],
             found.append(Event(round(since + outage, 3), CLIENTS, 'write again'))
     found += _split_events(world, at)
     return tuple(sorted(found, key=lambda event: event.seconds))
+
+
+def _served(world: ObservedWorld, at: float) -> Tuple[Served, ...]:
+    """Where and when clients wrote, without pauses that are no outage."""
+    found: List[Served] = []
+    now: Dict[int, int] = {}        # by node: where its last stretch is in `found`
+    for row in world.clients.acknowledged:
+        since = round(row.at - at, 3)
+        place = now.get(row.node)
+        if since < 0:
+            continue
+        if place is not None and since - found[place].until < OUTAGE_LEAST:
+            found[place] = found[place]._replace(until=since)
+        else:
+            now[row.node] = len(found)
+            found.append(Served(settings_name(world, row.node), since, since))
+    return tuple(found)
 
 
 def _split_events(world: ObservedWorld, at: float) -> List[Event]:

@@ -4,22 +4,24 @@ Usage:
   ahm_simulate [--fault=FAULT]... [--witness=NAME]... [options]
 
 One fault, and what follows from it second by second:
-  ahm_simulate --fault "power-off AHM-NODE-1"
+  ahm_simulate --fault power-off
 Many random faults, and how long each kind keeps clients from writing:
   ahm_simulate --runs 200
 
 Options:
   -f, --config-file=FILE  The ahm_config.yml of one node; with its nodes.conf
                           (default: /usr/local/etc/ahm_config.yml).
-  --fault=FAULT           "FAULT", "FAULT NODE" or "FAULT NODE after SECONDS";
-                          NODE is a name or an address, the leader without one.
-                          Several happen one after the other.
+  --fault=FAULT           "FAULT [NODE] [after SECONDS]"; NODE is a name or an
+                          address, the leader without one. Several happen one
+                          after the other, each so long after the one before.
   --witness=NAME          This node, by name or address, has no database.
   --runs=N                Simulate so many runs and print a table; of random
                           faults, unless --fault names one.
   --seed=S                What chance is drawn from: the same number, the same
                           runs (default: 1).
-  --replay=SEED           Show the one run of an earlier table with this seed.
+  --replay=SEED           Show the one run of an earlier table with this seed,
+                          given in place of --runs and --seed, with the same
+                          files and all other options as then.
   --json                  Print the result as JSON.
   --plot=FILE             Also write a picture, as SVG.
   --list                  Print all faults.
@@ -30,6 +32,8 @@ the node of the file, which has its node_name. Before the fault the first node
 with a database leads. Clients write all the time, through the virtual IP, or
 where AHM leads if there is none; they reach every host that runs, also one
 that is cut off from the other nodes. Scripts work. Nothing real is touched.
+
+A table that is interrupted (Ctrl-C) shows the runs that were done.
 
 Exit status: 0 done; 1 failed, the reason is on stderr; 2 wrong usage or
 configuration; 4 done, and AHM broke a rule of its own safety: a bug.
@@ -77,7 +81,7 @@ class Simulation:
 
     def __init__(self, args):
         self.args = args
-        self.config = load_config(args['--config-file'] or loader.DEFAULT_PATH)
+        self.config = load_config(_config_file(args['--config-file']))
         plain = scenario.cluster_settings(self.config)
         order = list(plain[0].order)
         witnesses = [order.index(_node(plain, name, '--witness')) for name in args['--witness']]
@@ -90,7 +94,8 @@ class Simulation:
         outcome = self._run(seed)
         names = [self.settings[place].name for place in self.settings[0].order]
         self._draw(plot.timeline(outcome, names))
-        self._print({'outcome': report.outcome_dict(outcome)}, report.timeline_text(outcome))
+        self._print({'outcome': report.outcome_dict(outcome, self.settings)},
+                    report.timeline_text(outcome))
         return BROKEN if outcome.broken else common.OK
 
     def show_many(self, seed, runs):
@@ -98,12 +103,13 @@ class Simulation:
         outcomes = self._run_many(seed, runs)
         if not outcomes:
             raise common.Failure('interrupted before the first run was done')
-        self._draw(plot.distribution(outcomes))
+        self._draw(plot.distribution(self.config, outcomes))
         lines = ['Runs: %d%s, seed %d' % (
             len(outcomes), ' of %d, interrupted' % runs if len(outcomes) < runs else '', seed), '']
         self._print({'seed': seed, 'runs': len(outcomes), 'runs_asked_for': runs,
                      'faults': report.groups_dict(outcomes),
-                     'outcomes': [report.outcome_dict(outcome, False) for outcome in outcomes]},
+                     'outcomes': [report.outcome_dict(outcome, self.settings, False)
+                                  for outcome in outcomes]},
                     lines + report.table_text(self.config, outcomes))
         return BROKEN if any(outcome.broken for outcome in outcomes) else common.OK
 
@@ -117,7 +123,7 @@ class Simulation:
             for number in range(1, runs + 1):
                 outcome = self._run(scenario.run_seed(seed, number))
                 # A table shows no timelines, and of a million runs they would fill the memory.
-                outcomes.append(outcome._replace(timeline=()))
+                outcomes.append(outcome._replace(served=(), timeline=()))
                 if shows:
                     sys.stderr.write('\rrun %d of %d' % (number, runs))
                     sys.stderr.flush()
@@ -190,6 +196,13 @@ def _check_combination(args):
                      'name a fault; "ahm_simulate --list" prints them')
 
 
+def _config_file(path):
+    if path is None and not os.path.exists(loader.DEFAULT_PATH):
+        raise _wrong('--config-file', 'no %s' % loader.DEFAULT_PATH,
+                     'the configuration file there', 'name yours with -f FILE')
+    return loader.DEFAULT_PATH if path is None else path
+
+
 def _number(option, text, least, most):
     digits = 0 < len(text) <= 10 and all(character in '0123456789' for character in text)
     if not digits or not least <= int(text) <= most:
@@ -202,7 +215,8 @@ def _check_plot(path):
     if path is None:
         return
     directory = os.path.dirname(os.path.abspath(path))
-    if os.path.isdir(path) or not os.path.isdir(directory) or not os.access(directory, os.W_OK):
+    if not path or os.path.isdir(path) or not os.path.isdir(directory) \
+            or not os.access(directory, os.W_OK):
         raise _wrong('--plot', repr(path), 'a file in a directory that can be written',
                      'name another file')
 
@@ -214,13 +228,19 @@ def _step(text, settings, leader):
         gap = _seconds(found[-1])
         found = found[:-2]
     if not 1 <= len(found) <= 2:
-        raise _wrong('--fault', repr(text), '"FAULT", "FAULT NODE" or "FAULT NODE after SECONDS"',
+        raise _wrong('--fault', repr(text), '"FAULT [NODE] [after SECONDS]"',
                      'quote it as one word, as in --fault "power-off %s"' % settings[leader].name)
     name = found[0].replace('_', '-')
     if name not in FAULTS:
         raise _wrong('--fault', repr(found[0]), 'the name of a fault',
                      'choose one that "ahm_simulate --list" prints')
-    return gap, name, _node(settings, found[1], '--fault') if len(found) > 1 else leader
+    place = _node(settings, found[1], '--fault') if len(found) > 1 else leader
+    need = scenario.missing(name, settings[place])
+    if need:
+        raise _wrong('--fault', '%s for %s%s' % (
+            name, settings[place].name, ', a witness' if settings[place].witness else ''), need,
+            'without that nothing happens')
+    return gap, name, place
 
 
 def _seconds(text):

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ahmlib.simulation import report, scenario
+from ahmlib.simulation import plot, report, scenario
 from ahmlib.simulation.faults import FAULTS
 from ahmlib.simulation.lemmas import OnePrimary
 from ahmlib.simulation.world import Broken
@@ -132,8 +132,8 @@ def test_a_node_has_a_name_an_address_and_a_host(show, cluster):
 def test_faults_follow_one_another(show, cluster):
     outcome = outcome_of(show, '-f', cluster(), '--fault', 'freeze', '--fault',
                          'thaw AHM-NODE-1 after 2.5')
-    assert [(step['fault'], step['after']) for step in outcome['plan']] == [
-        ('freeze', 0), ('thaw', 2.5)]
+    assert outcome['plan'] == [{'fault': 'freeze', 'after': 0, 'node': 'AHM-NODE-1'},
+                               {'fault': 'thaw', 'after': 2.5, 'node': 'AHM-NODE-1'}]
     faults = [event['seconds'] for event in outcome['timeline'] if 'FAULT' in event['text']]
     assert faults == [0, 2.5]
 
@@ -166,6 +166,17 @@ def test_half_votes_without_a_tie_break_split_and_the_schedule_is_shown(show, un
     assert 'clients     write on two primaries: AHM-NODE-1 and AHM-NODE-2' in out
     assert float(re.search(r'Two primaries: (\S+) s, and no end', out).group(1)) > 0
     assert 'Recovered: no, two primaries: AHM-NODE-1 and AHM-NODE-2' in out
+    warned = out[out.index('What AHM warns of:'):out.index('Schedule:')]
+    assert 'both can have a primary; set trusted_servers' in warned
+
+
+def test_a_split_of_the_table_is_replayed_with_the_schedule_that_makes_it(show, unfenced):
+    code, out = show('-f', unfenced, '--runs', '12')
+    split = re.search(r'^  seed +(\d+)  (\S+ \S+) +two primaries for (\S+) s', out, re.MULTILINE)
+    seed, schedule, seconds = split.groups()
+    code, out = show('-f', unfenced, '--replay', seed)
+    assert code == common.OK and 'Schedule: %s (seed %s)' % (schedule, seed) in out
+    assert 'Two primaries: %s s, and no end' % seconds in out
 
 
 @pytest.mark.parametrize('size, more, fault', [
@@ -200,6 +211,15 @@ def test_random_runs_find_the_split(show, unfenced):
     assert all('two primaries' in reason for row in split for reason in row['not_recovered'])
 
 
+def test_json_says_where_clients_wrote_so_a_split_can_be_seen(show, unfenced):
+    outcome = outcome_of(show, '-f', unfenced, '--fault', 'cut-between')
+    first, second = outcome['served']
+    assert (first['node'], second['node']) == ('AHM-NODE-1', 'AHM-NODE-2')
+    assert first['since'] < second['since'] < second['until'] <= first['until']
+    both = second['until'] - second['since']
+    assert abs(both - outcome['two_primaries_seconds']) < 0.1
+
+
 def test_a_broken_lemma_is_an_outcome_and_no_traceback(show, cluster, monkeypatch):
     def watch(world, config, plan):
         raise Broken(OnePrimary(world), 'invented', [])
@@ -225,7 +245,9 @@ def test_the_table_has_a_row_a_fault_and_every_run_is_in_it(show, cluster):
     assert all(len(row) == len(report.COLUMNS) for row in rows)
     assert sum(int(row[2]) for row in rows) == 14
     assert all(set(row[0].split(' + ')) <= set(FAULTS) for row in rows)
-    assert sum(line.startswith('  seed ') for line in lines) == len(rows)
+    seeds = [line for line in lines if line.startswith('  seed ')]
+    assert len(seeds) == len(rows)
+    assert all(re.search('  (no outage|no writes for .* s)$', line) for line in seeds)
 
 
 def test_the_same_seed_gives_the_same_runs_and_another_gives_others(show, cluster):
@@ -239,7 +261,7 @@ def test_a_run_of_the_table_can_be_replayed(show, cluster):
     path = cluster()
     for run in json.loads(show('-f', path, '--json', '--runs', '3')[1])['outcomes']:
         replayed = outcome_of(show, '-f', path, '--replay', str(run['seed']))
-        assert replayed.pop('timeline')
+        assert replayed.pop('timeline') and replayed.pop('served')
         assert replayed == run
 
 
@@ -265,6 +287,22 @@ def test_what_was_done_before_an_interruption_is_shown(show, cluster, monkeypatc
     monkeypatch.setattr(scenario, 'run', run)
     code, out = show('-f', cluster(), '--runs', '50')
     assert code == common.OK and 'Runs: 2 of 50, interrupted, seed 1' in out
+
+
+def test_lost_rows_are_unknown_where_no_run_ended_with_a_primary(show, cluster):
+    path = cluster(2)
+    result = json.loads(show('-f', path, '--json', '--runs', '2', '--fault', 'power-off')[1])
+    (row,) = result['faults']
+    assert row['lost_rows'] is None and row['without_end'] == 2
+    assert '  no end  ' in show('-f', path, '--runs', '1', '--fault', 'power-off')[1]
+
+
+@pytest.mark.parametrize('is_terminal', [True, False])
+def test_progress_is_shown_on_a_terminal_only(cluster, monkeypatch, capsys, is_terminal):
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: is_terminal)
+    assert common.run(simulate.main, ['-f', cluster(), '--runs', '2', '--fault', 'stop']) == 0
+    assert capsys.readouterr().err == (
+        '\rrun 1 of 2\rrun 2 of 2\r\x1b[K' if is_terminal else '')
 
 
 def test_statistics():
@@ -300,6 +338,16 @@ def test_a_witness_does_not_lead_at_the_start(show, cluster):
     assert [node['leads'] for node in result['cluster']['nodes']] == [False, True, False]
 
 
+def test_what_the_files_do_not_say_is_said(show, cluster, tmp_path):
+    path = cluster()
+    assert 'No virtual IP' not in show('-f', path, '--fault', 'restart')[1]
+    (tmp_path / 'ahm_config.yml').write_text('node_name: w\nis_witness: true\n')
+    out = show('-f', path, '--fault', 'restart')[1]
+    assert 'No virtual IP: clients find the leader by themselves' in out
+    assert 'take the file of a node with a database' in out
+    assert re.search('192.0.2.11:9500 witness, priority .*192.0.2.12:9500 leader', out, re.DOTALL)
+
+
 # -- pictures ---------------------------------------------------------------------------------
 
 
@@ -316,6 +364,68 @@ def test_the_picture_is_well_formed(show, cluster, tmp_path, what):
         assert any(title.startswith('no writes: ') for title in titles)
     else:
         assert 'Write outages of 5 runs' in texts
+
+
+SVG = '{http://www.w3.org/2000/svg}'
+
+
+def boxes(root):
+    """(text, left, right, base line, size) of every text, by the widths that plot assumes."""
+    for node in root.iter(SVG + 'text'):
+        size, x = float(node.get('font-size')), float(node.get('x'))
+        width = len(node.text) * plot.CHARACTER * size
+        left = x - width * {'start': 0, 'middle': 0.5, 'end': 1}[node.get('text-anchor')]
+        yield node.text, left, left + width, float(node.get('y')), size
+
+
+PICTURES = [
+    (3, ['--fault', 'freeze', '--fault', 'thaw after 30', '--fault', 'cut AHM-NODE-3 after 60']),
+    (7, ['--fault', 'freeze', '--fault', 'thaw after 30', '--fault', 'part after 60', '--fault',
+         'heal after 30', '--fault', 'power-off AHM-NODE-2 after 30']),
+    (3, ['--runs', '25']), (2, ['--runs', '2', '--fault', 'power-off']),
+    (1, ['--runs', '1', '--fault', 'stop'])]
+
+
+@pytest.mark.parametrize('size, what', PICTURES)
+def test_no_label_is_cut_off_or_lies_on_another(show, cluster, tmp_path, size, what):
+    picture = str(tmp_path / 'picture.svg')
+    show('-f', cluster(size, name='n' * 63), '--plot', picture, *what)
+    root = ElementTree.parse(picture).getroot()
+    found = sorted(boxes(root), key=lambda box: box[3])
+    for place, (text, left, right, y, size) in enumerate(found):
+        assert 0 <= left and right <= float(root.get('width')), text
+        assert size <= y < float(root.get('height')), text
+        for other, other_left, other_right, other_y, other_size in found[place + 1:]:
+            assert other_y - y >= other_size or right <= other_left or other_right <= left, (
+                text, other)
+
+
+def test_the_picture_of_a_split_shows_both_primaries(show, unfenced, tmp_path):
+    picture = str(tmp_path / 'picture.svg')
+    show('-f', unfenced, '--plot', picture, '--fault', 'cut-between')
+    bars = {(node.get('y'), node.get('fill')): node for node in
+            ElementTree.parse(picture).getroot().iter(SVG + 'rect') if node.find(SVG + 'title')
+            is not None and node.get('height') == '16.0'}
+    colours = sorted(colour for _, colour in bars)
+    assert colours == sorted([plot.COLOURS['served']] * 2 + [plot.COLOURS['split']])
+    left = {colour: float(node.get('x')) for (_, colour), node in bars.items()}
+    assert left[plot.COLOURS['split']] > plot.LEFT
+
+
+def test_a_picture_names_runs_without_end_and_what_ahm_computes(show, cluster, tmp_path):
+    picture = str(tmp_path / 'picture.svg')
+    show('-f', cluster(2), '--plot', picture, '--runs', '2', '--fault', 'power-off')
+    root = ElementTree.parse(picture).getroot()
+    assert 'no end: 2' in [box[0] for box in boxes(root)]
+    assert any(title.text.startswith('AHM says: ') for title in root.iter(SVG + 'title'))
+
+
+@pytest.mark.parametrize('values, least, most', [
+    ([], 1, 10), ([0.3], 0.2, 0.5), ([1.0], 0.5, 1), ([0.21, 150], 0.2, 200), ([1e7], 2e6, 5e6)])
+def test_a_scale_has_round_ends_around_its_values(values, least, most):
+    scale = plot.scale_for(values)
+    assert (round(scale.ticks[0], 9), round(scale.ticks[-1], 9)) == (least, most)
+    assert all(0 <= scale.place(value) < plot.BARS for value in values)
 
 
 # -- wrong inputs -----------------------------------------------------------------------------
@@ -340,6 +450,12 @@ WRONG = [
     (['--fault', 'cut', '--witness', 'AHM-NODE-1', '--witness', 'AHM-NODE-2', '--witness',
       'AHM-NODE-3'], 'found only witnesses'),
     (['--fault', 'cut', '--plot', '/nowhere/at/all.svg'], '--plot: found'),
+    (['--fault', 'cut', '--plot', ''], "--plot: found ''"),
+    (['--fault', 'kill-database AHM-NODE-3', '--witness', 'AHM-NODE-3'],
+     'found kill-database for AHM-NODE-3, a witness, expected a node with a database'),
+    (['--fault', 'promote-hangs AHM-NODE-3', '--witness', 'AHM-NODE-3'], 'a node with a database'),
+    (['--fault', 'lose-trusted'], 'expected a configuration with trusted_servers'),
+    (['--fault', 'hook-lies'], 'expected a configuration with pre_promotion_command'),
 ]
 
 
@@ -363,6 +479,28 @@ def test_a_wrong_file_is_one_line_and_exit_code_2(cluster, capsys, text, part):
     assert common.run(simulate.main, ['-f', path, '--fault', 'cut']) == common.USAGE
     out, err = capsys.readouterr()
     assert out == '' and err.count('\n') == 1 and part in err and 'no entry of this host' not in err
+
+
+def test_a_fault_of_the_vip_needs_one(cluster, tmp_path, capsys):
+    path = cluster()
+    (tmp_path / 'ahm_config.yml').write_text('node_name: a\ndb_data_dir: /nowhere\n')
+    for fault in ('vip-hangs', 'drop-vip', 'answer-for-vip'):
+        assert common.run(simulate.main, ['-f', path, '--fault', fault]) == common.USAGE
+        assert 'expected a configuration with virtual_IP; ' in capsys.readouterr().err
+
+
+def test_every_need_is_one_of_an_existing_fault():
+    for name, _, _ in scenario.NEEDS:
+        assert any(fault.startswith(name) if name.endswith('-') else fault == name
+                   for fault in FAULTS), name
+
+
+def test_without_a_file_one_is_asked_for(cluster, capsys, monkeypatch):
+    cluster()
+    monkeypatch.setattr(simulate.loader, 'DEFAULT_PATH', '/nowhere/ahm_config.yml')
+    assert common.run(simulate.main, ['--fault', 'cut']) == common.USAGE
+    err = capsys.readouterr().err
+    assert 'found no /nowhere/ahm_config.yml' in err and '-f FILE' in err
 
 
 def test_a_missing_list_of_nodes_is_one_line(cluster, capsys):

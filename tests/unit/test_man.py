@@ -1,0 +1,158 @@
+"""The manual pages say what the code does, and are roff that prints without a warning."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from ahmlib.core.timing import Timing, candidacy_seconds
+from ahmlib.simulation import lemmas
+from ahmlib.utilities import common, simulate
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+MAN = os.path.join(ROOT, 'man')
+PAGES = sorted(name for name in os.listdir(MAN) if re.search(r'\.[1-8]$', name))
+
+CONFIG = 'node_name: a\ndb_data_dir: /nowhere\nbeacon_message_interval_seconds: 0.5\n'
+
+
+def source(name):
+    """The roff of a page, with plain hyphens."""
+    with open(os.path.join(MAN, name), encoding='utf-8') as page:
+        return page.read().replace(r'\-', '-')
+
+
+def plain(text):
+    """Text without roff's requests and fonts, on one line."""
+    text = re.sub(r'^\.(?:[BI]|[BIR]{2}) ', '', text, flags=re.MULTILINE)
+    text = re.sub(r'^\..*\n', '', text, flags=re.MULTILINE)
+    return ' '.join(re.sub(r'\\f[BIRP]|\\&', '', text).split())
+
+
+def section(name, title):
+    """The roff below this heading."""
+    return re.search(r'^\.SH %s\n(.*?)(?=^\.SH |\Z)' % title, source(name),
+                     re.MULTILINE | re.DOTALL).group(1)
+
+
+def items(name, title):
+    """{tag: text} of the tagged paragraphs below this heading."""
+    parts = re.split(r'^\.TP.*\n', section(name, title), flags=re.MULTILINE)[1:]
+    return {plain(tag + '\n'): plain(text) for tag, _, text in
+            (part.partition('\n') for part in parts)}
+
+
+def stated():
+    """{'L1': text} as the docstring of the lemmas' module has it."""
+    found = re.findall(r'^    (L\d+) +(.*?)(?=^    L\d+ |^$)', lemmas.__doc__,
+                       re.MULTILINE | re.DOTALL)
+    return {name: ' '.join(text.split()) for name, text in found}
+
+
+def words(text):
+    return re.findall(r'[\w-]+', text.lower())
+
+
+# -- ahm_protocol(7) --------------------------------------------------------------------------
+
+
+def test_the_lemmas_of_the_page_are_those_of_the_code_word_for_word():
+    assert items('ahm_protocol.7', 'LEMMAS') == stated()
+    assert list(stated()) == ['L%d' % lemma.number for lemma in lemmas.LEMMAS]
+
+
+@pytest.mark.parametrize('lemma', lemmas.LEMMAS, ids=lambda lemma: 'L%d' % lemma.number)
+def test_the_docstring_of_a_checker_is_its_lemma(lemma):
+    # It is one line, so it may leave out words, but has no others and no other order.
+    left = iter(words(stated()['L%d' % lemma.number]))
+    docstring = lemma.__doc__.strip().splitlines()[0]
+    assert all(word in left for word in words(docstring)), docstring
+
+
+def test_the_argument_is_the_one_of_the_code():
+    for title, begin in (('ARGUMENT', 'L1 and L2 are'), ('LIMITS', 'Beyond any program')):
+        place = lemmas.__doc__.index(begin)
+        paragraph = ' '.join(lemmas.__doc__[place:].split('\n\n')[0].split())
+        assert paragraph in plain(section('ahm_protocol.7', title))
+
+
+def test_rules_are_numbered_without_a_gap():
+    numbers = re.findall(r'^\.B R(\d+)$', section('ahm_protocol.7', 'RULES'), re.MULTILINE)
+    assert [int(number) for number in numbers] == list(range(1, len(numbers) + 1))
+
+
+def test_the_durations_follow_from_the_formulas():
+    text = section('ahm_protocol.7', 'DURATIONS')
+    formulas = dict(re.findall(r'^T_(\w+) +=\s(.*)$', text, re.MULTILINE))
+    for interval, retries in ((8.0, 2), (0.5, 2), (1.0, 5)):
+        timing = Timing(interval, retries)
+        known = {'I': interval, 'R': retries, 'max': max, 'T_lease': timing.lease,
+                 'T_hold': timing.hold}
+        for name in ('lease', 'hold', 'fence'):
+            formula = formulas[name].replace(' x ', ' * ').replace('0.5 s', '0.5')
+            assert eval(formula, known) == pytest.approx(getattr(timing, name))
+    default = Timing(8.0, 2)
+    assert 'they are %.4g s, %.4g s and %.4g s' % (default.lease, default.hold, default.fence) \
+        in plain(text)
+    assert 'by default %g s' % candidacy_seconds(8.0) in plain(text)
+
+
+# -- ahm_simulate(1) --------------------------------------------------------------------------
+
+
+def test_the_options_of_the_page_are_those_of_the_program():
+    usage = simulate.__doc__[simulate.__doc__.index('Options:'):]
+    options = set(re.findall(r'^  (?:-\w, )?(--[\w-]+)', usage, re.MULTILINE))
+    assert set(re.findall(r'--[\w-]+', ' '.join(items('ahm_simulate.1', 'OPTIONS')))) == options
+
+
+def test_the_exit_codes_of_the_page_are_those_of_the_program():
+    codes = set(re.findall(r'(\d) ', simulate.__doc__[simulate.__doc__.index('Exit status:'):]))
+    assert set(items('ahm_simulate.1', 'EXIT STATUS')) == codes
+    assert codes == {str(code) for code in (common.OK, common.REFUSED, common.USAGE,
+                                            simulate.BROKEN)}
+
+
+def keys(value):
+    """All keys of a JSON value that are fixed: not names of faults, nor texts."""
+    if isinstance(value, list):
+        return set().union(*map(keys, value))
+    if not isinstance(value, dict):
+        return set()
+    return set(value).union(*(keys(item) for key, item in value.items()
+                              if key not in ('not_recovered', 'remarks')))
+
+
+def test_every_field_of_the_json_is_described(tmp_path, capsys):
+    (tmp_path / 'ahm_config.yml').write_text(CONFIG)
+    (tmp_path / 'nodes.conf').write_text('192.0.2.11:9500\n192.0.2.12:9500\n')
+    described = set(re.findall(r'\w+', section('ahm_simulate.1', 'JSON')))
+    for what in (['--fault', 'power-off'], ['--runs', '2', '--fault', 'power-off']):
+        common.run(simulate.main, ['-f', str(tmp_path / 'ahm_config.yml'), '--json'] + what)
+        assert not keys(json.loads(capsys.readouterr().out)) - described
+
+
+# -- all pages --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('name', PAGES)
+def test_a_page_is_ascii_of_a_width_that_can_be_read(name):
+    with open(os.path.join(MAN, name), encoding='ascii') as page:
+        assert [line for line in page.read().splitlines() if len(line) > 100] == []
+
+
+@pytest.mark.skipif(shutil.which('groff') is None, reason='groff is not installed')
+@pytest.mark.parametrize('name', PAGES)
+def test_a_page_prints_without_a_warning(name):
+    done = subprocess.run(['groff', '-man', '-Tutf8', '-ww', os.path.join(MAN, name)],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b'') and done.stdout
+
+
+def test_pages_that_a_page_names_exist():
+    for name in PAGES:
+        for title, number in re.findall(r'(ahm_\w+) \((\d)\)', source(name)):
+            assert '%s.%s' % (title, number) in PAGES
