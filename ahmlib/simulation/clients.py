@@ -7,6 +7,8 @@ With synchronous replication a row is acknowledged only once enough synchronous 
 
 from typing import List, NamedTuple, Optional, Tuple
 
+from .lemma import excused
+
 WRITE_SECONDS = 0.02
 REPLICATION_SECONDS = 0.02
 
@@ -17,6 +19,7 @@ class Written(NamedTuple):
     node: int
     branch: int
     lsn: int
+    promised: bool = True       # False: by a host that no program can stop, beside a promoted one
 
 
 class Clients:
@@ -61,15 +64,24 @@ class Clients:
             having = sum(world.upstream_of(host) is primary
                          and host.database.contains(row.branch, row.lsn) for host in world.hosts)
             if having >= self.synchronous:
-                self.acknowledged.append(row._replace(at=world.now))
+                promised = not (excused(world, world.hosts[row.node]) and self._left_behind(row))
+                self.acknowledged.append(row._replace(at=world.now, promised=promised))
             else:
                 left.append(row)
         self.waiting = left
 
-    def lost_by(self, node: int) -> int:
-        """Acknowledged rows that are not in the database of this node."""
+    def _left_behind(self, row: Written) -> bool:
+        """Whether somebody has been promoted before this position."""
+        return any(branch == row.branch and after[2] < row.lsn
+                   for host in self.world.hosts if host.database is not None
+                   for (branch, _, _), after in zip(host.database.history,
+                                                    host.database.history[1:]))
+
+    def lost_by(self, node: int, promised: bool = False) -> int:
+        """Acknowledged rows that are not in the database of this node; maybe of promised ones."""
         database = self.world.hosts[node].database
-        return sum(not database.contains(row.branch, row.lsn) for row in self.acknowledged)
+        return sum(not database.contains(row.branch, row.lsn) for row in self.acknowledged
+                   if row.promised or not promised)
 
     def outage_after(self, at: float, until: Optional[float] = None) -> float:
         """The longest time without an acknowledged row between these two instants."""

@@ -1,6 +1,6 @@
 """The lemmas that keep the data: who may be promoted, and beside whom (L4, L5, L14, L18)."""
 
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from ..core import effects
 from ..core.beacon import Verdict
@@ -18,13 +18,13 @@ class Evidence(Lemma):
     def __init__(self, world) -> None:
         super().__init__(world)
         self.fencing_asked_at: Dict[int, float] = {}
-        self.told: Dict[int, Tuple[int, Verdict]] = {}      # by node: what it said last
+        self.told: Dict[int, Optional[Tuple[int, Verdict]]] = {}    # by node: what it said last
 
     def performed(self, host, effect: Any) -> None:
         own = host.settings.own
         if isinstance(effect, effects.SendBeacon):
-            if effect.beacon.evidence is not None:
-                self.told[own] = effect.beacon.evidence[:2]
+            evidence = effect.beacon.evidence
+            self.told[own] = None if evidence is None else evidence[:2]
         elif isinstance(effect, effects.RunHook):
             if effect.hook == 'pre_promotion_command':
                 self.fencing_asked_at[own] = self.world.now
@@ -100,7 +100,7 @@ class NothingLost(Lemma):
         clients = self.world.clients
         if not clients.synchronous or host.database is None or self.world.tampered:
             return
-        lost = clients.lost_by(host.settings.own)
+        lost = clients.lost_by(host.settings.own, promised=True)
         if lost:
             raise Violated('%s is promoted without %d rows that were acknowledged' % (
                 host.settings.name, lost))

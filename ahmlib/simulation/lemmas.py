@@ -31,8 +31,9 @@ keep the data.
 
 Beyond any program in user space, and so no breach of L2: a daemon that is dead or stopped, or was
 until less than T_fence ago, and commands of the host that do not do their work within T_fence.
-Half votes break L8 by their nature, and L2 where nothing breaks the tie: there they are not
-checked, only observed.
+What clients are told there once somebody else has been promoted is no row of L18.  Half votes
+break L8 by their nature, and L2 where nothing breaks the tie: there they are not checked, only
+observed.
 """
 
 from typing import Any, Dict, Optional, Set, Tuple
@@ -217,10 +218,22 @@ class UnderLease(Lemma):
             raise Violated('%s asks for %s without a lease' % (host.settings.name, what))
         if isinstance(effect, effects.Promote):
             return
-        on_disk = self.told.get(node.record, ())    # whatever became of those disks later
-        if node.record is None or node.record.node != node.own or len(on_disk) < node.votes_needed:
+        on_disk = self._disks(node)
+        if on_disk < node.votes_needed:
             raise Violated('%s raises the VIP with its record on %d disks and needs %d' % (
-                host.settings.name, len(on_disk), node.votes_needed))
+                host.settings.name, on_disk, node.votes_needed))
+
+    def _disks(self, node) -> int:
+        """How many disks have had the record of this leader, whatever became of them later.
+
+        With half votes the other half may have put its own primary on record since.
+        """
+        if halves(self.world):
+            return max([len(disks) for record, disks in self.told.items()
+                        if record.node == node.own], default=0)
+        if node.record is None or node.record.node != node.own:
+            return 0
+        return len(self.told.get(node.record, ()))
 
 
 class DeadlinesFirst(Lemma):
@@ -240,14 +253,19 @@ class DeadlinesFirst(Lemma):
 class CompleteStepDown(Lemma):
     """Who says that it leads no more holds no VIP and no database that accepts writes."""
     number = 13
-    watches = (effects.SendBeacon,)
+    watches = (effects.SendBeacon, effects.StopDatabase)
 
     def __init__(self, world) -> None:
         super().__init__(world)
         self.led: Dict[int, Tuple[int, int]] = {}   # by node: (life, starts by hand till then)
+        self.asked: Dict[int, int] = {}             # by node: starts by hand when it last stopped
 
-    def performed(self, host, effect: effects.SendBeacon) -> None:
-        row, own = effect.beacon, host.settings.own
+    def performed(self, host, effect: Any) -> None:
+        own = host.settings.own
+        if isinstance(effect, effects.StopDatabase):
+            self.asked[own] = self._starts(host)
+            return
+        row = effect.beacon
         if row.leads:
             if row.state is NodeState.LEADER or host.node.promoting:
                 self.led[own] = (host.life, self._starts(host))
@@ -256,6 +274,7 @@ class CompleteStepDown(Lemma):
                 or row.farewell is not Farewell.NONE or not host.settings.stop_isolated_primary:
             return
         _, starts = self.led.pop(own)
+        starts = min(starts, self.asked.pop(own, starts))
         if host.settings.vip and host.has_vip:
             raise Violated('%s says that it leads no more, and holds the VIP' % row.name)
         if host.database is not None and host.database.writable \
