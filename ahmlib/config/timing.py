@@ -2,8 +2,8 @@
 takes.
 
 All figures leave out T, the takeover itself (votes, the fencing script, promotion, the VIP): a few
-tenths of a second where there is no script.  After a script all nodes look once more whether the old
-primary answers, which a silent host draws out to the connect timeout.
+tenths of a second where there is no script.  After a script all nodes look once more whether the
+old primary answers, which a silent host draws out to the connect timeout.
 """
 
 from typing import NamedTuple
@@ -53,8 +53,8 @@ def explain(config):
     limit, takes = config.promote_leader_timeout_seconds, 'a few tenths of a second'
     if config.pre_promotion_command:
         limit += config.hook_timeout_seconds
-        takes += ', what the fencing script takes, and up to %g s for a second look at a host that ' \
-            'is silent' % config.db_connect_timeout
+        takes += ', what the fencing script takes, and up to %g s for a second look at a host ' \
+            'that is silent' % config.db_connect_timeout
     return [
         'T_lease %.4g s: how long an acknowledged beacon entitles the leader to lead'
         % timing.lease,

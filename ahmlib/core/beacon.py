@@ -107,6 +107,7 @@ class Beacon(NamedTuple):
     rightful: bool = False                      # it runs as the rightful primary
     out: bool = False                           # reported out, until it is attached again
     ok_age: Optional[float] = None              # since its last successful check
+    primary_lsn: int = 0                        # the last position it knows of the primary
     sync_needed: int = 0                        # standbys that confirm a commit
     sync_nodes: Tuple[int, ...] = ()            # the synchronous standbys
     # evidence
@@ -138,8 +139,10 @@ def significant(row: Beacon) -> Tuple[Any, ...]:
     return (tuple(item and item[0] for item in row.heard),
             evidence and (evidence.about, evidence.verdict, evidence.inquirer, evidence.number),
             row[:_SEQ], row[_TERM:_LEADER_SEQ], row[_LEADER_SEQ + 1:_LSN], row[_LSN + 1:_OK_AGE],
-            row[_OK_AGE + 1:_EVIDENCE], row[_EVIDENCE + 1:])
+            row[_PRIMARY_LSN + 1:_EVIDENCE], row[_EVIDENCE + 1:])
 
 
-_SEQ, _TERM, _LEADER_SEQ, _LSN, _OK_AGE, _EVIDENCE = map(
-    Beacon._fields.index, ('seq', 'term', 'leader_seq', 'lsn', 'ok_age', 'evidence'))
+# ok_age and primary_lsn stand side by side.
+_SEQ, _TERM, _LEADER_SEQ, _LSN, _OK_AGE, _PRIMARY_LSN, _EVIDENCE = map(
+    Beacon._fields.index,
+    ('seq', 'term', 'leader_seq', 'lsn', 'ok_age', 'primary_lsn', 'evidence'))

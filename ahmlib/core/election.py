@@ -45,10 +45,11 @@ def why_not_eligible(row: Beacon, view: View) -> str:
             % (row.timeline, view.timeline)
     if row.streaming is False:
         return 'does not stream from the primary'
-    return _why_too_far_behind(row, view)
+    return why_too_far_behind(row, view)
 
 
-def _why_too_far_behind(row: Beacon, view: View) -> str:
+def why_too_far_behind(row: Beacon, view: View) -> str:
+    """Why this standby lacks too much of what the primary had; '' if it does not."""
     behind = view.primary_lsn - row.lsn
     if view.lag_limit and behind > view.lag_limit:
         return 'is %d bytes behind the primary and failover_lag_limit_bytes is %d' % (

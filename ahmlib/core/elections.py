@@ -10,7 +10,7 @@ do so.
 from typing import List, Optional, Tuple
 
 from .beacon import Beacon, Due, Verdict
-from .election import (best, finds_due, level_needed, pause_after_losing, rank,
+from .election import (View, best, finds_due, level_needed, pause_after_losing, rank,
                        why_not_eligible, why_sync_forbids)
 from .quorum import next_own_term
 from .record import is_rightful
@@ -36,6 +36,31 @@ class Elections:
         self.stood_on: Optional[Verdict] = None     # what was said of the suspect when I stood
         self.stopped_until = 0.0            # until then only another verdict lets me try again
         self.why_not = ''                   # why nobody stands, for people
+
+    # -- what candidates are judged against ----------------------------------------------------
+
+    def view(self) -> View:
+        """What eligibility is judged against: where it can be, what the rows say, for all alike."""
+        node, record = self.node, self.node.record
+        return View(record.system_id if record else '', record.timeline if record else 0,
+                    self._primary_lsn(), node.settings.lag_limit, self._named())
+
+    def _primary_lsn(self) -> int:
+        """The last position that anybody in contact knows of the primary on record."""
+        node = self.node
+        if not node.settings.lag_limit:
+            return node.primary_lsn
+        return max([node.primary_lsn] + [row.primary_lsn for row in node.members.in_touch(node.now)
+                                         if row.record == node.record])
+
+    def _named(self) -> Optional[int]:
+        """Whom the living node that resigned last names."""
+        node = self.node
+        named = [(row.term, row.successor) for row in node.members.living(node.now)
+                 if row.successor is not None and not row.leads]
+        if node.successor is not None and not node.is_leading:
+            named.append((node.term, node.successor))
+        return max(named)[1] if named else None
 
     # -- what the row says ---------------------------------------------------------------------
 

@@ -49,8 +49,8 @@ class Investigation:
             return      # a leader forms its own verdict for its own inquiry, and keeps it
         suspect = self.node.suspect
         if not self.node.misses_leader or suspect is None or suspect == self.node.own:
-            if self._leader_is_well():
-                self._forget()
+            if self.about is not None:
+                self._forget()      # what is not looked at any more is not known any more
             return
         if suspect != self.about:
             self._forget()
@@ -64,9 +64,6 @@ class Investigation:
             if row.leads and row.inquiry is not None and row.term >= self.node.term:
                 return (row.sender, row.inquiry.number), row.inquiry.about
         return None
-
-    def _leader_is_well(self) -> bool:
-        return self.about is not None and not self.node.misses_leader
 
     def _forget(self) -> None:
         if self.token is not None:

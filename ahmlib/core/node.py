@@ -309,17 +309,7 @@ class Node:
     @property
     def view(self) -> View:
         """What eligibility is judged against."""
-        record = self.record
-        return View(record.system_id if record else '', record.timeline if record else 0,
-                    self.primary_lsn, self.settings.lag_limit, self._named())
-
-    def _named(self) -> Optional[int]:
-        """Whom the living node that resigned last names: from rows, so that all judge alike."""
-        named = [(row.term, row.successor) for row in self.members.living(self.now)
-                 if row.successor is not None and not row.leads]
-        if self.successor is not None and not self.is_leading:
-            named.append((self.term, self.successor))
-        return max(named)[1] if named else None
+        return self.elections.view()
 
     def own_row(self) -> Beacon:
         """My row as of now."""

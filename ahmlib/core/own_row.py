@@ -30,7 +30,7 @@ def build_row(node) -> Beacon:
         inquiry=node.leadership.inquiry, evidence=node.investigation.published(),
         can_fence=settings.pre_promotion,
         holds_vip=node.vip.here if node.vip.configured else None,
-        sync_needed=node.sync_needed, sync_nodes=node.sync_nodes,
+        primary_lsn=node.primary_lsn, sync_needed=node.sync_needed, sync_nodes=node.sync_nodes,
         problem=node.problem[:PROBLEM_MAX],
         nodes=settings.addresses if node.foreign else ())
     return row._replace(rightful=_is_rightful(node, row))

@@ -164,8 +164,8 @@ FIELDS = (
     Field('database', _one_of(DatabaseState)), Field('system_id', _text),
     Field('timeline', _number), Field('lsn', _number), Field('fresh', _truth),
     Field('streaming', _maybe_truth), Field('rightful', _truth), Field('out', _truth),
-    Field('ok_age', _maybe_seconds), Field('sync_needed', _number),
-    Field('sync_nodes', _some_nodes),
+    Field('ok_age', _maybe_seconds), Field('primary_lsn', _number),
+    Field('sync_needed', _number), Field('sync_nodes', _some_nodes),
     Field('inquiry', _inquiry), Field('evidence', _evidence), Field('can_fence', _truth),
     Field('holds_vip', _maybe_truth), Field('problem', _text), Field('nodes', _texts),
 )

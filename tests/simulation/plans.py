@@ -7,6 +7,7 @@ deadlines, because that is where the mistakes are.
 
 from hypothesis import strategies as st
 
+from ahmlib.core.election import why_too_far_behind
 from ahmlib.core.states import DatabaseState
 from ahmlib.simulation.faults import FAULTS, apply, repair
 from ahmlib.simulation.network import Network
@@ -69,6 +70,9 @@ def waits_for_operator(living):
         return 'no database is left that was not reported out, quarantined, or stale'
     if any(row.database is DatabaseState.PRIMARY and not row.rightful for row in rows):
         return 'a primary runs that is not the one on record: two databases have diverged'
+    if any(node.view.timeline and row.timeline > node.view.timeline
+           for row, node in zip(rows, living)):
+        return 'a database was promoted, and nobody lived to put it on record'
     if any(row.out and row.sender in other.sync_nodes for row in rows for other in rows):
         return 'a synchronous standby was reported out, and may hold more than the others'
     return ''
@@ -78,4 +82,5 @@ def _is_usable(node):
     """Whether nothing but faults keeps this node's database from leading."""
     own = node.own_row()
     return not node.settings.witness and node.settings.priority > 0 and not own.out \
-        and own.database is not DatabaseState.QUARANTINED and not node.elections.why_stale(own)
+        and own.database is not DatabaseState.QUARANTINED and not node.elections.why_stale(own) \
+        and not why_too_far_behind(own, node.view)

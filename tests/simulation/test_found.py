@@ -54,6 +54,32 @@ FOUND = {
     'two databases that were frozen one after the other wait for an operator': (
         'two nodes without half votes',
         [(0.0, 'hang-database', 0), (0.5, 'commands-work', 0), (0.5, 'hang-database', 1)], 0, 0),
+    'all judge who is too far behind by the same position of the primary': (
+        'four nodes, one with priority 0',
+        [(0.1715202910291188, 'stop-replication', 3), (1.3575982054788702, 'deafen', 1),
+         (1.723373889707259, 'kill-database', 0)], 0, 3130433201),
+    'a verdict that is not renewed any more holds up nobody': (
+        'three nodes',
+        [(0.16040642540760536, 'hang-database', 0), (0.6869150727619602, 'deafen-multicast', 0),
+         (3.0508860338613615, 'hang-database', 1)], 0, 1852488228),
+    'what a node that died had said long ago is no evidence': (
+        'seven nodes, two witnesses',
+        [(0.7526062542748029, 'cut', 0), (0.795855870030038, 'stop', 1)], 0.1, 447374715),
+    'a half that led on finds the record of the other half': (
+        'two nodes, half votes, a trusted server, fencing',
+        [(0.13597888319639995, 'vip-hangs', 0), (1.599365294056002, 'cut', 0),
+         (1.1625244964914327, 'vip-hangs', 1), (0.8932044260696125, 'fill-disk', 1)],
+        0.3, 2733885257),
+    'a server that somebody starts while its daemon sleeps in a step-down': (
+        'two nodes without half votes',
+        [(0.12485359078120363, 'kill-database', 0), (1.2827281187285975, 'freeze', 0)],
+        0.3, 139661646),
+    'what a primary without a daemon promises beside a promoted one is not promised': (
+        'three nodes, synchronous',
+        [(0.15713007611821575, 'freeze', 0), (0.41396487581874397, 'ask-status', 0),
+         (1.717368995946947, 'cut', 0), (0.5453995614736704, 'thaw-database', 0),
+         (0.4812271220626422, 'reach-trusted', 0), (0.4724387283317546, 'freeze', 2)],
+        0, 4218650124),
 }
 
 

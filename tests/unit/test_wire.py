@@ -40,7 +40,7 @@ def rows(size):
         'database': st.sampled_from(DatabaseState), 'system_id': texts, 'timeline': numbers,
         'lsn': numbers, 'fresh': st.booleans(), 'streaming': st.none() | st.booleans(),
         'rightful': st.booleans(), 'out': st.booleans(), 'ok_age': st.none() | seconds,
-        'sync_needed': numbers,
+        'primary_lsn': numbers, 'sync_needed': numbers,
         'sync_nodes': st.lists(nodes, max_size=size).map(tuple),
         'inquiry': st.none() | st.builds(Inquiry, nodes, numbers),
         'evidence': st.none() | st.builds(Evidence, nodes, st.sampled_from(Verdict), seconds,
@@ -196,7 +196,7 @@ def test_the_longest_row_of_a_hundred_nodes_is_a_datagram():
         leader=size - 1, leader_incarnation=longest, leader_seq=longest,
         record=Record(longest, longest, size - 1, '9' * wire.NAME_MAX),
         system_id='9' * wire.NAME_MAX, timeline=longest, lsn=longest, ok_age=1e9 + 0.1,
-        sync_needed=longest, sync_nodes=tuple(range(size)), inquiry=Inquiry(size - 1, longest),
+        primary_lsn=longest, sync_needed=longest, sync_nodes=tuple(range(size)), inquiry=Inquiry(size - 1, longest),
         evidence=Evidence(size - 1, Verdict.REACHABLE, math.pi, size - 1, longest),
         problem='\u1100' * wire.NAME_MAX, nodes=tuple(address % number for number in range(size)))
     datagram = wire.encode(row)
