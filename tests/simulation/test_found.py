@@ -54,6 +54,12 @@ FOUND = {
     'two databases that were frozen one after the other wait for an operator': (
         'two nodes without half votes',
         [(0.0, 'hang-database', 0), (0.5, 'commands-work', 0), (0.5, 'hang-database', 1)], 0, 0),
+    'a half that cannot know who streams waits for an operator': (
+        'four nodes, half votes, a trusted server',
+        [(1.7536211603985705, 'cut-between', 2), (0.7780513061687154, 'cut-between', 3),
+         (0.7841036577749061, 'cut', 0), (0.5201587466863101, 'commands-work', 1),
+         (0.12232487993988943, 'promote-hangs', 1), (1.1052826413879844, 'promote-by-hand', 1)],
+        0.3, 2610053253),
     'all judge who is too far behind by the same position of the primary': (
         'four nodes, one with priority 0',
         [(0.1715202910291188, 'stop-replication', 3), (1.3575982054788702, 'deafen', 1),

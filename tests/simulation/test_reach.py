@@ -26,13 +26,18 @@ NUMBERS = (6, 8, 13, 21, 43, 46, 53, 65, 68, 71, 96, 97, 98, 113, 114, 118, 137,
 
 #: What chance meets too rarely: (cluster, plan).
 AIMED = (
+    ('three nodes with fencing', ((1.0, 'start-fails', 0), (0.0, 'promote-fails', 1),
+                                  (0.0, 'promote-fails', 2), (0.5, 'stop', 0),
+                                  (60.0, 'heal', 0))),
     ('three nodes with fencing', ((1.0, 'promote-fails', 1), (0.0, 'promote-fails', 2),
                                   (0.5, 'stop', 0))),
     ('three nodes with fencing', ((1.0, 'hook-lies', 1), (0.0, 'hook-lies', 2),
                                   (0.5, 'crash', 0))),
     ('three nodes with fencing', ((1.0, 'cut', 0), (0.1, 'stop', 0))),
-    ('three nodes', ((1.0, 'start-fails', 0), (0.0, 'cut', 0), (0.0, 'fail-checks', 1),
-                     (0.0, 'fail-checks', 2), (6.0, 'heal', 0))),
+    ('three nodes', ((1.0, 'stop', 1), (0.0, 'restart', 1))),
+    ('three nodes', ((1.0, 'mute', 0), (0.1, 'stop', 0))),
+    # The second loss comes as soon as the next leader is elected.
+    ('three nodes', ((1.0, 'power-off', 0), (1.3635, 'cut', 1))),
     ('three nodes', ((1.0, 'follow-fails', 2), (0.0, 'power-off', 0))),
     ('three nodes', ((1.0, 'demote-by-hand', 0),)),
     ('three nodes', ((1.0, 'answer-for-vip', 1), (0.0, 'answer-for-vip', 2),
