@@ -1,6 +1,6 @@
 """Rows count only if they echo me; silence counts only while I was awake."""
 
-from ahmlib.core.membership import Membership
+from ahmlib.core.membership import SENT_MAX, Membership
 
 from .rows import one_settings, row
 
@@ -75,3 +75,10 @@ def test_nobodys_silence_counts_while_i_slept():
     found.accept(heard((MINE, 3)), 3.0)
     found.slept(100.0)
     assert found.is_alive(1, 103.0 + HOLD - 0.001)
+
+
+def test_instants_of_own_rows_are_kept_in_bounds_and_the_newest_are_kept():
+    found = members(sent=range(1, 3 * SENT_MAX))
+    assert len(found.sent_at) <= SENT_MAX
+    assert found.accept(heard((MINE, 3 * SENT_MAX - 1)), 3.0 * SENT_MAX)
+    assert not found.accept(heard((MINE, 1), seq=2), 3.0 * SENT_MAX)
