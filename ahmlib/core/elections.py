@@ -245,12 +245,15 @@ class Elections:
         if node.now >= self.stand_until or not node.free_to_elect:
             self._lose('was not elected in term %d' % node.term)
             return
+        own = node.own_row()
+        if level_needed(own, node.suspect) > Due.FENCER and self._weigh() is Verdict.REACHABLE:
+            self._lose('the old primary answers again')
+            return
         voters = [row for row in node.members.in_touch(node.now)
                   if row.term == node.term and row.voted_for == node.own]
         if len(voters) + 1 >= node.votes_needed:
             node.leadership.begin(len(voters) + 1)
             return
-        own = node.own_row()
         rivals = [row for row in node.members.in_touch(node.now)
                   if row.state is NodeState.STAND_FOR_LEADER and row.term > node.term]
         if any(rank(row, node.view) > rank(own, node.view) for row in rivals):

@@ -1,9 +1,9 @@
 """The lemmas that keep the data: who may be promoted, and beside whom (L4, L5, L14, L18)."""
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Tuple
 
 from ..core import effects
-from ..core.beacon import Verdict
+from ..core.beacon import Beacon, Verdict
 from ..core.election import why_not_eligible
 from ..core.saved import SPENT
 from ..core.states import DatabaseState
@@ -18,18 +18,24 @@ class Evidence(Lemma):
     def __init__(self, world) -> None:
         super().__init__(world)
         self.fencing_asked_at: Dict[int, float] = {}
-        self.told: Dict[int, Optional[Tuple[int, Verdict]]] = {}    # by node: what it said last
+        self.told: Dict[int, Tuple[int, Verdict]] = {}      # by node: what it said last
 
     def performed(self, host, effect: Any) -> None:
         own = host.settings.own
         if isinstance(effect, effects.SendBeacon):
-            evidence = effect.beacon.evidence
-            self.told[own] = None if evidence is None else evidence[:2]
+            self._note(effect.beacon)
         elif isinstance(effect, effects.RunHook):
             if effect.hook == 'pre_promotion_command':
                 self.fencing_asked_at[own] = self.world.now
         elif host.node.primary_seen not in (None, own):
             self._look(host, host.node.primary_seen)
+
+    def _note(self, row: Beacon) -> None:
+        """What this node says of the suspect stands until it follows that one again, or leads."""
+        if row.evidence is not None:
+            self.told[row.sender] = row.evidence[:2]
+        elif row.leads or self.told.get(row.sender, (None,))[0] == row.leader:
+            self.told.pop(row.sender, None)
 
     def _look(self, host, suspect: int) -> None:
         if host.settings.pre_promotion:

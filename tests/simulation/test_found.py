@@ -71,6 +71,12 @@ FOUND = {
     'what a node that died had said long ago is no evidence': (
         'seven nodes, two witnesses',
         [(0.7526062542748029, 'cut', 0), (0.795855870030038, 'stop', 1)], 0.1, 447374715),
+    'a candidate that finds the old primary answering is not elected any more': (
+        'four nodes, one with priority 0',
+        [(1.7029793316752322, 'signal-fails', 0), (1.8779468295771085, 'demote-by-hand', 0),
+         (1.1345099244329728, 'fill-disk', 2), (0.16196799215070617, 'promote-hangs', 1),
+         (1.0186370566326624, 'cut', 0)],
+        0, 1078176192),
     'a half that led on finds the record of the other half': (
         'two nodes, half votes, a trusted server, fencing',
         [(0.13597888319639995, 'vip-hangs', 0), (1.599365294056002, 'cut', 0),
