@@ -73,9 +73,15 @@ def waits_for_operator(living):
     if any(node.view.timeline and row.timeline > node.view.timeline
            for row, node in zip(rows, living)):
         return 'a database was promoted, and nobody lived to put it on record'
-    if any(row.out and row.sender in other.sync_nodes for row in rows for other in rows):
-        return 'a synchronous standby was reported out, and may hold more than the others'
+    gone = {node.own for node in living if node.own_row().out or _is_left_stopped(node)}
+    if any(gone.intersection(row.sync_nodes) for row in rows):
+        return 'a synchronous standby is out or stopped, and may hold more than the others'
     return ''
+
+
+def _is_left_stopped(node):
+    """Whether its server was stopped by a daemon of it that ended since: nobody starts it."""
+    return node.own_row().database is DatabaseState.FAILED and not node.database.stopped
 
 
 def _is_usable(node):

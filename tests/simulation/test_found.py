@@ -77,6 +77,10 @@ FOUND = {
          (1.1345099244329728, 'fill-disk', 2), (0.16196799215070617, 'promote-hangs', 1),
          (1.0186370566326624, 'cut', 0)],
         0, 1078176192),
+    'a synchronous standby whose daemon stopped it and left is started by an operator': (
+        'three nodes, synchronous',
+        [(1.0615108870496717, 'promote-hangs', 1), (1.107945825127884, 'cut', 0),
+         (3.2620472123964253, 'stop', 1)], 0, 916448836),
     'a half that led on finds the record of the other half': (
         'two nodes, half votes, a trusted server, fencing',
         [(0.13597888319639995, 'vip-hangs', 0), (1.599365294056002, 'cut', 0),
