@@ -363,7 +363,7 @@ class Node:
         """I lead over a primary database: that is on record from now on."""
         database = self.database
         self.had_role, self.primary_seen = True, self.own
-        self.seen_timeline = database.timeline
+        self.seen_timeline, self.primary_lsn = database.timeline, database.lsn
         mine = Record(database.timeline, self.term, self.own, database.system_id)
         known = self.record is not None and self.record.system_id == mine.system_id
         self.record = newer_record(self.record, mine) if known else mine

@@ -121,3 +121,11 @@ def test_an_unknown_request_is_refused_in_words():
     found = node.handle(events.ClientAsked(1, {'ask': 'destroy'}), 100.1)
     assert of_kind(found, effects.Reply)[0].answer == {
         'ok': False, 'reason': "this daemon does not know the request 'destroy'"}
+
+
+def test_a_new_primary_does_not_repeat_the_position_of_the_one_before():
+    node = a_node()
+    node.primary_lsn = 5000
+    node.database.promoted(2, 3000, 100.0)
+    node.put_on_record()
+    assert node.own_row().primary_lsn == 3000
