@@ -51,7 +51,7 @@ from ahmlib.lab.demo import is_formed
 from ahmlib.lab.network import namespaces_available
 from ahmlib.lab.postgres import DATABASE, SUPERUSER, find_postgres
 from ahmlib.simulation import scenario
-from ahmlib.simulation.report import statistics
+from ahmlib.simulation.report import aligned, quantile, statistics
 from ahmlib.utilities import common
 
 AGREE, DISAGREE, CANNOT = 0, 1, 2
@@ -161,12 +161,6 @@ def simulated_outage(outcome):
 
 # -- the comparison ----------------------------------------------------------------------------
 
-def quantile(values, share):
-    """The least of the values that this share of them does not exceed."""
-    ordered = sorted(values)
-    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
-
-
 def complaints(measured):
     """What is out, a sentence each; none where lab and simulation agree."""
     found = ['%s: %d of %d %s runs did not recover' % (
@@ -197,11 +191,8 @@ def _medians_apart(measured):
 
 def table(everything):
     """The lines of the table."""
-    rows = [COLUMNS] + [_cells(measured) for measured in everything]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(COLUMNS))]
-    return ['  '.join(cell.ljust(width) if place in (0, len(COLUMNS) - 1) else cell.rjust(width)
-                      for place, (cell, width) in enumerate(zip(row, widths))).rstrip()
-            for row in rows]
+    return aligned([COLUMNS] + [_cells(measured) for measured in everything],
+                   ('fault', 'verdict'))
 
 
 def _cells(measured):

@@ -78,7 +78,7 @@ class Clients:
                                                     host.database.history[1:]))
 
     def lost_by(self, node: int, promised: bool = False) -> int:
-        """Acknowledged rows that are not in the database of this node; maybe of promised ones."""
+        """Acknowledged rows that its database lacks; `promised`: only those that L18 counts."""
         database = self.world.hosts[node].database
         return sum(not database.contains(row.branch, row.lsn) for row in self.acknowledged
                    if row.promised or not promised)

@@ -65,6 +65,11 @@ def _bar(x: float, y: float, width: float, height: float, colour: str, title: st
         x, y, max(width, 1.0), height, quoteattr(COLOURS[colour]), escape(title))
 
 
+def _tick(x: float, bottom: float, seconds: float) -> List[str]:
+    """A line through all lanes, with its seconds below."""
+    return [_line(x, TOP, x, bottom), _text(x, bottom + 18, '%g s' % seconds, 'middle')]
+
+
 def _legend(y: float, items: Sequence[Tuple[str, str]]) -> List[str]:
     """A row of colours and what they mean."""
     parts, x = [], float(LEFT)
@@ -139,9 +144,7 @@ def _tick_seconds(most: float) -> float:
 def _linear_axis(most: float, bottom: float) -> List[str]:
     step, parts, number = _tick_seconds(most), [], 0
     while number * step <= most:
-        x = _x(number * step, most)
-        parts += [_line(x, TOP, x, bottom), _text(x, bottom + 18, '%g s' % (number * step),
-                                                  'middle')]
+        parts += _tick(_x(number * step, most), bottom, number * step)
         number += 1
     return parts
 
@@ -259,8 +262,7 @@ def distribution(config: Any, outcomes: Sequence[Outcome]) -> str:
     parts = [_band(window, scale, TOP + LANE * number)
              for number, window in enumerate(windows) if window]
     for tick in scale.ticks:
-        x = scale.x(tick)
-        parts += [_line(x, TOP, x, bottom), _text(x, bottom + 18, '%g s' % tick, 'middle')]
+        parts += _tick(scale.x(tick), bottom, tick)
     for number, group in enumerate(groups):
         parts += _histogram(group, scale, TOP + LANE * number)
     parts += _legend(bottom + 44, [('event', 'runs with an outage that long'),

@@ -48,6 +48,11 @@ class Group(NamedTuple):
         return sum(outcome.two_primaries_seconds > 0 for outcome in self.outcomes)
 
     @property
+    def longest_split(self) -> float:
+        """The most seconds with two primaries in one run."""
+        return max(outcome.two_primaries_seconds for outcome in self.outcomes)
+
+    @property
     def most_lost(self) -> Optional[int]:
         """The most rows lost in one run; None where no run ended with a primary to ask."""
         known = [outcome.lost_rows for outcome in self.outcomes if outcome.lost_rows is not None]
@@ -91,7 +96,12 @@ def statistics(values: Sequence[float]) -> Statistics:
     ordered = sorted(values)
     middle = len(ordered) // 2
     median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-    return Statistics(ordered[0], median, ordered[math.ceil(0.95 * len(ordered)) - 1], ordered[-1])
+    return Statistics(ordered[0], median, quantile(ordered, 0.95), ordered[-1])
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The least of these values that this share of them does not exceed."""
+    return sorted(values)[max(math.ceil(share * len(values)) - 1, 0)]
 
 
 def grouped(outcomes: Sequence[Outcome]) -> List[Group]:
@@ -170,18 +180,19 @@ def verdict_text(outcome: Outcome) -> List[str]:
 def table_text(config: Any, outcomes: Sequence[Outcome]) -> List[str]:
     """Many runs as a table, the reasons of those that did not recover, and the worst ones."""
     groups = grouped(outcomes)
-    rows = [COLUMNS] + [_cells(config, group) for group in groups]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(COLUMNS))]
     lines = ['Write outages in seconds. AHM says: from the fault to the takeover, where there is '
              'one.',
              'Two primaries: the most seconds. Rows lost: the most in one run.', '']
-    lines += ['  '.join(_aligned(cell, width, place) for place, (cell, width)
-                        in enumerate(zip(row, widths))).rstrip() for row in rows]
+    lines += aligned([COLUMNS] + [_cells(config, group) for group in groups], ('fault', 'struck'))
     return lines + _remarks(groups) + _worst(groups)
 
 
-def _aligned(cell: str, width: int, place: int) -> str:
-    return cell.ljust(width) if place < 2 else cell.rjust(width)
+def aligned(rows: Sequence[Sequence[str]], left: Sequence[str]) -> List[str]:
+    """The lines of a table, headings first; the columns with these headings hold words."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ['  '.join(cell.ljust(width) if heading in left else cell.rjust(width)
+                      for heading, cell, width in zip(rows[0], row, widths)).rstrip()
+            for row in rows]
 
 
 def _cells(config: Any, group: Group) -> Tuple[str, ...]:
@@ -191,7 +202,7 @@ def _cells(config: Any, group: Group) -> Tuple[str, ...]:
     window = window_of_group(config, group)
     return (group.fault, group.struck, str(len(group.outcomes)), *figures,
             '%.4g-%.4g' % window if window else NOTHING,
-            '%.2f' % max(outcome.two_primaries_seconds for outcome in group.outcomes),
+            '%.2f' % group.longest_split,
             NOTHING if group.most_lost is None else str(group.most_lost),
             str(sum(not outcome.recovered for outcome in group.outcomes)))
 
@@ -268,8 +279,7 @@ def groups_dict(outcomes: Sequence[Outcome]) -> List[Dict[str, Any]]:
     return [{'fault': group.fault, 'struck': group.struck, 'runs': len(group.outcomes),
              'write_outage_seconds': dict(zip(('min', 'median', 'p95', 'max'), group.statistics)),
              'without_end': group.endless,
-             'two_primaries_seconds': max(outcome.two_primaries_seconds
-                                          for outcome in group.outcomes),
+             'two_primaries_seconds': group.longest_split,
              'lost_rows': group.most_lost,
              'not_recovered': group.reasons, 'remarks': group.remarks,
              'worst_seed': group.worst.seed} for group in grouped(outcomes)]

@@ -33,7 +33,7 @@ ON_DATABASES = ('kill-database', 'hang-database', 'crash-recovery')
 #: that nothing happens.
 NEEDS = tuple(
     [(name, lambda item: not item.witness, 'a node with a database') for name in ON_DATABASES + (
-        'thaw-database', 'start-database', 'promote-by-hand', 'stop-replication', 'fail-checks',
+        'thaw-database', 'start-database', 'stop-replication', 'fail-checks',
         'stop-slow', 'stop-fails', 'promote-', 'demote-by-hand', 'start-fails', 'follow-fails',
         'signal-fails')]
     + [(name, lambda item: item.vip, 'a configuration with virtual_IP')
