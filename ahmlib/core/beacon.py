@@ -67,6 +67,24 @@ class Inquiry(NamedTuple):
     number: int
 
 
+class IntentKind(IntEnum):
+    """What an operator can ask of the whole cluster through one node."""
+    PROMOTE = 1     # make the database of that node the primary
+    SHUTDOWN = 2    # end all daemons; databases and VIP stay as they are
+
+
+class Intent(NamedTuple):
+    """Asked through `node`, while that was in `term`.
+
+    `incarnation` and `number` tell it from all others that were asked there.
+    """
+    kind: IntentKind
+    node: int
+    incarnation: int
+    number: int
+    term: int
+
+
 class Beacon(NamedTuple):
     """One node's row."""
     # identity
@@ -119,6 +137,8 @@ class Beacon(NamedTuple):
     # for people
     problem: str = ''                           # what is wrong here, in a few words
     nodes: Tuple[str, ...] = ()                 # its nodes.conf, while files seem to differ
+    # intents
+    intent: Optional[Intent] = None             # what it asks for, or repeats, or carries out
 
     @property
     def leads(self) -> bool:

@@ -8,13 +8,15 @@ again until somebody leads.
 from typing import List, Optional
 
 from .effects import CheckDatabase, PingTrusted
-from .procedures.follow import follow
+from .procedures.follow import come_back, follow
 from .procedures.rejoin import rejoin
 from .procedures.step_down import Reason, step_down
 from .states import DatabaseState, NodeState
 
 #: Seconds within which the check child must have ended beyond the connection's own limit.
 CHECK_SLACK_SECONDS = 0.5
+#: Between checks while the leader waits for this node's position.
+QUICK_CHECK_SECONDS = 0.2
 
 
 class Chores:
@@ -30,6 +32,7 @@ class Chores:
         self.upstream: Optional[int] = None     # the node whose primary it is known to follow
         self.follow_after = node.now
         self.leaderless_since: Optional[float] = None
+        self.handed_over = False        # a switchover stopped the database: to be a standby next
 
     def decide(self) -> None:
         """Start what is due."""
@@ -56,6 +59,8 @@ class Chores:
         period = node.settings.health_check_period
         if node.lost_at is not None and not node.is_leading:
             period = min(period, max(0.5, node.settings.interval / 2))
+        if node.operator.promotion.wants_position:
+            period = min(period, QUICK_CHECK_SECONDS)
         self.check_at = node.now + period
         began = node.now
         self.check_token = node.ask(CheckDatabase(0, node.settings.connect_timeout),
@@ -151,7 +156,8 @@ class Chores:
         wanted = (leader.sender, leader.timeline, database.in_recovery)
         if wanted != self.followed_to and self._needs_pointing(leader):
             self.followed_to = wanted
-            node.plan.start('follow', follow(node, leader.sender), node.now)
+            steps = come_back if self.handed_over and database.stopped else follow
+            node.plan.start('follow', steps(node, leader.sender), node.now)
 
     def _needs_pointing(self, leader) -> bool:
         """Whether this database is set to follow another primary than the leader's.
@@ -179,7 +185,7 @@ class Chores:
 
     def follow_done(self, leader: int) -> None:
         """The database is set to follow the primary of this node."""
-        self.upstream = leader
+        self.upstream, self.handed_over = leader, False
         self.check_soon()
 
     def follow_failed(self, seconds: float) -> None:

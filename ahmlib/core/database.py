@@ -37,6 +37,7 @@ class LocalDatabase:
         self.stopped = False                # stopped by this daemon, healthy as far as is known
         self.reached_by_others = False      # FAILED here, but another node reaches it
         self.second_primary = False         # found to be a second primary, and dealt with as one
+        self.diverged = False               # found to hold what the primary does not have
         self.out = ''
         self.streaming: Optional[bool] = None
         self.unstreamed_since: Optional[float] = None
@@ -90,7 +91,7 @@ class LocalDatabase:
 
     def attached(self) -> None:
         """Trusted again."""
-        self.out, self.second_primary, self.failures = '', False, 0
+        self.out, self.second_primary, self.diverged, self.failures = '', False, False, 0
 
     @property
     def failed(self) -> bool:
@@ -117,7 +118,7 @@ class LocalDatabase:
         """The manual's word for it."""
         if self.witness:
             return DatabaseState.NOT_CONFIGURED
-        if self.second_primary or (self.failed and self.reached_by_others):
+        if self.second_primary or self.diverged or (self.failed and self.reached_by_others):
             return DatabaseState.QUARANTINED
         if self.out or self.failed:
             return DatabaseState.FAILED

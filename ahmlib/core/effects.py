@@ -92,6 +92,7 @@ class Promote(NamedTuple):
 class StopDatabase(NamedTuple):
     """Stop the local database -> ActionEnded, ok only when no process of it is left.
 
+    Where it was shut down cleanly, `lsn` of the answer is where its shutdown checkpoint begins.
     `mode` is 'fast' or 'immediate'; either escalates up to SIGKILL within the limit.
     """
     token: int = 0
@@ -115,6 +116,25 @@ class FollowPrimary(NamedTuple):
     """Point the local standby, running or not, to the primary of node `leader` -> ActionEnded."""
     token: int = 0
     leader: int = 0
+    limit: float = 0.0
+    variables: Tuple[Tuple[str, str], ...] = ()
+
+
+class CheckpointDatabase(NamedTuple):
+    """Order a checkpoint of the local primary -> ActionEnded, so that its stop takes no time."""
+    token: int = 0
+    limit: float = 0.0
+
+
+class AttachDatabase(NamedTuple):
+    """Make the local database a standby of the primary of node `leader` -> ActionEnded.
+
+    ok only once it is seen to stream from there.  `rewind`: a diverged history may be rewound,
+    where the configuration allows it at all.
+    """
+    token: int = 0
+    leader: int = 0
+    rewind: bool = False
     limit: float = 0.0
     variables: Tuple[Tuple[str, str], ...] = ()
 

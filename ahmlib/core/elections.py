@@ -84,7 +84,7 @@ class Elections:
         node = self.node
         if not node.followed and not any(
                 row.followed for row in node.members.in_touch(node.now)):
-            return Due.PRIMARY
+            return node.operator.promotion.level()
         return _LEVELS[self._weigh()]
 
     def _weigh(self) -> Optional[Verdict]:
@@ -216,8 +216,10 @@ class Elections:
         return node.now < self.better_since + 2 * node.patience
 
     def _could_stand(self, row: Beacon) -> bool:
+        """Whether it finds an election due, or was named and will in a moment."""
         level = level_needed(row, self.node.suspect)
-        return row.sender == self.node.own or finds_due(row, row.sender, level)
+        return row.sender in (self.node.own, self.node.view.named) \
+            or finds_due(row, row.sender, level)
 
     def _stand(self) -> None:
         node = self.node

@@ -81,9 +81,10 @@ class ActionEnded(NamedTuple):
     token: int
     ok: bool
     reason: str = ''
-    timeline: int = 0       # of a promotion
-    lsn: int = 0            # of a promotion
+    timeline: int = 0       # of a promotion, or of a clean stop
+    lsn: int = 0            # of a promotion; of a clean stop: where its shutdown checkpoint begins
     here: Optional[bool] = None     # of a VIP command: where the VIP is now
+    diverged: bool = False  # of an attach that failed: this history is not the primary's
 
 
 class StopAsked(NamedTuple):
@@ -95,6 +96,7 @@ class ClientAsked(NamedTuple):
     """A utility asked something; the answer leaves as `Reply` with this token."""
     token: int
     request: Dict[str, Any]
+    origin: str = ''        # who asked, in words
 
 
 class SettingsChanged(NamedTuple):

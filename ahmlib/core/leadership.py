@@ -6,11 +6,13 @@ whether anybody else leads by now: the lease was made to end before anybody coul
 
 from typing import List, Optional, Tuple
 
-from .beacon import Beacon, Inquiry, Verdict
+from .beacon import Beacon, Inquiry, Intent, IntentKind, Verdict
 from .effects import SaveLease
 from .election import best, why_not_eligible
 from .lease import FOREVER, Lease
+from .procedures.restart import NAME, restart
 from .procedures.step_down import Reason, step_down
+from .procedures.switch_over import switch_over
 from .procedures.take_over import take_over
 from .quorum import next_own_term
 from .states import DatabaseState, NodeState
@@ -32,6 +34,8 @@ class Leadership:
         self.successor: Optional[int] = None
         self.wal_rate = 0.0             # bytes a second that the primary writes
         self._wal_seen = (0.0, 0)
+        self.restarted = False          # db_failure_action: restart was tried for this failure
+        self.taken_up: Optional[Intent] = None
 
     # -- beginning and end ---------------------------------------------------------------------
 
@@ -123,6 +127,28 @@ class Leadership:
         if node.state is NodeState.LEADER and not node.leaving and not node.stepping_down:
             self._mind_database()
             self._name_successor()
+            self._hear_wishes()
+
+    def _hear_wishes(self) -> None:
+        """A follower is to be the primary instead: hand over to it (SPEC 5)."""
+        node = self.node
+        if node.plan.busy or node.stepping_down or not node.database.runs_as_primary \
+                or node.database.failures:
+            return
+        for row in node.members.in_touch(node.now):
+            intent = row.intent
+            if intent is None or intent.kind is not IntentKind.PROMOTE or intent == self.taken_up \
+                    or (intent.node, intent.incarnation) != (row.sender, row.incarnation) \
+                    or row.leader != node.own or intent.term > node.term:
+                continue
+            self.taken_up = intent
+            why = why_not_eligible(row, node.view)
+            if why:
+                node.problem = 'no switchover to %s: it %s' % (row.name, why)
+                node.report('ERROR', 'switchover', node.problem)
+                continue
+            node.plan.start('switch over', switch_over(node, intent), node.now)
+            return
 
     def _keep_term_above(self) -> None:
         """Terms only rise: a live node in a higher one could not follow me any more."""
@@ -148,7 +174,7 @@ class Leadership:
 
     def _mind_database(self) -> None:
         node, database = self.node, self.node.database
-        if node.settings.witness:
+        if node.settings.witness or node.plan.name == NAME:
             return
         if database.in_recovery and not database.failures:
             self._step_down(Reason('not primary', 'its database is in recovery: it is no primary '
@@ -156,7 +182,7 @@ class Leadership:
         elif not database.failed:
             if self.inquiry is not None:
                 node.report('NOTICE', 'database', 'the database answers its checks again')
-            self.inquiry = None
+            self.inquiry, self.restarted = None, False
         else:
             self._ask_everybody()
 
@@ -178,6 +204,9 @@ class Leadership:
         elif Verdict.STARTING in verdicts and \
                 node.now < self.inquired_at + settings.wait_for_primary:
             return
+        elif settings.restart_failed and not self.restarted and not node.plan.busy:
+            self.restarted = True
+            node.plan.start(NAME, restart(node), node.now)
         elif self._somebody_could_take_over():
             node.database.reached_by_others = False
             self._step_down(Reason('database', 'its database failed: %s' % node.database.reason,

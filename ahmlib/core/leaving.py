@@ -13,12 +13,13 @@ class Leaving:
     def __init__(self, node) -> None:
         self.node = node
         self.asked = Farewell.NONE
+        self.hands_over = True
         self.taking_back_until: Optional[float] = None
 
-    def ask(self, farewell: Farewell) -> None:
+    def ask(self, farewell: Farewell, hand_over: bool = True) -> None:
         """End, with this goodbye; asked a second time by a signal: at once."""
         if self.asked is Farewell.NONE:
-            self.asked = farewell
+            self.asked, self.hands_over = farewell, hand_over
         elif farewell is Farewell.RESTARTING:
             self.node.exit(1, 'asked to stop again: ends at once')
 

@@ -23,15 +23,16 @@ from .following import Following
 from .leadership import Leadership
 from .leaving import Leaving
 from .membership import Membership
+from .operator import Operator
 from .own_row import build_row
 from .plan import Plan
 from .promise import Promise
 from .quorum import votes_needed
 from .saved import Saved
 from .settings import Settings
+from .requests import answer
 from .speaking import Speaker
 from .states import LEADING, DatabaseState, NodeState
-from .status import answer
 from .timing import CLOCK_RATE_MARGIN, candidacy_seconds
 from .vip import Vip
 
@@ -74,6 +75,7 @@ class Node:
         self.leadership, self.investigation = Leadership(self), Investigation(self)
         self.vip, self.chores = Vip(self, lease_until), Chores(self)
         self.speaker, self.exits = Speaker(self, saved), Leaving(self)
+        self.operator = Operator(self)
         self.wake_at = now
         self.row, self.picture = self.own_row(), None   # as of the last round of decisions
 
@@ -127,6 +129,7 @@ class Node:
             self.leadership.decide()
             self.elections.decide()
             self.plan.advance(self.now)
+            self.operator.decide()
             self.exits.decide()
             self.chores.decide()
             self.vip.decide()
@@ -182,7 +185,7 @@ class Node:
         self.exits.ask(event.farewell)
 
     def _on_client(self, event: events.ClientAsked) -> None:
-        self.emit(Reply(event.token, answer(self, event.request)))
+        self.emit(Reply(event.token, answer(self, event.request, event.origin)))
 
     def _on_foreign(self, event: events.ForeignHeard) -> None:
         text = describe_foreign(self.settings, event)
@@ -406,7 +409,7 @@ class Node:
         if self.plan.ends_at is not None:
             found.append(self.plan.ends_at)
         for part in (self.speaker, self.leadership, self.investigation, self.elections, self.vip,
-                     self.chores, self.exits):
+                     self.chores, self.exits, self.operator):
             found += part.deadlines()
         found += self.members.deadlines(self.now)
         return min(instant for instant in found if instant > self.now)

@@ -32,7 +32,7 @@ def build_row(node) -> Beacon:
         holds_vip=node.vip.here if node.vip.configured else None,
         primary_lsn=node.primary_lsn, sync_needed=node.sync_needed, sync_nodes=node.sync_nodes,
         problem=node.problem[:PROBLEM_MAX],
-        nodes=settings.addresses if node.foreign else ())
+        nodes=settings.addresses if node.foreign else (), intent=node.operator.published())
     return row._replace(rightful=_is_rightful(node, row))
 
 

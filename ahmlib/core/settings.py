@@ -29,6 +29,7 @@ class Settings(NamedTuple):
     post_promotion: bool = False
     stop_isolated_primary: bool = True
     auto_attach: bool = False
+    restart_failed: bool = False            # db_failure_action: restart
     lag_limit: int = 0                      # bytes; 0: none
     db_port: int = 5432
     db_data_dir: str = ''

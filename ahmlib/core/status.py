@@ -10,14 +10,6 @@ from .states import DatabaseState, NodeState
 FOREIGN_SECONDS = 60.0
 
 
-def answer(node, request: Dict[str, Any]) -> Dict[str, Any]:
-    """The answer to one request of a utility."""
-    if request.get('ask') == 'status':
-        return {'ok': True, 'status': status(node)}
-    return {'ok': False, 'reason': 'this daemon does not know the request %r' % (
-        request.get('ask'),)}
-
-
 def status(node) -> Dict[str, Any]:
     """The cluster as this node sees it; all values are plain JSON."""
     leader = node.own if node.is_leading else _living_leader(node)

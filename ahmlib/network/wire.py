@@ -14,7 +14,8 @@ from typing import Any, Callable, NamedTuple, Tuple
 
 import msgpack
 
-from ..core.beacon import Beacon, Due, Evidence, Farewell, Inquiry, Record, Verdict
+from ..core.beacon import (Beacon, Due, Evidence, Farewell, Inquiry, Intent, IntentKind, Record,
+                           Verdict)
 from ..core.states import DatabaseState, NodeState
 
 MAGIC = 'AHM'
@@ -131,6 +132,14 @@ def _evidence(value: Any, size: int):
                     _maybe_node(inquirer, size), _number(number, size))
 
 
+def _intent(value: Any, size: int):
+    if value is None:
+        return None
+    kind, node, incarnation, number, term = _array(value, 5)
+    return Intent(_one_of(IntentKind)(kind, size), _node(node, size), _number(incarnation, size),
+                  _number(number, size), _number(term, size))
+
+
 def _some_nodes(value: Any, size: int):
     if type(value) is not list or len(value) > size:
         raise WireError('expected at most %d nodes' % size)
@@ -168,6 +177,7 @@ FIELDS = (
     Field('sync_needed', _number), Field('sync_nodes', _some_nodes),
     Field('inquiry', _inquiry), Field('evidence', _evidence), Field('can_fence', _truth),
     Field('holds_vip', _maybe_truth), Field('problem', _text), Field('nodes', _texts),
+    Field('intent', _intent),
 )
 _HEAD = 3
 _PLACES = {field.name: place for place, field in enumerate(FIELDS)}

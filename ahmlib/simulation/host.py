@@ -36,6 +36,7 @@ class Host:
         self.backlog: List[Any] = []
         self.resumed_at = float('-inf')
         self.obstructed_until = float('-inf')   # its step-down could not be done in time till then
+        self.answered: Dict[str, Any] = {}      # to the utility that asked last
         self.raising: Optional[int] = None      # the token of the command that raises the VIP
         self.fenced_others_at = float('-inf')   # when its fencing script last succeeded
 

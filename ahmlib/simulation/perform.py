@@ -193,12 +193,25 @@ def _promote(world, host: Host, effect: effects.Promote) -> None:
 
 
 def _stop_database(world, host: Host, effect: effects.StopDatabase) -> None:
-    def done() -> events.ActionEnded:
-        host.database.stop()
-        world.note(host, 'database stopped (%s)' % effect.mode)
-        return events.ActionEnded(effect.token, True)
     fast = effect.mode == 'fast'
+
+    def done() -> events.ActionEnded:
+        mine = host.database
+        clean = fast and mine.running and not mine.hung and not mine.starting
+        if clean and not mine.in_recovery:
+            _send_the_last(world, host)
+        mine.stop()
+        world.note(host, 'database stopped (%s)' % effect.mode)
+        return events.ActionEnded(effect.token, True, '', mine.timeline if clean else 0,
+                                  mine.lsn - 1 if clean else 0)
     _act(world, host, effect, 'stop', world.fast_stop_seconds if fast else 0.1, done)
+
+
+def _send_the_last(world, host: Host) -> None:
+    """A primary that is stopped fast sends all that it has to the standbys that stream from it."""
+    for other in world.hosts:
+        if other is not host and world.upstream_of(other) is host.database:
+            other.database.stream_from(host.database)
 
 
 def _start_database(world, host: Host, effect: effects.StartDatabase) -> None:
@@ -223,6 +236,31 @@ def _follow(world, host: Host, effect: effects.FollowPrimary) -> None:
     _act(world, host, effect, 'follow', 0.05, done)
 
 
+def _attach(world, host: Host, effect: effects.AttachDatabase) -> None:
+    def done() -> events.ActionEnded:
+        mine, other = host.database, world.hosts[effect.leader]
+        if not other.powered or not other.database.writable \
+                or not world.network.connects(host.settings.own, effect.leader):
+            return events.ActionEnded(effect.token, False, 'the primary does not answer')
+        if not mine.can_stream_from(other.database):
+            mine.stop()
+            return events.ActionEnded(effect.token, False, 'it diverged', diverged=True)
+        mine.upstream, mine.signal = effect.leader, True
+        if not mine.running or not mine.in_recovery:
+            mine.stop()
+            mine.start()
+        mine.stream_from(other.database)
+        world.note(host, 'database attached')
+        return events.ActionEnded(effect.token, True)
+    _act(world, host, effect, 'start', START_SECONDS, done)
+
+
+def _checkpoint(world, host: Host, effect: effects.CheckpointDatabase) -> None:
+    def done() -> events.ActionEnded:
+        return events.ActionEnded(effect.token, host.database.writable, 'it does not answer')
+    _act(world, host, effect, 'checkpoint', COMMAND_SECONDS, done)
+
+
 def _cancel(world, host: Host, effect: effects.Cancel) -> None:
     pass    # the core does not listen to the answer any more; the deed may still be done
 
@@ -232,7 +270,7 @@ def _report(world, host: Host, effect: effects.Report) -> None:
 
 
 def _reply(world, host: Host, effect: effects.Reply) -> None:
-    pass
+    host.answered = effect.answer
 
 
 def _exit(world, host: Host, effect: effects.Exit) -> None:
@@ -248,6 +286,7 @@ PERFORM = {
     effects.LowerVip: _lower_vip, effects.AnnounceVip: _announce, effects.RunHook: _hook,
     effects.Promote: _promote, effects.StopDatabase: _stop_database,
     effects.StartDatabase: _start_database, effects.LeaveStandbySignal: _leave_signal,
-    effects.FollowPrimary: _follow, effects.Cancel: _cancel, effects.Report: _report,
+    effects.FollowPrimary: _follow, effects.AttachDatabase: _attach,
+    effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,
     effects.Reply: _reply, effects.Exit: _exit,
 }

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ahmlib.core.beacon import Beacon, Due, Evidence, Farewell, Inquiry, Record, Verdict
+from ahmlib.core.beacon import Beacon, Due, Evidence, Farewell, Inquiry, Intent, IntentKind, Record, Verdict
 from ahmlib.core.states import DatabaseState, NodeState
 from ahmlib.network import wire
 
@@ -47,6 +47,8 @@ def rows(size):
                                           maybe_node, numbers),
         'can_fence': st.booleans(), 'holds_vip': st.none() | st.booleans(), 'problem': texts,
         'nodes': st.lists(texts, max_size=5).map(tuple),
+        'intent': st.none() | st.builds(Intent, st.sampled_from(IntentKind), nodes, numbers, numbers,
+                                        numbers),
     }
     assert set(values) == set(Beacon._fields), 'a field of the row has no strategy'
     return st.fixed_dictionaries(values).map(lambda found: Beacon(**found))

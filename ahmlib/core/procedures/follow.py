@@ -4,10 +4,11 @@ A running standby is re-pointed; one that is down only gets its settings, so tha
 whomever, makes a standby of the new primary and not a second primary (SPEC 7.1).
 """
 
-from ..effects import FollowPrimary
+from ..effects import AttachDatabase, FollowPrimary
 from ..variables import hook_variables
+from .attach import seen_streaming, trusted_again
 
-FOLLOW_SECONDS = 120.0
+FOLLOW_SECONDS = COME_BACK_SECONDS = 120.0
 RETRY_SECONDS = 10.0
 
 
@@ -28,3 +29,21 @@ def follow(node, leader: int):
     node.report('NOTICE', 'follow', 'the database is set to follow the primary of %s%s' % (
         name, ' (it is not running)' if was_down else ''))
     node.chores.follow_done(leader)
+
+
+def come_back(node, leader: int):
+    """After a switchover: start the database that was stopped for it as a standby.
+
+    It has nothing that the new primary lacks, so nobody needs to attach it.
+    """
+    name = node.name_of(leader)
+    event = yield AttachDatabase(0, leader, False, COME_BACK_SECONDS,
+                                 hook_variables(node, 'FOLLOW', leader))
+    if event.ok and (yield from seen_streaming(node)):
+        trusted_again(node, leader)
+        node.report('NOTICE', 'follow', 'the database is a standby of %s, and streams' % name)
+        return
+    why = event.reason or node.database.reason or 'it does not stream'
+    node.chores.handed_over = False
+    node.database.diverged = event.diverged
+    node.report_out('it did not come back as a standby of %s: %s' % (name, why))

@@ -21,7 +21,7 @@ GOODBYE_SECONDS = 1.0
 
 def shut_down(node, farewell: Farewell):
     """End this daemon, with this goodbye."""
-    if farewell is Farewell.LEAVING and _can_hand_over(node):
+    if farewell is Farewell.LEAVING and node.exits.hands_over and _can_hand_over(node):
         if not (yield from _hand_over(node)):
             return
     yield from _say_goodbye(node, farewell)

@@ -1,0 +1,95 @@
+"""All daemons end, databases and VIP stay (SPEC 5, ahm_shutdown_cluster; DESIGN 4, intents).
+
+The intent is repeated by everybody who hears it, and carried out when every living node repeats
+it, or after T_hold a majority; else it fails, and says who is missing.  Followers go first and bind
+themselves to the leader, so that it keeps its place to the end; the leader goes last.  A node that
+was started meanwhile takes none over: it finds the intent in the first row that it hears.
+"""
+
+from typing import List, Optional, Set, Tuple
+
+from .beacon import Beacon, Farewell, Intent, IntentKind
+
+
+class ClusterEnd:
+    """The intent to end, as far as this node repeats it."""
+
+    def __init__(self, node) -> None:
+        self.node = node
+        self.intent: Optional[Intent] = None
+        self.since = 0.0
+        self.met: Set[Tuple[int, int]] = set()      # (node, incarnation) heard before
+        self.ignored: Set[Intent] = set()
+        self.leaves = False
+
+    def ask(self) -> str:
+        """End the cluster; why not, or ''."""
+        node = self.node
+        why = node.operator.why_busy()
+        if not why and self.intent is not None:
+            why = 'the cluster is being shut down already'
+        if not why and not node.has_majority():
+            why = '%s is in contact with %d of the %d nodes, itself among them, and needs %d: ' \
+                'use `ahm stop` on every node' % (
+                    node.settings.name, len(node.contact_rows()), node.settings.size,
+                    node.votes_needed)
+        if not why:
+            self._take(node.operator.new_intent(IntentKind.SHUTDOWN))
+        return why
+
+    def _take(self, intent: Intent) -> None:
+        self.intent, self.since = intent, self.node.now
+        self.node.report('NOTICE', 'shutdown', 'the cluster is to be shut down, as asked at %s' %
+                         self.node.name_of(intent.node))
+
+    def decide(self) -> None:
+        """Hear of it, wait for all, leave in order."""
+        self._hear()
+        if self.intent is None or self.node.leaving:
+            return
+        if not self.leaves:
+            self._judge()
+        if self.leaves and (not self.node.is_leading or self._others_left()):
+            self.node.exits.ask(Farewell.LEAVING, hand_over=False)
+
+    def _hear(self) -> None:
+        for row in self.node.members.living(self.node.now):
+            is_new = (row.sender, row.incarnation) not in self.met
+            self.met.add((row.sender, row.incarnation))
+            if row.intent is None or row.intent.kind is not IntentKind.SHUTDOWN:
+                continue
+            if is_new:
+                self.ignored.add(row.intent)
+            elif self.intent is None and row.intent not in self.ignored:
+                self._take(row.intent)
+
+    def _judge(self) -> None:
+        node = self.node
+        missing = [row.name for row in node.members.living(node.now) if not self._repeats(row)]
+        waited = node.now >= self.since + node.timing.hold
+        if not missing:
+            self.leaves = True
+        elif waited and self._repeaters() >= node.votes_needed:
+            node.report('WARNING', 'shutdown', 'shuts down without %s' % ', '.join(missing))
+            self.leaves = True
+        elif waited:
+            node.problem = 'the cluster was not shut down: %s did not agree' % ', '.join(missing)
+            node.report('ERROR', 'shutdown', node.problem)
+            self.ignored.add(self.intent)
+            self.intent = None
+
+    def _repeats(self, row: Beacon) -> bool:
+        return row.intent == self.intent or row.farewell is not Farewell.NONE
+
+    def _repeaters(self) -> int:
+        return 1 + sum(self._repeats(row) for row in self.node.members.in_touch(self.node.now))
+
+    def _others_left(self) -> bool:
+        """Whether everybody who repeats it has said goodbye."""
+        node = self.node
+        return all(row.farewell is not Farewell.NONE or not self._repeats(row)
+                   for row in node.members.living(node.now))
+
+    def deadlines(self) -> List[float]:
+        """When waiting for the others ends."""
+        return [] if self.intent is None else [self.since + self.node.timing.hold]

@@ -1,0 +1,171 @@
+"""An operator wants the database of this node to be the primary (SPEC 5, ahm_promote_node).
+
+Where somebody leads, that one hands over (procedures.switch_over); where nobody leads, and nobody
+would by itself because no node has followed a leader since its start, the intent is what makes the
+election due for this node.  All rules of an election hold for it, and all evidence against the old
+primary is asked for: the operator chooses, and vouches for nothing.
+"""
+
+from typing import List, Optional
+
+from .beacon import Due, Intent, IntentKind, Verdict
+from .election import best, why_not_eligible
+from .states import DatabaseState, NodeState
+from .task import Task
+
+#: Seconds within which a leader takes an intent up, at the most.
+ACCEPT_SECONDS = 10.0
+#: Seconds that a promotion may take beyond the configured limits of its parts.
+SLACK_SECONDS = 120.0
+
+
+class Promotion:
+    """The wish to be the primary, while it is open."""
+
+    def __init__(self, node) -> None:
+        self.node = node
+        self.intent: Optional[Intent] = None
+        self.task: Optional[Task] = None
+        self.leader: Optional[int] = None       # who led when it was asked
+        self.asked_at = self.until = 0.0
+        self.accepted = False                   # that leader has begun
+
+    # -- asking --------------------------------------------------------------------------------
+
+    def why_not(self) -> str:
+        """Why this database cannot be made the primary now; '' where it can be tried."""
+        node = self.node
+        name = node.settings.name
+        if node.settings.witness:
+            return '%s is a witness: it has no database to promote' % name
+        if node.is_leading:
+            return '%s is the primary already' % name if node.state is NodeState.LEADER \
+                else '%s is taking over already' % name
+        why = node.operator.why_busy()
+        if why:
+            return why
+        if not node.has_majority():
+            return '%s is in contact with %d of the %d nodes, itself among them, and needs %d' % (
+                name, len(node.contact_rows()), node.settings.size, node.votes_needed)
+        why = why_not_eligible(node.own_row(), node.view)
+        if why:
+            return '%s %s' % (name, why)
+        leader = node.leader_row()
+        if leader is not None and node.promise.holds(node.now):
+            return self._why_not_switch(leader)
+        return self._why_not_alone()
+
+    def _why_not_switch(self, leader) -> str:
+        node, name = self.node, self.node.settings.name
+        if leader.state is not NodeState.LEADER or not leader.rightful or leader.stepping_down:
+            return '%s does not lead over a primary: try again when it does' % leader.name
+        if leader.intent is not None:
+            return '%s is carrying out something else: try again in a moment' % leader.name
+        if node.database.failures or not node.database.answer.streaming:
+            return '%s does not stream from %s: see the log of its database' % (name, leader.name)
+        return ''
+
+    def _why_not_alone(self) -> str:
+        node, name = self.node, self.node.settings.name
+        if node.promise.bound:
+            return '%s said goodbye while %s led, and waits for it: start the AHM of %s' % (
+                (name,) + 2 * (node.name_of(node.promise.leader),))
+        if node.promise.holds(node.now):
+            return '%s may still lead: wait until the election is over, then see ' \
+                'ahm_cluster_status' % node.name_of(node.promise.leader)
+        rows = node.contact_rows()
+        running = [row.name for row in rows if row.database is DatabaseState.PRIMARY]
+        if running:
+            return 'the database of %s is a primary: stop it, or let it lead' % running[0]
+        stale = node.elections.why_stale(node.own_row())
+        if stale:
+            return '%s %s' % (name, stale)
+        first = best(rows, node.view)
+        if first is not None and (first.timeline, first.lsn) > (
+                node.database.timeline, node.database.lsn):
+            return '%s has more data than %s (%d bytes, timeline %d and %d): promote that one' % (
+                first.name, name, first.lsn - node.database.lsn, first.timeline,
+                node.database.timeline)
+        if node.suspect is not None and node.investigation.weigh() is Verdict.REACHABLE:
+            return 'the database of %s still answers: stop it first' % node.name_of(node.suspect)
+        return ''
+
+    def begin(self, task: Task) -> None:
+        """Ask the cluster for it."""
+        node, settings = self.node, self.node.settings
+        leader = node.leader_row()
+        self.leader = leader.sender if leader is not None else None
+        self.task, self.accepted, self.asked_at = task, False, node.now
+        self.intent = node.operator.new_intent(IntentKind.PROMOTE)
+        self.until = node.now + SLACK_SECONDS + settings.promote_timeout + settings.hook_timeout \
+            + 2 * settings.wait_for_primary + 2 * node.timing.hold
+        node.chores.check_soon()
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def decide(self) -> None:
+        """See whether it came true, or cannot any more."""
+        node = self.node
+        if self.intent is None:
+            return
+        if node.state is NodeState.LEADER and node.database.runs_as_primary:
+            self._end('')
+        elif node.now >= self.until:
+            self._end('it was not done in %.0f s: %s' % (
+                self.until - self.asked_at, node.problem or node.elections.why_not))
+        elif node.leaving:
+            self._end('the daemon was told to end')
+        elif node.is_leading:
+            self.task.step = 'takes over'
+        elif self.leader is not None:
+            self._watch_leader()
+        elif node.leader_row() is not None:
+            self._end('%s leads now' % node.leader_row().name)
+
+    def _watch_leader(self) -> None:
+        """What became of it at the leader who was to hand over."""
+        node, row = self.node, self.node.leader_row()
+        if row is None:
+            self.task.step = 'waits for its election'
+        elif row.sender != self.leader:
+            self._end('%s leads now instead' % row.name)
+        elif row.intent == self.intent:
+            self.accepted = True
+            self.task.step = '%s stops its database' % row.name if row.stepping_down \
+                else '%s prepares' % row.name
+        elif self.accepted and not row.stepping_down:
+            self._end(row.problem or '%s has not handed over' % row.name)
+        elif not self.accepted and node.now >= self.asked_at + ACCEPT_SECONDS:
+            self._end('%s did not begin within %g s: %s' % (
+                row.name, ACCEPT_SECONDS, row.problem or 'see its log'))
+
+    def _end(self, why: str) -> None:
+        self.intent = None
+        self.task.end(why)
+        if why:
+            self.node.report('ERROR', 'promotion', 'not promoted as asked: %s' % why)
+
+    # -- what it means for elections -----------------------------------------------------------
+
+    def level(self) -> Due:
+        """How due an election is where nobody has followed a leader: only for whom is wanted."""
+        node = self.node
+        rows = node.contact_rows()
+        wanted = [row.sender for row in rows if row.intent is not None
+                  and row.intent.kind is IntentKind.PROMOTE and row.intent.node == row.sender]
+        if not wanted or any(row.database is DatabaseState.PRIMARY for row in rows):
+            return Due.PRIMARY
+        node.elections.due_only = wanted[0]
+        if node.suspect is None:
+            return Due.ANYBODY      # nothing was ever on record: there is no old primary
+        return {Verdict.UNREACHABLE: Due.ANYBODY, Verdict.REACHABLE: Due.FENCER,
+                None: Due.PRIMARY}[node.investigation.weigh()]
+
+    @property
+    def wants_position(self) -> bool:
+        """Whether the position of this database is waited for."""
+        return self.intent is not None
+
+    def deadlines(self) -> List[float]:
+        """When waiting ends."""
+        return [] if self.intent is None else [self.until, self.asked_at + ACCEPT_SECONDS]

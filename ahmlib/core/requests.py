@@ -1,0 +1,63 @@
+"""What utilities ask of this node, as a table; what changes something names who asked.
+
+Whether a client may ask for that at all is decided before, by where it comes from.
+"""
+
+from typing import Any, Callable, Dict
+
+from .status import status
+
+#: Requests that change something: allowed to the operators of this cluster only (SPEC 8).
+CHANGING = frozenset(('attach', 'promote', 'shutdown'))
+
+
+def answer(node, request: Dict[str, Any], origin: str = '') -> Dict[str, Any]:
+    """The answer to one request of a utility."""
+    asked = request.get('ask')
+    known = REQUESTS.get(asked) if isinstance(asked, str) else None
+    if known is None:
+        return {'ok': False, 'reason': 'this daemon does not know the request %r' % (asked,)}
+    if asked in CHANGING and not request.get('dry_run'):
+        node.report('NOTICE', 'asked', '%s was asked for by %s' % (asked, origin or 'somebody'))
+    return known(node, request)
+
+
+def _status(node, request: Dict[str, Any]) -> Dict[str, Any]:
+    return {'ok': True, 'status': status(node)}
+
+
+def _task(node, request: Dict[str, Any]) -> Dict[str, Any]:
+    task = node.operator.task
+    if task is None or task.number != request.get('task'):
+        return {'ok': False, 'reason': 'this daemon does not know that task any more: it was '
+                                       'restarted, or another one was asked for since; see '
+                                       'ahm_cluster_status and the log'}
+    return {'ok': True, 'task': task.shown()}
+
+
+def _attach(node, request: Dict[str, Any]) -> Dict[str, Any]:
+    return _begun(node, node.operator.attach())
+
+
+def _promote(node, request: Dict[str, Any]) -> Dict[str, Any]:
+    if request.get('dry_run'):
+        return _refused(node.operator.promotion.why_not()) or {'ok': True}
+    return _begun(node, node.operator.promote())
+
+
+def _shutdown(node, request: Dict[str, Any]) -> Dict[str, Any]:
+    return _refused(node.operator.shutdown.ask()) or {'ok': True}
+
+
+def _begun(node, why: str) -> Dict[str, Any]:
+    return _refused(why) or {'ok': True, 'task': node.operator.task.shown()}
+
+
+def _refused(why: str) -> Dict[str, Any]:
+    return {'ok': False, 'reason': why} if why else {}
+
+
+REQUESTS: Dict[str, Callable[[Any, Dict[str, Any]], Dict[str, Any]]] = {
+    'status': _status, 'task': _task, 'attach': _attach, 'promote': _promote,
+    'shutdown': _shutdown,
+}

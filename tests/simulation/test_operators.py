@@ -1,0 +1,213 @@
+"""What operators ask for, in the simulated world: switchover, attach, the end of the cluster."""
+
+import pytest
+
+from ahmlib.core import events
+from ahmlib.core.states import DatabaseState, NodeState
+from ahmlib.simulation import faults
+from ahmlib.simulation.host import HANGS, make_settings
+from ahmlib.simulation.world import World
+
+
+def formed(seed=0, size=3, **changes):
+    """A world in which node 0 serves and everybody follows."""
+    world = World(make_settings(size, **changes), seed=seed)
+    world.start_all()
+    assert world.run_until(lambda: world.serves() == 0 and settled(world), 60.0), trace(world)
+    world.run(2.0)
+    return world
+
+
+def settled(world):
+    """Whether every daemon's node leads or follows, and every database but the leader's streams."""
+    leader = world.leader()
+    return leader is not None and all(
+        host.node is None or host.settings.own == leader or (
+            host.node.following and (host.database is None or (
+                host.node.database.state is DatabaseState.STANDBY
+                and world.upstream_of(host) is not None)))
+        for host in world.hosts)
+
+
+def trace(world):
+    """The end of the trace, for a failed assertion."""
+    return '\n'.join(world.trace[-60:])
+
+
+def ask(world, own, what, **more):
+    """Ask this node for something; its answer."""
+    world.feed(world.hosts[own], events.ClientAsked(0, dict(more, ask=what), 'a test'))
+    return world.hosts[own].answered
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_a_switchover_loses_no_row_and_everybody_follows_the_new_primary(seed):
+    world = formed(seed)
+    answer = ask(world, 2, 'promote')
+    assert answer['ok'], answer
+    task = world.hosts[2].node.operator.task
+    assert world.run_until(lambda: not task.is_running, 60.0), trace(world)
+    assert task.state == 'done', task.reason + '\n' + trace(world)
+    assert world.run_until(lambda: world.serves() == 2 and settled(world), 60.0), trace(world)
+    assert world.clients.lost_by(2) == 0
+    states = [host.node.database.state for host in world.hosts]
+    assert states == [DatabaseState.STANDBY, DatabaseState.STANDBY, DatabaseState.PRIMARY]
+
+
+def test_the_role_goes_there_and_back():
+    world = formed()
+    for target in (1, 0, 2, 0):
+        assert ask(world, target, 'promote')['task']['state'] == 'running'
+        assert world.run_until(lambda: world.serves() == target and settled(world), 60.0), \
+            trace(world)
+        world.run(1.0)
+    assert world.clients.lost_by(0) == 0
+
+
+def test_a_target_that_does_not_get_the_last_of_the_wal_is_not_promoted_and_all_is_undone():
+    world = formed()
+    assert ask(world, 1, 'promote')['ok']
+    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    world.hosts[1].behaves['replication'] = HANGS
+    task = world.hosts[1].node.operator.task
+    assert world.run_until(lambda: not task.is_running, 60.0), trace(world)
+    assert task.state == 'failed' and 'has not received the last of the WAL' in task.reason
+    world.hosts[1].behaves.clear()
+    assert world.run_until(lambda: world.serves() == 0 and settled(world), 30.0), trace(world)
+    assert [host.database.promotions for host in world.hosts] == [0, 0, 0]
+
+
+def test_a_target_that_dies_is_not_waited_for_for_ever():
+    world = formed()
+    assert ask(world, 1, 'promote')['ok']
+    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    world.power_off(1)
+    assert world.run_until(lambda: world.serves() == 0, 60.0), trace(world)
+
+
+def test_the_primary_host_dies_in_the_middle_of_a_switchover():
+    world = formed()
+    assert ask(world, 1, 'promote')['ok']
+    assert world.run_until(lambda: not world.hosts[0].database.running, 20.0), trace(world)
+    world.power_off(0)
+    assert world.run_until(lambda: world.serves() in (1, 2), 60.0), trace(world)
+    assert world.clients.lost_by(world.serves()) == 0
+
+
+def test_whoever_may_not_be_promoted_is_told_why():
+    world = formed(size=4, witnesses=(3,), priorities=(1, 2, 0, 4))
+    assert ask(world, 0, 'promote')['reason'] == 'AHM-NODE-1 is the primary already'
+    assert ask(world, 2, 'promote')['reason'] == 'AHM-NODE-3 has priority 0'
+    assert 'is a witness' in ask(world, 3, 'promote')['reason']
+    world.hosts[1].behaves['replication'] = HANGS
+    world.run(2.0)
+    assert ask(world, 1, 'promote')['reason'].startswith('AHM-NODE-2 does not stream')
+    assert ask(world, 1, 'promote', dry_run=True)['ok'] is False
+    assert world.hosts[1].node.operator.task is None
+
+
+def test_a_dry_run_changes_nothing():
+    world = formed()
+    assert ask(world, 1, 'promote', dry_run=True) == {'ok': True}
+    world.run(10.0)
+    assert world.serves() == 0 and world.hosts[1].node.operator.task is None
+
+
+def test_a_failed_primary_is_attached_and_promoted_back():
+    world = formed()
+    world.hosts[0].database.stop()
+    assert world.run_until(lambda: world.serves() in (1, 2), 60.0), trace(world)
+    world.run(5.0)
+    new = world.serves()
+    assert world.hosts[0].node.database.state is DatabaseState.FAILED
+    assert ask(world, 0, 'attach')['ok']
+    task = world.hosts[0].node.operator.task
+    assert world.run_until(lambda: not task.is_running, 60.0), trace(world)
+    if task.state == 'failed':
+        assert 'diverged' in task.reason
+        assert world.hosts[0].node.database.state is DatabaseState.QUARANTINED
+        return
+    assert world.run_until(lambda: settled(world), 30.0), trace(world)
+    assert world.serves() == new
+    assert ask(world, 0, 'promote')['ok']
+    assert world.run_until(lambda: world.serves() == 0 and settled(world), 60.0), trace(world)
+
+
+def test_nothing_is_attached_where_nobody_leads_or_to_oneself():
+    world = formed()
+    assert 'leads: there is nothing' in ask(world, 0, 'attach')['reason']
+    world.power_off(0)
+    world.run(0.1)
+    world.crash(2)
+    assert world.run_until(lambda: world.hosts[1].node.state
+                           is NodeState.IN_RESOURCE_LIMITATION, 60.0), trace(world)
+    assert ask(world, 1, 'attach')['reason'].startswith('nobody leads')
+
+
+def test_a_diverged_primary_is_quarantined_when_it_is_attached():
+    world = formed()
+    world.hosts[1].behaves['replication'] = world.hosts[2].behaves['replication'] = HANGS
+    world.run(1.0)
+    world.hosts[0].database.stop()
+    assert world.run_until(lambda: world.serves() in (1, 2), 90.0), trace(world)
+    world.run(5.0)
+    assert ask(world, 0, 'attach')['ok']
+    assert world.run_until(lambda: not world.hosts[0].node.operator.task.is_running, 60.0)
+    assert world.hosts[0].node.operator.task.reason == 'it diverged'
+    world.run(5.0)
+    assert world.hosts[0].node.database.state is DatabaseState.QUARANTINED
+
+
+@pytest.mark.parametrize('asked', range(3))
+def test_the_cluster_ends_and_nothing_is_promoted_then_or_at_the_cold_start(asked):
+    world = formed(seed=asked)
+    world.harmless = True
+    assert ask(world, asked, 'shutdown') == {'ok': True}
+    assert world.run_until(lambda: all(host.node is None for host in world.hosts), 60.0), \
+        trace(world)
+    assert world.hosts[0].has_vip and world.hosts[0].database.writable
+    world.run(3 * world.settings.timing.hold)
+    for own in (2, 1, 0):
+        world.start(own)
+        world.run(world.settings.timing.hold)
+    assert world.run_until(lambda: world.serves() == 0 and settled(world), 60.0), trace(world)
+    assert [host.database.promotions for host in world.hosts] == [0, 0, 0]
+
+
+def test_a_node_that_starts_takes_no_shutdown_over():
+    world = formed()
+    world.crash(2)
+    world.run(0.1)
+    assert ask(world, 1, 'shutdown') == {'ok': True}
+    world.run(0.3)
+    world.start(2)
+    assert world.run_until(lambda: world.hosts[0].node is None, 60.0), trace(world)
+    world.run(5.0)
+    assert world.hosts[2].node is not None and world.hosts[2].database.promotions == 0
+
+
+def test_standbys_without_a_primary_wait_until_an_operator_chooses_one():
+    world = formed()
+    world.power_off(0)
+    for own in (1, 2):
+        world.crash(own)
+        world.start(own)
+    world.run(60.0)
+    assert world.serves() is None
+    assert ask(world, 2, 'promote')['ok'], ask(world, 2, 'promote')
+    assert world.run_until(lambda: world.serves() == 2 and settled(world), 60.0), trace(world)
+
+
+def test_a_failed_database_is_restarted_in_place_before_anybody_is_elected():
+    world = formed(restart_failed=True)
+    world.hosts[0].database.stop()
+    assert world.run_until(lambda: world.serves() == 0, 30.0), trace(world)
+    world.run(10.0)
+    assert world.serves() == 0 and [host.database.promotions for host in world.hosts] == [0, 0, 0]
+
+
+def test_a_restart_in_place_that_fails_is_followed_by_a_failover():
+    world = formed(restart_failed=True)
+    faults.strike(world, 'start-fails', 0)
+    world.hosts[0].database.stop()
+    assert world.run_until(lambda: world.serves() in (1, 2), 60.0), trace(world)
