@@ -50,14 +50,26 @@ class LocalDatabase:
             self.reason = event.reason
             return
         self.failures, self.reason = 0, ''
+        timeline = self._timeline_of(event)
         self.answer, self.ok_at = event, asked_at
         self.stopped = self.reached_by_others = False
-        self.timeline, self.lsn = event.timeline, event.lsn
+        self.timeline, self.lsn = timeline, event.lsn
         if not event.in_recovery:
             self.out = ''       # rightful or second, a primary is no standby to be attached
             self.streaming = self.unstreamed_since = None
         else:
             self.second_primary = False
+
+    def _timeline_of(self, event: DatabaseChecked) -> int:
+        """Which timeline it has reached.
+
+        A standby that has received a new timeline, and whose walreceiver is gone, tells of its last
+        restartpoint only, which may be of the timeline before; what it has received stays so.
+        """
+        if event.in_recovery and self.in_recovery and event.lsn >= self.lsn \
+                and event.system_id == self.system_id:
+            return max(self.timeline, event.timeline)
+        return event.timeline
 
     def judge_streaming(self, now: float, primary_ok_at: Optional[float]) -> None:
         """See whether this standby streams, or did when the primary was last healthy.

@@ -149,7 +149,9 @@ def _describe_standby(connection, result):
     streaming, timeline, followed = receivers[0] if receivers else (None, None, None)
     result['streaming'] = False if receivers == [] else streaming
     checkpoint = _value(connection, 'SELECT timeline_id FROM pg_control_checkpoint()')
-    timelines = [each for each in (timeline, checkpoint) if each is not None]
+    # Without a walreceiver the last restartpoint may be of the timeline before.
+    reached = _value(connection, 'SELECT min_recovery_end_timeline FROM pg_control_recovery()')
+    timelines = [each for each in (timeline, checkpoint, reached) if each is not None]
     result['timeline'] = max(timelines) if timelines else None
     # Not a setting before PostgreSQL 12, and shown to a superuser or pg_read_all_settings only.
     setting = _value(connection,

@@ -33,6 +33,7 @@ class DatabaseSettings(NamedTuple):
     primary_conninfo_options: str = ''          # libpq key=value words
     replication_user: str = ''                  # '': the user of the existing primary_conninfo
     standby_startup_delay: float = 3.0
+    use_pg_rewind: bool = False                 # a diverged history may be rewound at an attach
     db_start_command: Command = None
     db_stop_command: Command = None
     db_restart_command: Command = None

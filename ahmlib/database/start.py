@@ -36,12 +36,41 @@ def start_database(settings, limit):
         return _result(False, 'cannot write %s: %s' % (log_path(settings), error.strerror), how)
     with log:
         began_at = log.seek(0, os.SEEK_END)
+        _forget_a_zombie(settings.db_data_dir)
         outcome = _run(settings, limit, log)
         # A command may exit with an error though the server runs: the server decides.
         if not outcome.ok and control.postmaster(settings.db_data_dir) is None:
             return _result(False, _with_log(outcome.reason, log, began_at), how)
         return await_connections(settings, deadline, how, lambda reason:
                                  _with_log(reason, log, began_at))
+
+
+def _forget_a_zombie(data_dir):
+    """Remove the lock files of a postmaster that has died, and is only waiting to be reaped.
+
+    PostgreSQL takes such a process for a running server and refuses to start, for ever where
+    nobody reaps it (a container without an init).
+    """
+    path = os.path.join(data_dir, 'postmaster.pid')
+    try:
+        lines = _lines(path)
+        pid = abs(int(lines[0]))
+        port, directory = lines[3], lines[4]    # as miscadmin.h numbers them
+    except (OSError, ValueError, IndexError):
+        return
+    if not os.path.exists('/proc/%d' % pid) or control.look_up(pid) is not None \
+            or control.server_processes(data_dir):
+        return
+    with control.acting_as(control.as_owner(data_dir)):
+        socket_lock = os.path.join(directory, '.s.PGSQL.%s.lock' % port)
+        if directory and os.path.exists(socket_lock) and _lines(socket_lock)[:1] == [str(pid)]:
+            os.unlink(socket_lock)
+        os.unlink(path)
+
+
+def _lines(path):
+    with open(path, encoding='utf-8', errors='replace') as file:
+        return file.read().splitlines()
 
 
 def await_connections(settings, deadline, how, explain):

@@ -11,7 +11,7 @@ shutdown is never used: it waits for the clients.
 """
 import signal
 
-from ahmlib.database import control, programs
+from ahmlib.database import control, control_file, programs
 from ahmlib.database.deadline import Deadline
 
 POLL_SECONDS = 0.01
@@ -37,6 +37,8 @@ def stop_database(settings, mode, limit):
 
     Returns {'ok', 'reason', 'how'}: `ok` only when no process of the server is left; `how` is
     'was not running', 'command', 'fast', 'immediate' or 'kill', the last thing that was done.
+    After a clean shutdown of a primary, 'lsn' is where its shutdown checkpoint record begins, on
+    'timeline'; else both are 0.
     """
     if mode not in PLANS:
         raise ValueError('mode is %r, expected fast, immediate or kill' % (mode,))
@@ -47,7 +49,7 @@ def stop_database(settings, mode, limit):
         return {'ok': False, 'reason': blind, 'how': ''}
     left = control.server_processes(data_dir)
     if not left:
-        return {'ok': True, 'reason': 'the database was not running', 'how': 'was not running'}
+        return _stopped(settings, 'the database was not running', 'was not running')
     how, notes = '', ''
     if settings.db_stop_command:
         how = 'command'
@@ -67,8 +69,19 @@ def stop_database(settings, mode, limit):
                 'reason': '%d processes of the database are left after %.3g s (PID %s%s)%s'
                           % (len(left), deadline.elapsed(), left[0].pid,
                              ', in uninterruptible I/O' if left[0].state == 'D' else '', notes)}
-    return {'ok': True, 'how': how,
-            'reason': 'stopped (%s) in %.2f s%s' % (how, deadline.elapsed(), notes)}
+    return _stopped(settings, 'stopped (%s) in %.2f s%s' % (how, deadline.elapsed(), notes), how)
+
+
+def _stopped(settings, reason, how):
+    """The result of a stop; with the position where a clean shutdown left the WAL."""
+    result = {'ok': True, 'reason': reason, 'how': how, 'lsn': 0, 'timeline': 0}
+    try:
+        known = control_file.read(settings.db_data_dir)
+    except (OSError, ValueError):
+        return result           # it is stopped all the same; only nobody knows how cleanly
+    if known.state == 'shut down':
+        result.update(lsn=known.checkpoint_lsn, timeline=known.timeline)
+    return result
 
 
 def _remaining_plan(mode, deadline):

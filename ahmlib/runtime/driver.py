@@ -4,9 +4,14 @@ One method an effect, in the table PERFORM; `simulation.world` is the same table
 clock. Nothing here decides anything.
 """
 
+import ipaddress
+
 from ahmlib.core import effects, events
 from ahmlib.core.beacon import Verdict
+from ahmlib.core.requests import CHANGING
 from ahmlib.core.variables import hook_variables
+from ahmlib.database.attach import attach_standby
+from ahmlib.database.checkpoint import checkpoint
 from ahmlib.database.follow import follow_primary
 from ahmlib.database.probe import check_local, probe_remote
 from ahmlib.database.promotion import promote
@@ -72,7 +77,28 @@ class Driver:
         """A utility asked something."""
         self.client_tokens += 1
         self.clients[self.client_tokens] = client
-        self.feed(events.ClientAsked(self.client_tokens, request))
+        refusal = self._why_not_allowed(request, origin)
+        if refusal:
+            self.log.warning(refusal)
+            self._reply(effects.Reply(self.client_tokens, {'ok': False, 'reason': refusal}))
+            return
+        self.feed(events.ClientAsked(self.client_tokens, request, _who(origin)))
+
+    def _why_not_allowed(self, request, origin):
+        """Why this client may not ask for this; '' where it may (SPEC 8).
+
+        What changes something may be asked through the UNIX socket, which only this user and root
+        can open, and from the hosts of the cluster; so from this one by whichever address.
+        """
+        settings = self.node.settings
+        if request.get('ask') not in CHANGING or origin[0] == 'unix':
+            return ''
+        inside = {settings.host(place) for place in range(settings.size)} | {settings.vip}
+        source = _plain(origin[1])
+        if source in {_plain(host) for host in inside if host} or _is_loopback(source):
+            return ''
+        return ('%s is refused from %s: it is no host of this cluster; run it on a host of '
+                'nodes.conf' % (request['ask'], origin[1]))
 
     def datagram(self, data, peer):
         """Bytes came from the address of a peer."""
@@ -189,6 +215,15 @@ class Driver:
         self._action(effect, follow_primary, self.database, host, self.config.db_port,
                      effect.limit, dict(effect.variables))
 
+    def _checkpoint(self, effect):
+        self._action(effect, checkpoint, self.database, effect.limit)
+
+    def _attach(self, effect):
+        allowed = effect.rewind and self.database.use_pg_rewind
+        host = self.node.settings.host(effect.leader)
+        self._action(effect, attach_standby, self.database._replace(use_pg_rewind=allowed), host,
+                     self.config.db_port, effect.limit, dict(effect.variables))
+
     def _hook(self, effect):
         argv = getattr(self.config, effect.hook)
         self.hooks.add(effect.hook, argv, dict(effect.variables), effect.limit,
@@ -263,9 +298,29 @@ class Driver:
         effects.LowerVip: _lower_vip, effects.AnnounceVip: _announce_vip, effects.RunHook: _hook,
         effects.Promote: _promote, effects.StopDatabase: _stop_database,
         effects.StartDatabase: _start_database, effects.LeaveStandbySignal: _leave_signal,
-        effects.FollowPrimary: _follow, effects.Cancel: _cancel, effects.Report: _report,
+        effects.FollowPrimary: _follow, effects.AttachDatabase: _attach,
+        effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,
         effects.Reply: _reply, effects.Exit: _exit,
     }
+
+
+def _plain(host):
+    """An address without regard to how it is spelled (IPv4 in IPv6, capitals, zeros)."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return getattr(address, 'ipv4_mapped', None) or address
+
+
+def _is_loopback(address):
+    return getattr(address, 'is_loopback', False)
+
+
+def _who(origin):
+    """Who asked, in words."""
+    kind, which = origin
+    return 'user %s of this host' % which if kind == 'unix' else which
 
 
 def _reason(result):
@@ -277,7 +332,7 @@ def _ended(token, result):
     ok = bool(result.get('ok'))
     return events.ActionEnded(token, ok, '' if ok else _reason(result),
                               int(result.get('timeline') or 0), int(result.get('lsn') or 0),
-                              result.get('here'))
+                              result.get('here'), bool(result.get('diverged')))
 
 
 def _verdict(result):

@@ -38,6 +38,7 @@ def core_settings(config):
         pre_promotion=bool(config.pre_promotion_command),
         post_promotion=bool(config.post_promotion_command),
         stop_isolated_primary=config.stop_isolated_primary, auto_attach=config.auto_attach,
+        restart_failed=config.db_failure_action == 'restart',
         lag_limit=config.failover_lag_limit_bytes or 0, db_port=config.db_port,
         db_data_dir=config.db_data_dir or '', warnings=tuple(config.warnings))
 

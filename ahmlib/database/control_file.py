@@ -1,0 +1,52 @@
+"""Reading global/pg_control: what a server that does not run says of itself.
+
+pg_controldata is missing from minimal installations, and its words are translated; the head of the
+file has been the same since PostgreSQL 10, but for the previous checkpoint's position that went
+with 11.  Source: src/include/catalog/pg_control.h of each major version.
+"""
+import os
+import struct
+from typing import NamedTuple
+
+from ahmlib.database import control
+
+STATES = ('starting up', 'shut down', 'shut down in recovery', 'shutting down',
+          'in crash recovery', 'in archive recovery', 'in production')
+SHUT_DOWN = ('shut down', 'shut down in recovery')
+VERSION_LEAST, VERSION_WITHOUT_PREVIOUS, VERSION_MOST = 1002, 1100, 2999
+HEAD = struct.Struct('=QIIi4xqQ')       # identifier, version, catalogue, state, time, checkpoint
+REDO = struct.Struct('=QI')             # redo position, timeline
+
+
+class ControlFile(NamedTuple):
+    """The head of a control file.  Positions are byte counts."""
+
+    system_identifier: str
+    version: int
+    state: str              # one of STATES
+    checkpoint_lsn: int     # where the newest checkpoint record begins
+    redo_lsn: int
+    timeline: int           # of that checkpoint
+
+    @property
+    def is_clean(self):
+        """Whether the server was shut down, so that nothing follows its checkpoint."""
+        return self.state in SHUT_DOWN
+
+
+def read(data_dir):
+    """Return the ControlFile of this data directory; raises OSError, ValueError (one line)."""
+    path = os.path.join(data_dir, 'global', 'pg_control')
+    with control.acting_as(control.as_owner(data_dir)):
+        with open(path, 'rb') as file:
+            data = file.read(512)
+    try:
+        identifier, version, _, state, _, checkpoint = HEAD.unpack_from(data)
+        at = HEAD.size + (0 if version >= VERSION_WITHOUT_PREVIOUS else 8)
+        redo, timeline = REDO.unpack_from(data, at)
+    except struct.error:
+        raise ValueError('%s has %d bytes, expected a control file' % (path, len(data)))
+    if not VERSION_LEAST <= version <= VERSION_MOST or not 0 <= state < len(STATES):
+        raise ValueError('%s has version %d and state %d, expected a control file of PostgreSQL '
+                         '10 to 18' % (path, version, state))
+    return ControlFile(str(identifier), version, STATES[state], checkpoint, redo, timeline)

@@ -1,0 +1,30 @@
+"""Bring a node that was reported lost or failed back into the cluster.
+
+Usage:
+  ahm_attach_node [options]
+
+Options:
+  -h, --host=HOST         AHM node to attach: its address.  Without it, the
+                          node of this host, through its UNIX socket.
+  -p, --port=PORT         Its ipc_port (default: 9595).
+  -s, --socket-dir=DIR    Directory of the UNIX socket (default: /tmp).
+  -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml.
+  --wait                  Show what is being done, step by step.
+  --help                  Print this help.
+
+Its database, running or stopped, is made a standby of the present primary;
+success is printed once it streams from there.  No data directory is deleted.
+
+Exit status: 0 attached; 1 refused or failed, the reason is on stderr; 2 wrong
+usage; 3 no daemon there.
+"""
+
+from ahmlib.utilities import common, tasks
+
+
+def main(argv):
+    """Ask for it, wait for its end, and return the exit code."""
+    args = common.arguments(__doc__, argv)
+    number = tasks.number_of(common.ask(args, {'ask': 'attach'}))
+    tasks.wait(args, number, bool(args['--wait']))
+    return tasks.succeed('attach database executed successfully')

@@ -1,0 +1,28 @@
+"""End the AHM daemons of all nodes; databases and virtual IP stay as they are.
+
+Usage:
+  ahm_shutdown_cluster [options]
+
+Options:
+  -h, --host=HOST         Any AHM node of the cluster: an address, or the
+                          virtual IP.  Without it, the daemon of this host is
+                          asked through its UNIX socket.
+  -p, --port=PORT         Its ipc_port (default: 9595).
+  -s, --socket-dir=DIR    Directory of the UNIX socket (default: /tmp).
+  -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml.
+  --help                  Print this help.
+
+The daemons of the standbys end first, the leader's last.
+
+Exit status: 0 asked for; 1 refused, the reason is on stderr; 2 wrong usage;
+3 no daemon there.
+"""
+
+from ahmlib.utilities import common, tasks
+
+
+def main(argv):
+    """Ask for it, and return the exit code."""
+    args = common.arguments(__doc__, argv)
+    common.ask(args, {'ask': 'shutdown'})
+    return tasks.succeed('Shutdown request sent to remote nodes')
