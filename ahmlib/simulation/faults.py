@@ -154,6 +154,25 @@ def ask_status(world, node):
     world.feed(world.hosts[node], events.ClientAsked(0, {'ask': 'status'}))
 
 
+def _ask(world, node, what):
+    world.feed(world.hosts[node], events.ClientAsked(0, {'ask': what}, 'an operator'))
+
+
+def attach(world, node):
+    """an operator attaches it (ahm_attach_node)"""
+    _ask(world, node, 'attach')
+
+
+def promote(world, node):
+    """an operator wants its database to be the primary (ahm_promote_node)"""
+    _ask(world, node, 'promote')
+
+
+def shutdown_cluster(world, node):
+    """an operator ends all daemons through it (ahm_shutdown_cluster)"""
+    _ask(world, node, 'shutdown')
+
+
 def hear_stranger(world, node):
     """a host of its nodes.conf belongs to another cluster"""
     settings = world.hosts[node].settings
@@ -321,14 +340,18 @@ COMMANDS: Dict[str, Fault] = {
 FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for function in (
     cut, cut_one_way, cut_between, part, mute, deafen, deafen_multicast, heal, replay,
     lose_trusted, reach_trusted, crash, start, crash_and_start, freeze, thaw, stop, stop_twice,
-    restart, reload, ask_status, hear_stranger, lose_state, fill_disk, free_disk, power_off,
-    power_on, drop_vip, hide_vip, answer_for_vip, kill_database, hang_database, thaw_database,
-    start_database, crash_recovery, promote_by_hand, demote_by_hand, stop_replication,
+    restart, reload, ask_status, attach, promote, shutdown_cluster, hear_stranger, lose_state,
+    fill_disk, free_disk, power_off, power_on, drop_vip, hide_vip, answer_for_vip,
+    kill_database, hang_database, thaw_database, start_database, crash_recovery, promote_by_hand, demote_by_hand, stop_replication,
     fail_checks, commands_work)}
 FAULTS.update(COMMANDS)
 
+#: What operators ask for.
+OPERATORS = ('attach', 'promote', 'shutdown-cluster')
+
 #: After these nothing may be promoted, however often they happen (L17).
-HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status', 'hear-stranger')
+HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status', 'hear-stranger',
+            'attach', 'shutdown-cluster')
 
 
 def strike(world, fault: str, node: int) -> None:

@@ -12,7 +12,7 @@ import sys
 import time
 from random import Random
 
-from ahmlib.simulation.faults import FAULTS, apply, repair
+from ahmlib.simulation.faults import FAULTS, OPERATORS, apply, repair
 from ahmlib.simulation.world import Broken
 
 from .clusters import CLUSTERS, SYNCHRONOUS
@@ -24,6 +24,7 @@ REPORT_EVERY_SECONDS = 60.0
 #: Faults after which somebody takes over; node 0 leads first, so it often meets one of them.
 LOSSES = ('power-off', 'cut', 'part', 'crash', 'freeze', 'stop', 'kill-database', 'hang-database')
 LOSS_SHARE = 0.6
+OPERATOR_SHARE, OPERATOR_STEPS_MAX = 0.6, 3
 
 
 def place(number):
@@ -31,11 +32,11 @@ def place(number):
     return sorted(CLUSTERS)[number % len(CLUSTERS)]
 
 
-def draw(cluster, seed):
-    """(plan, loss, seed of the world) of this number."""
+def draw(cluster, seed, operators=True):
+    """(plan, loss, seed of the world) of this number; the same without what operators ask for."""
     random, members = Random('%s %d' % (cluster, seed)), CLUSTERS[cluster]
     timing = members[0].timing
-    names = random.sample(sorted(FAULTS), random.randrange(2, 12))
+    names = random.sample(sorted(set(FAULTS) - set(OPERATORS)), random.randrange(2, 12))
     plan = []
     for _ in range(random.randrange(1, STEPS_MAX + 1)):
         near = random.choice(deadlines(timing)) + random.uniform(-0.05, 0.05)
@@ -44,7 +45,13 @@ def draw(cluster, seed):
     if random.random() < LOSS_SHARE:
         plan.insert(random.randrange(len(plan) + 1),
                     (random.uniform(0, 2), random.choice(LOSSES), 0))
-    return plan, random.choice((0.0, 0.0, 0.1, 0.3)), random.randrange(2 ** 32)
+    loss, world = random.choice((0.0, 0.0, 0.1, 0.3)), random.randrange(2 ** 32)
+    if operators and random.random() < OPERATOR_SHARE:
+        for _ in range(random.randrange(1, OPERATOR_STEPS_MAX + 1)):
+            plan.insert(random.randrange(len(plan) + 1), (
+                random.uniform(0, 2 * timing.hold), random.choice(OPERATORS),
+                random.randrange(len(members))))
+    return plan, loss, world
 
 
 def attempt(cluster, plan, loss, seed):

@@ -1,0 +1,143 @@
+"""ahm_attach_node, ahm_promote_node, ahm_shutdown_cluster: what they ask, print and return.
+
+The daemon is a list of answers here; tests/integration/test_operators.py has the real one.
+"""
+
+import os
+import re
+
+import pytest
+
+from ahmlib.ipc import client
+from ahmlib.utilities import attach_node, common, promote_node, shutdown_cluster, tasks
+
+UTILITIES = {'ahm_attach_node': attach_node, 'ahm_promote_node': promote_node,
+             'ahm_shutdown_cluster': shutdown_cluster}
+MAN = os.path.join(os.path.dirname(__file__), os.pardir, os.pardir, 'man')
+
+
+@pytest.fixture
+def daemon(monkeypatch):
+    """A daemon: `answers` in order (an exception is raised), `asked` what it was asked."""
+    class Daemon:
+        """What it will say, and what it heard."""
+        answers, asked = [], []
+
+        def ask(self, request, **where):
+            """Stands for client.ask."""
+            self.asked.append(request)
+            answer = self.answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+    it = Daemon()
+    it.answers, it.asked = [], []
+    monkeypatch.setattr(client, 'ask', it.ask)
+    monkeypatch.setattr(tasks, 'LOOK_SECONDS', 0.0)
+    return it
+
+
+def task(state, step='a step', reason=''):
+    """The answer to a question about the task of number 7."""
+    return {'ok': True, 'task': {'number': 7, 'name': 'attach', 'state': state, 'step': step,
+                                 'reason': reason}}
+
+
+def test_attach_prints_success_only_once_it_is_done(daemon, capsys):
+    daemon.answers = [task('running'), task('running'), task('done')]
+    assert common.run(attach_node.main, []) == 0
+    assert capsys.readouterr().out == (
+        'Command Success\nInfo: attach database executed successfully\n')
+    assert daemon.asked == [{'ask': 'attach'}] + 2 * [{'ask': 'task', 'task': 7}]
+
+
+def test_with_wait_each_step_is_shown_once(daemon, capsys):
+    daemon.answers = [task('running'), task('running', 'one'), task('running', 'one'),
+                      task('running', 'two'), task('done', 'two')]
+    assert common.run(attach_node.main, ['--wait']) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == ['attach: one', 'attach: two']
+
+
+def test_a_task_that_fails_says_why_and_is_1(daemon, capsys):
+    daemon.answers = [task('running'), task('failed', reason='it diverged')]
+    assert common.run(attach_node.main, []) == 1
+    assert capsys.readouterr() == ('', 'Command Failed: it diverged\n')
+
+
+def test_a_daemon_that_is_silent_for_a_moment_is_asked_again(daemon):
+    daemon.answers = [task('running'), client.NoDaemon('nobody'), task('done')]
+    assert common.run(attach_node.main, []) == 0
+
+
+def test_a_daemon_that_stays_silent_is_3(daemon, monkeypatch, capsys):
+    monkeypatch.setattr(tasks, 'SILENCE_SECONDS', -1.0)
+    daemon.answers = [task('running'), client.NoDaemon('nobody there')]
+    assert common.run(attach_node.main, []) == 3
+    assert capsys.readouterr().err == 'Command Failed: nobody there\n'
+
+
+def test_promote_is_scheduled_and_not_waited_for(daemon, capsys):
+    daemon.answers = [task('running')]
+    assert common.run(promote_node.main, []) == 0
+    assert capsys.readouterr().out == (
+        'Command Success\nInfo: Promote node task successfully scheduled\n')
+    assert daemon.asked == [{'ask': 'promote', 'dry_run': False}]
+
+
+def test_promote_can_be_waited_for(daemon, capsys):
+    daemon.answers = [task('running'), task('done')]
+    assert common.run(promote_node.main, ['--wait']) == 0
+    assert capsys.readouterr().out.endswith('Info: Promote node task successfully finished\n')
+
+
+def test_a_dry_run_asks_for_nothing_else(daemon, capsys):
+    daemon.answers = [{'ok': True}]
+    assert common.run(promote_node.main, ['--dry-run']) == 0
+    assert capsys.readouterr().out == 'Info: the node can be promoted now\n'
+    assert daemon.asked == [{'ask': 'promote', 'dry_run': True}]
+
+
+def test_a_dry_run_that_would_fail_says_why(daemon, capsys):
+    daemon.answers = [{'ok': False, 'reason': 'AHM-NODE-3 has priority 0'}]
+    assert common.run(promote_node.main, ['--dry-run']) == 1
+    assert capsys.readouterr().err == 'Command Failed: AHM-NODE-3 has priority 0\n'
+
+
+def test_a_dry_run_has_nothing_to_wait_for(daemon):
+    assert common.run(promote_node.main, ['--dry-run', '--wait']) == 2
+    assert daemon.asked == []
+
+
+def test_shutdown_prints_what_the_manual_prints(daemon, capsys):
+    daemon.answers = [{'ok': True}]
+    assert common.run(shutdown_cluster.main, []) == 0
+    assert capsys.readouterr().out == (
+        'Command Success\nInfo: Shutdown request sent to remote nodes\n')
+
+
+@pytest.mark.parametrize('name', ['ahm_attach_node', 'ahm_promote_node'])
+@pytest.mark.parametrize('answer', [{'ok': True}, {'ok': True, 'task': {}}, {'ok': True, 'task': 7}])
+def test_an_answer_without_a_task_is_a_failure(daemon, name, answer, capsys):
+    daemon.answers = [answer]
+    assert common.run(UTILITIES[name].main, ['--wait']) == 1
+    assert 'holds no task' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', sorted(UTILITIES))
+@pytest.mark.parametrize('argv', [['--nonsense'], ['word'], ['--port', 'x'], ['-f', '/no/file']])
+def test_a_wrong_usage_is_2_in_one_line(daemon, name, argv, capsys):
+    assert common.run(UTILITIES[name].main, argv) == 2
+    assert capsys.readouterr().err.count('\n') == 1
+    assert daemon.asked == []
+
+
+@pytest.mark.parametrize('name', sorted(UTILITIES))
+def test_the_page_has_the_options_and_exit_codes_of_the_program(name):
+    usage = UTILITIES[name].__doc__
+    with open(os.path.join(MAN, name + '.1'), encoding='ascii') as file:
+        page = file.read().replace('\\-', '-')
+    options = re.search(r'^\.SH OPTIONS\n(.*?)^\.SH', page, re.MULTILINE | re.DOTALL).group(1)
+    assert set(re.findall(r'^\.BR? .*?(--[\w-]+)', options, re.MULTILINE)) == set(
+        re.findall(r'^  (?:-\w, )?(--[\w-]+)', usage, re.MULTILINE))
+    codes = re.search(r'^\.SH EXIT STATUS\n(.*?)^\.SH', page, re.MULTILINE | re.DOTALL).group(1)
+    assert re.findall(r'^\d$', codes, re.MULTILINE) == ['0', '1', '2', '3']
