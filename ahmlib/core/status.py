@@ -1,4 +1,8 @@
-"""What `ahm_cluster_status` prints, as this node sees it.  Asking changes nothing."""
+"""What `ahm_cluster_status` prints, as this node sees it.  Asking changes nothing.
+
+The keys are the documented schema of `ahm_cluster_status --json`: `tests/unit/test_man.py` compares
+them with ahm_cluster_status(1).  One that is taken away or changes its meaning raises SCHEMA.
+"""
 
 from typing import Any, Dict, List, Optional
 
@@ -7,7 +11,27 @@ from .election import why_not_eligible
 from .settings import split_address
 from .states import DatabaseState, NodeState
 
+SCHEMA = 1
 FOREIGN_SECONDS = 60.0
+
+#: What is told of a node of which no row counts; name, address and port are added.
+NEVER_HEARD: Dict[str, Any] = {
+    'priority': None, 'witness': None, 'database': DatabaseState.UNKNOWN.name,
+    'state': NodeState.DEAD.name, 'alive': False, 'eligible': False,
+    'reason': 'was never heard: see whether its AHM runs, and whether the network lets its '
+              'beacons through',
+    'problem': '', 'term': None, 'timeline': 0, 'lsn': 0, 'lag_bytes': None,
+    'last_beacon_seconds': None, 'sync_state': None, 'streaming': None, 'uptime_seconds': None,
+    'hears': None, 'out': None, 'holds_vip': None,
+}
+ONE_WAY = 'its beacons arrive, but do not repeat those of this node: see whether the network ' \
+          'lets beacons through to it'
+SILENT = {
+    Farewell.NONE: 'not heard for %.0f s: see whether its host and its AHM run, and the network',
+    Farewell.LEAVING: 'its AHM was stopped %.0f s ago: start it with "ahm start"',
+    Farewell.RESTARTING: 'its AHM said %.0f s ago that it restarts, and is not back: see its log',
+}
+LEAVES = 'its AHM is about to end'
 
 
 def status(node) -> Dict[str, Any]:
@@ -15,19 +39,19 @@ def status(node) -> Dict[str, Any]:
     leader = node.own if node.is_leading else _living_leader(node)
     row = _row(node, leader)
     successor = row.successor if row is not None else None
-    vip = node.settings.vip or None
     return {
+        'schema': SCHEMA,
         'asked': node.settings.name,
         'leader': _name(node, leader), 'leader_host': _host(node, leader),
         'successor': _name(node, successor), 'successor_host': _host(node, successor),
-        'virtual_ip': vip,
+        'virtual_ip': node.settings.vip or None,
         'leader_holds_vip': row.holds_vip if row is not None else None,
         'remote_nodes': node.settings.size - 1,
         'has_majority': node.has_majority(),
         'term': node.term,
         'problem': node.problem,
         'warnings': _warnings(node),
-        'nodes': [_node(node, place) for place in node.settings.order],
+        'nodes': [_node(node, place, row) for place in node.settings.order],
     }
 
 
@@ -50,33 +74,81 @@ def _host(node, place: Optional[int]) -> Optional[str]:
     return None if place is None else node.settings.host(place)
 
 
-def _node(node, place: int) -> Dict[str, Any]:
-    """One line of the table."""
+# -- one node ---------------------------------------------------------------------------------
+
+
+def _node(node, place: int, leader: Optional[Beacon]) -> Dict[str, Any]:
+    """One line of the table, and all else that is known of that node."""
     row = _row(node, place)
     host, port = split_address(node.settings.addresses[place])
-    line = {'name': node.names[place], 'address': host, 'port': port, 'priority': None,
-            'witness': None, 'database': DatabaseState.UNKNOWN.name,
-            'state': NodeState.DEAD.name, 'reason': 'was never heard', 'problem': ''}
+    line = dict(NEVER_HEARD, name=node.names[place], address=host, port=port)
     if row is None:
+        line['reason'] = ONE_WAY if node.members.peers[place].heard else line['reason']
         return line
-    line.update(priority=row.priority, witness=row.witness, database=row.database.name,
-                state=_state(node, row).name, reason=_reason(node, row), problem=row.problem,
-                timeline=row.timeline, lsn=row.lsn)
+    silence = 0.0 if place == node.own else max(0.0, node.members.silence(place, node.now))
+    alive = place == node.own or node.members.is_alive(place, node.now)
+    why = _why_not(node, row) if alive else SILENT[row.farewell] % silence
+    line.update(
+        priority=row.priority, witness=row.witness, database=row.database.name,
+        state=(row.state if alive else NodeState.LOST).name, alive=alive,
+        eligible=not why, reason=why, problem=row.problem,
+        term=row.term, timeline=row.timeline, lsn=row.lsn, lag_bytes=_lag(node, row, leader),
+        last_beacon_seconds=round(silence, 3), sync_state=_sync_state(row, leader),
+        streaming=row.streaming, uptime_seconds=round(row.uptime, 3),
+        hears=_hears(node, row) if alive else None, out=row.out, holds_vip=row.holds_vip)
     return line
 
 
-def _state(node, row: Beacon) -> NodeState:
-    """A peer that is not heard any more is lost; after a goodbye, too, once that is settled."""
-    if row.sender == node.own or node.members.is_alive(row.sender, node.now):
-        return row.state
-    return NodeState.LOST
+def _why_not(node, row: Beacon) -> str:
+    """Why the living node of this row may not lead; of its own database this node knows more."""
+    why = LEAVES if row.farewell is not Farewell.NONE else why_not_eligible(row, node.view)
+    if row.sender != node.own:
+        return why
+    database = node.database
+    details = database.out or (database.reason if database.failures else '')
+    if why:
+        return '%s (%s)' % (why, details) if details else why
+    return '' if node.is_leading else node.elections.why_stale(row)
 
 
-def _reason(node, row: Beacon) -> str:
-    if row.sender != node.own and not node.members.is_alive(row.sender, node.now):
-        said = 'it said goodbye' if row.farewell is not Farewell.NONE else 'not heard any more'
-        return '%s, %.0f s ago' % (said, node.members.silence(row.sender, node.now))
-    return why_not_eligible(row, node.view)
+def _lag(node, row: Beacon, leader: Optional[Beacon]) -> Optional[int]:
+    """Bytes behind the last position known of the primary; None where that says nothing."""
+    if row.database is DatabaseState.PRIMARY:
+        return 0 if row.rightful else None
+    if row.database is DatabaseState.QUARANTINED or not row.lsn:
+        return None
+    position = leader.lsn if _over_primary(leader) else node.view.primary_lsn
+    return max(0, position - row.lsn) if position else None
+
+
+def _sync_state(row: Beacon, leader: Optional[Beacon]) -> Optional[str]:
+    """What the commits of the present primary wait for, as far as this standby is concerned."""
+    if row.database is not DatabaseState.STANDBY or not _over_primary(leader):
+        return None
+    if row.sender not in leader.sync_nodes or not leader.sync_needed:
+        return 'async'
+    return 'quorum' if leader.sync_needed < len(leader.sync_nodes) else 'sync'
+
+
+def _over_primary(leader: Optional[Beacon]) -> bool:
+    return leader is not None and leader.database is DatabaseState.PRIMARY
+
+
+def _hears(node, row: Beacon) -> List[str]:
+    """Whom this node hears: only what concerns the asked node is known as of now."""
+    def hears(other: int) -> bool:
+        """Whether it hears that node."""
+        if row.sender == node.own:
+            return node.members.is_alive(other, node.now)
+        if other == node.own:
+            return node.members.is_two_way(row.sender, node.now)
+        return row.heard[other] is not None
+
+    return [node.name_of(other) for other in node.settings.order
+            if other != row.sender and hears(other)]
+
+
+# -- the cluster ------------------------------------------------------------------------------
 
 
 def _warnings(node) -> List[str]:

@@ -10,100 +10,151 @@ Options:
   -p, --port=PORT         Its ipc_port (default: 9595).
   -s, --socket-dir=DIR    Directory of the UNIX socket (default: /tmp).
   -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml.
-  --json                  Print the status as JSON.
+  -v, --verbose           Below the table: positions, lag, who hears whom, and
+                          why each node may lead or may not.
+  --json                  Print the status as JSON, which always holds all.
+  -w, --watch             Ask and print again and again, until Ctrl-C.
+  --interval=SECONDS      With --watch: the pause in between (default: 2).
+  --check                 One line and an exit code for Nagios-like monitors.
   --help                  Print this help.
 
-Exit status: 0 shown; 1 refused, the reason is on stderr; 2 wrong usage;
-3 no daemon there; 4 shown, and the cluster has no leader.
+Exit status: 0 shown, and --watch that was ended; 1 refused, the reason is on
+stderr; 2 wrong usage; 3 no daemon there; 4 shown, and the cluster has no
+leader.
+
+Exit status of --check: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN: no daemon, no
+answer within 5 s, refused, or wrong usage.
 """
 
 import json
-import unicodedata
+import os
+import sys
+import time
 
-from ahmlib.ipc.client import ProtocolError
-from ahmlib.utilities import common
+from ahmlib.ipc.client import NoDaemon, ProtocolError
+from ahmlib.utilities import common, status_check
+from ahmlib.utilities.status_text import render
 
 NO_LEADER = 4
 
-NOT_SET = 'Not Set'
-
-# The status object's key, and the label it has in the text.
-HEAD = (
-    ('leader', 'Leader Node:'),
-    ('leader_host', 'Leader Host:'),
-    ('successor', 'Successor Node:'),
-    ('successor_host', 'Successor Host:'),
-    ('virtual_ip', 'Virtual IP :'),
-    ('leader_holds_vip', 'Leader-Hold-VIP:'),
-    ('remote_nodes', 'Remote Nodes:'),
-)
-COLUMNS = (
-    ('name', 'Node'),
-    ('database', 'Database'),
-    ('address', 'Address'),
-    ('port', 'Port'),
-    ('priority', 'Priority'),
-    ('witness', 'Witness'),
-    ('state', 'State'),
-)
+PAUSE_SECONDS = 2.0
+PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.1, 86400.0
+CHECK_SECONDS = 5
+CLEAR = '\033[H\033[2J'
 
 
 def main(argv):
     """Ask for the status, print it, and return the exit code."""
+    if _is_check(argv):
+        return _check(argv)
     args = common.arguments(__doc__, argv)
-    status = common.ask(args, {'ask': 'status'}).get('status')
-    if not isinstance(status, dict) or not isinstance(status.get('nodes'), list):
-        raise ProtocolError('the answer holds no status; is an AHM daemon of this version'
-                            ' listening there?')
-    if args['--json']:
-        common.put(json.dumps(status, sort_keys=True, indent=2))
-    else:
-        common.put(render(status).rstrip('\n'))
+    pause = _pause(args)
+    if args['--watch']:
+        return _watch(args, pause)
+    status = _ask(args)
+    common.put(_shown(args, status))
     return common.OK if status.get('leader') else NO_LEADER
 
 
-def render(status):
-    """Return the status object as the text that is printed, with a line end at its end.
-
-    Header and table have the manual's shape, which scripts read; whatever else there is to say
-    follows after an empty line.
-    """
-    lines = ['Cluster Status', '']
-    lines += ['%s %s' % (label, _text(status.get(key))) for key, label in HEAD]
-    lines.append('')
-    lines += _table(status.get('nodes', ()))
-    lines += _remarks(status)
-    return '\n'.join(lines) + '\n'
+def _ask(args, limit=common.ANSWER_SECONDS):
+    """Return the status object of the daemon that the options name."""
+    status = common.ask(args, {'ask': 'status'}, limit).get('status')
+    nodes = status.get('nodes') if isinstance(status, dict) else None
+    if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
+        raise ProtocolError('the answer holds no status; is an AHM daemon of this version'
+                            ' listening there?')
+    return status
 
 
-def _table(nodes):
-    rows = [[title for _, title in COLUMNS]]
-    rows += [[_text(node.get(key)) for key, _ in COLUMNS] for node in nodes]
-    widths = [max(_width(row[place]) for row in rows) for place in range(len(COLUMNS))]
-    return [' '.join(_pad(cell, width) for cell, width in zip(row, widths)).rstrip()
-            for row in rows]
+def _shown(args, status):
+    if args['--json']:
+        # While watching, one object a line: the stream can be read line by line.
+        return json.dumps(status, sort_keys=True, indent=None if args['--watch'] else 2)
+    return render(status, args['--verbose']).rstrip('\n')
 
 
-def _remarks(status):
-    remarks = []
-    if status.get('has_majority') is False:
-        remarks.append('No majority: %s is not in contact with a majority of the nodes; this is'
-                       ' only what it sees' % _text(status.get('asked')))
-    remarks += ['Warning: %s' % _text(warning) for warning in status.get('warnings') or ()]
-    return [''] + remarks if remarks else []
+def _pause(args):
+    """Return the seconds between two looks."""
+    text = args['--interval']
+    if text is None:
+        return PAUSE_SECONDS
+    if not args['--watch']:
+        raise common.Failure('--interval is of use with --watch only', common.USAGE)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = None
+    if seconds is None or not PAUSE_SECONDS_MIN <= seconds <= PAUSE_SECONDS_MAX:
+        raise common.Failure('--interval %s found, expected a number of seconds from %g to %g' % (
+            text, PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX), common.USAGE)
+    return seconds
 
 
-def _text(value):
-    if value is None or value == '':
-        return NOT_SET
-    return common.printable(str(value))
+# -- --watch ----------------------------------------------------------------------------------
 
 
-def _pad(text, width):
-    return text + ' ' * (width - _width(text))
+def _watch(args, pause):
+    """Print until Ctrl-C; a daemon that is not there, or not yet again, is a line like others."""
+    steers = not args['--json'] and _steers_terminal()
+    first = True
+    try:
+        while True:
+            block = _block(args)
+            if not args['--json']:
+                block = '%s\n%s' % (time.strftime('%Y-%m-%d %H:%M:%S'), block)
+                block = (CLEAR if steers else '' if first else '\n') + block
+            common.put(block)
+            sys.stdout.flush()
+            first = False
+            time.sleep(pause)
+    except KeyboardInterrupt:
+        return common.OK
 
 
-def _width(text):
-    """Return the columns that `text` takes on a terminal: Hangul and the like take two."""
-    return sum(2 if unicodedata.east_asian_width(character) in 'WF' else 1
-               for character in text)
+def _block(args):
+    try:
+        return _shown(args, _ask(args))
+    except common.Failure as failure:
+        if failure.code == common.USAGE:
+            raise
+        reason = failure
+    except (NoDaemon, ProtocolError) as error:
+        reason = error
+    reason = common.printable(' '.join(str(reason).split()))
+    return json.dumps({'error': reason}) if args['--json'] else 'No status: %s' % reason
+
+
+def _steers_terminal():
+    return sys.stdout.isatty() and os.environ.get('TERM', 'dumb') != 'dumb'
+
+
+# -- --check ----------------------------------------------------------------------------------
+
+
+def _is_check(argv):
+    """Return whether --check is asked for, also among arguments that are wrong otherwise."""
+    words = [word.split('=')[0] for word in argv]
+    return any('--check'.startswith(word) and word.startswith('--ch') for word in words)
+
+
+def _check(argv):
+    """Print the one line.  All that goes wrong is UNKNOWN, for 1 and 2 mean something else."""
+    try:
+        code, line = _checked(argv)
+    except (Exception, KeyboardInterrupt) as error:   # a traceback would end with 1: WARNING
+        code = status_check.UNKNOWN
+        line = status_check.line(code, str(error) or type(error).__name__)
+    try:
+        common.put(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _checked(argv):
+    args = common.arguments(__doc__, argv)
+    for other in ('--json', '--watch', '--verbose', '--interval'):
+        if args[other] not in (None, False):
+            raise common.Failure('--check goes without %s' % other, common.USAGE)
+    return status_check.check(_ask(args, CHECK_SECONDS))

@@ -1,0 +1,173 @@
+"""The status object as one line and an exit code, for Nagios and monitors like it.
+
+    AHM WARNING - AHM-NODE-3 is LOST: not heard for 12 s | nodes_alive=2 nodes_total=3 ...
+
+What is wrong is a table: how bad, and a function that says it of the status, once for each case.
+"""
+
+import collections
+
+from ahmlib.utilities import common
+from ahmlib.utilities.status_text import label
+
+OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
+WORDS = ('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')
+
+#: What a node is in while all is well with it; LOADING and the rest pass, or wait for something.
+GOOD_STATES = ('LEADER', 'TAKING_OVER', 'STANDBY')
+BAD_DATABASES = ('FAILED', 'QUARANTINED', 'UNKNOWN')
+
+Rule = collections.namedtuple('Rule', 'code find')
+
+
+def check(status):
+    """Return (exit code, the line) for a status object.  Raises ValueError where it is none."""
+    _validate(status)
+    found = [(rule.code, text) for rule in RULES for text in rule.find(status)]
+    code = max([OK] + [code for code, _ in found])
+    # Worst first; a text that several rules or nodes say stands there once.
+    texts = [text for _, text in sorted(found, key=lambda item: -item[0])]
+    texts = list(collections.OrderedDict.fromkeys(texts)) or [_all_well(status)]
+    return code, line(code, '; '.join(texts), performance(status))
+
+
+def line(code, text, data=()):
+    """Return the one line: no text of a stranger adds a line to it, or a field."""
+    words = common.printable(' '.join(str(text).split())).replace('|', '/')
+    return 'AHM %s - %s%s' % (WORDS[code], words, ' | ' + ' '.join(data) if data else '')
+
+
+def performance(status):
+    """Return the performance data: a list of label=value, U where it is not known."""
+    nodes = status['nodes']
+    data = ['nodes_alive=%d;;;0;%d' % (sum(map(is_alive, nodes)), len(nodes)),
+            'nodes_total=%d' % len(nodes)]
+    for node in nodes:
+        if not node.get('witness') and not _leads(status, node):
+            lag = node.get('lag_bytes')
+            value = 'U' if not _is_number(lag) else '%dB;;;0' % lag
+            data.append('%s=%s' % (_data_label('lag_' + label(node)), value))
+    return data
+
+
+def is_alive(node):
+    """Return whether a node of the status is heard now."""
+    return bool(node.get('alive', node.get('state') not in ('LOST', 'DEAD')))
+
+
+def _validate(status):
+    for key, kinds in (('leader', (str, type(None))), ('has_majority', bool), ('nodes', list)):
+        if not isinstance(status.get(key, ...), kinds):
+            raise ValueError('the status holds no proper %s' % key)
+    if not all(isinstance(node, dict) for node in status['nodes']):
+        raise ValueError('the status holds a node that is none')
+
+
+def _all_well(status):
+    return 'leader %s, successor %s, %d of %d nodes alive' % (
+        status['leader'], status.get('successor') or 'none',
+        sum(map(is_alive, status['nodes'])), len(status['nodes']))
+
+
+def _data_label(text):
+    """Quoted where it has to be; neither a quote nor an equals sign may be in it."""
+    text = text.replace("'", '_').replace('=', '_').replace('|', '_')
+    plain = all(character.isalnum() or character in '_-.:[]' for character in text)
+    return text if plain else "'%s'" % text
+
+
+def _is_number(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _leads(status, node):
+    return bool(status['leader']) and node.get('name') == status['leader']
+
+
+def _others(status):
+    return [node for node in status['nodes'] if not _leads(status, node)]
+
+
+# -- the rules --------------------------------------------------------------------------------
+
+
+def _no_leader(status):
+    if not status['leader']:
+        yield 'no leader'
+
+
+def _no_majority(status):
+    if not status['has_majority']:
+        yield '%s is not in contact with a majority of the nodes' % (
+            status.get('asked') or 'the asked node')
+
+
+def _leader_without_primary(status):
+    for node in status['nodes']:
+        if _leads(status, node) and node.get('database') != 'PRIMARY':
+            yield 'the database of the leader %s is %s' % (label(node), node.get('database'))
+
+
+def _leader_without_vip(status):
+    if status['leader'] and status.get('virtual_ip') and status.get('leader_holds_vip') is False:
+        yield 'the leader %s does not hold the virtual IP %s' % (
+            status['leader'], status['virtual_ip'])
+
+
+def _vip_not_known(status):
+    if status['leader'] and status.get('virtual_ip') and status.get('leader_holds_vip') is None:
+        yield 'whether the leader holds the virtual IP %s is not known' % status['virtual_ip']
+
+
+def _second_primary(status):
+    for node in _others(status):
+        if status['leader'] and is_alive(node) and node.get('database') == 'PRIMARY':
+            yield '%s is a second primary' % label(node)
+
+
+def _node_trouble(status):
+    """One text for each node: what follows from one fault is said once."""
+    for node in _others(status):
+        # Without a leader no node is in a good state, and that there is none says it all.
+        waits = status['leader'] and node.get('state') not in GOOD_STATES
+        if not is_alive(node):
+            yield '%s is %s%s' % (label(node), node.get('state'), _because(node))
+        elif waits or node.get('database') in BAD_DATABASES or node.get('out'):
+            yield '%s is %s, its database %s%s%s' % (
+                label(node), node.get('state'), node.get('database'),
+                ' and reported out' if node.get('out') else '', _because(node))
+
+
+def _because(node):
+    return ': %s' % node['reason'] if node.get('reason') else ''
+
+
+def _no_successor(status):
+    standbys = [node for node in _others(status) if node.get('database') == 'STANDBY']
+    if status['leader'] and standbys and not status.get('successor'):
+        yield 'no successor though there are standbys'
+
+
+def _warned(status):
+    for text in status.get('warnings') or ():
+        yield text
+
+
+def _problem(status):
+    for node in status['nodes']:
+        if node.get('problem'):
+            yield '%s: %s' % (label(node), node['problem'])
+
+
+RULES = (
+    Rule(CRITICAL, _no_leader),
+    Rule(CRITICAL, _no_majority),
+    Rule(CRITICAL, _leader_without_primary),
+    Rule(CRITICAL, _leader_without_vip),
+    Rule(CRITICAL, _second_primary),
+    Rule(WARNING, _vip_not_known),
+    Rule(WARNING, _node_trouble),
+    Rule(WARNING, _no_successor),
+    Rule(WARNING, _problem),
+    Rule(WARNING, _warned),
+)

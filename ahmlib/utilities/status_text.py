@@ -1,0 +1,201 @@
+"""The status object as text: the manual's shape, and what --verbose adds to it.
+
+Header and table have the manual's shape, which scripts read; whatever else there is to say follows
+after an empty line.
+"""
+
+import unicodedata
+
+from ahmlib.utilities import common
+
+NOT_SET = 'Not Set'
+#: In the tables of --verbose, for what is not known or does not apply.
+NOTHING = '-'
+
+# The status object's key, and the label it has in the text.
+HEAD = (
+    ('leader', 'Leader Node:'),
+    ('leader_host', 'Leader Host:'),
+    ('successor', 'Successor Node:'),
+    ('successor_host', 'Successor Host:'),
+    ('virtual_ip', 'Virtual IP :'),
+    ('leader_holds_vip', 'Leader-Hold-VIP:'),
+    ('remote_nodes', 'Remote Nodes:'),
+)
+COLUMNS = (
+    ('name', 'Node'),
+    ('database', 'Database'),
+    ('address', 'Address'),
+    ('port', 'Port'),
+    ('priority', 'Priority'),
+    ('witness', 'Witness'),
+    ('state', 'State'),
+)
+
+UNITS = ('B', 'kB', 'MB', 'GB', 'TB', 'PB')
+
+
+def render(status, verbose=False):
+    """Return the status object as the text that is printed, with a line end at its end."""
+    lines = ['Cluster Status', '']
+    lines += ['%s %s' % (label, _text(status.get(key))) for key, label in HEAD]
+    lines.append('')
+    lines += _table([[title for _, title in COLUMNS]]
+                    + [[_text(node.get(key)) for key, _ in COLUMNS] for node in status['nodes']])
+    lines += _remarks(status)
+    if verbose:
+        for block in (_details(status), _matrix(status), _sentences(status)):
+            lines += [''] + block
+    return '\n'.join(lines) + '\n'
+
+
+def label(node):
+    """Return what a node is called: its name, or address and port while that is not known."""
+    if node.get('name'):
+        return common.printable(str(node['name']))
+    return common.printable(_address(node))
+
+
+def size(value):
+    """Return a number of bytes as a person reads it: '512 B', '1.5 kB', '24 MB'."""
+    amount, unit = float(value), 0
+    while amount >= 1024 and unit < len(UNITS) - 1:
+        amount, unit = amount / 1024, unit + 1
+    if unit == 0 or amount >= 99.95:
+        return '%.0f %s' % (amount, UNITS[unit])
+    text = '%.1f' % amount
+    return '%s %s' % (text[:-2] if text.endswith('.0') else text, UNITS[unit])
+
+
+def duration(seconds):
+    """Return seconds as a person reads them: '0.4 s', '3 min 07 s', '2 h 05 min', '3 d 04 h'."""
+    if seconds < 59.95:
+        return '%.1f s' % seconds
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    if minutes < 60:
+        return '%d min %02d s' % (minutes, rest)
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return '%d h %02d min' % (hours, minutes)
+    return '%d d %02d h' % divmod(hours, 24)
+
+
+def position(lsn):
+    """Return a position as PostgreSQL writes it."""
+    return '%X/%X' % (lsn >> 32, lsn & 0xFFFFFFFF)
+
+
+# -- below the manual's table -----------------------------------------------------------------
+
+
+def _remarks(status):
+    remarks = []
+    if status.get('has_majority') is False:
+        remarks.append('No majority: %s is not in contact with a majority of the nodes; this is'
+                       ' only what it sees' % _text(status.get('asked')))
+    remarks += ['Warning: %s' % _text(warning) for warning in status.get('warnings') or ()]
+    return [''] + remarks if remarks else []
+
+
+def _yes(value):
+    return 'yes' if value else 'no'
+
+
+# Heading, the node's key, and how its value is written; 0 of these keys is "not known".
+DETAILS = (
+    ('Term', 'term', lambda value: _text(value)),
+    ('Timeline', 'timeline', lambda value: str(value) if value else NOTHING),
+    ('Position', 'lsn', lambda value: position(value) if value else NOTHING),
+    ('Lag', 'lag_bytes', size),
+    ('Last-Beacon', 'last_beacon_seconds', duration),
+    ('Sync', 'sync_state', lambda value: _text(value)),
+    ('Streaming', 'streaming', _yes),
+    ('Out', 'out', _yes),
+    ('VIP', 'holds_vip', _yes),
+    ('Uptime', 'uptime_seconds', duration),
+)
+
+
+def _details(status):
+    rows = [['Node'] + [heading for heading, _, _ in DETAILS]]
+    for node in status['nodes']:
+        rows.append([label(node)] + [_written(node.get(key), write) for _, key, write in DETAILS])
+    return _table(rows, '  ')
+
+
+def _written(value, write):
+    if value is None:
+        return NOTHING
+    try:
+        return write(value)
+    except (TypeError, ValueError, OverflowError):
+        return _text(value)           # of a daemon of another version
+
+
+def _matrix(status):
+    """Who hears whom: a row for each who listens, a column for each who sends."""
+    nodes = status['nodes']
+    rows = [['Hears'] + [str(number) for number in range(1, len(nodes) + 1)]]
+    for number, node in enumerate(nodes, 1):
+        rows.append(['%d %s' % (number, label(node))] + [_cell(node, other) for other in nodes])
+    return _table(rows, '  ')
+
+
+def _cell(node, other):
+    if node is other:
+        return NOTHING
+    heard = node.get('hears')
+    if not isinstance(heard, list):
+        return '?'
+    return _yes(_address(other) in heard or other.get('name', heard) in heard)
+
+
+def _sentences(status):
+    lines = []
+    for node in status['nodes']:
+        lines.append('%s %s' % (label(node), _sentence(status, node)))
+        if node.get('problem'):
+            lines.append('%s has a problem: %s' % (label(node), _text(node['problem'])))
+    return lines
+
+
+def _sentence(status, node):
+    leads = node.get('name') is not None and node.get('name') == status.get('leader')
+    reason = node.get('reason')
+    if leads:
+        return 'leads' + (', and should not: %s' % _text(reason) if reason else '')
+    if reason:
+        return 'may not lead: %s' % _text(reason)
+    if node.get('name') is not None and node.get('name') == status.get('successor'):
+        return 'may lead, and is the successor'
+    return 'may lead'
+
+
+def _address(node):
+    host = str(node.get('address'))
+    return ('[%s]:%s' if ':' in host else '%s:%s') % (host, node.get('port'))
+
+
+# -- tables -----------------------------------------------------------------------------------
+
+
+def _table(rows, gap=' '):
+    widths = [max(map(_width, column)) for column in zip(*rows)]
+    return [gap.join(_pad(cell, width) for cell, width in zip(row, widths)).rstrip()
+            for row in rows]
+
+
+def _text(value):
+    if value is None or value == '':
+        return NOT_SET
+    return common.printable(str(value))
+
+
+def _pad(text, width):
+    return text + ' ' * (width - _width(text))
+
+
+def _width(text):
+    """Return the columns that `text` takes on a terminal: Hangul and the like take two."""
+    return sum(2 if unicodedata.east_asian_width(character) in 'WF' else 1
+               for character in text)
