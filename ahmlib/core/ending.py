@@ -1,8 +1,9 @@
 """All daemons end, databases and VIP stay (SPEC 5, ahm_shutdown_cluster; DESIGN 4, intents).
 
 The intent is repeated by everybody who hears it, and carried out when every living node repeats
-it, or after T_hold a majority; else it fails, and says who is missing.  Followers go first and bind
-themselves to the leader, so that it keeps its place to the end; the leader goes last.  A node that
+it and they are a majority, or after T_hold a majority; else it fails, and says who is missing.
+Followers go first and bind themselves to the leader, so that it keeps its place to the end; the
+leader goes last.  A node that
 was started meanwhile takes none over: it finds the intent in the first row that it hears.
 """
 
@@ -67,13 +68,14 @@ class ClusterEnd:
         node = self.node
         missing = [row.name for row in node.members.living(node.now) if not self._repeats(row)]
         waited = node.now >= self.since + node.timing.hold
-        if not missing:
-            self.leaves = True
-        elif waited and self._repeaters() >= node.votes_needed:
-            node.report('WARNING', 'shutdown', 'shuts down without %s' % ', '.join(missing))
+        if self._repeaters() >= node.votes_needed and (waited or not missing):
+            if missing:
+                node.report('WARNING', 'shutdown', 'shuts down without %s' % ', '.join(missing))
             self.leaves = True
         elif waited:
-            node.problem = 'the cluster was not shut down: %s did not agree' % ', '.join(missing)
+            node.problem = 'the cluster was not shut down: %d of %d nodes agree%s' % (
+                self._repeaters(), node.settings.size,
+                ', not ' + ', '.join(missing) if missing else '')
             node.report('ERROR', 'shutdown', node.problem)
             self.ignored.add(self.intent)
             self.intent = None

@@ -6,8 +6,8 @@ import pytest
 
 from ahmlib.core import events
 from ahmlib.core.states import DatabaseState, NodeState
-from ahmlib.simulation import faults
-from ahmlib.simulation.host import HANGS, make_settings
+from ahmlib.simulation import faults, perform
+from ahmlib.simulation.host import FAILS, HANGS, SLOW, make_settings
 from ahmlib.simulation.world import World
 
 
@@ -213,6 +213,225 @@ def test_a_restart_in_place_that_fails_is_followed_by_a_failover():
     faults.strike(world, 'start-fails', 0)
     world.hosts[0].database.stop()
     assert world.run_until(lambda: world.serves() in (1, 2), 60.0), trace(world)
+
+
+def refusal(world, own, what, **more):
+    """Why this node refuses."""
+    answer = ask(world, own, what, **more)
+    assert not answer['ok'], answer
+    return answer['reason']
+
+
+def ends(world, own):
+    """Wait for the end of this node's task; '' or why it failed."""
+    task = world.hosts[own].node.operator.task
+    assert world.run_until(lambda: not task.is_running, 250.0), trace(world)
+    return task.reason
+
+
+#: What goes wrong at the old primary, at which moment: the switchover is refused or undone.
+WRONG = (
+    ('checkpoint', FAILS, False, 'the checkpoint before it failed'),
+    ('vip', FAILS, False, 'the VIP could not be dropped'),
+    ('stop', FAILS, False, 'the database could not be stopped'),
+)
+
+
+@pytest.mark.parametrize('case', range(len(WRONG)))
+def test_what_fails_at_the_old_primary_leaves_it_the_primary(case):
+    what, how, _, said = WRONG[case]
+    world = formed()
+    world.hosts[0].behaves[what] = how
+    assert ask(world, 1, 'promote')['ok']
+    assert said in ends(world, 1)
+    world.hosts[0].behaves.clear()
+    assert world.run_until(lambda: world.serves() == 0 and settled(world), 30.0), trace(world)
+    assert [host.database.promotions for host in world.hosts] == [0, 0, 0]
+
+
+def test_all_that_can_fail_at_the_old_primary_leaves_it_the_primary():
+    for case in range(len(WRONG)):
+        test_what_fails_at_the_old_primary_leaves_it_the_primary(case)
+
+
+def test_a_primary_that_hangs_when_it_is_stopped_is_started_again():
+    world = formed()
+    assert ask(world, 1, 'promote')['ok']
+    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    world.hosts[0].database.hung = True
+    assert 'was not shut down cleanly' in ends(world, 1)
+    assert world.run_until(lambda: world.serves() == 0, 30.0), trace(world)
+
+
+def test_an_undo_that_fails_is_followed_by_a_failover():
+    world = formed()
+    assert ask(world, 1, 'promote')['ok']
+    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    world.hosts[1].behaves['replication'] = HANGS
+    world.hosts[0].behaves['start'] = FAILS
+    assert world.run_until(lambda: world.serves() == 2, 60.0), trace(world)
+    assert world.clients.lost_by(2) == 0
+
+
+def test_a_target_that_falls_too_far_behind_is_not_waited_for_with_a_stopped_primary():
+    world = formed()
+    assert ask(world, 1, 'promote')['ok']
+    world.hosts[1].behaves['replication'] = HANGS
+    world.hosts[0].database.lsn += 20 * 1024 * 1024
+    assert 'bytes behind AHM-NODE-1' in ends(world, 1)
+    assert world.serves() == 0
+
+
+def test_a_target_that_is_lost_before_anything_was_stopped_costs_nothing():
+    world = formed()
+    world.hosts[0].behaves['checkpoint'] = SLOW
+    assert ask(world, 1, 'promote')['ok']
+    world.run(0.1)
+    world.power_off(1)
+    world.run(60.0)
+    assert world.serves() == 0 and world.hosts[0].database.starts == 0
+
+
+def clean_failover(world):
+    """The primary is stopped by hand, having sent all; the new leader."""
+    perform._send_the_last(world, world.hosts[0])
+    world.hosts[0].database.stop()
+    assert world.run_until(lambda: world.serves() in (1, 2), 60.0), trace(world)
+    world.run(5.0)
+    return world.serves()
+
+
+def test_an_old_primary_that_had_sent_all_is_attached_and_promoted_back():
+    world = formed()
+    new = clean_failover(world)
+    assert ask(world, 0, 'attach')['ok']
+    assert ends(world, 0) == '', trace(world)
+    assert world.run_until(lambda: settled(world), 30.0), trace(world)
+    assert world.serves() == new
+    assert ask(world, 0, 'promote')['ok'] and ends(world, 0) == ''
+    assert world.run_until(lambda: world.serves() == 0 and settled(world), 60.0), trace(world)
+
+
+def test_an_attach_whose_stream_breaks_at_once_is_no_success():
+    world = formed()
+    clean_failover(world)
+    world.hosts[0].behaves['replication'] = HANGS
+    assert ask(world, 0, 'attach')['ok']
+    assert 'and then failed its check' in ends(world, 0)
+    assert world.hosts[0].node.database.out
+
+
+def test_an_old_primary_that_cannot_come_back_by_itself_is_reported_out():
+    world = formed()
+    assert ask(world, 1, 'promote')['ok']
+    assert world.run_until(lambda: not world.hosts[0].database.running, 20.0), trace(world)
+    world.hosts[0].behaves['start'] = FAILS
+    assert world.run_until(lambda: world.serves() == 1, 60.0), trace(world)
+    world.run(5.0)
+    assert 'did not come back as a standby' in world.hosts[0].node.database.out
+
+
+def test_one_thing_at_a_time():
+    world = formed()
+    assert ask(world, 1, 'promote')['ok']
+    assert refusal(world, 1, 'promote').startswith('AHM-NODE-2 is busy with promote')
+    assert world.run_until(lambda: world.hosts[0].node.plan.busy, 10.0), trace(world)
+    assert refusal(world, 0, 'attach') == 'AHM-NODE-1 is busy (switch over): try again in a moment'
+    world.run(0.02)
+    assert refusal(world, 2, 'promote').startswith('AHM-NODE-1 is carrying out something else')
+    assert ends(world, 1) == ''
+
+
+def test_a_node_that_is_told_to_end_gives_its_wish_up():
+    world = formed()
+    world.hosts[0].behaves['checkpoint'] = SLOW
+    assert ask(world, 1, 'promote')['ok']
+    task = world.hosts[1].node.operator.task
+    world.hosts[1].disk_full = True         # so that its goodbye takes a moment
+    world.stop(1)
+    assert task.reason == 'the daemon was told to end'
+    if world.hosts[1].node is not None:
+        assert refusal(world, 1, 'attach') == 'this daemon is about to end'
+
+
+def test_a_node_alone_asks_for_nothing():
+    world = formed()
+    world.power_off(0)
+    world.crash(2)
+    world.run(10.0)
+    for what in ('promote', 'shutdown'):
+        assert 'is in contact with 1 of the 3 nodes' in refusal(world, 1, what)
+
+
+def test_a_shutdown_that_no_majority_agrees_to_ends_nobody():
+    world = formed()
+    assert ask(world, 1, 'shutdown')['ok']
+    world.hosts[1].node.operator.shutdown.leaves = False
+    assert refusal(world, 1, 'shutdown') == 'the cluster is being shut down already'
+    world = formed()
+    world.network.isolate(1, range(3))
+    assert ask(world, 1, 'shutdown')['ok']
+    world.run(10.0)
+    assert world.hosts[1].node.problem.startswith('the cluster was not shut down: 1 of 3 nodes')
+    assert all(host.node is not None for host in world.hosts)
+
+
+def test_whoever_cannot_be_attached_is_told_why():
+    world = formed(size=4, witnesses=(3,))
+    assert refusal(world, 3, 'attach') == 'AHM-NODE-4 is a witness: it has no database to attach'
+    world.power_off(0)
+    assert world.run_until(lambda: world.hosts[1].node.leader_row() is not None
+                           and world.hosts[1].node.leader_row().sender == 2
+                           or world.hosts[2].node.leader_row() is not None
+                           and world.hosts[2].node.leader_row().sender == 1, 30.0)
+    follower = 1 if world.hosts[2].node.is_leading else 2
+    assert 'does not lead over a primary yet' in refusal(world, follower, 'attach')
+    assert 'does not lead over a primary' in refusal(world, follower, 'promote')
+
+
+def test_without_a_leader_whoever_has_less_or_must_wait_is_told_so():
+    world = formed()
+    world.crash(0)
+    world.run(20.0)
+    assert refusal(world, 1, 'promote') \
+        == 'the database of AHM-NODE-1 still answers: stop it first'
+    world = formed()
+    world.power_off(0)
+    world.crash(1)
+    world.start(1)
+    world.run(0.5)
+    assert refusal(world, 1, 'promote').startswith('AHM-NODE-1 may still lead')
+    world = formed()
+    world.hosts[1].behaves['replication'] = HANGS
+    world.run(1.0)
+    world.power_off(0)
+    for own in (1, 2):
+        world.crash(own)
+        world.start(own)
+    world.run(60.0)
+    assert refusal(world, 1, 'promote').startswith('AHM-NODE-3 has more data than AHM-NODE-2')
+
+
+def test_who_said_goodbye_waits_for_its_leader():
+    world = formed()
+    assert ask(world, 0, 'shutdown')['ok']
+    assert world.run_until(lambda: all(host.node is None for host in world.hosts), 60.0)
+    world.power_off(0)
+    for own in (1, 2):
+        world.start(own)
+    world.run(30.0)
+    assert refusal(world, 1, 'promote') == ('AHM-NODE-2 said goodbye while AHM-NODE-1 led, and '
+                                            'waits for it: start the AHM of AHM-NODE-1')
+
+
+def test_tasks_are_known_by_their_number():
+    world = formed()
+    number = ask(world, 1, 'promote')['task']['number']
+    assert ask(world, 1, 'task', task=number)['task']['state'] == 'running'
+    assert 'does not know that task' in refusal(world, 1, 'task', task=number + 1)
+    assert 'does not know the request' in refusal(world, 1, 'nonsense')
+    assert ends(world, 1) == ''
+    assert ask(world, 1, 'task', task=number)['task']['state'] == 'done'
 
 
 #: All of them, for the test of what is reached.

@@ -49,19 +49,22 @@ def _prepare(node, target: int):
         return 'the checkpoint before it failed: %s' % event.reason
     began = node.now
     node.chores.check_soon()
-    if (yield Until(lambda: node.database.asked_at >= began and _behind(node, target)
-                    <= BEHIND_MAX_BYTES, KEEP_UP_SECONDS)):
+    if (yield Until(lambda: node.database.asked_at >= began and _is_heard(node, target, began)
+                    and _behind(node, target) <= BEHIND_MAX_BYTES, KEEP_UP_SECONDS)):
         return ''
-    row = node.living_row(target)
-    if row is None:
+    if not _is_heard(node, target, began):
         return '%s is not heard any more' % name
     return '%s is %d bytes behind %s, and may be %d' % (
         name, _behind(node, target), node.settings.name, BEHIND_MAX_BYTES)
 
 
+def _is_heard(node, target: int, since: float) -> bool:
+    """Whether it is there now: who died a moment ago counts as alive for T_hold."""
+    return node.living_row(target) is not None and node.members.peers[target].row_at > since
+
+
 def _behind(node, target: int) -> int:
-    row = node.living_row(target)
-    return node.database.lsn - (row.lsn if row is not None else 0)
+    return node.database.lsn - node.members.row(target).lsn
 
 
 def _decline(node, why: str) -> None:
