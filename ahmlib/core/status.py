@@ -92,7 +92,8 @@ def _node(node, place: int, leader: Optional[Beacon]) -> Dict[str, Any]:
         priority=row.priority, witness=row.witness, database=row.database.name,
         state=(row.state if alive else NodeState.LOST).name, alive=alive,
         eligible=not why, reason=why, problem=row.problem,
-        term=row.term, timeline=row.timeline, lsn=row.lsn, lag_bytes=_lag(node, row, leader),
+        term=row.term, timeline=row.timeline, lsn=row.lsn,
+        lag_bytes=_lag(node, row, leader) if alive else None,
         last_beacon_seconds=round(silence, 3), sync_state=_sync_state(row, leader),
         streaming=row.streaming, uptime_seconds=round(row.uptime, 3),
         hears=_hears(node, row) if alive else None, out=row.out, holds_vip=row.holds_vip)

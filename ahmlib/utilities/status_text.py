@@ -133,21 +133,28 @@ def _written(value, write):
 
 
 def _matrix(status):
-    """Who hears whom: a row for each who listens, a column for each who sends."""
+    """Who hears whom: a row for each who listens, a column for each who sends.
+
+    Of two others the asked node knows only that the one has heard the other once, in its present
+    life; what concerns itself it knows as of now.
+    """
     nodes = status['nodes']
     rows = [['Hears'] + [str(number) for number in range(1, len(nodes) + 1)]]
     for number, node in enumerate(nodes, 1):
-        rows.append(['%d %s' % (number, label(node))] + [_cell(node, other) for other in nodes])
+        rows.append(['%d %s' % (number, label(node))] + [_cell(status, node, other) for other in nodes])
     return _table(rows, '  ')
 
 
-def _cell(node, other):
+def _cell(status, node, other):
     if node is other:
         return NOTHING
     heard = node.get('hears')
     if not isinstance(heard, list):
         return '?'
-    return _yes(_address(other) in heard or other.get('name', heard) in heard)
+    if _address(other) not in heard and other.get('name') not in heard:
+        return 'no'
+    known = {node.get('name'), other.get('name')} & {status.get('asked')}
+    return 'yes' if known else 'once'
 
 
 def _sentences(status):

@@ -8,9 +8,13 @@ import subprocess
 
 import pytest
 
+from ahmlib.core.node import Node
+from ahmlib.core.status import status
 from ahmlib.core.timing import Timing, candidacy_seconds
 from ahmlib.simulation import lemmas
-from ahmlib.utilities import common, simulate
+from ahmlib.utilities import cluster_status, common, simulate, status_check
+
+from .rows import one_settings, row
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MAN = os.path.join(ROOT, 'man')
@@ -133,6 +137,72 @@ def test_every_field_of_the_json_is_described(tmp_path, capsys):
     for what in (['--fault', 'power-off'], ['--runs', '2', '--fault', 'power-off']):
         common.run(simulate.main, ['-f', str(tmp_path / 'ahm_config.yml'), '--json'] + what)
         assert not keys(json.loads(capsys.readouterr().out)) - described
+
+
+# -- ahm_cluster_status(1) --------------------------------------------------------------------
+
+STATUS = 'ahm_cluster_status.1'
+
+#: The types of the page's JSON keys, as they are written there.
+TYPES = {'String': str, 'Integer': int, 'Boolean': bool, 'Number': (int, float),
+         'List of strings': list, 'List of objects': list}
+
+
+def described(part):
+    """{key: text} of the keys that the JSON of the status has, by the page."""
+    parts = re.split(r'^\.SS (.*)\n', section(STATUS, 'JSON'), flags=re.MULTILINE)
+    text = dict(zip(parts[1::2], parts[2::2]))[part]
+    found = re.findall(r'^\.TP\n\.B (\w+)\n(.*?)(?=^\.TP|\Z)', text, re.MULTILINE | re.DOTALL)
+    assert len(found) == len(dict(found)) == text.count('.TP')
+    return {key: plain(body) for key, body in found}
+
+
+def a_status():
+    """The status of a node that leads nobody, has heard one other node and never the third."""
+    node = Node(one_settings(), None, 4711, 100.0)
+    node.members.sent(1, 100.0)
+    node.members.accept(row(1, heard=((4711, 1), None, None)), 100.0)
+    return status(node)
+
+
+def fits(value, text):
+    """Whether a JSON value is of the type with which its description begins."""
+    kind, null, meaning = re.match(r'(\w+(?: of \w+)?)(,? or null)?\. (.+)', text).groups()
+    assert len(meaning) > 10
+    if value is None:
+        return bool(null)
+    return isinstance(value, TYPES[kind]) and isinstance(value, bool) == (kind == 'Boolean')
+
+
+def test_the_json_schema_of_the_status_is_that_of_the_page_and_vice_versa():
+    found = a_status()
+    cluster, each = described('The cluster'), described('Each node')
+    assert set(cluster) == set(found)
+    assert [key for key in cluster if not fits(found[key], cluster[key])] == []
+    for line in found['nodes']:
+        assert set(each) == set(line)
+        assert [key for key in each if not fits(line[key], each[key])] == []
+
+
+def test_the_options_of_the_status_are_those_of_its_page():
+    usage = cluster_status.__doc__[cluster_status.__doc__.index('Options:'):]
+    options = re.findall(r'^  (?:(-\w), )?(--[\w-]+)', usage, re.MULTILINE)
+    on_page = re.findall(r'(?:(-\w), )?(--[\w-]+)', re.sub(
+        r'\s+', ' ', ' '.join(items(STATUS, 'OPTIONS')).replace(' " , " ', ', ')
+        .replace('"', '').replace(' , ', ', ')))
+    assert {long for _, long in on_page} == {long for _, long in options}
+    assert {short for short, _ in on_page} == {short for short, _ in options}
+
+
+def test_the_exit_codes_of_the_status_are_those_of_its_page():
+    text = section(STATUS, 'EXIT STATUS').split('.SS With --check\n')
+    pages = [set(re.findall(r'^\.B (\d)$', part, re.MULTILINE)) for part in text]
+    docs = [set(re.findall(r'(?:: |; |, )(\d) ', ' '.join(part.split())))
+            for part in re.split('Exit status(?: of --check)?', cluster_status.__doc__)[1:]]
+    assert pages == docs
+    assert pages[0] == {str(code) for code in (common.OK, common.REFUSED, common.USAGE,
+                                               common.NO_DAEMON, cluster_status.NO_LEADER)}
+    assert pages[1] == {str(code) for code in range(len(status_check.WORDS))}
 
 
 # -- all pages --------------------------------------------------------------------------------
