@@ -141,7 +141,8 @@ def _matrix(status):
     nodes = status['nodes']
     rows = [['Hears'] + [str(number) for number in range(1, len(nodes) + 1)]]
     for number, node in enumerate(nodes, 1):
-        rows.append(['%d %s' % (number, label(node))] + [_cell(status, node, other) for other in nodes])
+        rows.append(['%d %s' % (number, label(node))]
+                    + [_cell(status, node, other) for other in nodes])
     return _table(rows, '  ')
 
 

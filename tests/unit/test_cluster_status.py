@@ -2,6 +2,9 @@
 
 import json
 import os
+import pty
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -10,8 +13,9 @@ import threading
 import pytest
 
 from ahmlib.ipc import protocol
-from ahmlib.utilities import cluster_status, common
-from ahmlib.utilities.cluster_status import render
+from ahmlib.utilities import cluster_status, common, status_check
+from ahmlib.utilities.status_check import CRITICAL, OK, UNKNOWN, WARNING
+from ahmlib.utilities.status_text import duration, position, render, size
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ENTRANCE = os.path.join(ROOT, 'bin', 'ahm_cluster_status')
@@ -247,7 +251,12 @@ def test_no_daemon_at_a_host():
     (['extra'], 'not understood: extra'), (['-p', 'x'], 'port x found'),
     (['-p', '0'], 'port 0 found'), (['-p', '65536'], 'port 65536 found'),
     (['-p', '-1'], 'port -1 found'), (['--json=1'], '--json must not have an argument'),
-    (['-p', '1', '-p', '2'], 'not understood'), (['-f', '/nowhere/x.yml'], '/nowhere/x.yml')])
+    (['-p', '1', '-p', '2'], 'not understood'), (['-f', '/nowhere/x.yml'], '/nowhere/x.yml'),
+    (['--interval', '1'], 'with --watch only'), (['-w', '--interval', 'x'], '--interval x found'),
+    (['-w', '--interval', '0'], '--interval 0 found'), (['-w', '--interval=nan'], 'nan found'),
+    (['-w', '--interval', '0.09'], 'from 0.1 to'), (['-w', '--interval', '1e9'], '1e9 found'),
+    (['--watch=2'], '--watch must not have an argument'), (['--watch', '2'], 'not understood'),
+    (['-w', '-p', 'x'], 'port x found')])
 def test_a_wrong_usage_is_2_in_one_line(argv, said):
     code, reason = failure(*argv)
     assert code == 2
@@ -258,7 +267,7 @@ def test_help_is_the_docstring():
     code, out, error = run('--help')
     assert (code, out, error) == (0, cluster_status.__doc__.strip() + '\n', '')
     for option in ('-h, --host=', '-p, --port=', '-s, --socket-dir=', '-f, --config-file=',
-                   '--json', '--help'):
+                   '--json', '--help', '-v, --verbose', '-w, --watch', '--interval=', '--check'):
         assert '\n  ' + option in out
 
 
@@ -272,6 +281,345 @@ def test_output_that_nobody_reads_to_its_end_is_no_error(answerer):
                                stderr=subprocess.PIPE)
     _, error = process.communicate(timeout=60)
     assert error == b'0\n'
+
+
+# -- --verbose --------------------------------------------------------------------------------
+
+KNOWN = {'alive': True, 'eligible': True, 'term': 12, 'timeline': 3, 'lsn': 0x2A0000060,
+         'lag_bytes': 0, 'last_beacon_seconds': 0.0, 'sync_state': None, 'streaming': None,
+         'uptime_seconds': 93784.0, 'hears': ['AHM-NODE-2'], 'out': False, 'holds_vip': True,
+         'problem': ''}
+NEVER = dict.fromkeys(('name', 'priority', 'witness', 'term', 'lag_bytes', 'last_beacon_seconds',
+                       'sync_state', 'streaming', 'uptime_seconds', 'hears', 'out', 'holds_vip'))
+
+
+def full(**changes):
+    """The status of three nodes with all keys: the third was never heard."""
+    nodes = [node(1, database='PRIMARY', state='LEADER', **KNOWN),
+             node(2, **dict(KNOWN, lsn=0x29E800060, lag_bytes=25165824, last_beacon_seconds=0.44,
+                            sync_state='quorum', streaming=True, uptime_seconds=187.0,
+                            hears=['AHM-NODE-1', '210.104.181.79:9500'], holds_vip=False)),
+             node(3, **dict(NEVER, alive=False, eligible=False, reason='was never heard',
+                            database='UNKNOWN', state='DEAD', timeline=0, lsn=0, problem=''))]
+    return status(nodes=nodes, remote_nodes=2, **changes)
+
+
+def test_verbose_to_the_letter():
+    text = render(full(), verbose=True)
+    assert text == render(full()) + """
+Node                 Term  Timeline  Position    Lag    Last-Beacon  Sync    Streaming  Out  VIP  \
+Uptime
+AHM-NODE-1           12    3         2/A0000060  0 B    0.0 s        -       -          no   yes  \
+1 d 02 h
+AHM-NODE-2           12    3         2/9E800060  24 MB  0.4 s        quorum  yes        no   no   \
+3 min 07 s
+210.104.181.79:9500  -     -         -           -      -            -       -          -    -    -
+
+Hears                  1    2    3
+1 AHM-NODE-1           -    yes  no
+2 AHM-NODE-2           yes  -    once
+3 210.104.181.79:9500  ?    ?    -
+
+AHM-NODE-1 leads
+AHM-NODE-2 may lead, and is the successor
+210.104.181.79:9500 may not lead: was never heard
+"""
+
+
+def test_verbose_begins_with_the_manuals_shape_and_the_warnings():
+    text = render(status(warnings=['two nodes can split']), verbose=True)
+    assert text.startswith(GOLDEN + '\nWarning: two nodes can split\n\nNode ')
+    assert not [line for line in text.split('\n') if line != line.rstrip()]
+
+
+def test_problems_and_a_leader_that_should_not_lead_are_said():
+    changed = full(successor=None)
+    changed['nodes'][0].update(reason='its database failed its checks', problem='no\x1b disk')
+    lines = render(changed, verbose=True).splitlines()
+    assert lines[-4:-1] == ['AHM-NODE-1 leads, and should not: its database failed its checks',
+                            'AHM-NODE-1 has a problem: no? disk', 'AHM-NODE-2 may lead']
+
+
+@pytest.mark.parametrize('key, value', [
+    ('lag_bytes', 'x'), ('lag_bytes', []), ('uptime_seconds', 'x'), ('hears', 5), ('lsn', '0/1'),
+    ('hears', [[]]), ('last_beacon_seconds', {}), ('sync_state', 7), ('term', '\x1b')])
+def test_verbose_survives_what_another_version_may_send(key, value):
+    changed = full()
+    changed['nodes'][1][key] = value
+    assert '\x1b' not in render(changed, verbose=True)
+
+
+def test_verbose_of_a_daemon_that_does_not_know_the_new_keys():
+    lines = render(status(), verbose=True).splitlines()
+    assert re.match('AHM-NODE-1( +-)+$', lines[-9])
+    assert lines[-5:-3] == ['1 AHM-NODE-1  -  ?', '2 AHM-NODE-2  ?  -']
+
+
+@pytest.mark.parametrize('value, text', [
+    (0, '0 B'), (1023, '1023 B'), (1024, '1 kB'), (1536, '1.5 kB'), (25165824, '24 MB'),
+    (1024 ** 2 * 99.94, '99.9 MB'), (1024 ** 2 * 99.96, '100 MB'), (1024 ** 6, '1024 PB')])
+def test_sizes(value, text):
+    assert size(value) == text
+
+
+@pytest.mark.parametrize('value, text', [
+    (0, '0.0 s'), (0.44, '0.4 s'), (59.94, '59.9 s'), (59.96, '1 min 00 s'), (61, '1 min 01 s'),
+    (3599, '59 min 59 s'), (3600, '1 h 00 min'), (86400, '1 d 00 h'), (93784, '1 d 02 h')])
+def test_durations(value, text):
+    assert duration(value) == text
+
+
+def test_positions_are_written_as_postgresql_does():
+    assert (position(0), position(0x2A0000060)) == ('0/0', '2/A0000060')
+
+
+@pytest.mark.parametrize('option', ['-v', '--verbose'])
+def test_the_entrance_prints_more_if_asked_to(answerer, option):
+    answerer.answer = {'ok': True, 'status': full()}
+    assert run('-s', answerer.directory, option) == (0, render(full(), verbose=True), '')
+
+
+# -- --watch ----------------------------------------------------------------------------------
+
+STAMP = r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n'
+
+
+class Watcher:
+    """A running `ahm_cluster_status --watch`."""
+
+    def __init__(self, *argv, **popen):
+        popen.setdefault('stdout', subprocess.PIPE)
+        self.process = subprocess.Popen(
+            [sys.executable, ENTRANCE, '--watch', '--interval=0.1'] + list(argv),
+            stderr=subprocess.PIPE, cwd='/', **popen)
+        # So nothing that waits for its output does so for ever.
+        self.limit = threading.Timer(60, self.process.kill)
+        self.limit.start()
+
+    def read_until(self, text, times=1):
+        """What it prints until this was there so often."""
+        found = ''
+        while found.count(text) < times:
+            line = self.process.stdout.readline().decode('utf-8')
+            assert line, 'it ended after %r' % found
+            found += line
+        return found
+
+    def end(self, number=signal.SIGINT):
+        """Interrupt it.  Returns (exit code, the rest of stdout, stderr)."""
+        self.process.send_signal(number)
+        out, error = self.process.communicate(timeout=60)
+        self.limit.cancel()
+        return self.process.returncode, (out or b'').decode('utf-8'), error.decode('utf-8')
+
+
+def test_watch_prints_blocks_with_the_time_and_ends_well(answerer):
+    watcher = Watcher('-s', answerer.directory)
+    text = watcher.read_until(GOLDEN.splitlines()[-1], 3)
+    code, _, error = watcher.end()
+    assert (code, error) == (0, '')
+    assert re.match('(?:%s%s\n)*%s%s$' % (STAMP, re.escape(GOLDEN), STAMP, re.escape(GOLDEN)), text)
+
+
+def test_watch_goes_on_without_a_daemon_and_sees_it_come_back(tmp_path):
+    watcher = Watcher('-s', str(tmp_path), '--verbose')
+    assert re.match(STAMP + 'No status: no AHM daemon at ', watcher.read_until('No status', 2))
+    answerer = Answerer(str(tmp_path))
+    try:
+        watcher.read_until('AHM-NODE-2 may lead, and is the successor')
+        answerer.answer = {'ok': False, 'reason': 'not from\nthere'}
+        watcher.read_until('No status: not from there\n')
+        answerer.answer = {'ok': True}
+        watcher.read_until('No status: the answer holds no status')
+    finally:
+        answerer.close()
+    os.unlink(str(tmp_path / '.s.AHM.9595'))
+    watcher.read_until('No status: no AHM daemon at ')
+    assert watcher.end()[::2] == (0, '')
+
+
+def test_watch_as_json_is_an_object_a_line(answerer):
+    watcher = Watcher('-s', answerer.directory, '--json')
+    lines = [watcher.process.stdout.readline().decode('utf-8') for _ in range(3)]
+    assert [json.loads(line) for line in lines] == [status()] * 3
+    answerer.answer = {'ok': False, 'reason': 'no'}
+    assert json.loads(watcher.read_until('"error"').splitlines()[-1]) == {'error': 'no'}
+    assert watcher.end()[::2] == (0, '')
+
+
+def test_watch_ends_when_nobody_reads_any_more(answerer):
+    watcher = Watcher('-s', answerer.directory)
+    watcher.read_until('AHM-NODE-2 ')
+    watcher.process.stdout.close()
+    assert watcher.process.wait(timeout=60) == 0
+    watcher.limit.cancel()
+    assert watcher.process.stderr.read() == b''
+    watcher.process.stderr.close()
+
+
+@pytest.mark.parametrize('term, clears', [('xterm', True), ('dumb', False)])
+def test_watch_clears_only_a_terminal_that_can_be_cleared(answerer, term, clears):
+    parent, child = pty.openpty()
+    watcher = Watcher('-s', answerer.directory, stdout=child, env=dict(os.environ, TERM=term))
+    os.close(child)
+    seen = b''
+    while seen.count(b'AHM-NODE-2 STANDBY') < 2:
+        seen += os.read(parent, 65536)
+    assert watcher.end()[0] == 0
+    os.close(parent)
+    assert seen.startswith(cluster_status.CLEAR.encode()) is clears
+    assert (b'\033' in seen) is clears
+
+
+# -- --check ----------------------------------------------------------------------------------
+
+
+def test_all_is_well():
+    assert status_check.check(status()) == (
+        OK, 'AHM OK - leader AHM-NODE-1, successor AHM-NODE-2, 2 of 2 nodes alive | '
+            'nodes_alive=2;;;0;2 nodes_total=2 lag_AHM-NODE-2=U')
+
+
+def changed(place, **changes):
+    """The status of two nodes, of which one is changed."""
+    nodes = [node(1, database='PRIMARY', state='LEADER'), node(2)]
+    nodes[place].update(changes)
+    return {'nodes': nodes}
+
+
+# By rule: what is changed of a good status, the code, what the line says.
+CASES = {
+    '_no_leader': [({'leader': None}, CRITICAL, 'no leader'),
+                   ({'leader': ''}, CRITICAL, 'no leader')],
+    '_no_majority': [({'has_majority': False}, CRITICAL, 'AHM-NODE-1 is not in contact with a')],
+    '_leader_without_primary': [
+        (changed(0, database='FAILED'), CRITICAL, 'leader AHM-NODE-1 is FAILED'),
+        (changed(0, database='STANDBY', state='TAKING_OVER'), CRITICAL, 'AHM-NODE-1 is STANDBY')],
+    '_leader_without_vip': [({'leader_holds_vip': False}, CRITICAL, 'does not hold the virtual')],
+    '_second_primary': [(changed(1, database='PRIMARY'), CRITICAL, 'AHM-NODE-2 is a second')],
+    '_vip_not_known': [({'leader_holds_vip': None}, WARNING, 'is not known')],
+    '_node_trouble': [
+        (changed(1, state='LOST', reason='not heard for 9 s'), WARNING,
+         'AHM-NODE-2 is LOST: not heard for 9 s'),
+        (changed(1, state='DEAD', name=None), WARNING, '210.104.181.78:9500 is DEAD'),
+        (changed(1, alive=False, database='PRIMARY', state='LOST'), WARNING, 'is LOST |'),
+        (changed(1, state='INITIALIZING'), WARNING, 'is INITIALIZING, its database STANDBY'),
+        (changed(1, state='LOST', alive=True, out=True, database='FAILED'), WARNING,
+         'is LOST, its database FAILED and reported out'),
+        (changed(1, database='QUARANTINED'), WARNING, 'its database QUARANTINED'),
+        (changed(1, database='UNKNOWN'), WARNING, 'its database UNKNOWN'),
+        (changed(1, out=True), WARNING, 'and reported out')],
+    '_no_successor': [({'successor': None}, WARNING, 'no successor though there are standbys')],
+    '_problem': [(changed(1, problem='no disk'), WARNING, 'AHM-NODE-2: no disk')],
+    '_warned': [({'warnings': ['two nodes can split']}, WARNING, 'two nodes can split')],
+}
+
+
+def test_every_rule_has_its_cases():
+    assert sorted(CASES) == sorted(rule.find.__name__ for rule in status_check.RULES)
+
+
+@pytest.mark.parametrize('rule, changes, code, said', [
+    (rule,) + case for rule, cases in sorted(CASES.items()) for case in cases])
+def test_what_a_rule_finds(rule, changes, code, said):
+    made = status(**changes)
+    found, line = status_check.check(made)
+    assert found == code and said in line
+    assert line.startswith('AHM %s - ' % status_check.WORDS[code]) and line.count('|') == 1
+    finds = {rule.find.__name__: list(rule.find(made)) for rule in status_check.RULES}
+    assert [text for text in finds[rule] if text in line or text in line.replace('/', '|')]
+
+
+@pytest.mark.parametrize('changes', [
+    {'virtual_ip': None, 'leader_holds_vip': None},
+    dict(changed(1, witness=True, database='NOT_CONFIGURED'), successor=None),
+    dict(nodes=[node(1, database='PRIMARY', state='LEADER')], successor=None)])
+def test_what_is_no_fault(changes):
+    assert status_check.check(status(**changes))[0] == OK
+
+
+def test_the_worst_comes_first_and_counts_and_nothing_is_said_twice():
+    code, line = status_check.check(status(leader_holds_vip=False, warnings=['x', 'y', 'x']))
+    assert code == CRITICAL
+    assert line.startswith('AHM CRITICAL - the leader AHM-NODE-1 does not hold the virtual IP'
+                           ' 210.104.181.42; x; y | ')
+
+
+def test_without_a_leader_waiting_nodes_are_no_news():
+    nodes = [node(1, state='STAND_FOR_LEADER'), node(2, state='PARTICIPATE_IN_ELECTION')]
+    code, line = status_check.check(status(leader=None, successor=None, nodes=nodes))
+    assert (code, line.split(' | ')[0]) == (CRITICAL, 'AHM CRITICAL - no leader')
+
+
+def test_performance_data():
+    nodes = [node(1, database='PRIMARY', state='LEADER', lag_bytes=0),
+             node(2, lag_bytes=25165824), node(3, witness=True, database='NOT_CONFIGURED'),
+             node(4, name="it's a=b |\n", lag_bytes=7),
+             node(5, name=None, state='DEAD', lag_bytes=None), node(6, lag_bytes='x')]
+    line = status_check.check(status(nodes=nodes))[1]
+    assert line.split(' | ')[1] == (
+        "nodes_alive=5;;;0;6 nodes_total=6 lag_AHM-NODE-2=25165824B;;;0 'lag_it_s a_b _?'=7B;;;0"
+        ' lag_210.104.181.81:9500=U lag_AHM-NODE-6=U')
+
+
+def test_no_text_adds_a_line_or_data():
+    line = status_check.check(status(warnings=['a|b=1\n\x1b[2Jc']))[1]
+    assert '- a/b=1 ?[2Jc |' in line and '\n' not in line
+
+
+def checked(*argv, **environ):
+    """Run --check.  Returns (code, its line); there is one, and stderr is empty."""
+    code, out, error = run(*argv, **environ)
+    assert error == '' and out.endswith('\n') and out.count('\n') == 1
+    return code, out[:-1]
+
+
+def test_the_entrance_checks(answerer):
+    assert checked('--check', '-s', answerer.directory) == status_check.check(status())
+    answerer.answer = {'ok': True, 'status': status(warnings=['x'])}
+    assert checked('--check', '-s', answerer.directory)[0] == WARNING
+    answerer.answer = {'ok': True, 'status': status(leader='노드', has_majority=False)}
+    assert checked('-s', answerer.directory, '--check', PYTHONIOENCODING='ascii')[0] == CRITICAL
+
+
+@pytest.mark.parametrize('answer', [
+    {'ok': True}, {'ok': True, 'status': {}}, {'ok': False, 'reason': 'a|b\nc'}, {},
+    {'ok': True, 'status': {'nodes': []}}, {'ok': True, 'status': status(nodes=['x'])},
+    {'ok': True, 'status': status(leader=5)}, {'ok': True, 'status': status(has_majority=None)},
+    {'ok': True, 'status': status(nodes=5)}, {'ok': True, 'status': status(warnings=5)}])
+def test_an_answer_that_is_no_status_is_unknown(answerer, answer):
+    answerer.answer = answer
+    code, line = checked('--check', '-s', answerer.directory)
+    assert code == UNKNOWN and line.startswith('AHM UNKNOWN - ') and '|' not in line
+
+
+def test_without_a_daemon_it_is_unknown(tmp_path):
+    code, line = checked('--check', '-s', str(tmp_path))
+    assert code == UNKNOWN and line.startswith('AHM UNKNOWN - no AHM daemon at ')
+
+
+@pytest.mark.parametrize('argv, said', [
+    (['--json'], 'without --json'), (['--watch'], 'without --watch'), (['-w'], 'without --watch'),
+    (['-v'], 'without --verbose'), (['--interval', '1'], 'without --interval'),
+    (['--interval='], 'without --interval'), (['--bogus'], 'not understood'), (['x'], 'not unders'),
+    (['-p', 'x'], 'port x found'), (['-f', '/nowhere/x.yml'], '/nowhere/x.yml'),
+    (['--check'], 'not understood')])
+def test_a_wrong_usage_of_check_is_unknown(argv, said):
+    code, line = checked('--check', *argv)
+    assert code == UNKNOWN and line.startswith('AHM UNKNOWN - ') and said in line
+
+
+def test_check_is_known_by_its_beginning_and_where_it_is_wrong():
+    assert checked('--ch', '-p', 'x')[0] == UNKNOWN
+    assert checked('--check=1')[0] == UNKNOWN
+
+
+def test_a_check_that_nobody_reads_keeps_its_code(tmp_path):
+    command = '%s %s --check -s %s; echo $? >&2' % (sys.executable, ENTRANCE, tmp_path)
+    process = subprocess.Popen(['sh', '-c', '{ sleep 0.2; %s; } | true' % command],
+                               stderr=subprocess.PIPE)
+    _, error = process.communicate(timeout=60)
+    assert error == b'3\n'
 
 
 # -- where the daemon is ----------------------------------------------------------------------
