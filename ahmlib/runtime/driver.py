@@ -90,15 +90,15 @@ class Driver:
         What changes something may be asked through the UNIX socket, which only this user and root
         can open, and from the hosts of the cluster; so from this one by whichever address.
         """
-        settings = self.node.settings
-        if request.get('ask') not in CHANGING or origin[0] == 'unix':
+        settings, asked = self.node.settings, request.get('ask')
+        if not isinstance(asked, str) or asked not in CHANGING or origin[0] == 'unix':
             return ''
         inside = {settings.host(place) for place in range(settings.size)} | {settings.vip}
         source = _plain(origin[1])
         if source in {_plain(host) for host in inside if host} or _is_loopback(source):
             return ''
         return ('%s is refused from %s: it is no host of this cluster; run it on a host of '
-                'nodes.conf' % (request['ask'], origin[1]))
+                'nodes.conf' % (asked, origin[1]))
 
     def datagram(self, data, peer):
         """Bytes came from the address of a peer."""

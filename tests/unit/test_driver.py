@@ -125,3 +125,36 @@ def test_a_client_that_was_answered_is_forgotten(shell):
     for _ in range(2):
         shell.driver.PERFORM[effects.Reply](shell.driver, effects.Reply(token, {'ok': True}))
     assert answered == [('somebody', {'ok': True})] and shell.driver.clients == {}
+
+
+@pytest.mark.parametrize('origin', [('unix', 0), ('tcp', '192.0.2.3'), ('tcp', '::ffff:192.0.2.3'),
+                                    ('tcp', '127.0.0.1'), ('tcp', '::1'), ('tcp', '192.0.2.100')])
+@pytest.mark.parametrize('what', ['attach', 'promote', 'shutdown'])
+def test_the_hosts_of_the_cluster_and_the_unix_socket_may_change_something(shell, what, origin):
+    shell.core.settings = shell.core.settings._replace(vip='192.0.2.100')
+    shell.driver.client_asked('somebody', {'ask': what}, origin)
+    assert [event.request for event in shell.core.events] == [{'ask': what}]
+    assert origin[0] == 'unix' and 'of this host' in shell.core.events[0].origin \
+        or shell.core.events[0].origin == origin[1]
+
+
+@pytest.mark.parametrize('origin', [('tcp', '192.0.2.4'), ('tcp', '2001:db8::1'), ('tcp', '')])
+@pytest.mark.parametrize('what', ['attach', 'promote', 'shutdown'])
+def test_strangers_may_change_nothing_and_are_told_so(shell, what, origin):
+    answered = []
+    shell.driver.answer = lambda client, message: answered.append(message)
+    shell.driver.client_asked('somebody', {'ask': what}, origin)
+    assert shell.core.events == [] and shell.driver.clients == {}
+    assert answered[0]['ok'] is False and 'no host of this cluster' in answered[0]['reason']
+    assert what in shell.lines()[-1]
+
+
+@pytest.mark.parametrize('origin', [('tcp', '192.0.2.4'), ('unix', 1000)])
+def test_everybody_may_see_the_status(shell, origin):
+    shell.driver.client_asked('somebody', {'ask': 'status'}, origin)
+    assert len(shell.core.events) == 1
+
+
+def test_a_request_that_is_no_word_is_nobodys_to_refuse(shell):
+    shell.driver.client_asked('somebody', {'ask': ['promote']}, ('tcp', '192.0.2.4'))
+    assert len(shell.core.events) == 1
