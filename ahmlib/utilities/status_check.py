@@ -133,9 +133,11 @@ def _node_trouble(status):
         if not is_alive(node):
             yield '%s is %s%s' % (label(node), node.get('state'), _because(node))
         elif waits or node.get('database') in BAD_DATABASES or node.get('out'):
+            because = _because(node)
+            out = node.get('out') and 'reported out' not in because
             yield '%s is %s, its database %s%s%s' % (
                 label(node), node.get('state'), node.get('database'),
-                ' and reported out' if node.get('out') else '', _because(node))
+                ' and reported out' if out else '', because)
 
 
 def _because(node):

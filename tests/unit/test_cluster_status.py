@@ -506,6 +506,8 @@ CASES = {
         (changed(1, state='INITIALIZING'), WARNING, 'is INITIALIZING, its database STANDBY'),
         (changed(1, state='LOST', alive=True, out=True, database='FAILED'), WARNING,
          'is LOST, its database FAILED and reported out'),
+        (changed(1, out=True, reason='was reported out: repair it'), WARNING,
+         'is STANDBY, its database STANDBY: was reported out: repair it'),
         (changed(1, database='QUARANTINED'), WARNING, 'its database QUARANTINED'),
         (changed(1, database='UNKNOWN'), WARNING, 'its database UNKNOWN'),
         (changed(1, out=True), WARNING, 'and reported out')],
