@@ -13,7 +13,8 @@ import re
 import shutil
 from typing import NamedTuple
 
-from ahmlib.database.programs import User, run
+from ahmlib.database import control_file
+from ahmlib.database.programs import User
 
 # AgensSQL and AgensGraph bring ag_ctl; the server program is called postgres in all of them.
 CONTROL_PROGRAMS = ('ag_ctl', 'pg_ctl')
@@ -210,15 +211,12 @@ def data_directory_version(data_dir):
     return int(match.group())
 
 
-def cluster_state(settings, limit):
-    """Return the "Database cluster state" of pg_controldata, e.g. 'in production'; '' unknown."""
-    program = find_program(settings.db_bin_dir, 'pg_controldata', 'ag_controldata')
-    if program is None:
+def cluster_state(settings):
+    """Return the state in the control file, e.g. 'in production'; '' where it cannot be read."""
+    try:
+        return control_file.read(settings.db_data_dir).state
+    except (OSError, ValueError):
         return ''
-    outcome = run([program, settings.db_data_dir], limit, as_owner(settings.db_data_dir),
-                  environment={'LC_ALL': 'C'})
-    match = re.search(r'^Database cluster state:\s*(.*)$', outcome.output, re.MULTILINE)
-    return match.group(1).strip() if match else ''
 
 
 def _recorded_pid(data_dir):

@@ -1,19 +1,20 @@
 """Reading global/pg_control: what a server that does not run says of itself.
 
 pg_controldata is missing from minimal installations, and its words are translated; the head of the
-file has been the same since PostgreSQL 10, but for the previous checkpoint's position that went
-with 11.  Source: src/include/catalog/pg_control.h of each major version.
+file has been the same since PostgreSQL 10, but for the previous checkpoint's position, which went
+with 11.  Numbers are in the machine's byte order.  Source: src/include/catalog/pg_control.h of each major version.
 """
 import os
 import struct
 from typing import NamedTuple
 
-from ahmlib.database import control
-
 STATES = ('starting up', 'shut down', 'shut down in recovery', 'shutting down',
           'in crash recovery', 'in archive recovery', 'in production')
 SHUT_DOWN = ('shut down', 'shut down in recovery')
-VERSION_LEAST, VERSION_WITHOUT_PREVIOUS, VERSION_MOST = 1002, 1100, 2999
+# PostgreSQL 10, 11 (the first without a previous checkpoint), and the newest that may be taken for
+# one: 18 says 1800.
+VERSION_LEAST, VERSION_WITHOUT_PREVIOUS, VERSION_MOST = 1002, 1100, 1899
+READ_MAX = 512                          # the sector that PostgreSQL keeps all of it in
 HEAD = struct.Struct('=QIIi4xqQ')       # identifier, version, catalogue, state, time, checkpoint
 REDO = struct.Struct('=QI')             # redo position, timeline
 
@@ -34,18 +35,29 @@ class ControlFile(NamedTuple):
         return self.state in SHUT_DOWN
 
 
+def path_of(data_dir):
+    """Return the path of the control file of this data directory."""
+    return os.path.join(data_dir, 'global', 'pg_control')
+
+
+def raw(data_dir):
+    """Return the bytes that the control file consists of; raises OSError."""
+    from ahmlib.database import control         # which reads the cluster's state from here
+    with control.acting_as(control.as_owner(data_dir)):
+        with open(path_of(data_dir), 'rb') as file:
+            return file.read(READ_MAX)
+
+
 def read(data_dir):
     """Return the ControlFile of this data directory; raises OSError, ValueError (one line)."""
-    path = os.path.join(data_dir, 'global', 'pg_control')
-    with control.acting_as(control.as_owner(data_dir)):
-        with open(path, 'rb') as file:
-            data = file.read(512)
+    data = raw(data_dir)
+    path = path_of(data_dir)
     try:
         identifier, version, _, state, _, checkpoint = HEAD.unpack_from(data)
         at = HEAD.size + (0 if version >= VERSION_WITHOUT_PREVIOUS else 8)
         redo, timeline = REDO.unpack_from(data, at)
     except struct.error:
-        raise ValueError('%s has %d bytes, expected a control file' % (path, len(data)))
+        raise ValueError('%s has %d bytes only, expected a control file' % (path, len(data)))
     if not VERSION_LEAST <= version <= VERSION_MOST or not 0 <= state < len(STATES):
         raise ValueError('%s has version %d and state %d, expected a control file of PostgreSQL '
                          '10 to 18' % (path, version, state))

@@ -58,7 +58,7 @@ def _state(settings, deadline):
     in_recovery = probe.check_local(settings, limit)['in_recovery']
     if in_recovery is None:
         # It does not answer us: its control file still says which of the two it is.
-        state = control.cluster_state(settings, limit)
+        state = control.cluster_state(settings)
         in_recovery = {'in archive recovery': True, 'in production': False}.get(state)
     if in_recovery is None:
         return None, ('the database runs but does not say whether it is a standby; '

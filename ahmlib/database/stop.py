@@ -35,8 +35,9 @@ def stop_database(settings, mode, limit):
     `mode` is 'fast', 'immediate' or 'kill'; each goes on to the harder ones in time.
     db_stop_command, where set, runs first for a share of the limit.
 
-    Returns {'ok', 'reason', 'how'}: `ok` only when no process of the server is left; `how` is
-    'was not running', 'command', 'fast', 'immediate' or 'kill', the last thing that was done.
+    Returns {'ok', 'reason', 'how', 'lsn', 'timeline'}: `ok` only when no process of the server is
+    left; `how` is 'was not running', 'command', 'fast', 'immediate' or 'kill', the last thing that
+    was done.
     After a clean shutdown of a primary, 'lsn' is where its shutdown checkpoint record begins, on
     'timeline'; else both are 0.
     """
@@ -46,7 +47,7 @@ def stop_database(settings, mode, limit):
     data_dir = settings.db_data_dir
     blind = control.why_blind(data_dir)
     if blind:
-        return {'ok': False, 'reason': blind, 'how': ''}
+        return _result(False, blind, '')
     left = control.server_processes(data_dir)
     if not left:
         return _stopped(settings, 'the database was not running', 'was not running')
@@ -65,16 +66,15 @@ def stop_database(settings, mode, limit):
         left = _signal_and_wait(data_dir, number, left, deadline,
                                 deadline.started_at + limit * until)
     if left:
-        return {'ok': False, 'how': how,
-                'reason': '%d processes of the database are left after %.3g s (PID %s%s)%s'
-                          % (len(left), deadline.elapsed(), left[0].pid,
-                             ', in uninterruptible I/O' if left[0].state == 'D' else '', notes)}
+        return _result(False, '%d processes of the database are left after %.3g s (PID %s%s)%s'
+                       % (len(left), deadline.elapsed(), left[0].pid,
+                          ', in uninterruptible I/O' if left[0].state == 'D' else '', notes), how)
     return _stopped(settings, 'stopped (%s) in %.2f s%s' % (how, deadline.elapsed(), notes), how)
 
 
 def _stopped(settings, reason, how):
     """The result of a stop; with the position where a clean shutdown left the WAL."""
-    result = {'ok': True, 'reason': reason, 'how': how, 'lsn': 0, 'timeline': 0}
+    result = _result(True, reason, how)
     try:
         known = control_file.read(settings.db_data_dir)
     except (OSError, ValueError):
@@ -82,6 +82,10 @@ def _stopped(settings, reason, how):
     if known.state == 'shut down':
         result.update(lsn=known.checkpoint_lsn, timeline=known.timeline)
     return result
+
+
+def _result(ok, reason, how):
+    return {'ok': ok, 'reason': reason, 'how': how, 'lsn': 0, 'timeline': 0}
 
 
 def _remaining_plan(mode, deadline):

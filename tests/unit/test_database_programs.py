@@ -93,7 +93,7 @@ def test_hooks_get_their_environment_and_answer_in_json():
 def test_root_runs_as_the_owner(tmp_path):
     os.chown(str(tmp_path), 65534, 65534)
     user = control.as_owner(str(tmp_path))
-    outcome = control.run(['sh', '-c', 'id -u; id -g; id -G; pwd'], 5, user)
+    outcome = programs.run(['sh', '-c', 'id -u; id -g; id -G; pwd'], 5, user)
     assert outcome.output.split()[:2] == ['65534', '65534'] and outcome.output.split()[-1] == '/'
     assert '0' not in outcome.output.split()
     os.chown(str(tmp_path), 0, 0)
