@@ -52,9 +52,15 @@ def why_too_far_behind(row: Beacon, view: View) -> str:
     """Why this standby lacks too much of what the primary had; '' if it does not."""
     behind = view.primary_lsn - row.lsn
     if view.lag_limit and behind > view.lag_limit:
-        return 'is %d bytes behind the primary and failover_lag_limit_bytes is %d' % (
-            behind, view.lag_limit)
+        return 'is %s behind the primary and failover_lag_limit_bytes is %s' % (
+            _size(behind), _size(view.lag_limit))
     return ''
+
+
+def _size(count: int) -> str:
+    """Bytes, for people too."""
+    megabytes = count / 1048576.0
+    return '%d bytes%s' % (count, ' (%.3g MB)' % megabytes if megabytes >= 1 else '')
 
 
 def rank(row: Beacon, view: View, lsn_step: int = 1) -> Rank:

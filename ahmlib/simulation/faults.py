@@ -342,8 +342,8 @@ FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for fu
     lose_trusted, reach_trusted, crash, start, crash_and_start, freeze, thaw, stop, stop_twice,
     restart, reload, ask_status, attach, promote, shutdown_cluster, hear_stranger, lose_state,
     fill_disk, free_disk, power_off, power_on, drop_vip, hide_vip, answer_for_vip,
-    kill_database, hang_database, thaw_database, start_database, crash_recovery, promote_by_hand, demote_by_hand, stop_replication,
-    fail_checks, commands_work)}
+    kill_database, hang_database, thaw_database, start_database, crash_recovery,
+    promote_by_hand, demote_by_hand, stop_replication, fail_checks, commands_work)}
 FAULTS.update(COMMANDS)
 
 #: What operators ask for.

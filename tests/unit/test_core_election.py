@@ -59,7 +59,7 @@ def test_the_lag_limit_names_both_numbers():
     view = VIEW._replace(primary_lsn=5000, lag_limit=100)
     assert why_not_eligible(row(1, lsn=4900), view) == ''
     assert why_not_eligible(row(1, lsn=4899), view) == \
-        'is 101 bytes behind the primary and failover_lag_limit_bytes is 100'
+        'is 101 bytes behind the primary and failover_lag_limit_bytes is 100 bytes'
 
 
 def test_a_running_primary_may_lead_whatever_its_priority():
