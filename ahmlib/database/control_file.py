@@ -2,7 +2,8 @@
 
 pg_controldata is missing from minimal installations, and its words are translated; the head of the
 file has been the same since PostgreSQL 10, but for the previous checkpoint's position, which went
-with 11.  Numbers are in the machine's byte order.  Source: src/include/catalog/pg_control.h of each major version.
+with 11.  Numbers are in the machine's byte order.  Source: src/include/catalog/pg_control.h of each
+major version.
 """
 import os
 import struct

@@ -9,7 +9,7 @@ Source: PostgreSQL's manual, pg_rewind.
 import os
 import re
 
-from ahmlib.database import conffile, control, control_file, probe, programs
+from ahmlib.database import conffile, control, control_file, probe, programs, start
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 
@@ -38,6 +38,7 @@ def rewind(settings, host, port, limit):
             return _result(False, 'the server was not shut down cleanly, and pg_rewind of '
                            'PostgreSQL %d does not recover it: start and stop it once' % version)
         kept = _read_kept(settings)
+        start.forget_a_zombie(settings.db_data_dir)     # or it is not recovered
         outcome = programs.run([program, '-D', settings.db_data_dir, '--source-server', source],
                                max(1.0, deadline.remaining()),
                                control.as_owner(settings.db_data_dir),

@@ -36,7 +36,7 @@ def start_database(settings, limit):
         return _result(False, 'cannot write %s: %s' % (log_path(settings), error.strerror), how)
     with log:
         began_at = log.seek(0, os.SEEK_END)
-        _forget_a_zombie(settings.db_data_dir)
+        forget_a_zombie(settings.db_data_dir)
         outcome = _run(settings, limit, log)
         # A command may exit with an error though the server runs: the server decides.
         if not outcome.ok and control.postmaster(settings.db_data_dir) is None:
@@ -45,11 +45,11 @@ def start_database(settings, limit):
                                  _with_log(reason, log, began_at))
 
 
-def _forget_a_zombie(data_dir):
+def forget_a_zombie(data_dir):
     """Remove the lock files of a postmaster that has died, and is only waiting to be reaped.
 
     PostgreSQL takes such a process for a running server and refuses to start, for ever where
-    nobody reaps it (a container without an init).
+    nobody reaps it (a container without an init).  So does pg_rewind.
     """
     path = os.path.join(data_dir, 'postmaster.pid')
     try:
