@@ -11,7 +11,10 @@ daemon's loop.  In reading order:
     connection  one new psycopg2 connection that keeps a deadline in fractions of a second
     startup     the first packet of PostgreSQL's protocol by hand, to learn why we are refused
     probe       is a database there, and what does it say of itself?
-    stop, start, promotion, recovery (with conffile and conninfo), follow, hooks
+    control_file  what the file pg_control says of a server that does not run
+    stop, start, checkpoint, promotion, recovery (with conffile and conninfo), follow, hooks
+    wal, history  its WAL files; the primary's timelines, and whether ours is on them
+    streaming, rewind, attach   making it a standby again, seen to stream
 
 Nothing here is imported by the decision core, and psycopg2 only inside functions.
 """

@@ -2,32 +2,35 @@
 
     it streams from there       nothing, or a primary_conninfo that says it rightly
     it is another's standby     compared, re-pointed
-    it does not run             compared by its control file, set up, started
+    it does not run             compared by its control file, set up, started, compared again
     it runs as a primary        stopped first: the caller knows that another one is the rightful
 
-A position that the primary's history does not hold means that this server diverged.  It is left
-stopped then, and the message says how far it is gone and how to rebuild it; nothing here deletes a
-data directory.  Success is a walreceiver that streams from that host, nothing less.
+A position that the primary's history does not hold means that this server diverged (history.py).
+It is rewound where that is allowed (rewind.py), else left stopped, and the message says how far it
+is gone and how to rebuild it; nothing here deletes a data directory.  What a crashed server has
+written is known only when it has recovered, so it is started as a standby and then compared.
+
+Success is a walreceiver that receives the primary's present timeline from that host, and a primary
+that knows it by its name (streaming.py), nothing less.
 """
-from ahmlib.database import (conninfo, control, control_file, follow, history, probe, recovery,
-                             rewind, start, stop)
+import shlex
+
+from ahmlib.database import (conninfo, control, control_file, follow, history, probe, programs,
+                             recovery, rewind, start, stop, streaming, wal)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 
-POLL_SECONDS = 0.1
-#: How long a standby that runs may take to stream, before its position is compared.
+POLL_SECONDS = 0.2
+#: How long a standby that accepts connections may stand still before it streams.
 STREAM_SECONDS = 30.0
+#: The same for one that does not accept them: it syncs and replays what it has.
+REPLAY_SECONDS = 300.0
+#: The same once its log gave a reason that waiting does not mend.
+FINAL_SECONDS = 3.0
 STOP_SECONDS = 60.0
 ASK_SECONDS = 10.0
 
-RECEIVER = "SELECT status, conninfo FROM pg_stat_wal_receiver"
-#: What a server's log says, and what it means.
-CAUSES = (
-    ('has already been removed', 'the primary has removed WAL that this server needs: rebuild it'),
-    ('no pg_hba.conf entry', 'pg_hba.conf of the primary does not let it in'),
-    ('authentication failed', 'the primary does not accept its password'),
-    ('replication slot', 'its replication slot is not there; see primary_slot_name'),
-)
+STARTED_AT = 'SELECT pg_postmaster_start_time()::text'
 
 
 class Refused(Exception):
@@ -38,12 +41,20 @@ class Refused(Exception):
         self.diverged = diverged
 
 
+class NoAnswer(Refused):
+    """The primary does not say where it is; it may in a moment."""
+
+
 def attach_standby(settings, host, port, limit, environment=None):
     """Make the server of db_data_dir a standby of `host`:`port`, within `limit` seconds.
 
-    use_pg_rewind lets a diverged history be rewound.  Returns {'ok', 'reason', 'how', 'diverged',
-    'discarded'}: `how` is what was done ('nothing', 'reloaded', 'restarted', 'started', 'rewound',
-    'command'), `discarded` the WAL that a rewind threw away, in words.
+    use_pg_rewind lets a diverged history be rewound; follow_command, where set, says itself where
+    the primary is, with `environment` added.
+
+    Returns {'ok', 'reason', 'how', 'diverged', 'behind', 'discarded'}: `how` is what was done
+    ('nothing', 'reloaded', 'restarted', 'started', 'rewound', 'command'), `behind` the bytes of
+    the primary's WAL that it has yet to receive, `discarded` the WAL that a rewind threw away, in
+    words.
     """
     job = _Attach(settings, host, port, Deadline(limit), environment)
     try:
@@ -61,27 +72,35 @@ class _Attach(object):
     def __init__(self, settings, host, port, deadline, environment):
         self.settings, self.host, self.port = settings, host, port or settings.db_port
         self.deadline, self.environment = deadline, environment
-        self.discarded = ''
+        self.behind, self.discarded, self.is_rewound = 0, '', False
+        self.conninfo, self.wanted = '', {}
 
     def result(self, ok, reason, how, diverged):
         """The dict that the daemon gets."""
         return {'ok': ok, 'reason': reason, 'how': how, 'diverged': diverged,
-                'discarded': self.discarded}
+                'behind': self.behind, 'discarded': self.discarded}
 
     def run(self):
-        """Do it; returns how.  Raises Refused."""
+        """Do it; returns how.  Raises Refused, OSError, ValueError."""
         settings = self.settings
+        blind = control.why_blind(settings.db_data_dir)
+        if blind:
+            raise Refused(blind)
         self.conninfo = recovery.new_conninfo(recovery.conninfo_on_file(settings), settings,
                                               self.host, self.port)
-        primary = self._primary()
+        self.wanted = conninfo.upstream(self.conninfo)
+        self._check_primary()
+        if rewind.is_interrupted(settings):
+            raise Refused('an earlier pg_rewind of this data directory did not end, so it is '
+                          'damaged: %s' % self._rebuild(), diverged=True)
         if control.server_processes(settings.db_data_dir):
-            how = self._of_a_running_one(primary)
-        else:
-            how = self._of_a_stopped_one(primary)
-        return how
+            return self._of_a_running_one()
+        return self._of_a_stopped_one()
 
-    def _primary(self):
-        """What the primary says of itself; it must be of our kind, and a primary."""
+    # -- the primary ---------------------------------------------------------------------------
+
+    def _check_primary(self):
+        """Refuse what is no primary, or one of another database system."""
         found = probe.probe_remote(self.settings, self.host, self.port, self._limit())
         if not found['answered']:
             raise Refused('the primary at %s:%s does not answer: %s' % (
@@ -89,199 +108,259 @@ class _Attach(object):
         if found['in_recovery']:
             raise Refused('the database at %s:%s is no primary, it is in recovery'
                           % (self.host, self.port))
-        primary, why = history.ask(self.conninfo, self._limit())
-        if primary is None:
-            raise Refused('%s; it must let replication user %s in from here' % (
-                why, conninfo.parse(self.conninfo).get('user')))
+        primary = self._primary()
         own = control_file.read(self.settings.db_data_dir).system_identifier
         if primary.system_identifier != own:
             raise Refused('this database has system identifier %s and the primary %s: it is another'
-                          ' cluster; rebuild it: %s' % (own, primary.system_identifier,
-                                                        self._rebuild()), diverged=True)
+                          ' cluster; %s' % (own, primary.system_identifier, self._rebuild()),
+                          diverged=True)
+
+    def _primary(self):
+        """The history.Primary as it is now."""
+        primary, why = history.ask(self.settings, self.host, self.port, self.conninfo,
+                                   self._limit())
+        if primary is None:
+            raise NoAnswer('the primary at %s:%s: %s' % (self.host, self.port, why))
         return primary
+
+    def _fork(self, timeline, lsn):
+        """The history.Fork of this position of ours.
+
+        The primary is asked after the position is known, so it has what it sent until then.
+        """
+        switches = history.own_switches(self.settings.db_data_dir, timeline)
+        primary = self._primary()
+        fork = history.compare(primary, switches, timeline, lsn)
+        if not fork.beyond:
+            self.behind = max(0, primary.lsn - lsn)
+        return fork, primary
 
     # -- a server that runs --------------------------------------------------------------------
 
-    def _of_a_running_one(self, primary):
-        found = probe.check_local(self.settings, self._limit())
-        if found['in_recovery'] is None:
-            raise Refused('the database here runs and does not answer (%s): stop it, or wait until '
-                          'it does' % found['reason'])
+    def _of_a_running_one(self):
+        found = self._answer_of_ours()
+        if found is None:                       # a standby that never became consistent
+            self._stop()
+            return self._of_a_stopped_one()
         if not found['in_recovery']:
+            if self._is_the_primary_itself():
+                raise Refused('the primary at %s:%s is the very database that is to be attached '
+                              'to it' % (self.host, self.port))
             self._stop()
-            return self._of_a_stopped_one(primary)
-        # While it follows somebody else, or nobody, its history may be ahead of the primary's.
-        beyond = self._beyond(primary, found['timeline'], found['lsn'])
-        if beyond:
-            self._stop()
-            return self._diverged(primary, found['timeline'], found['lsn'])
-        if self._streams() and _same(found['upstream'], self.host, self.settings.node_name):
-            return 'nothing'
+            return self._of_a_stopped_one()
+        here = history.position(self.settings, found, self._limit())
+        if here:
+            fork, primary = self._fork(*here)
+            if fork.beyond:
+                self._stop()
+                return self._diverged(fork, here[1])
+            if _says(found['upstream'], self.wanted) and self._streams(primary, here):
+                return 'nothing'
+        log_at = streaming.log_size(self.settings)
         done = follow.follow_primary(self.settings, self.host, self.port,
                                      max(1.0, self.deadline.remaining()), self.environment)
         if not done['ok']:
             raise Refused(done['reason'])
-        self._await_stream(primary)
-        return done['how']
+        return self._await_stream(log_at) or done['how']
+
+    def _answer_of_ours(self):
+        """What the running server says; None for a standby that is starting and gets nowhere."""
+        waiting = _Patience(self.deadline, STREAM_SECONDS)
+        while True:
+            found = probe.check_local(self.settings, self._limit())
+            if found['in_recovery'] is not None:
+                return found
+            waiting.see(streaming.progress(self.settings))
+            if waiting.is_over() or found['verdict'] != probe.STARTING:
+                break
+            self.deadline.sleep(POLL_SECONDS)
+        if found['verdict'] == probe.STARTING and recovery.is_standby_on_file(self.settings):
+            return None
+        raise Refused('the database here runs and does not answer (%s): stop it, or wait until '
+                      'it does' % found['reason'])
+
+    def _is_the_primary_itself(self):
+        told = []
+        for text in (probe.local_conn_string(self.settings),
+                     probe.remote_conn_string(self.settings, self.host, self.port)):
+            try:
+                with Connection(text, self._limit()) as connection:
+                    told.append(connection.value(STARTED_AT))
+            except (ConnectionFailed, QueryFailed):
+                return False
+        return told[0] == told[1]
 
     # -- a server that does not ----------------------------------------------------------------
 
-    def _of_a_stopped_one(self, primary):
+    def _of_a_stopped_one(self):
         known = control_file.read(self.settings.db_data_dir)
-        end = history.end_of(primary, known.timeline)
-        # The checkpoint record itself has to lie before the end.
-        if end is None or known.checkpoint_lsn >= end and (
-                known.is_clean or known.timeline != primary.timeline):
-            return self._diverged(primary, known.timeline, known.checkpoint_lsn + 1)
-        self._set_up()
+        # The checkpoint record is what it has at least, and all it has after a clean shutdown.
+        end = max(known.checkpoint_lsn + 1, wal.record_end(
+            self.settings.db_data_dir, known.timeline, known.checkpoint_lsn))
+        fork, _ = self._fork(known.timeline, end)
+        if fork.beyond:
+            return self._diverged(fork, end)
+        log_at = streaming.log_size(self.settings)
+        how = self._set_up()
         self._start()
-        self._await_stream(primary)
-        return 'started'
+        return self._await_stream(log_at) or how
 
     def _set_up(self):
-        for step in (lambda: recovery.leave_standby_signal(self.settings),
-                     lambda: recovery.write_primary(self.settings, self.host, self.port)):
-            done = step()
-            if not done['ok']:
-                raise Refused(done['reason'])
+        """Make the next start one of a standby of the primary; returns how."""
+        command = self.settings.follow_command
+        self._must(recovery.leave_standby_signal(self.settings))
+        if not command:
+            self._must(recovery.write_primary(self.settings, self.host, self.port))
+            return 'started'
+        outcome = programs.run(command, self.deadline.remaining(), environment=self.environment)
+        if not outcome.ok:
+            raise Refused('follow_command: ' + outcome.reason)
+        return 'command'
 
     def _start(self):
+        """Start the server; one that does not accept connections yet is waited for later."""
         self.deadline.sleep(self.settings.standby_startup_delay)
-        started = start.start_database(self.settings, max(1.0, self.deadline.remaining()))
-        if not started['ok']:
+        started = start.start_database(self.settings, max(1.0, min(
+            STREAM_SECONDS, self.deadline.remaining())))
+        if not started['ok'] and control.postmaster(self.settings.db_data_dir) is None:
             raise Refused('the database could not be started: %s' % started['reason'])
 
     def _stop(self):
-        stopped = stop.stop_database(self.settings, stop.FAST,
-                                     min(STOP_SECONDS, max(1.0, self.deadline.remaining())))
-        if not stopped['ok']:
-            raise Refused(stopped['reason'])
+        self._must(stop.stop_database(self.settings, stop.FAST, min(
+            STOP_SECONDS, max(1.0, self.deadline.remaining()))))
+
+    @staticmethod
+    def _must(done):
+        if not done['ok']:
+            raise Refused(done['reason'])
 
     # -- streaming -----------------------------------------------------------------------------
 
-    def _streams(self):
-        """Whether a walreceiver streams, from that host where it can be seen."""
-        try:
-            with Connection(probe.local_conn_string(self.settings), self._limit()) as connection:
-                rows = connection.query(RECEIVER)
-        except (ConnectionFailed, QueryFailed):
-            return False
-        if not rows:
-            return False
-        status, text = rows[0]
-        if status is None:                      # this user may not see it: ask the primary
-            return self._seen_by_primary()
-        upstream = conninfo.upstream(text)
-        return status == 'streaming' and (upstream is None or upstream.get('host') == self.host)
-
-    def _seen_by_primary(self):
-        try:
-            with Connection(probe.remote_conn_string(self.settings, self.host, self.port),
-                            self._limit()) as connection:
-                return bool(connection.query(
-                    "SELECT 1 FROM pg_stat_replication WHERE application_name = %s"
-                    " AND coalesce(state, 'streaming') = 'streaming'",
-                    (self.settings.node_name,)))
-        except (ConnectionFailed, QueryFailed):
-            return False
-
-    def _await_stream(self, primary):
-        began, log_at = self.deadline.elapsed(), _log_size(self.settings)
-        while not self._streams():
+    def _await_stream(self, log_at):
+        """Wait until it streams; returns None, or how it came to that after a rewind."""
+        waiting = _Patience(self.deadline, STREAM_SECONDS)
+        while True:
             if control.postmaster(self.settings.db_data_dir) is None:
-                raise Refused('the database ended before it streamed: %s' % self._causes(0))
-            waited = self.deadline.elapsed() - began
+                raise Refused('the database ended before it streamed from %s:%s: %s' % (
+                    self.host, self.port, streaming.causes(self.settings, log_at)))
             found = probe.check_local(self.settings, self._limit())
-            if found['answered'] and found['in_recovery'] and found['timeline'] \
-                    and self._beyond(self._primary(), found['timeline'], found['lsn']):
+            if found['answered'] and not found['in_recovery']:
+                raise Refused('the database is no standby, though it was set up as one; see '
+                              'follow_command and db_start_command')
+            here = found['answered'] and history.position(self.settings, found, self._limit())
+            lost = None
+            try:
+                fork, primary = self._fork(*here) if here else (None, None)
+            except NoAnswer as error:
+                fork, lost = None, error
+            if fork and fork.beyond:
                 self._stop()
-                self._diverged(primary, found['timeline'], found['lsn'])
-                return
-            if waited > STREAM_SECONDS or self.deadline.is_over():
-                raise Refused('the database runs as a standby, but does not stream from %s:%s '
-                              'after %.0f s: %s' % (self.host, self.port, waited,
-                                                    self._causes(log_at)))
+                return self._diverged(fork, here[1])
+            if fork and self._streams(primary, here):
+                return None
+            # Where it reads what has been replayed; the position received goes to and fro.
+            waiting.see(found['replayed_lsn'] if here else streaming.progress(self.settings))
+            cause = streaming.causes(self.settings, log_at)
+            waiting.patience = FINAL_SECONDS if cause.is_final \
+                and not self.settings.restore_command else (
+                    STREAM_SECONDS if here else REPLAY_SECONDS)
+            if waiting.is_over():
+                raise lost or Refused(self._why_it_does_not(found, here, cause))
             self.deadline.sleep(POLL_SECONDS)
 
-    def _causes(self, log_at):
-        """What the server's log gives as the reason, in words where the cause is a known one."""
-        said = _log_since(self.settings, log_at)
-        found = [meaning for words, meaning in CAUSES if words in said]
-        last = [line.strip() for line in said.splitlines() if 'FATAL' in line or 'ERROR' in line]
-        return '; '.join(found + last[-1:])[:600] or 'see the log of the database'
+    def _streams(self, primary, here):
+        """Whether both the walreceiver and the primary say that it streams what is now written."""
+        row = streaming.receiver(self.settings, self._limit())
+        is_streaming = streaming.is_of(row, self.wanted, primary.timeline)
+        if is_streaming is False:
+            return False
+        seen = streaming.is_seen_by_primary(self.settings, self.host, self.port,
+                                            self.wanted['application_name'], self._limit())
+        if is_streaming is None:                # hidden from this user: the primary has to say it
+            return bool(seen) and here[0] == primary.timeline
+        return seen is not False
+
+    def _why_it_does_not(self, found, here, cause):
+        if not here:
+            return ('the database does not accept connections after %.0f s (%s), so it is not '
+                    'known to stream from %s:%s: %s' % (
+                        self.deadline.elapsed(), found['reason'] or found['verdict'], self.host,
+                        self.port, cause))
+        reason = str(cause)
+        if streaming.REMOVED not in cause.meanings and streaming.is_removed(
+                self.settings, self.host, self.port, here[1], self._limit()):
+            reason = '%s; %s' % (streaming.REMOVED, reason)
+        if streaming.REMOVED in reason:
+            reason += '; ' + self._rebuild()
+        return ('the database runs as a standby at %s on timeline %d, and does not stream from '
+                '%s:%s after %.0f s: %s' % (history.lsn_text(here[1]), here[0], self.host,
+                                            self.port, self.deadline.elapsed(), reason))
 
     # -- divergence ----------------------------------------------------------------------------
 
-    def _beyond(self, primary, timeline, lsn):
-        """How far a position is beyond the primary's history; 0 where it is on it, or unknown."""
-        if not timeline or not lsn:
-            return 0
-        if timeline == primary.timeline:
-            return 0            # it receives what the primary writes, while we look
-        beyond = history.divergence(primary, timeline, lsn)
-        return 1 if beyond is None else beyond
-
-    def _diverged(self, primary, timeline, lsn):
-        """Rewind where that is allowed; else leave it stopped, and say how to rebuild it."""
-        if self.settings.use_pg_rewind:
-            done = rewind.rewind(self.settings, self.host, self.port,
-                                 max(1.0, self.deadline.remaining()))
-            if not done['ok']:
-                raise Refused('pg_rewind: %s' % done['reason'], diverged=True)
-            self.discarded = done['discarded']
-            self._set_up()
-            self._start()
-            self._await_rewound()
-            return 'rewound'
-        end = history.end_of(primary, timeline)
-        if end is None:
-            where = 'the primary was never on timeline %d' % timeline
+    def _diverged(self, fork, end):
+        """Rewind the stopped server where that is allowed, else say how to rebuild it."""
+        if fork.timeline == 0:
+            where = 'the primary was never on its timeline'
         else:
             where = '%d bytes of WAL beyond %s on timeline %d, where the primary left it' % (
-                max(1, lsn - end), history.lsn_text(end), timeline)
-        raise Refused('this database diverged: %s; rebuild it into an empty directory: %s%s' % (
-            where, self._rebuild(), '' if end is None else ', or set use_pg_rewind'),
-            diverged=True)
-
-    def _await_rewound(self):
-        limit = self.deadline.elapsed() + STREAM_SECONDS
-        log_at = _log_size(self.settings)
-        while not self._streams():
-            if self.deadline.elapsed() > limit or self.deadline.is_over() \
-                    or control.postmaster(self.settings.db_data_dir) is None:
-                raise Refused('rewound, but it does not stream: %s' % self._causes(log_at))
-            self.deadline.sleep(POLL_SECONDS)
+                fork.beyond, history.lsn_text(fork.lsn), fork.timeline)
+        if not self.settings.use_pg_rewind or self.is_rewound:
+            raise Refused('this database diverged: %s; %s%s' % (
+                where, self._rebuild(), '' if self.is_rewound else ', or set use_pg_rewind'),
+                diverged=True)
+        self.is_rewound = True
+        done = rewind.rewind(self.settings, self.host, self.port,
+                             max(1.0, self.deadline.remaining()), fork, end)
+        if done['changed']:
+            # It took them away, and what was rewound must never start as a primary.
+            self._must(recovery.leave_standby_signal(self.settings))
+        if not done['ok']:
+            raise Refused('this database diverged: %s; pg_rewind: %s; %s%s' % (
+                where, done['reason'], 'the data directory may be damaged now, ' if done['changed']
+                else '', self._rebuild()), diverged=True)
+        self.discarded = done['discarded']
+        log_at = streaming.log_size(self.settings)
+        self._set_up()
+        self._start()
+        self._await_stream(log_at)
+        return 'rewound'
 
     def _rebuild(self):
         """The pg_basebackup command that rebuilds this standby; no password in it."""
         words = conninfo.parse(self.conninfo)
-        return 'pg_basebackup -d "host=%s port=%s user=%s application_name=%s" -D %s -R ' \
-            '-X stream -P' % (self.host, self.port, words.get('user'), self.settings.node_name,
-                    self.settings.db_data_dir)
+        for name in ('password', 'sslpassword', 'dbname', 'replication'):
+            words.pop(name, None)
+        first = [(name, words.pop(name)) for name in ('host', 'port', 'user', 'application_name')
+                 if name in words]
+        text = conninfo.build(dict(first + list(words.items())))
+        text = '"%s"' % text if not set(text) & set('"\\$`!') else shlex.quote(text)
+        return 'rebuild it into an empty directory: pg_basebackup -d %s -D %s -R -X stream -P' % (
+            text, shlex.quote(self.settings.db_data_dir))
 
     def _limit(self):
         return max(0.5, min(ASK_SECONDS, self.settings.db_connect_timeout,
                             self.deadline.remaining()))
 
 
-def _same(upstream, host, name):
-    return bool(upstream) and upstream.get('host') == host \
-        and upstream.get('application_name') == name
+class _Patience(object):
+    """How long something may stand still: until `patience` seconds, or the deadline."""
+
+    def __init__(self, deadline, patience):
+        self.deadline, self.patience = deadline, patience
+        self._seen, self._moved_at = None, deadline.elapsed()
+
+    def see(self, value):
+        """What it is at now; None says nothing."""
+        if value is not None and value != self._seen:
+            self._seen, self._moved_at = value, self.deadline.elapsed()
+
+    def is_over(self):
+        """Whether to give it up."""
+        return self.deadline.is_over() \
+            or self.deadline.elapsed() - self._moved_at > self.patience
 
 
-def _log_size(settings):
-    try:
-        with open(start.log_path(settings), 'rb') as file:
-            return file.seek(0, 2)
-    except OSError:
-        return 0
-
-
-def _log_since(settings, position):
-    try:
-        with open(start.log_path(settings), 'rb') as file:
-            end = file.seek(0, 2)
-            file.seek(max(position, end - 20000))
-            return file.read().decode('utf-8', 'replace')
-    except OSError:
-        return ''
+def _says(upstream, wanted):
+    """Whether an upstream is the wanted one already, in these very words."""
+    return bool(upstream) and upstream == wanted

@@ -135,14 +135,18 @@ def kill(process, number):
     return True
 
 
-def is_startup_process(pid):
-    """Return True if the process replays WAL: it calls itself so in its title."""
+def title(pid):
+    """Return what the process calls itself, as bytes; b'' where it cannot be read."""
     try:
         with open('/proc/%d/cmdline' % pid, 'rb') as file:
-            title = file.read(200)
+            return file.read(200)
     except OSError:
-        return False
-    return re.match(rb'\S+: ([^ ]+: )?startup', title) is not None
+        return b''
+
+
+def is_startup_process(pid):
+    """Return True if the process replays WAL: it calls itself so in its title."""
+    return re.match(rb'\S+: ([^ ]+: )?startup', title(pid)) is not None
 
 
 def owner(data_dir):

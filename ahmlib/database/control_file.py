@@ -1,8 +1,8 @@
 """Reading global/pg_control: what a server that does not run says of itself.
 
 pg_controldata is missing from minimal installations, and its words are translated; the head of the
-file has been the same since PostgreSQL 10, but for the previous checkpoint's position, which went
-with 11.  Numbers are in the machine's byte order.  Source: src/include/catalog/pg_control.h of each
+file has been the same since PostgreSQL 10, but for the previous checkpoint, which went with 11.
+Numbers are in the byte order of the machine.  Source: src/include/catalog/pg_control.h of each
 major version.
 """
 import os
@@ -12,8 +12,8 @@ from typing import NamedTuple
 STATES = ('starting up', 'shut down', 'shut down in recovery', 'shutting down',
           'in crash recovery', 'in archive recovery', 'in production')
 SHUT_DOWN = ('shut down', 'shut down in recovery')
-# PostgreSQL 10, 11 (the first without a previous checkpoint), and the newest that may be taken for
-# one: 18 says 1800.
+# PostgreSQL 10, 11 (the first without a previous checkpoint), and the newest that may be taken
+# for one: 18 says 1800.
 VERSION_LEAST, VERSION_WITHOUT_PREVIOUS, VERSION_MOST = 1002, 1100, 1899
 READ_MAX = 512                          # the sector that PostgreSQL keeps all of it in
 HEAD = struct.Struct('=QIIi4xqQ')       # identifier, version, catalogue, state, time, checkpoint

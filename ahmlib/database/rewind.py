@@ -1,79 +1,202 @@
 """Rewinding a diverged server to the primary's history with pg_rewind (use_pg_rewind).
 
 pg_rewind throws away what this server wrote beyond the fork, so what that was is reported.  Its
-conditions: wal_log_hints or data checksums, a server that was shut down (13 and later recover a
-crashed one by themselves), and a checkpoint on the primary since its promotion, which is ordered
-here.  It copies the primary's configuration files over ours, so ours are kept aside and put back.
-Source: PostgreSQL's manual, pg_rewind.
+conditions: wal_log_hints or data checksums (it looks itself, before it changes anything); a server
+that was shut down (a crashed one is recovered first, by a single-user server, without the files
+that make it a standby: those a single-user server refuses); and a checkpoint on the primary since
+its promotion, which is ordered where it is missing.
+
+It copies the primary's configuration files, and certificates, over ours: ours are put back.
+
+**A rewind that did not end.**  It must not be repeated: the first may have copied the primary's WAL
+over ours, so that a second no longer knows all the blocks that differ.  Its last step is to replace
+the control file.  So a copy of that and of our files is kept in AHM's data_dir until pg_rewind has
+succeeded, or failed before its first change.  A copy that is found later, equal to the control file
+that is in place, tells that this data directory is damaged.
+Source: PostgreSQL's manual, pg_rewind; src/bin/pg_rewind/pg_rewind.c.
 """
 import os
-import re
+import shutil
 
-from ahmlib.database import conffile, control, control_file, probe, programs, start
+from ahmlib.database import conffile, control, control_file, history, probe, programs, start, wal
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 
 PROGRAMS = ('ag_rewind', 'pg_rewind')
-KEPT = ('postgresql.conf', 'postgresql.auto.conf', 'pg_hba.conf', 'pg_ident.conf', 'recovery.conf')
-FIRST_VERSION_THAT_RECOVERS = 13
-FORK = re.compile(r'servers diverged at WAL location (\S+) on timeline (\d+)')
+SERVERS = ('postgres', 'edb-postgres')
+KEPT_ENDINGS = ('.conf', '.crt', '.key', '.pem', '.crl')
+KEPT_DIRECTORIES = ('', 'conf.d')
+MAKE_A_STANDBY = ('standby.signal', 'recovery.signal', 'recovery.conf')
+FIRST_VERSION_THAT_RESTORES = 13        # WAL that it needs, with --restore-target-wal
+# What pg_rewind says last before it may change something.
+CHANGES_FROM = 'rewinding from last common checkpoint'
+CHECKPOINTED = """SELECT timeline_id = ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))
+                         ::bit(32)::int FROM pg_control_checkpoint()"""
 
 
-def rewind(settings, host, port, limit):
+class Failed(Exception):
+    """The rewind ends here, with this reason."""
+
+
+def rewind(settings, host, port, limit, fork, end):
     """Rewind the stopped server of db_data_dir to the primary at `host`:`port`.
 
-    Returns {'ok', 'reason', 'discarded'}; `discarded` says in words what WAL is gone.
+    `fork` is the history.Fork where it left the primary's history, `end` how far it went on.
+    Returns {'ok', 'reason', 'discarded', 'changed'}: `discarded` says in words which WAL is gone
+    (or was to go, where it failed); `changed` False where nothing was touched.
     """
     deadline = Deadline(limit)
-    program = control.find_program(settings.db_bin_dir, *PROGRAMS)
-    if program is None:
-        return _result(False, 'there is no pg_rewind in %s' % (settings.db_bin_dir or 'PATH'))
-    source = probe.remote_conn_string(settings, host, port)
+    changed = False
+    discarded = ''
     try:
-        with Connection(source, max(1.0, deadline.remaining())) as connection:
-            connection.query('CHECKPOINT')
-        before = control_file.read(settings.db_data_dir)
-        version = control.data_directory_version(settings.db_data_dir)
-        if not before.is_clean and version < FIRST_VERSION_THAT_RECOVERS:
-            return _result(False, 'the server was not shut down cleanly, and pg_rewind of '
-                           'PostgreSQL %d does not recover it: start and stop it once' % version)
-        kept = _read_kept(settings)
-        start.forget_a_zombie(settings.db_data_dir)     # or it is not recovered
-        outcome = programs.run([program, '-D', settings.db_data_dir, '--source-server', source],
-                               max(1.0, deadline.remaining()),
+        if is_interrupted(settings):
+            raise Failed('an earlier pg_rewind of this data directory did not end')
+        source = probe.remote_conn_string(settings, host, port)
+        program = _program(settings, PROGRAMS)
+        _checkpoint_primary(source, deadline)
+        if not control_file.read(settings.db_data_dir).is_clean:
+            _recover(settings, deadline)
+        known = control_file.read(settings.db_data_dir)
+        end = max(end, wal.record_end(settings.db_data_dir, known.timeline, known.checkpoint_lsn))
+        discarded = describe(fork, end)
+        kept = _keep(settings)
+        outcome = programs.run(_arguments(settings, program, source), deadline.remaining(),
                                control.as_owner(settings.db_data_dir),
                                environment={'LC_ALL': 'C'})
+        changed = outcome.ok or outcome.timed_out or CHANGES_FROM in outcome.output
         _put_back(settings, kept)
+        if outcome.ok or not changed:
+            shutil.rmtree(_place(settings))
+        if not outcome.ok:
+            raise Failed(_explain(outcome))
+    except Failed as failed:
+        return _result(False, str(failed), discarded, changed)
+    except OSError as error:
+        return _result(False, '%s: %s' % (error.filename or 'pg_rewind', error.strerror or error),
+                       discarded, changed)
+    except ValueError as error:
+        return _result(False, str(error), discarded, changed)
+    return _result(True, '', discarded, True)
+
+
+def is_interrupted(settings):
+    """Whether a rewind of this very data directory began and did not end well."""
+    try:
+        with open(os.path.join(_place(settings), 'pg_control'), 'rb') as file:
+            return file.read() == control_file.raw(settings.db_data_dir)
+    except OSError:
+        return False
+
+
+def describe(fork, end):
+    """Return in words the WAL from a Fork to `end`."""
+    return '%s..%s on timeline %d (%d bytes)' % (
+        history.lsn_text(fork.lsn), history.lsn_text(end), fork.timeline, max(0, end - fork.lsn))
+
+
+def _checkpoint_primary(source, deadline):
+    """Have a checkpoint completed on the primary's present timeline."""
+    try:
+        with Connection(source, deadline.remaining()) as connection:
+            try:
+                if connection.value(CHECKPOINTED):
+                    return
+            except QueryFailed:
+                pass                    # it may not look; a checkpoint more does no harm
+            connection.query('CHECKPOINT')
     except (ConnectionFailed, QueryFailed) as error:
-        return _result(False, 'the checkpoint on the primary failed: %s' % error)
-    except (OSError, ValueError) as error:
-        return _result(False, str(error))
-    if not outcome.ok:
-        said = ' '.join(outcome.output.split())[-400:]
-        return _result(False, '%s: %s' % (outcome.reason, said))
-    return _result(True, '', _discarded(outcome.output, before))
+        raise Failed('the primary has to complete a checkpoint first, and a CHECKPOINT there '
+                     'failed: %s' % error)
 
 
-def _read_kept(settings):
-    with control.acting_as(control.as_owner(settings.db_data_dir)):
-        return {name: conffile.read(os.path.join(settings.db_data_dir, name)) for name in KEPT
-                if os.path.isfile(os.path.join(settings.db_data_dir, name))}
+def _recover(settings, deadline):
+    """Bring a server that was not shut down to a clean end, as pg_rewind does from 13 on."""
+    start.forget_a_zombie(settings.db_data_dir)     # its lock files would forbid it
+    data_dir = settings.db_data_dir
+    program = _program(settings, SERVERS)
+    argv = [program, '--single', '-F', '-D', settings.db_config_dir or data_dir,
+            '-c', 'data_directory=' + data_dir, 'template1']
+    user = control.as_owner(data_dir)
+    with control.acting_as(user):
+        aside = [name for name in MAKE_A_STANDBY if os.path.exists(os.path.join(data_dir, name))]
+        for name in aside:
+            os.rename(os.path.join(data_dir, name), os.path.join(data_dir, name + '.ahm'))
+    try:
+        outcome = programs.run(argv, deadline.remaining(), user, environment={'LC_ALL': 'C'})
+    finally:
+        with control.acting_as(user):
+            for name in aside:
+                os.rename(os.path.join(data_dir, name + '.ahm'), os.path.join(data_dir, name))
+    if not outcome.ok or not control_file.read(data_dir).is_clean:
+        raise Failed('the server was not shut down cleanly, and its recovery before pg_rewind '
+                     'failed: %s' % (outcome.reason or programs.last_line(outcome.output)))
+
+
+def _arguments(settings, program, source):
+    argv = [program, '-D', settings.db_data_dir, '--source-server', source]
+    has_config = os.path.exists(os.path.join(settings.db_data_dir, 'postgresql.conf'))
+    if settings.restore_command and has_config and control.data_directory_version(
+            settings.db_data_dir) >= FIRST_VERSION_THAT_RESTORES:
+        argv.append('--restore-target-wal')
+    return argv
+
+
+def _program(settings, names):
+    """The path of a program that lies beside pg_ctl."""
+    beside = control.pg_ctl(settings)
+    places = [settings.db_bin_dir] + [os.path.dirname(os.path.realpath(beside))] * bool(beside)
+    for place in places:
+        path = control.find_program(place, *names)
+        if path:
+            return path
+    raise Failed('there is no %s in %s; install it, or rebuild the server'
+                 % (' or '.join(names), ' or '.join(place or 'PATH' for place in places)))
+
+
+def _explain(outcome):
+    """Why pg_rewind failed, with what to do where that is known."""
+    said = ' '.join(outcome.output.split())
+    if 'wal_log_hints' in said or 'data checksums' in said:
+        return ('pg_rewind needs wal_log_hints = on (or data checksums) in the server that it '
+                'rewinds, from before it diverged; this one has neither')
+    return '%s (%s)' % (outcome.reason, said[-400:])
+
+
+def _place(settings):
+    """Where the copies are kept while pg_rewind works."""
+    return os.path.join(settings.work_dir, 'ahm_rewind_%d' % settings.db_port)
+
+
+def _keep(settings):
+    """Keep the control file and our own files aside; returns {path: (text, mode)} of the latter."""
+    data_dir, place = settings.db_data_dir, _place(settings)
+    shutil.rmtree(place, ignore_errors=True)
+    os.mkdir(place, 0o700)
+    kept = {}
+    with control.acting_as(control.as_owner(data_dir)):
+        for directory in KEPT_DIRECTORIES:
+            below = os.path.join(data_dir, directory)
+            for name in os.listdir(below) if os.path.isdir(below) else []:
+                path = os.path.join(below, name)
+                if name.endswith(KEPT_ENDINGS) and os.path.isfile(path) \
+                        and not os.path.islink(path):
+                    kept[path] = conffile.read(path), os.stat(path).st_mode & 0o7777
+    for path, (text, _) in kept.items():
+        name = os.path.relpath(path, data_dir).replace(os.sep, '_')
+        conffile.replace(os.path.join(place, name), text)
+    # Last, for it says that the others are complete.
+    conffile.replace(os.path.join(place, 'pg_control'),
+                     control_file.raw(data_dir).decode('utf-8', 'surrogateescape'))
+    return kept
 
 
 def _put_back(settings, kept):
     with control.acting_as(control.as_owner(settings.db_data_dir)):
-        for name, text in kept.items():
-            conffile.replace(os.path.join(settings.db_data_dir, name), text)
+        for path, (text, mode) in kept.items():
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            conffile.replace(path, text)
+            os.chmod(path, mode)
 
 
-def _discarded(output, before):
-    fork = FORK.search(output)
-    if not fork:
-        return 'nothing: no rewind was required'
-    return 'all WAL of timeline %s beyond %s (its last checkpoint was at %X/%X)' % (
-        fork.group(2), fork.group(1), before.checkpoint_lsn >> 32,
-        before.checkpoint_lsn & 0xFFFFFFFF)
-
-
-def _result(ok, reason, discarded=''):
-    return {'ok': ok, 'reason': reason, 'discarded': discarded}
+def _result(ok, reason, discarded, changed):
+    return {'ok': ok, 'reason': reason, 'discarded': discarded, 'changed': changed}

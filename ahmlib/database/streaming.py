@@ -1,0 +1,160 @@
+"""Whether the standby beside this node streams from a given primary, and why it does not.
+
+Two witnesses: the standby's walreceiver says where it is connected and which timeline it receives,
+and the primary says who is connected to it, by application_name.  "streaming" alone proves little:
+the walreceiver of a diverged server streams what both have, up to the switch point, again and
+again.  It never receives the primary's present timeline, though, so that is what is asked for.
+"""
+import socket
+
+from ahmlib.database import conninfo, control, probe, start
+from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
+
+LOG_MAX = 20000                         # bytes of the server's log that are looked at
+SAID_MAX = 600
+DEFAULT_PORT = 5432
+
+RECEIVER = 'SELECT to_jsonb(receiver) FROM pg_stat_wal_receiver AS receiver'
+# The state is hidden from a user without pg_monitor; the name is not.
+SENDER = """SELECT count(*) FROM pg_stat_replication WHERE application_name = %s
+               AND coalesce(state, 'streaming') IN ('streaming', 'catchup')"""
+# Whether the WAL file of a position is older than all that the primary still has.
+OLDEST = """SELECT pg_size_bytes(current_setting('wal_segment_size')), min(right(name, 16))
+              FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'"""
+
+REMOVED = ('the primary has removed WAL that this server still needs, so it can never catch up: '
+           'rebuild it')
+#: What a server's log says, what it means, and whether waiting can help.
+CAUSES = (
+    ('has already been removed', REMOVED, False),
+    ('no pg_hba.conf entry', 'pg_hba.conf of the primary has no replication entry for this host '
+     'and user: add one and reload the primary', False),
+    ('password authentication failed', 'the primary does not accept the password of the '
+     'replication user: see primary_conninfo, or .pgpass of the owner of the database', False),
+    ('no password supplied', 'the primary asks for a password of the replication user, and there '
+     'is none in primary_conninfo or .pgpass of the owner of the database', False),
+    ('must be superuser or replication role', 'the replication user lacks the attribute '
+     'REPLICATION on the primary', False),
+    ('permission denied to start WAL sender', 'the replication user lacks the attribute '
+     'REPLICATION on the primary', False),
+    ('replication slot', 'the replication slot of primary_slot_name is missing on the primary, or '
+     'in use: create it there (pg_create_physical_replication_slot), or unset primary_slot_name',
+     True),
+    ('number of requested standby connections exceeds', 'max_wal_senders of the primary is '
+     'reached', True),
+    ('database system identifier differs', 'the primary belongs to another database system: '
+     'rebuild this server', False),
+    ('requested timeline', 'recovery_target_timeline or a base backup of another history keeps it '
+     'from the timeline of the primary', True),
+)
+
+
+class Cause(object):
+    """Why a standby does not stream, as far as its log tells it."""
+
+    def __init__(self, meanings, said, is_final):
+        self.meanings, self.said, self.is_final = meanings, said, is_final
+
+    def __str__(self):
+        return '; '.join(self.meanings + self.said)[:SAID_MAX] or 'see the log of the database'
+
+
+def receiver(settings, limit):
+    """Return the row of pg_stat_wal_receiver as a dict: {} without one, None without an answer."""
+    try:
+        with Connection(probe.local_conn_string(settings), limit) as connection:
+            return connection.value(RECEIVER) or {}
+    except (ConnectionFailed, QueryFailed):
+        return None
+
+
+def is_of(row, wanted, timeline):
+    """Whether this walreceiver streams this timeline from there; None where it is hidden from us.
+
+    `wanted` is what conninfo.upstream says of the primary_conninfo that is to be in force.
+    """
+    if not row:
+        return False
+    if row.get('status') is None:
+        return None
+    told = conninfo.upstream(row.get('conninfo')) or {}
+    host = row.get('sender_host') or told.get('host')
+    port = row.get('sender_port') or told.get('port') or DEFAULT_PORT
+    return (row['status'] == 'streaming' and row.get('received_tli') == timeline
+            and told.get('application_name') == wanted['application_name']
+            and port == (wanted['port'] or DEFAULT_PORT) and is_same_host(host, wanted['host']))
+
+
+def is_seen_by_primary(settings, host, port, name, limit):
+    """Whether a standby of this application_name is connected to the primary; None: not seen."""
+    try:
+        with Connection(probe.remote_conn_string(settings, host, port), limit) as connection:
+            return connection.value(SENDER, (name,)) > 0
+    except (ConnectionFailed, QueryFailed):
+        return None
+
+
+def is_removed(settings, host, port, lsn, limit):
+    """Whether the primary has removed the WAL at `lsn`; None where it does not tell db_user."""
+    try:
+        with Connection(probe.remote_conn_string(settings, host, port), limit) as connection:
+            size, oldest = connection.query(OLDEST)[0]
+    except (ConnectionFailed, QueryFailed):
+        return None
+    if not oldest:
+        return None
+    number = int(oldest[:8], 16) * (0x100000000 // size) + int(oldest[8:], 16)
+    return lsn // size < number
+
+
+def is_same_host(one, other):
+    """Whether two names or addresses are one host, as far as the resolver knows."""
+    if one == other:
+        return True
+    if not one or not other:
+        return False
+    return bool(_addresses(one) & _addresses(other))
+
+
+def log_size(settings):
+    """Return how long the log of a server that AHM started is now; 0 where there is none."""
+    try:
+        with open(start.log_path(settings), 'rb') as file:
+            return file.seek(0, 2)
+    except OSError:
+        return 0
+
+
+def causes(settings, log_at):
+    """Return the Cause that the server's log gives from `log_at` on.
+
+    Nothing is found where the server writes its log elsewhere (logging_collector), and no meaning
+    where it does not speak English; the last lines are told all the same.
+    """
+    try:
+        with open(start.log_path(settings), 'rb') as file:
+            end = file.seek(0, 2)
+            file.seek(max(log_at, end - LOG_MAX))
+            text = file.read().decode('utf-8', 'replace')
+    except OSError:
+        text = ''
+    known = [(meaning, waits) for words, meaning, waits in CAUSES if words in text]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    grave = [line for line in lines if 'FATAL' in line or 'ERROR' in line or 'PANIC' in line]
+    return Cause([meaning for meaning, _ in known], grave[-1:] or lines[-2:],
+                 any(not waits for _, waits in known))
+
+
+def progress(settings):
+    """Return something that changes while the server replays WAL and answers nobody yet."""
+    for process in control.server_processes(settings.db_data_dir):
+        if control.is_startup_process(process.pid):
+            return control.title(process.pid)
+    return None
+
+
+def _addresses(host):
+    try:
+        return {found[4][0] for found in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return set()

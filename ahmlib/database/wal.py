@@ -1,0 +1,88 @@
+"""What the WAL files of this server's data directory say: segments, timelines, records.
+
+A WAL file is called after its timeline and its number, eight and sixteen hexadecimal digits; all of
+a server have one size.  <timeline>.history tells where a timeline's forerunners were left.
+Files are read with the rights of their owner.  Source: src/include/access/xlog_internal.h.
+"""
+import os
+import re
+import struct
+
+from ahmlib.database import control
+
+SEGMENT_NAME = re.compile(r'[0-9A-F]{24}$')
+ALIGNMENT = 8                           # of a record, on every machine of 64 bits
+LENGTH = struct.Struct('=I')            # the first field of a record, never split by a page
+
+
+def directory(data_dir):
+    """Return where the WAL files lie."""
+    return os.path.join(data_dir, 'pg_wal')
+
+
+def history_name(timeline):
+    """Return the name of the file with the history of this timeline."""
+    return '%08X.history' % timeline
+
+
+def history_text(data_dir, timeline):
+    """Return the history file of this timeline as bytes; None where there is none."""
+    return _read(data_dir, history_name(timeline))
+
+
+def segment_size(data_dir):
+    """Return the size of this server's WAL files in bytes; None where it has none."""
+    with control.acting_as(control.as_owner(data_dir)):
+        for name in _names(data_dir):
+            if SEGMENT_NAME.match(name):
+                return os.path.getsize(os.path.join(directory(data_dir), name))
+    return None
+
+
+def segment_name(timeline, lsn, size):
+    """Return the name of the WAL file that holds this position."""
+    files_per_number = 0x100000000 // size
+    number = lsn // size
+    return '%08X%08X%08X' % (timeline, number // files_per_number, number % files_per_number)
+
+
+def timeline_at(data_dir, lsn):
+    """Return the highest timeline of which there is a file with the WAL before `lsn`; 0: none."""
+    size = segment_size(data_dir)
+    if not size or not lsn:
+        return 0
+    wanted = segment_name(0, lsn - 1, size)[8:]
+    with control.acting_as(control.as_owner(data_dir)):
+        found = [int(name[:8], 16) for name in _names(data_dir)
+                 if SEGMENT_NAME.match(name) and name[8:] == wanted]
+    return max(found) if found else 0
+
+
+def record_end(data_dir, timeline, lsn):
+    """Return where the record ends that begins at `lsn`; `lsn` itself where it cannot be read.
+
+    A page header in between is not counted: good enough to say how much there is.
+    """
+    size = segment_size(data_dir)
+    data = size and _read(data_dir, segment_name(timeline, lsn, size), lsn % size, LENGTH.size)
+    if not data or len(data) < LENGTH.size:
+        return lsn
+    length = LENGTH.unpack(data)[0]
+    return lsn + -(-length // ALIGNMENT) * ALIGNMENT if length <= size else lsn
+
+
+def _names(data_dir):
+    try:
+        return os.listdir(directory(data_dir))
+    except OSError:
+        return []
+
+
+def _read(data_dir, name, offset=0, count=-1):
+    try:
+        with control.acting_as(control.as_owner(data_dir)):
+            with open(os.path.join(directory(data_dir), name), 'rb') as file:
+                file.seek(offset)
+                return file.read(count)
+    except OSError:
+        return None
