@@ -116,6 +116,10 @@ class Logins:
         argv = [os.path.join(self.bin_dir(node), 'ssh'), other.host.address, command]
         return node.host.run(argv, limit=30, check=check)
 
+    def forget_hosts(self, node):
+        """Let this node's `ssh` know no host's key any more, so that it refuses them all."""
+        self.workspace.write(self._path(node, 'known_hosts'), '')
+
     # Making it
 
     def _directory(self, node):

@@ -205,7 +205,7 @@ def cleanup(story, primary, standby):
 
 
 def fail_over(story):
-    """Phase 3: the database of the second node dies; the third must not, so the first takes over."""
+    """Phase 3: the database of the second node dies; only the first may take over."""
     first, second, third = story.cluster.nodes
     second.kill_database()
     story.reads({FIRST: ('PRIMARY', 'LEADER'), SECOND: ('FAILED', 'STANDBY'),

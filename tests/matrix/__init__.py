@@ -1,0 +1,1 @@
+"""AHM on every major version of PostgreSQL, 10 to 18: `make test-matrix`."""
