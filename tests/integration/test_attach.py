@@ -126,8 +126,8 @@ def templates():
             % (port, HOSTS[0], 'wal_keep_size = 160MB' if version >= 13
                else 'wal_keep_segments = 10'))
         with open(primary.path('pg_hba.conf'), 'w') as file:
-            file.write('host all all 127.77.0.0/24 trust\n'
-                       'host replication all 127.77.0.0/24 trust\n')
+            file.write('host all all 127.0.0.0/8 trust\n'
+                       'host replication all 127.0.0.0/8 trust\n')
         primary.start()
         primary.stop()
         for standby in members[1:]:
@@ -550,7 +550,7 @@ def test_a_primary_that_refuses_replication_is_said_in_words(servers, impatient)
     one.stop()
     two.promote()
     with open(two.path('pg_hba.conf'), 'w') as file:
-        file.write('host all all 127.77.0.0/24 trust\n')
+        file.write('host all all 127.0.0.0/8 trust\n')
     two.signal(signal.SIGHUP)
     until(lambda: 'no pg_hba' in history_refusal(three, two))
     result = three.attach(two)
