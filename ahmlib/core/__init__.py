@@ -28,6 +28,7 @@ Reading order:
     chores      what every node does all the time
     plan        runs one procedure at a time
     procedures  take over, step down, follow, rejoin, shut down: straight-line plans
+    force       an operator's word in place of a majority that is gone
     leaving     being asked to end
     own_row     the one place where facts become claims
     speaking    save, then say

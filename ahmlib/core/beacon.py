@@ -71,6 +71,7 @@ class IntentKind(IntEnum):
     """What an operator can ask of the whole cluster through one node."""
     PROMOTE = 1     # make the database of that node the primary
     SHUTDOWN = 2    # end all daemons; databases and VIP stay as they are
+    FORCE = 3       # as PROMOTE, by the votes of those who are left: the others are gone for good
 
 
 class Intent(NamedTuple):
@@ -139,6 +140,7 @@ class Beacon(NamedTuple):
     nodes: Tuple[str, ...] = ()                 # its nodes.conf, while files seem to differ
     # intents
     intent: Optional[Intent] = None             # what it asks for, or repeats, or carries out
+    forced: bool = False                        # it leads, or wants to, without a majority
 
     @property
     def leads(self) -> bool:

@@ -30,6 +30,7 @@ class Chores:
         self.trusted_at = node.now
         self.followed_to = None         # for which (leader, timeline, role) `follow` was begun
         self.upstream: Optional[int] = None     # the node whose primary it is known to follow
+        self.presumed = False           # only because it streamed when its daemon began
         self.follow_after = node.now
         self.leaderless_since: Optional[float] = None
         self.handed_over = False        # a switchover stopped the database: to be a standby next
@@ -169,10 +170,10 @@ class Chores:
         if not database.in_recovery:
             return database.failures > 0
         if self._is_set_to(leader.sender):
-            self.upstream = leader.sender
+            self.upstream, self.presumed = leader.sender, False
         elif self.upstream is None and database.streaming:
-            self.upstream = leader.sender
-        if self.upstream is None:
+            self.upstream, self.presumed = leader.sender, True
+        if self.upstream is None or (self.presumed and self.upstream == leader.sender):
             return database.streaming is False
         return self.upstream != leader.sender
 
@@ -185,7 +186,7 @@ class Chores:
 
     def follow_done(self, leader: int) -> None:
         """The database is set to follow the primary of this node."""
-        self.upstream, self.handed_over = leader, False
+        self.upstream, self.presumed, self.handed_over = leader, False, False
         self.check_soon()
 
     def follow_failed(self, seconds: float) -> None:

@@ -96,6 +96,10 @@ class LocalDatabase:
         self.timeline, self.lsn, self.ok_at = timeline, lsn, now
         self.streaming = self.unstreamed_since = None
 
+    def trusted_by_force(self) -> None:
+        """An operator wants it to be the primary, whatever was held against it."""
+        self.out, self.second_primary, self.diverged = '', False, False
+
     def was_stopped(self, healthy: bool) -> None:
         """This daemon stopped it; a healthy one may be started again as a standby."""
         self.answer, self.stopped = None, healthy

@@ -9,7 +9,7 @@ do so.
 
 from typing import List, Optional, Tuple
 
-from .beacon import Beacon, Due, Verdict
+from .beacon import Beacon, Due, IntentKind, Verdict
 from .election import (View, best, finds_due, level_needed, pause_after_losing, rank,
                        why_not_eligible, why_sync_forbids)
 from .quorum import next_own_term
@@ -61,6 +61,28 @@ class Elections:
         if node.successor is not None and not node.is_leading:
             named.append((node.term, node.successor))
         return max(named)[1] if named else None
+
+    # -- half votes ----------------------------------------------------------------------------
+
+    def is_half_isolated(self) -> bool:
+        """A half that reaches no trusted server counts as isolated."""
+        node, lease = self.node, self.node.leadership.lease
+        if not lease.halves or not node.settings.trusted:
+            return False
+        if len(node.members.in_touch(node.now)) + 1 > node.settings.size // 2:
+            return False
+        reached = node.leadership.trusted_at
+        if reached is None or node.now >= reached + lease.seconds:
+            return True
+        # The other half may lead on a server that it reached an interval after its newest row here.
+        rests = node.promise.until + CLOCK_RATE_MARGIN * node.settings.interval
+        return node.promise.leader is not None and reached < rests
+
+    def listening_since(self) -> float:
+        """Since when this node would have heard others: its start, or the end of its isolation."""
+        node = self.node
+        reached = node.leadership.trusted_since if node.settings.trusted else node.started_at
+        return max(node.started_at, node.now if reached is None else reached)
 
     # -- what the row says ---------------------------------------------------------------------
 
@@ -125,6 +147,8 @@ class Elections:
         own = node.own_row()
         if not finds_due(own, row.sender, level_needed(row, node.suspect)):
             return False
+        if row.forced and row.intent is not None and row.intent.kind is IntentKind.FORCE:
+            return True     # the operator's word in place of what follows
         if why_not_eligible(row, node.view) or not self._position_counts(row):
             return False
         if row.database is DatabaseState.PRIMARY \
@@ -137,7 +161,7 @@ class Elections:
 
     def _could_win(self, own: Beacon) -> bool:
         node = self.node
-        agree = [row for row in node.contact_rows() if self._agrees(row, own)]
+        agree = [row for row in node.contact_rows() if self.agrees(row, own)]
         return len(agree) >= node.votes_needed and node.now >= self.stopped_until
 
     def _position_counts(self, row: Beacon) -> bool:
@@ -151,7 +175,7 @@ class Elections:
         if self.why_not:
             self.better_since = None
             return
-        if node.now < self.stand_after or self._waits_for_better():
+        if node.now < self.stand_after or (not node.force.claims and self._waits_for_better()):
             return
         self._stand()
 
@@ -163,12 +187,14 @@ class Elections:
             return 'no election is due for it'
         if node.vip.here and not node.database.runs_as_primary:
             return 'the VIP is still on this host'
+        if node.force.claims:
+            return node.force.why_not_stand()
         why = why_not_eligible(own, node.view)
         if not why and not self._position_counts(own):
             why = 'its position is not known since the leader was lost'
         rows = node.contact_rows()
         if node.leadership.lease.halves and len(rows) <= node.settings.size // 2 \
-                and node.now < node.listening_since() + node.timing.hold:
+                and node.now < self.listening_since() + node.timing.hold:
             why = why or 'has not listened long enough to know that the other half is silent'
         why = why or self.why_stale(own)
         why = why or why_sync_forbids(own, rows, node.view)
@@ -176,7 +202,7 @@ class Elections:
             return why
         if node.now < self.stopped_until and self._weigh() in (None, self.stood_on):
             return 'its last takeover was stopped, and nothing has changed since'
-        agree = [row for row in rows if self._agrees(row, own)]
+        agree = [row for row in rows if self.agrees(row, own)]
         if len(agree) < node.votes_needed:
             return 'only %d of the %d nodes that are needed find an election due' % (
                 len(agree), node.votes_needed)
@@ -195,7 +221,7 @@ class Elections:
         return 'is on timeline %d and never followed %s, the primary on record on timeline %d' % (
             own.timeline, self.node.name_of(record.node), record.timeline)
 
-    def _agrees(self, row: Beacon, own: Beacon) -> bool:
+    def agrees(self, row: Beacon, own: Beacon) -> bool:
         """Whether this row finds an election due for me, as its sender judges it.
 
         Its sender may suspect another primary than I do: then it is due for me as for anybody.
@@ -253,12 +279,14 @@ class Elections:
             return
         voters = [row for row in node.members.in_touch(node.now)
                   if row.term == node.term and row.voted_for == node.own]
-        if len(voters) + 1 >= node.votes_needed:
+        needed = node.force.votes_needed() if node.force.claims else node.votes_needed
+        if len(voters) + 1 >= needed:
             node.leadership.begin(len(voters) + 1)
             return
         rivals = [row for row in node.members.in_touch(node.now)
                   if row.state is NodeState.STAND_FOR_LEADER and row.term > node.term]
-        if any(rank(row, node.view) > rank(own, node.view) for row in rivals):
+        if not node.force.claims and any(
+                rank(row, node.view) > rank(own, node.view) for row in rivals):
             self._lose('yields to a better candidate')
         elif rivals:
             self._lose('was not elected in term %d' % node.term)
@@ -301,7 +329,7 @@ class Elections:
     def deadlines(self) -> List[float]:
         """When a candidacy, a wait or a courtesy ends."""
         found = [self.stand_until, self.stand_after, self.stopped_until, self.vote_pending_until,
-                 self.node.listening_since() + self.node.timing.hold]
+                 self.listening_since() + self.node.timing.hold]
         if self.better_since is not None:
             found.append(self.better_since + 2 * self.node.patience)
         return found

@@ -53,9 +53,9 @@ class Following:
             rows = [row for row in rows if row.sender == promise.leader]
         if not rows:
             return None
-        row = max(rows, key=lambda row: row.term)
+        row = max(rows, key=lambda row: (not row.forced, row.term))
         if node.is_leading:
-            if row.term > node.term:
+            if row.term > node.term and not (row.forced and node.force.is_backed()):
                 node.leadership.deposed_by(row)
             return None
         taken = (promise.leader, promise.incarnation, promise.seq, node.term)
@@ -91,7 +91,7 @@ class Following:
         node, promise = self.node, self.node.promise
         if promise.leader is None:
             return
-        if promise.bound and self._hears_an_election():
+        if promise.bound and self._is_freed_by_others():
             self._end_promise()
             return
         row = node.members.row(promise.leader)
@@ -112,9 +112,16 @@ class Following:
         self.node.leader = None
         self.node.miss_leader()
 
-    def _hears_an_election(self) -> bool:
-        return any(row.due > Due.NOBODY and not row.bound
-                   for row in self.node.members.in_touch(self.node.now))
+    def _is_freed_by_others(self) -> bool:
+        """Whether somebody who is not bound owes my leader nothing any more.
+
+        He finds an election due, or leads in a later term.  My leader counts me only while all who
+        did not leave acknowledge it, so it counts me no more.
+        """
+        node = self.node
+        return any(not row.bound and (row.due > Due.NOBODY or row.term > node.term and row.leads
+                                      and row.sender != node.promise.leader)
+                   for row in node.members.in_touch(node.now))
 
     # -- without a state file ------------------------------------------------------------------
 
@@ -128,8 +135,9 @@ class Following:
         if not node.blind:
             return
         rows = node.contact_rows()
-        if len(rows) < node.votes_needed or (node.now < node.blind_until
-                                             and not self._nobody_leads(rows)):
+        if len(rows) < node.votes_needed and not node.force.is_heard():
+            return
+        if node.now < node.blind_until and not self._nobody_leads(rows):
             return
         node.blind = False
         term = max(row.term for row in rows)

@@ -49,6 +49,7 @@ class Leadership:
         node.leader = node.own
         node.promise.end()
         node.followed = True
+        node.force.elected(votes)
         node.become(NodeState.TAKING_OVER, 'elected in term %d by %d of %d nodes' % (
             node.term, votes, node.settings.size))
         node.plan.start('take over', take_over(node), node.now)
@@ -61,7 +62,7 @@ class Leadership:
 
     def lease_until(self) -> float:
         """When the right to act ends."""
-        return self.lease.until(self.node.now)
+        return FOREVER if self.node.force.reigns else self.lease.until(self.node.now)
 
     def has_lease(self) -> bool:
         """Whether this node may act as leader now."""
@@ -94,6 +95,7 @@ class Leadership:
     def ended(self) -> None:
         """This leadership is over."""
         self.acting, self.inquiry, self.successor = False, None, None
+        self.node.force.ended()
 
     def _acknowledging(self) -> int:
         least = self.node.now - self.lease.seconds
@@ -153,7 +155,9 @@ class Leadership:
     def _keep_term_above(self) -> None:
         """Terms only rise: a live node in a higher one could not follow me any more."""
         node = self.node
-        terms = [row.term for row in node.members.in_touch(node.now) if not row.leads]
+        backed = node.force.is_backed()
+        terms = [row.term for row in node.members.in_touch(node.now)
+                 if not row.leads or (row.forced and backed)]
         highest = max(terms) if terms else 0
         if highest > node.term:
             node.term = next_own_term(highest, node.own, node.settings.size)
@@ -281,7 +285,7 @@ class Leadership:
     def wants_acknowledgements(self) -> bool:
         """Whether the newest beacon was not acknowledged by enough nodes yet."""
         node = self.node
-        if not node.is_leading or self.lease.needed <= 1:
+        if not node.is_leading or self.lease.needed <= 1 or node.force.reigns:
             return False
         return self.lease.basis(node.now, self.lease.needed) < node.speaker.round_at
 

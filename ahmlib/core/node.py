@@ -18,6 +18,7 @@ from .effects import Cancel, Exit, Reply, Report, RunHook
 from .election import View
 from .elections import Elections
 from .evidence import Investigation
+from .force import Force
 from .foreign import describe_foreign
 from .following import Following
 from .leadership import Leadership
@@ -33,7 +34,7 @@ from .settings import Settings
 from .requests import answer
 from .speaking import Speaker
 from .states import LEADING, DatabaseState, NodeState
-from .timing import CLOCK_RATE_MARGIN, candidacy_seconds
+from .timing import candidacy_seconds
 from .vip import Vip
 
 #: Rounds of `_decide` within one event: each may enable the next, and a cycle would be a bug.
@@ -76,6 +77,7 @@ class Node:
         self.vip, self.chores = Vip(self, lease_until), Chores(self)
         self.speaker, self.exits = Speaker(self, saved), Leaving(self)
         self.operator = Operator(self)
+        self.force = Force(self, saved is not None and saved.forced)
         self.wake_at = now
         self.row, self.picture = self.own_row(), None   # as of the last round of decisions
 
@@ -88,6 +90,7 @@ class Node:
         self.problem, self.out_as = '', None
         self.lost_at: Optional[float] = now
         self.primary_seen: Optional[int] = None     # whom it last followed, or led as, over one
+        self.replaced: Optional[int] = None         # whose primary was the one before that
         self.regained_at = now              # when a node was last heard that had not been
         self.primary_lsn = self.sync_needed = 0
         self.seen_timeline = 0              # of the newest primary that was followed, or led over
@@ -125,6 +128,7 @@ class Node:
         for _ in range(ROUNDS_MAX):
             self._notice_changes()
             self.follower.decide()
+            self.force.decide()
             self.investigation.decide()
             self.leadership.decide()
             self.elections.decide()
@@ -282,26 +286,7 @@ class Node:
         """Whether this node takes part in elections at all now."""
         return (not self.blind and not self.is_leading and not self.stepping_down
                 and self.farewell is Farewell.NONE and self.state is not NodeState.INITIALIZING
-                and not self._half_isolated())
-
-    def _half_isolated(self) -> bool:
-        """Half votes: a half that reaches no trusted server counts as isolated."""
-        lease = self.leadership.lease
-        if not lease.halves or not self.settings.trusted:
-            return False
-        if len(self.members.in_touch(self.now)) + 1 > self.settings.size // 2:
-            return False
-        reached = self.leadership.trusted_at
-        if reached is None or self.now >= reached + lease.seconds:
-            return True
-        # The other half may lead on a server that it reached an interval after its newest row here.
-        rests = self.promise.until + CLOCK_RATE_MARGIN * self.settings.interval
-        return self.promise.leader is not None and reached < rests
-
-    def listening_since(self) -> float:
-        """Since when this node would have heard others: its start, or the end of its isolation."""
-        reached = self.leadership.trusted_since if self.settings.trusted else self.started_at
-        return max(self.started_at, self.now if reached is None else reached)
+                and (not self.elections.is_half_isolated() or self.force.is_heard()))
 
     def may_vote_for(self, node: int) -> bool:
         """Whether promise and VIP allow a vote for this node."""
@@ -354,18 +339,26 @@ class Node:
         """A leading row was taken."""
         self.lost_at, self.followed = None, True
         self.successor = None
+        self.force.ended()
         if row.database is DatabaseState.PRIMARY:
-            self.primary_seen = row.sender
+            self._saw_primary(row.sender)
             self.primary_lsn = row.lsn
             self.sync_needed, self.sync_nodes = row.sync_needed, row.sync_nodes
             self.seen_timeline = row.timeline
         if self.state is not NodeState.SHUTDOWN:
             self.become(self.out_as or NodeState.STANDBY, 'follows %s' % row.name)
 
+    def _saw_primary(self, node: int) -> None:
+        """This node has the primary; hooks are told whose it was before."""
+        if self.suspect not in (None, node):
+            self.replaced = self.suspect
+        self.primary_seen = node
+
     def put_on_record(self) -> None:
         """I lead over a primary database: that is on record from now on."""
         database = self.database
-        self.had_role, self.primary_seen = True, self.own
+        self.had_role = True
+        self._saw_primary(self.own)
         self.seen_timeline, self.primary_lsn = database.timeline, database.lsn
         mine = Record(database.timeline, self.term, self.own, database.system_id)
         known = self.record is not None and self.record.system_id == mine.system_id
@@ -376,8 +369,9 @@ class Node:
         record, disk = self.record, self.speaker.disk
         if disk is None or disk.record != record or record.node != self.own:
             return False
-        return 1 + sum(row.record == record for row in self.members.in_touch(self.now)) \
-            >= self.votes_needed
+        rows = self.members.in_touch(self.now)
+        needed = min(self.votes_needed, 1 + len(rows)) if self.force.reigns else self.votes_needed
+        return 1 + sum(row.record == record for row in rows) >= needed
 
     # -- the state for people ------------------------------------------------------------------
 

@@ -53,11 +53,11 @@ class Operator:
 
     # -- what can be asked ---------------------------------------------------------------------
 
-    def promote(self) -> str:
+    def promote(self, force: bool = False) -> str:
         """Make this database the primary; why not, or ''."""
-        why = self.promotion.why_not()
+        why = self.promotion.why_not(force)
         if not why:
-            self.promotion.begin(self._begin('promote', 'asks the cluster for it'))
+            self.promotion.begin(self._begin('promote', 'asks the cluster for it'), force)
         return why
 
     def attach(self) -> str:

@@ -32,7 +32,8 @@ def build_row(node) -> Beacon:
         holds_vip=node.vip.here if node.vip.configured else None,
         primary_lsn=node.primary_lsn, sync_needed=node.sync_needed, sync_nodes=node.sync_nodes,
         problem=node.problem[:PROBLEM_MAX],
-        nodes=settings.addresses if node.foreign else (), intent=node.operator.published())
+        nodes=settings.addresses if node.foreign else (), intent=node.operator.published(),
+        forced=node.force.claims)
     return row._replace(rightful=_is_rightful(node, row))
 
 
@@ -42,10 +43,13 @@ def _is_fresh(node) -> bool:
 
 
 def _is_rightful(node, row: Beacon) -> bool:
-    """A primary that leads is the one on record; any other is judged by the rows of a majority."""
+    """A primary that leads is the one on record; any other is judged by the rows of a majority.
+
+    Where a majority is gone for good, an operator's word stands for these rows.
+    """
     if row.database is not DatabaseState.PRIMARY or not node.database.runs_as_primary:
         return False
-    if node.state is NodeState.LEADER:
+    if node.state is NodeState.LEADER or node.force.claims:
         return True
     rows = node.members.in_touch(node.now) + [row]
     if len(rows) < node.votes_needed:

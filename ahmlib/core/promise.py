@@ -40,9 +40,9 @@ class Promise:
         self.incarnation = self.seq = 0
 
     def renew(self, row: Beacon, now: float, hold: float) -> None:
-        """Promise anew to the leader whose leading row was just taken."""
+        """Promise anew to the leader whose leading row was just taken; without end if it reigns."""
         self.leader, self.incarnation, self.seq = row.sender, row.incarnation, row.seq
-        self.until, self.bound = now + hold, False
+        self.until, self.bound = now + hold, row.forced
 
     def end(self) -> None:
         """Owe nothing to anybody."""

@@ -3,7 +3,8 @@
 Where somebody leads, that one hands over (procedures.switch_over); where nobody leads, and nobody
 would by itself because no node has followed a leader since its start, the intent is what makes the
 election due for this node.  All rules of an election hold for it, and all evidence against the old
-primary is asked for: the operator chooses, and vouches for nothing.
+primary is asked for: the operator chooses, and vouches for nothing.  What he may vouch for, where a
+majority is gone for good, stands in `force`.
 """
 
 from typing import List, Optional
@@ -32,21 +33,34 @@ class Promotion:
 
     # -- asking --------------------------------------------------------------------------------
 
-    def why_not(self) -> str:
+    def why_not(self, force: bool = False) -> str:
         """Why this database cannot be made the primary now; '' where it can be tried."""
-        node = self.node
-        name = node.settings.name
+        why = self._why_never()
+        if why or not force:
+            return why or self._why_not()
+        if not self._why_not():
+            return '%s can be promoted without --force' % self.node.settings.name
+        return self.node.force.why_not()
+
+    def _why_never(self) -> str:
+        node, name = self.node, self.node.settings.name
         if node.settings.witness:
             return '%s is a witness: it has no database to promote' % name
         if node.is_leading:
             return '%s is the primary already' % name if node.state is NodeState.LEADER \
                 else '%s is taking over already' % name
-        why = node.operator.why_busy()
-        if why:
-            return why
+        return node.operator.why_busy()
+
+    def _why_not(self) -> str:
+        """What speaks against it, and what force may override."""
+        node, name = self.node, self.node.settings.name
         if not node.has_majority():
-            return '%s is in contact with %d of the %d nodes, itself among them, and needs %d' % (
-                name, len(node.contact_rows()), node.settings.size, node.votes_needed)
+            return '%s is in contact with %d of the %d nodes, itself among them, and needs %d: ' \
+                'start the others, or use --force if they are gone for good' % (
+                    name, len(node.contact_rows()), node.settings.size, node.votes_needed)
+        if node.elections.is_half_isolated():
+            return '%s reaches no trusted server, and not more than half of the nodes: start the ' \
+                'others, or use --force if they are gone for good' % name
         why = why_not_eligible(node.own_row(), node.view)
         if why:
             return '%s %s' % (name, why)
@@ -68,8 +82,9 @@ class Promotion:
     def _why_not_alone(self) -> str:
         node, name = self.node, self.node.settings.name
         if node.promise.bound:
-            return '%s said goodbye while %s led, and waits for it: start the AHM of %s' % (
-                (name,) + 2 * (node.name_of(node.promise.leader),))
+            return '%s is bound to %s, whom it followed last, and waits for it: start the AHM of ' \
+                '%s, or use --force if that is gone for good' % (
+                    (name,) + 2 * (node.name_of(node.promise.leader),))
         if node.promise.holds(node.now):
             return '%s may still lead: wait until the election is over, then see ' \
                 'ahm_cluster_status' % node.name_of(node.promise.leader)
@@ -90,15 +105,18 @@ class Promotion:
             return 'the database of %s still answers: stop it first' % node.name_of(node.suspect)
         return ''
 
-    def begin(self, task: Task) -> None:
+    def begin(self, task: Task, force: bool) -> None:
         """Ask the cluster for it."""
         node, settings = self.node, self.node.settings
         leader = node.leader_row()
         self.leader = leader.sender if leader is not None else None
         self.task, self.accepted, self.asked_at = task, False, node.now
-        self.intent = node.operator.new_intent(IntentKind.PROMOTE)
+        self.intent = node.operator.new_intent(
+            IntentKind.FORCE if force else IntentKind.PROMOTE)
         self.until = node.now + SLACK_SECONDS + settings.promote_timeout + settings.hook_timeout \
             + 2 * settings.wait_for_primary + 2 * node.timing.hold
+        if force:
+            node.force.begin()
         node.chores.check_soon()
 
     # -- waiting -------------------------------------------------------------------------------
@@ -152,7 +170,7 @@ class Promotion:
         node = self.node
         rows = node.contact_rows()
         wanted = [row.sender for row in rows if row.intent is not None
-                  and row.intent.kind is IntentKind.PROMOTE and row.intent.node == row.sender]
+                  and row.intent.kind is not IntentKind.SHUTDOWN and row.intent.node == row.sender]
         if not wanted or any(row.database is DatabaseState.PRIMARY for row in rows):
             return Due.PRIMARY
         node.elections.due_only = wanted[0]

@@ -40,9 +40,11 @@ def _attach(node, request: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _promote(node, request: Dict[str, Any]) -> Dict[str, Any]:
-    if request.get('dry_run'):
-        return _refused(node.operator.promotion.why_not()) or {'ok': True}
-    return _begun(node, node.operator.promote())
+    force = request.get('force') is True
+    if not request.get('dry_run'):
+        return _begun(node, node.operator.promote(force))
+    refused = _refused(node.operator.promotion.why_not(force))
+    return refused or dict({'ok': True}, **({'risks': node.force.risks()} if force else {}))
 
 
 def _shutdown(node, request: Dict[str, Any]) -> Dict[str, Any]:

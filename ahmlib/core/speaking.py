@@ -38,7 +38,7 @@ class Speaker:
         leads = node.is_leading or node.stepping_down
         leader = node.own if leads else node.promise.leader
         return Saved(node.term, node.voted_for, leader, node.hold, node.promise.bound,
-                     node.blind, node.record, tuple(node.names))
+                     node.blind, node.record, tuple(node.names), node.force.reigns)
 
     def is_saved(self) -> bool:
         """Whether the disk is up to date."""

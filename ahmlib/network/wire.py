@@ -177,7 +177,7 @@ FIELDS = (
     Field('sync_needed', _number), Field('sync_nodes', _some_nodes),
     Field('inquiry', _inquiry), Field('evidence', _evidence), Field('can_fence', _truth),
     Field('holds_vip', _maybe_truth), Field('problem', _text), Field('nodes', _texts),
-    Field('intent', _intent),
+    Field('intent', _intent), Field('forced', _truth),
 )
 _HEAD = 3
 _PLACES = {field.name: place for place, field in enumerate(FIELDS)}

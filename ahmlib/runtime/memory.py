@@ -67,7 +67,7 @@ class Memory:
         return {
             'term': saved.term, 'voted_for': self._name(saved.voted_for),
             'leader': self._name(saved.leader), 'hold': saved.hold, 'bound': saved.bound,
-            'blind': saved.blind,
+            'blind': saved.blind, 'forced': saved.forced,
             'record': record and [record.timeline, record.term, self._name(record.node),
                                   record.system_id],
             'names': {self._addresses[place]: name for place, name in enumerate(saved.names)
@@ -84,7 +84,8 @@ class Memory:
             self._place(content, 'leader'), _seconds(content, 'hold'),
             _kind(content, 'bound', bool), _kind(content, 'blind', bool),
             self._record(content['record']),
-            tuple(names.get(address) for address in self._addresses))
+            tuple(names.get(address) for address in self._addresses),
+            _kind(content, 'forced', bool))
 
     def _record(self, found):
         if found is None:

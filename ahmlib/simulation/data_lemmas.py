@@ -7,7 +7,7 @@ from ..core.beacon import Beacon, Verdict
 from ..core.election import why_not_eligible
 from ..core.saved import SPENT
 from ..core.states import DatabaseState
-from .lemma import Lemma, Violated
+from .lemma import Lemma, Violated, by_force
 
 
 class Evidence(Lemma):
@@ -68,7 +68,7 @@ class MostAdvanced(Lemma):
                 before and (before.term, before.voted_for) == (saved.term, saved.voted_for)):
             return
         row, mine = node.members.row(saved.voted_for), node.own_row()
-        if row is None or row.database is DatabaseState.PRIMARY \
+        if row is None or row.forced or row.database is DatabaseState.PRIMARY \
                 or mine.database is not DatabaseState.STANDBY or not mine.fresh \
                 or why_not_eligible(mine, node.view) or not self._could_win(node):
             return
@@ -89,6 +89,8 @@ class Eligible(Lemma):
 
     def performed(self, host, effect: effects.Promote) -> None:
         node, settings = host.node, host.settings
+        if by_force(self.world, host):
+            return
         state = node.database.state
         if settings.witness or settings.priority == 0 or node.database.out \
                 or state in (DatabaseState.QUARANTINED, DatabaseState.NOT_CONFIGURED):
@@ -104,7 +106,8 @@ class NothingLost(Lemma):
 
     def performed(self, host, effect: effects.Promote) -> None:
         clients = self.world.clients
-        if not clients.synchronous or host.database is None or self.world.tampered:
+        if not clients.synchronous or host.database is None or self.world.tampered \
+                or by_force(self.world, host):
             return
         lost = clients.lost_by(host.settings.own, promised=True)
         if lost:

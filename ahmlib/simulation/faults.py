@@ -168,6 +168,20 @@ def promote(world, node):
     _ask(world, node, 'promote')
 
 
+def force(world, node):
+    """an operator promotes it by force: hosts that are off now are gone for good"""
+    host, others = world.hosts[node], _others(world, node)
+    off = [other for other in others if not world.hosts[other].powered]
+    if host.node is None or host.paused or any(
+            not host.node.members.is_two_way(other, host.node.now)
+            or world.hosts[other].node is None or world.hosts[other].paused
+            for other in others if other not in off):
+        return      # some are silent and not off: an operator would see that they are not gone
+    world.feed(host, events.ClientAsked(0, {'ask': 'promote', 'force': True}, 'an operator'))
+    if host.answered['ok']:
+        world.gone.update(off)
+
+
 def shutdown_cluster(world, node):
     """an operator ends all daemons through it (ahm_shutdown_cluster)"""
     _ask(world, node, 'shutdown')
@@ -206,7 +220,7 @@ def power_off(world, node):
 def power_on(world, node):
     """its host is switched on; database and daemon start"""
     host = world.hosts[node]
-    if not host.powered:
+    if not host.powered and node not in world.gone:
         world.power_on(node)
         if host.database is not None:
             host.database.start(by_hand=True)
@@ -340,14 +354,14 @@ COMMANDS: Dict[str, Fault] = {
 FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for function in (
     cut, cut_one_way, cut_between, part, mute, deafen, deafen_multicast, heal, replay,
     lose_trusted, reach_trusted, crash, start, crash_and_start, freeze, thaw, stop, stop_twice,
-    restart, reload, ask_status, attach, promote, shutdown_cluster, hear_stranger, lose_state,
-    fill_disk, free_disk, power_off, power_on, drop_vip, hide_vip, answer_for_vip,
+    restart, reload, ask_status, attach, promote, force, shutdown_cluster, hear_stranger,
+    lose_state, fill_disk, free_disk, power_off, power_on, drop_vip, hide_vip, answer_for_vip,
     kill_database, hang_database, thaw_database, start_database, crash_recovery,
     promote_by_hand, demote_by_hand, stop_replication, fail_checks, commands_work)}
 FAULTS.update(COMMANDS)
 
 #: What operators ask for.
-OPERATORS = ('attach', 'promote', 'shutdown-cluster')
+OPERATORS = ('attach', 'promote', 'force', 'shutdown-cluster')
 
 #: After these nothing may be promoted, however often they happen (L17).
 HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status', 'hear-stranger',

@@ -53,6 +53,11 @@ def may_split(world, serving) -> bool:
         host.reaches_trusted or world.now < host.trusted_lost_at + wait for host in serving)
 
 
+def by_force(world, host) -> bool:
+    """Whether this node leads, or may be elected, by the word of an operator who was there."""
+    return host.settings.own in world.forced and host.node.force.claims
+
+
 def leases(world) -> Dict[int, float]:
     """The nodes that hold a lease now, and when it ends on the clock of each."""
     found = {}
@@ -60,7 +65,7 @@ def leases(world) -> Dict[int, float]:
         node = host.node
         if node is None or not node.is_leading or not host.powered:
             continue
-        until = node.leadership.lease.until(node.now)
+        until = node.leadership.lease_until()
         if host.clock(world.now) < until:
             found[host.settings.own] = until
     return found

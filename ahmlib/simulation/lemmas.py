@@ -34,6 +34,10 @@ until less than T_fence ago, and commands of the host that do not do their work 
 What clients are told there once somebody else has been promoted is no row of L18.  Half votes
 break L8 by their nature, and L2 where nothing breaks the tie: there they are not checked, only
 observed.
+
+A promotion by force is an operator's word in place of votes and eligibility: L3, L5, L11, L14 and
+L18 do not speak of the node at which it was asked for, as long as it leads by force.  L2 and L8
+hold for it where the word is true.
 """
 
 from typing import Any, Dict, Optional, Set, Tuple
@@ -47,7 +51,7 @@ from ..core.quorum import votes_needed
 from ..core.saved import SPENT
 from ..core.states import NodeState
 from .data_lemmas import Eligible, Evidence, MostAdvanced, NothingLost
-from .lemma import Lemma, Violated, excused, halves, leases, may_split
+from .lemma import Lemma, Violated, by_force, excused, halves, leases, may_split
 
 
 class OneLeader(Lemma):
@@ -96,6 +100,8 @@ class Elected(Lemma):
         row, before = effect.beacon, self.leading.get(own)
         if row.leads and before != (host.life, True):
             needed = votes_needed(host.settings.size, host.settings.half_votes)
+            if by_force(self.world, host):
+                needed = 1
             given = {voter for voter, whom in self.votes.get(row.term, ()) if whom == own}
             if len(given) < needed:
                 raise Violated('%s leads in term %d with %d votes on disk and needs %d' % (
@@ -219,7 +225,7 @@ class UnderLease(Lemma):
         if isinstance(effect, effects.Promote):
             return
         on_disk = self._disks(node)
-        if on_disk < node.votes_needed:
+        if on_disk < node.votes_needed and not by_force(world, host):
             raise Violated('%s raises the VIP with its record on %d disks and needs %d' % (
                 host.settings.name, on_disk, node.votes_needed))
 

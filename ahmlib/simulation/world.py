@@ -54,6 +54,8 @@ class World:
         self.trace: List[str] = []
         self.harmless = False                   # nothing happens but restarts and questions
         self.tampered = False                   # somebody promoted a standby by hand
+        self.forced: Set[int] = set()           # nodes that somebody promoted by force
+        self.gone: Set[int] = set()             # hosts that never come back
         self.leaders: Dict[int, int] = {}       # by term: who led in it
         self.vip_unknown: Set[int] = set()      # hosts that cannot tell whether they hold the VIP
         self.vip_answers: Set[int] = set()      # hosts to which a stranger answers for the VIP
@@ -231,6 +233,8 @@ class World:
             host.backlog.append(event)
             return
         node = host.node
+        if isinstance(event, events.ClientAsked) and event.request.get('force'):
+            self.forced.add(host.settings.own)
         wanted = node.handle(event, host.clock(self.now))
         for effect in wanted:
             if host.node is node:

@@ -12,6 +12,10 @@ Options:
   --wait                  Show what is being done until it is done or failed.
   --dry-run               Say whether it would begin, and if not, why; change
                           nothing.
+  --force                 A majority of the nodes is gone for good: promote with
+                          the votes of those who are left.  Says what that
+                          risks, and asks.
+  --yes                   With --force: do not ask.
   --help                  Print this help.
 
 Where a primary lives this is a switchover: it is stopped, and the node takes
@@ -22,20 +26,54 @@ Exit status: 0 scheduled, or with --wait done; 1 refused or failed, the reason
 is on stderr; 2 wrong usage; 3 no daemon there.
 """
 
+import sys
+
+from ahmlib.ipc import client
 from ahmlib.utilities import common, tasks
+
+YES = 'yes'
 
 
 def main(argv):
     """Ask for it, wait where that is wanted, and return the exit code."""
     args = common.arguments(__doc__, argv)
-    if args['--dry-run'] and args['--wait']:
+    force, dry_run = bool(args['--force']), bool(args['--dry-run'])
+    if dry_run and args['--wait']:
         raise common.Failure('--dry-run and --wait exclude each other: nothing is begun that '
                              'could be waited for', common.USAGE)
-    answer = common.ask(args, {'ask': 'promote', 'dry_run': bool(args['--dry-run'])})
-    if args['--dry-run']:
-        common.put('Info: the node can be promoted now')
+    if args['--yes'] and not force:
+        raise common.Failure('--yes goes with --force: nothing else is asked', common.USAGE)
+    request = {'ask': 'promote', 'force': force}
+    if force:
+        _show_risks(common.ask(args, dict(request, dry_run=True)))
+        if not dry_run and not args['--yes']:
+            _make_sure()
+    answer = common.ask(args, dict(request, dry_run=dry_run))
+    if dry_run:
+        common.put('Info: the node can be promoted %snow' % ('by force ' if force else ''))
         return common.OK
     if args['--wait']:
         tasks.wait(args, tasks.number_of(answer), True)
         return tasks.succeed('Promote node task successfully finished')
     return tasks.succeed('Promote node task successfully scheduled')
+
+
+def _show_risks(answer):
+    """Print what the operator vouches for, or gives up."""
+    risks = answer.get('risks')
+    if not isinstance(risks, list) or not all(isinstance(risk, str) for risk in risks):
+        raise client.ProtocolError('the answer names no risks; is an AHM daemon of this version '
+                                   'listening there?')
+    common.put('Promotion by force.  What you vouch for, or give up:')
+    for risk in risks:
+        common.put('  - ' + common.printable(risk))
+
+
+def _make_sure():
+    """Ask on the terminal; raises Failure unless the answer is yes."""
+    if not sys.stdin.isatty():
+        raise common.Failure('--force asks on a terminal, and there is none: read the above, then '
+                             'add --yes', common.USAGE)
+    common.put('Are all of these nodes gone for good, and do you want that?  Type "%s":' % YES)
+    if sys.stdin.readline().strip() != YES:
+        raise common.Failure('nothing was changed: the answer was not "%s"' % YES)

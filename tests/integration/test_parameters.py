@@ -282,8 +282,6 @@ def test_the_hooks_after_a_promotion_have_their_variables(story, name, event, no
 
 
 @postgres
-@pytest.mark.xfail(strict=True, reason='core/variables.py takes the old primary from the suspect, '
-                   'which is nobody, or the new primary, once the promotion is over')
 @pytest.mark.parametrize('name, event, node', AFTERWARDS)
 def test_the_hooks_after_a_promotion_are_told_the_old_primary(story, name, event, node):
     found, _ = variables_of(story.calls(name, AHM_NEW_PRIMARY_NAME=FIRST)[0].variables)

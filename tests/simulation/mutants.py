@@ -14,6 +14,7 @@ from typing import NamedTuple, Tuple
 from ahmlib.core import election, promise, quorum, timing
 from ahmlib.core.elections import Elections
 from ahmlib.core.evidence import Investigation
+from ahmlib.core.force import Force
 from ahmlib.core.leadership import Leadership
 from ahmlib.core.membership import Membership
 from ahmlib.core.node import Node
@@ -117,8 +118,10 @@ MUTANTS = (
     Mutant('nobody keeps a promise', 10, 'three nodes', ALONE, NO_PROMISE),
     Mutant('two leases at once', 8, 'three nodes', ALONE, NO_PROMISE),
     Mutant('a candidate rules with the votes of a minority', 3, 'three nodes', DEAD, (
-        Patch(Elections, '_count', 'if len(voters) + 1 >= node.votes_needed:',
-              'if len(voters) + 1 >= node.votes_needed - 1:'),)),
+        Patch(Elections, '_count', 'if len(voters) + 1 >= needed:',
+              'if len(voters) + 1 >= needed - 1:'),)),
+    Mutant('a node rules by force though nobody asked for it', 3, 'three nodes', ALONE, (
+        Patch(Force, 'claims', 'return self.reigns or self.wanted', 'return True'),)),
     Mutant('evidence is ignored', 4, 'three nodes', ((1.0, 'crash', 0), (0.1, 'drop-vip', 0)), (
         NO_EVIDENCE,)),
     Mutant('a fencing script that failed counts as good', 4, 'three nodes with fencing',
@@ -177,5 +180,5 @@ MUTANTS = (
     Mutant('two candidates win one term', 1, 'five nodes, equal priorities',
            ((1.0, 'cut-between', 1), (0.0, 'power-off', 0)), (
                Patch(quorum, 'next_own_term', 'return term + (own - term) % size', 'return term'),
-               Patch(Elections, '_count', 'if len(voters) + 1 >= node.votes_needed:', 'if True:'))),
+               Patch(Elections, '_count', 'if len(voters) + 1 >= needed:', 'if True:'))),
 )

@@ -64,6 +64,8 @@ def recovers(world):
 def waits_for_operator(living):
     """Why this healed cluster rightly has no leader; '' if it has no such reason."""
     rows = [node.own_row() for node in living]
+    if len(living) < living[0].votes_needed and not any(row.forced for row in rows):
+        return 'a majority is gone for good, and nobody was promoted by force'
     if not any(node.followed for node in living):
         return 'no node has followed a leader since its start: nobody is promoted by himself'
     if not any(_is_usable(node) for node in living):

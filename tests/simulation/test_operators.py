@@ -11,9 +11,9 @@ from ahmlib.simulation.host import FAILS, HANGS, SLOW, make_settings
 from ahmlib.simulation.world import World
 
 
-def formed(seed=0, size=3, **changes):
-    """A world in which node 0 serves and everybody follows."""
-    world = World(make_settings(size, **changes), seed=seed)
+def formed(seed=0, size=3, world=None, **changes):
+    """A world in which node 0 serves and everybody follows; `world` are options of the World."""
+    world = World(make_settings(size, **changes), seed=seed, **(world or {}))
     world.start_all()
     assert world.run_until(lambda: world.serves() == 0 and settled(world), 60.0), trace(world)
     world.run(2.0)
@@ -420,8 +420,37 @@ def test_who_said_goodbye_waits_for_its_leader():
     for own in (1, 2):
         world.start(own)
     world.run(30.0)
-    assert refusal(world, 1, 'promote') == ('AHM-NODE-2 said goodbye while AHM-NODE-1 led, and '
-                                            'waits for it: start the AHM of AHM-NODE-1')
+    assert refusal(world, 1, 'promote') == (
+        'AHM-NODE-2 is bound to AHM-NODE-1, whom it followed last, and waits for it: start the AHM '
+        'of AHM-NODE-1, or use --force if that is gone for good')
+
+
+def test_who_said_goodbye_and_comes_back_after_a_failover_follows_the_new_leader():
+    world = formed(size=5)
+    world.stop(4)
+    world.run(5.0)
+    world.power_off(0)
+    assert world.run_until(lambda: world.serves() in (1, 2, 3), 60.0), trace(world)
+    world.run(10.0)
+    world.start(4)
+    assert world.run_until(lambda: settled(world), 60.0), trace(world)
+    assert world.hosts[4].node.promise.leader == world.serves()
+
+
+def test_a_standby_that_streamed_from_a_second_primary_when_its_daemon_began_is_pointed_right():
+    world = formed(size=5)
+    world.crash(2)
+    world.hosts[0].database.stop()
+    assert world.run_until(lambda: world.serves() == 1, 60.0), trace(world)
+    world.crash(0)
+    world.hosts[0].database.signal = False
+    world.hosts[0].database.start(by_hand=True)
+    world.start(2)
+    assert world.run_until(lambda: world.hosts[2].node.following
+                           and world.hosts[2].node.database.streaming, 20.0), trace(world)
+    assert world.upstream_of(world.hosts[2]) is world.hosts[0].database
+    world.start(0)
+    assert world.run_until(lambda: world.hosts[2].database.upstream == 1, 60.0), trace(world)
 
 
 def test_tasks_are_known_by_their_number():

@@ -17,6 +17,7 @@ from .mutants import MUTANTS
 from .plans import formed, recovers
 from .reach import LISTED, Reached, listed, matches
 from .search import draw, place
+from .test_force import STORIES as FORCE_STORIES
 from .test_found import FOUND
 from .test_operators import STORIES as OPERATOR_STORIES
 
@@ -73,7 +74,7 @@ def reached():
             repair(world)
             recovers(world)
         found.take(world.trace)
-    for story in OPERATOR_STORIES:
+    for story in OPERATOR_STORIES + FORCE_STORIES:
         with found.watching():
             story()
     return found

@@ -12,7 +12,7 @@ from ahmlib.runtime.state_file import StateFileCorrupt, StateFileError
 
 ADDRESSES = ('192.0.2.1:9500', '192.0.2.2:9500', '[2001:db8::1]:9500')
 SAVED = Saved(7, 1, 2, 1.25, True, True, Record(3, 6, 1, '7300000000000000001'),
-              ('AHM-NODE-1', None, 'node three'))
+              ('AHM-NODE-1', None, 'node three'), True)
 
 nodes = st.integers(0, len(ADDRESSES) - 1)
 numbers = st.integers(0, 2 ** 63 - 1)
@@ -20,7 +20,7 @@ saved_states = st.builds(
     Saved, numbers, st.none() | st.just(SPENT) | nodes, st.none() | nodes, st.floats(0, 1e6),
     st.booleans(), st.booleans(),
     st.none() | st.builds(Record, numbers, numbers, nodes, st.text(max_size=20)),
-    st.tuples(*[st.none() | st.text(max_size=20)] * len(ADDRESSES)))
+    st.tuples(*[st.none() | st.text(max_size=20)] * len(ADDRESSES)), st.booleans())
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_nodes_are_found_by_address_where_places_shifted(memory, tmp_path):
 def test_an_address_that_left_nodes_conf_is_nobody(memory, tmp_path):
     memory.save(SAVED)
     found = Memory(str(tmp_path), ADDRESSES[:1]).load()
-    assert found == Saved(7, None, None, 1.25, True, True, None, ('AHM-NODE-1',))
+    assert found == Saved(7, None, None, 1.25, True, True, None, ('AHM-NODE-1',), True)
 
 
 def test_a_spent_vote_stays_spent_whoever_left(memory, tmp_path):

@@ -81,7 +81,7 @@ def test_promote_is_scheduled_and_not_waited_for(daemon, capsys):
     assert common.run(promote_node.main, []) == 0
     assert capsys.readouterr().out == (
         'Command Success\nInfo: Promote node task successfully scheduled\n')
-    assert daemon.asked == [{'ask': 'promote', 'dry_run': False}]
+    assert daemon.asked == [{'ask': 'promote', 'force': False, 'dry_run': False}]
 
 
 def test_promote_can_be_waited_for(daemon, capsys):
@@ -94,7 +94,7 @@ def test_a_dry_run_asks_for_nothing_else(daemon, capsys):
     daemon.answers = [{'ok': True}]
     assert common.run(promote_node.main, ['--dry-run']) == 0
     assert capsys.readouterr().out == 'Info: the node can be promoted now\n'
-    assert daemon.asked == [{'ask': 'promote', 'dry_run': True}]
+    assert daemon.asked == [{'ask': 'promote', 'force': False, 'dry_run': True}]
 
 
 def test_a_dry_run_that_would_fail_says_why(daemon, capsys):
@@ -106,6 +106,69 @@ def test_a_dry_run_that_would_fail_says_why(daemon, capsys):
 def test_a_dry_run_has_nothing_to_wait_for(daemon):
     assert common.run(promote_node.main, ['--dry-run', '--wait']) == 2
     assert daemon.asked == []
+
+
+RISKS = {'ok': True, 'risks': ['AHM-NODE-1: not heard', 'what it had is lost']}
+FORCED = {'ask': 'promote', 'force': True, 'dry_run': False}
+
+
+class Terminal:
+    """A terminal on which this is typed."""
+
+    def __init__(self, typed, is_one=True):
+        self.typed, self.is_one = typed, is_one
+
+    def isatty(self):
+        """Whether somebody sits there."""
+        return self.is_one
+
+    def readline(self):
+        """What was typed."""
+        return self.typed
+
+
+@pytest.mark.parametrize('words, typed, code, asked', [
+    (['--yes'], '', 0, True), ([], 'yes\n', 0, True), ([], 'y\n', 1, False), ([], '', 1, False)])
+def test_force_says_what_it_risks_and_asks_first(daemon, monkeypatch, capsys, words, typed, code,
+                                                 asked):
+    monkeypatch.setattr('sys.stdin', Terminal(typed))
+    daemon.answers = [RISKS, task('running')]
+    assert common.run(promote_node.main, ['--force'] + words) == code
+    assert (FORCED in daemon.asked) is asked
+    out = capsys.readouterr().out
+    assert '  - AHM-NODE-1: not heard\n  - what it had is lost\n' in out
+    assert ('successfully scheduled' in out) is asked
+
+
+def test_force_without_a_terminal_needs_yes(daemon, monkeypatch, capsys):
+    monkeypatch.setattr('sys.stdin', Terminal('yes\n', is_one=False))
+    daemon.answers = [RISKS]
+    assert common.run(promote_node.main, ['--force']) == 2
+    assert FORCED not in daemon.asked and 'add --yes' in capsys.readouterr().err
+
+
+def test_a_dry_run_of_force_says_the_risks_and_asks_nothing(daemon, capsys):
+    daemon.answers = [RISKS, RISKS]
+    assert common.run(promote_node.main, ['--force', '--dry-run']) == 0
+    assert FORCED not in daemon.asked
+    assert capsys.readouterr().out.endswith('Info: the node can be promoted by force now\n')
+
+
+def test_force_that_is_refused_says_why_and_asks_nothing(daemon, capsys):
+    daemon.answers = [{'ok': False, 'reason': 'AHM-NODE-1 leads'}]
+    assert common.run(promote_node.main, ['--force']) == 1
+    assert capsys.readouterr() == ('', 'Command Failed: AHM-NODE-1 leads\n')
+
+
+def test_yes_alone_is_a_wrong_usage(daemon):
+    assert common.run(promote_node.main, ['--yes']) == 2
+    assert daemon.asked == []
+
+
+@pytest.mark.parametrize('risks', [None, 'all', [1]])
+def test_an_answer_without_risks_is_a_failure(daemon, risks):
+    daemon.answers = [{'ok': True, 'risks': risks}]
+    assert common.run(promote_node.main, ['--force', '--yes']) == 1
 
 
 def test_shutdown_prints_what_the_manual_prints(daemon, capsys):

@@ -28,7 +28,8 @@ def shut_down(node, farewell: Farewell):
 
 
 def _can_hand_over(node) -> bool:
-    if node.state is not NodeState.LEADER or not node.settings.pre_promotion:
+    if node.state is not NodeState.LEADER or not node.settings.pre_promotion \
+            or not node.has_majority():
         return False
     successor = node.leadership.successor
     row = node.living_row(successor) if successor is not None else None
@@ -72,6 +73,8 @@ def _say_goodbye(node, farewell: Farewell):
     elif node.vip.configured and node.vip.here is not False:
         # Found at the start, under a lease of the life before.
         needed, lease_until = node.leadership.lease.needed - 1, node.vip.tolerated_until
+    if lease_until == FOREVER:
+        needed = 0
     node.farewell = farewell
     node.become(NodeState.SHUTDOWN, 'ends (%s)' % farewell.name)
     said_at = node.now

@@ -154,6 +154,7 @@ def _give_up(node, why: str, seconds: float) -> None:
     node.leader = None
     node.problem = 'takeover stopped: %s' % why
     node.leadership.inquiry = None
+    node.force.ended()
     node.report('ERROR', 'takeover stopped', 'no promotion: %s' % why)
     node.become(NodeState.PARTICIPATE_IN_ELECTION, 'resigns')
     node.miss_leader()
