@@ -198,7 +198,7 @@ class Chores:
         """Stepped down healthy, and nobody took over: start the database as a standby."""
         node = self.node
         if not node.database.stopped or node.database.out or node.leader_row() is not None \
-                or not node.has_majority():
+                or not (node.has_majority() or node.force.claims):
             self.leaderless_since = None
             return
         if self.leaderless_since is None:

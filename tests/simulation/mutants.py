@@ -14,7 +14,6 @@ from typing import NamedTuple, Tuple
 from ahmlib.core import election, promise, quorum, timing
 from ahmlib.core.elections import Elections
 from ahmlib.core.evidence import Investigation
-from ahmlib.core.force import Force
 from ahmlib.core.leadership import Leadership
 from ahmlib.core.membership import Membership
 from ahmlib.core.node import Node
@@ -120,8 +119,11 @@ MUTANTS = (
     Mutant('a candidate rules with the votes of a minority', 3, 'three nodes', DEAD, (
         Patch(Elections, '_count', 'if len(voters) + 1 >= needed:',
               'if len(voters) + 1 >= needed - 1:'),)),
-    Mutant('a node rules by force though nobody asked for it', 3, 'three nodes', ALONE, (
-        Patch(Force, 'claims', 'return self.reigns or self.wanted', 'return True'),)),
+    Mutant('a node rules by force though nobody asked for it', 3, 'three nodes',
+           ((1.0, 'cut', 1), (10.0, 'heal', 0)), (
+               Patch(Elections, '_why_not_stand', 'if node.force.claims:', 'if True:'),
+               Patch(Elections, '_why_not_stand', 'return node.force.why_not_stand()', "return ''"),
+               Patch(Elections, '_count', 'if node.force.claims else', 'if True else'))),
     Mutant('evidence is ignored', 4, 'three nodes', ((1.0, 'crash', 0), (0.1, 'drop-vip', 0)), (
         NO_EVIDENCE,)),
     Mutant('a fencing script that failed counts as good', 4, 'three nodes with fencing',

@@ -189,14 +189,43 @@ def test_a_reign_is_over_once_somebody_else_was_put_on_record():
     world.network.isolate(2, range(3))
     world.run(10.0)
     force(world, 2)
-    world.crash(2)
+    world.power_off(2)
     world.network.heal()
+    for new in (1, 0):
+        assert ask(world, new, 'promote')['ok']
+        assert world.run_until(lambda: world.serves() == new, 60.0), trace(world)
+        world.run(10.0)
     world.power_off(0)
     world.run(10.0)
-    world.start(2)
+    faults.strike(world, 'power-on', 2)
     assert world.run_until(lambda: not world.hosts[2].node.force.reigns, 10.0), trace(world)
     world.run(60.0)
-    assert not world.hosts[2].saved.forced
+    assert not world.hosts[2].saved.forced and world.serves() == 1
+
+
+def test_a_reign_is_not_taken_up_over_a_database_that_is_no_primary_any_more():
+    world = left(3, 4, size=5)
+    force(world, 4)
+    world.run(5.0)
+    world.crash(4)
+    faults.strike(world, 'demote-by-hand', 4)
+    world.start(4)
+    world.run(20.0)
+    assert world.serves() is None
+    assert world.hosts[4].node.elections.why_not \
+        == 'its database is no primary any more: promote it by force again'
+    assert force(world, 4) == ''
+    serves(world, 4)
+
+
+def test_a_forced_promotion_that_fails_is_tried_again_with_the_database_that_it_stopped():
+    world = left(2)
+    faults.strike(world, 'promote-hangs', 2)
+    assert ask(world, 2, 'promote', force=True)['ok']
+    assert world.run_until(lambda: not world.hosts[2].database.running, 60.0), trace(world)
+    faults.strike(world, 'commands-work', 2)
+    assert ends(world, 2) == ''
+    serves(world, 2)
 
 
 def test_force_in_contact_with_a_majority_is_an_election_of_whoever_was_asked():
