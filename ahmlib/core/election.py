@@ -19,6 +19,7 @@ class View(NamedTuple):
     primary_lsn: int = 0        # the last position known of the primary
     lag_limit: int = 0          # failover_lag_limit_bytes; 0: none
     named: Optional[int] = None     # the successor that a resignation named
+    primary: str = 'the primary'    # the name of the node on record
 
 
 def why_not_eligible(row: Beacon, view: View) -> str:
@@ -52,8 +53,8 @@ def why_too_far_behind(row: Beacon, view: View) -> str:
     """Why this standby lacks too much of what the primary had; '' if it does not."""
     behind = view.primary_lsn - row.lsn
     if view.lag_limit and behind > view.lag_limit:
-        return 'is %s behind the primary and failover_lag_limit_bytes is %s' % (
-            _size(behind), _size(view.lag_limit))
+        return 'is %s behind %s and failover_lag_limit_bytes is %s' % (
+            _size(behind), view.primary, _size(view.lag_limit))
     return ''
 
 

@@ -42,8 +42,11 @@ class Elections:
     def view(self) -> View:
         """What eligibility is judged against: where it can be, what the rows say, for all alike."""
         node, record = self.node, self.node.record
-        return View(record.system_id if record else '', record.timeline if record else 0,
-                    self._primary_lsn(), node.settings.lag_limit, self._named())
+        if record is None:
+            return View(primary_lsn=self._primary_lsn(), lag_limit=node.settings.lag_limit,
+                        named=self._named())
+        return View(record.system_id, record.timeline, self._primary_lsn(),
+                    node.settings.lag_limit, self._named(), node.name_of(record.node))
 
     def _primary_lsn(self) -> int:
         """The last position that anybody in contact knows of the primary on record."""
