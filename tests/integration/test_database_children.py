@@ -19,7 +19,7 @@ from ahmlib.database import (control, follow, probe, programs, promotion, recove
                              startup, stop)
 from ahmlib.database.settings import DatabaseSettings
 
-PROGRAMS = sorted(glob.glob('/usr/lib/postgresql/*/bin') + glob.glob('/usr/pgsql-*/bin'),
+PROGRAMS = [os.environ['LAB_POSTGRES']] if os.environ.get('LAB_POSTGRES') else sorted(glob.glob('/usr/lib/postgresql/*/bin') + glob.glob('/usr/pgsql-*/bin'),
                   key=lambda path: [int(part) for part in path.replace('-', '/').split('/')
                                     if part.isdigit()])
 HAS_SERVER = bool(PROGRAMS) or shutil.which('pg_ctl') is not None
