@@ -16,6 +16,7 @@ interpreter, ends every process, network namespace and file of it.
 import atexit
 import contextlib
 import os
+import signal
 import subprocess
 import time
 
@@ -60,6 +61,15 @@ class Recorder:
     def runs(self):
         """Whether the process still runs."""
         return self.process.poll() is None
+
+    @contextlib.contextmanager
+    def paused(self):
+        """Nothing is attempted inside (SIGSTOP), but what was sent before may still take effect."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def stop(self):
         """End the process and return all its attempts; LabError where it ended before."""
