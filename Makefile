@@ -2,12 +2,14 @@
 #   make demo   a three-node cluster loses its primary before your eyes
 #   make test   all tests
 # And: make unit (no database, no root), make check-versions (unit tests on every Python here),
-#      make search (an hour of random schedules in the simulation; SECONDS=60 for less).
+#      make search (an hour of random schedules in the simulation; SECONDS=60 for less),
+#      make test-matrix (PostgreSQL 10 to 18, of which make test runs two; VERSIONS="12 17" for some;
+#      servers that are missing here are fetched with npm, once).
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: demo test unit check-versions search clean
+.PHONY: demo test test-matrix unit check-versions search clean
 
 $(VENV)/.ready: requirements-tests.txt .ci/venv
 	@.ci/venv $(VENV)
@@ -17,6 +19,10 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	$(PYTHON) -m pytest -q -rs tests
+
+VERSIONS := all
+test-matrix: $(VENV)/.ready
+	AHM_VERSIONS="$(VERSIONS)" $(PYTHON) -m pytest -q -rs tests/matrix
 
 unit: $(VENV)/.ready
 	$(PYTHON) -m pytest -q -rs tests/unit

@@ -16,14 +16,16 @@ interpreter, ends every process, network namespace and file of it.
 import atexit
 import contextlib
 import os
+import signal
 import subprocess
 import time
 
 from ahmlib.lab import LabError, addresses, client, prober, record
 from ahmlib.lab.hosts import LoopbackHost, MachineHost, NamespaceHost
+from ahmlib.lab.installations import find_postgres, usable_by
 from ahmlib.lab.network import Switch, namespaces_available
 from ahmlib.lab.node import Node, node_name
-from ahmlib.lab.postgres import DATABASE, SUPERUSER, Database, find_postgres, usable_by
+from ahmlib.lab.postgres import DATABASE, SUPERUSER, Database
 from ahmlib.lab.workspace import Workspace
 
 # Fast, so that a test is; every value is legal in production.
@@ -60,6 +62,15 @@ class Recorder:
         """Whether the process still runs."""
         return self.process.poll() is None
 
+    @contextlib.contextmanager
+    def paused(self):
+        """Nothing is attempted inside (SIGSTOP), but what was sent before may still take effect."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def stop(self):
         """End the process and return all its attempts; LabError where it ended before."""
         if not self.runs():
@@ -80,12 +91,13 @@ class Cluster:
 
     `settings` are lines of every ahm_config.yml (None takes one out), `node_settings` the same for
     single nodes: {'AHM-NODE-2': {'priority': 0}}.  `vip=False` leaves the VIP out of the
-    configuration.  `version` chooses a PostgreSQL major version.  Raises LabError on entry where
-    the machine lacks what it takes.
+    configuration.  `version` chooses a PostgreSQL major version, which is fetched where the machine
+    lacks it, or `installation` a certain Installation; `server_settings` are lines of every
+    server's configuration.  Raises LabError where the machine lacks what it takes.
     """
 
     def __init__(self, kind='loopback', nodes=3, witnesses=0, settings=None, node_settings=None,
-                 vip=True, version=None):
+                 vip=True, version=None, installation=None, server_settings=()):
         if kind not in ('loopback', 'namespaces'):
             raise ValueError('no such kind of lab: %r' % (kind,))
         self.kind = kind
@@ -96,7 +108,8 @@ class Cluster:
         if not vip:
             self.settings.update(dict.fromkeys(
                 ('virtual_IP', 'if_up_cmd', 'if_down_cmd', 'if_check_cmd', 'arping_cmd')))
-        self.installation = find_postgres(version)
+        self.installation = installation or find_postgres(version)
+        self.server_settings = server_settings
         self.nodes = []
         self._recorders = 0
         self._stack = contextlib.ExitStack()
@@ -154,7 +167,7 @@ class Cluster:
             listen = host.address if self.kind == 'loopback' else '*'
             network = '127.0.0.0/8' if self.kind == 'loopback' else self.plan.network
             database = Database(self.installation, host, node_name(number), self.plan.db_port,
-                                listen, network)
+                                listen, network, self.server_settings)
             self._stack.callback(database.discard)
         self.nodes.append(Node(number, host, database, self.plan))
 
@@ -255,22 +268,23 @@ class Cluster:
                        for node in self.nodes if node.daemon is not None)
 
 
-_reason = []
+_reasons = {}
 
 
-def loopback_available():
+def loopback_available(version=None):
     """None where this machine can run loopback labs, else the reason why not (str).
 
-    There must be a PostgreSQL, and a user and an interpreter to run it all with.  Asked once.
+    There must be a PostgreSQL (of this major version, where one is given; it is fetched where that
+    is possible), and a user and an interpreter to run it all with.  Asked once.
     """
-    if not _reason:
+    if version not in _reasons:
         try:
-            find_postgres()
+            find_postgres(version)
             with Workspace():
-                _reason.append(None)
+                _reasons[version] = None
         except LabError as error:
-            _reason.append(str(error))
-    return _reason[0]
+            _reasons[version] = str(error)
+    return _reasons[version]
 
 
 def _or_none(call):

@@ -6,6 +6,7 @@ that the lab knows at every moment whether it lives.
 import os
 import signal
 import subprocess
+import time
 
 import yaml
 
@@ -33,11 +34,20 @@ class Node:
 
     def configure(self, settings, nodes_conf):
         """Write ahm_config.yml (this node's own values under `settings`) and nodes.conf."""
-        write = self.host.workspace.write
-        write(os.path.join(self.host.directory, 'nodes.conf'), nodes_conf)
-        values = dict(self._own_settings(), **settings)
+        path = os.path.join(self.host.directory, 'nodes.conf')
+        self.host.workspace.write(path, nodes_conf)
+        self._write(dict(self._own_settings(), **settings))
+
+    def reconfigure(self, **changes):
+        """Change lines of ahm_config.yml (None takes one out); a daemon has yet to read it."""
+        with open(self.config_file) as file:
+            values = dict(yaml.safe_load(file), **changes)
+        self._write(values)
+
+    def _write(self, values):
         values = {key: value for key, value in values.items() if value is not None}
-        write(self.config_file, yaml.safe_dump(values, default_flow_style=False))
+        self.host.workspace.write(self.config_file,
+                                  yaml.safe_dump(values, default_flow_style=False))
 
     def _own_settings(self):
         plan = self.plan
@@ -62,11 +72,15 @@ class Node:
         script = os.path.join(self.host.workspace.source, 'ahm.py')
         return self.host.python(script, '-f', self.config_file, *words)
 
-    def start_ahm(self):
-        """Start the daemon in the foreground; returns at once (cluster.wait_until for more)."""
+    def start_ahm(self, env=None):
+        """Start the daemon in the foreground; returns at once (cluster.wait_until for more).
+
+        `env` is added to its environment.
+        """
         if self.ahm_runs():
             raise LabError('the AHM of %s runs already' % self.name)
-        self.daemon = self.host.popen(self._ahm('-n', 'start'), log=self.log, capabilities=True)
+        self.daemon = self.host.popen(self._ahm('-n', 'start'), log=self.log, capabilities=True,
+                                      env=env)
 
     def ahm_runs(self):
         """Whether the daemon started by start_ahm() still runs."""
@@ -77,6 +91,19 @@ class Node:
         done = self.host.run(self._ahm('stop'), limit=STOP_LIMIT)
         self._reap()
         return done.output
+
+    def reload_ahm(self, limit=STOP_LIMIT):
+        """`ahm reload`, and wait until the daemon has taken the new file; LabError if it does not.
+        """
+        def taken():
+            return tail(self.log, 10 ** 9).count('reloaded ' + self.config_file)
+        before = taken()
+        self.host.run(self._ahm('reload'), limit=limit)
+        deadline = time.monotonic() + limit
+        while taken() == before:
+            if time.monotonic() > deadline:
+                raise LabError('the AHM of %s does not reload:\n%s' % (self.name, self.log_tail()))
+            time.sleep(0.05)
 
     def terminate_ahm(self):
         """SIGTERM, as a service manager's restart sends it, and wait until it has ended."""

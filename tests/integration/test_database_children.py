@@ -18,10 +18,14 @@ import pytest
 from ahmlib.database import (control, follow, probe, programs, promotion, recovery, start,
                              startup, stop)
 from ahmlib.database.settings import DatabaseSettings
+from ahmlib.lab import base_backup
+from ahmlib.lab.users import give_to, lab_user
 
 PROGRAMS = sorted(glob.glob('/usr/lib/postgresql/*/bin') + glob.glob('/usr/pgsql-*/bin'),
                   key=lambda path: [int(part) for part in path.replace('-', '/').split('/')
                                     if part.isdigit()])
+if os.environ.get('LAB_POSTGRES'):
+    PROGRAMS = [os.environ['LAB_POSTGRES']]
 HAS_SERVER = bool(PROGRAMS) or shutil.which('pg_ctl') is not None
 BIN_DIR = PROGRAMS[-1] if PROGRAMS else os.path.dirname(shutil.which('pg_ctl') or '')
 LIMIT = 20.0
@@ -138,6 +142,25 @@ class Server(object):
         return probe.probe_remote(self.settings._replace(**changes), self.host, self.port, 5.0)
 
 
+def version_of(server):
+    """The major version of the server's data directory."""
+    return control.data_directory_version(server.settings.db_data_dir)
+
+
+def copy(primary, standby):
+    """Make `standby` one of `primary`, as `pg_basebackup -R` does where there is one."""
+    place = 'host=%s port=%d user=agens application_name=old' % (primary.host, primary.port)
+    data_dir = standby.settings.db_data_dir
+    if os.path.exists(os.path.join(BIN_DIR, 'pg_basebackup')):
+        standby.run('pg_basebackup', '-D', data_dir, '-R', '-X', 'stream', '-c', 'fast', '-d',
+                    place)
+        return
+    base_backup.take(primary.settings.db_data_dir, data_dir, primary.settings.conn_string,
+                     version_of(primary))
+    base_backup.make_standby(data_dir, place, version_of(primary))
+    give_to(lab_user(), data_dir)
+
+
 @pytest.fixture(scope='module')
 def templates():
     """A directory with a stopped primary and a stopped standby of it, made once."""
@@ -156,9 +179,7 @@ def templates():
                           "listen_addresses = '%s'\nwal_log_hints = on\nmax_connections = 20"
                           % (port, PRIMARY_HOST))
         primary.start()
-        standby.run('pg_basebackup', '-D', standby.settings.db_data_dir, '-R', '-X', 'stream',
-                    '-c', 'fast', '-d', 'host=%s port=%d user=agens application_name=old'
-                    % (PRIMARY_HOST, port))
+        copy(primary, standby)
         standby.configure("listen_addresses = '%s'" % STANDBY_HOST)
         assert primary.stop('fast')['ok']
         for server in (primary, standby):
@@ -423,6 +444,8 @@ def test_promotion_that_times_out_takes_its_order_back(pair):
 
 def test_follow_by_reload(pair):
     primary, standby = pair
+    if version_of(standby) < follow.FIRST_VERSION_THAT_RELOADS // 10000:
+        pytest.skip('before PostgreSQL 13 primary_conninfo is not reloaded')
     before = standby.postmaster()
     result = follow.follow_primary(standby.settings, primary.host, primary.port, LIMIT)
     assert result['ok'] and result['how'] == 'reloaded', result
@@ -451,8 +474,9 @@ def test_an_old_primary_comes_back_as_a_standby(pair):
     written = follow.follow_primary(primary.settings, standby.host, standby.port, LIMIT)
     assert written['ok'] and written['how'] == 'written', written
     assert primary.postmaster() is None, 'never started'
-    assert os.stat(primary.path('standby.signal')).st_uid == os.stat(
-        primary.settings.db_data_dir).st_uid
+    has_signal = version_of(primary) >= recovery.FIRST_VERSION_WITH_SIGNAL
+    made = os.stat(primary.path('standby.signal' if has_signal else 'recovery.conf'))
+    assert made.st_uid == os.stat(primary.settings.db_data_dir).st_uid
     log = os.path.join(primary.settings.work_dir, 'later.log')
     primary.run('pg_ctl', 'start', '-w', '-s', '-D', primary.settings.db_data_dir, '-l', log)
     ADOPTED.add(primary.postmaster())

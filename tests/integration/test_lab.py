@@ -16,8 +16,8 @@ import yaml
 
 from ahmlib.lab import LabError, procfs, record
 from ahmlib.lab.cluster import Cluster, loopback_available
+from ahmlib.lab.installations import installations
 from ahmlib.lab.network import Switch, namespaces_available, tool
-from ahmlib.lab.postgres import installations
 from ahmlib.lab.users import interpreter_for, lab_user, works_for
 from ahmlib.lab.workspace import Workspace
 

