@@ -6,8 +6,8 @@ commands are the manual's, so the rebuilt standby streams without a name of its 
 
 import shutil
 
+from tests.integration.daemons import postgres
 from tests.integration.scenarios import formed
-from tests.integration.test_daemon import postgres
 
 LIMIT = 60
 
