@@ -2,12 +2,14 @@
 #   make demo   a three-node cluster loses its primary before your eyes
 #   make test   all tests
 # And: make unit (no database, no root), make check-versions (unit tests on every Python here),
-#      make search (an hour of random schedules in the simulation; SECONDS=60 for less).
+#      make search (an hour of random schedules in the simulation; SECONDS=60 for less),
+#      make test-parameters (half an hour: each test of a parameter on real databases fails where
+#      AHM ignores the parameter; those without a database are tried by make test).
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: demo test unit check-versions search clean
+.PHONY: demo test test-parameters unit check-versions search clean
 
 $(VENV)/.ready: requirements-tests.txt .ci/venv
 	@.ci/venv $(VENV)
@@ -17,6 +19,9 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	$(PYTHON) -m pytest -q -rs tests
+
+test-parameters: $(VENV)/.ready
+	$(PYTHON) -m tests.conformance.ignored --real
 
 unit: $(VENV)/.ready
 	$(PYTHON) -m pytest -q -rs tests/unit

@@ -2,7 +2,7 @@
 
     python -m tests.conformance.ignored [--unit | --real] [--json FILE] [PARAMETER ...]
 
-Every test that table.py names for a parameter is run as ignoring.py says, with that parameter
+Every test that parameters.py names for a parameter is run as ignoring.py says, with that parameter
 ignored, and has to fail.  --unit takes those that need no daemon (tests/unit), --real the others;
 without PARAMETER all parameters are tried.  The exit code is 1 where a test passed or was skipped.
 """
@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from .table import PARAMETERS
+from .parameters import PARAMETERS
 
 UNIT = 'tests/unit/'
 

@@ -1,11 +1,11 @@
-"""AHM as it would be if it ignored one parameter: a pytest plugin, and the one place it reaches into.
+"""AHM as it would be if it ignored one parameter: a pytest plugin.
 
     python -m pytest -p tests.conformance.ignoring --ignore-parameter priority TEST ...
 
-The parameter is read and checked as always, and then everything goes on as if its line were not in
-the file.  In the test's own process that is done to the loader; what a lab starts runs a copy of the
-source whose loader does it, so daemons and utilities ignore the parameter, too.  A test that passes
-nevertheless does not show what the parameter does.
+The parameter is read and checked as always, and then everything goes on as if its line were not
+in the file.  In the test's own process that is done to the loader; what a lab starts runs a copy
+of the source whose loader does it, so daemons and utilities ignore the parameter, too.  A test
+that passes nevertheless does not show what the parameter does.
 """
 
 import os

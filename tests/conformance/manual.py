@@ -1,8 +1,8 @@
 """The manual's chapters 19.4 to 19.8 (tests/data/manual.ko.txt), taken apart.
 
-The text comes out of a PDF: code is fenced by ```, the columns of tables are parted by tabs, and what
-a utility prints stands sometimes within a fence and sometimes without.  Nothing is corrected here but
-a word that the PDF broke in two.
+The text comes out of a PDF: code is fenced by ```, the columns of tables are parted by tabs, and
+what a utility prints stands sometimes within a fence and sometimes without.  Nothing is corrected
+here but a word that the PDF broke in two.
 """
 
 import os
@@ -71,8 +71,9 @@ def utilities(source):
 
 def states(source):
     """The two tables of 19.6.1: [(number, name)] of nodes, and of databases."""
-    found = [(int(cells[0]), cells[1].replace(' ', '')) for cells in table(source, '19.6.1', r'\d+$')]
-    second = [place for place, (number, _) in enumerate(found) if number == 0][1]
+    rows = table(source, '19.6.1', r'\d+$')
+    found = [(int(cells[0]), cells[1].replace(' ', '')) for cells in rows]
+    second = max([place for place, (number, _) in enumerate(found) if number == 0] or [0])
     return found[:second], found[second:]
 
 
@@ -91,7 +92,7 @@ def blocks(source, section):
 
 
 def statements(source):
-    """The Lines that say or order something.
+    """The sentences that say or order something, as Lines of their own.
 
     These are all but what follows a command within its fence, what utilities print, and the tables
     of the parameters and of the states.
@@ -100,7 +101,8 @@ def statements(source):
         listed = line.code is not None and not re.match(r'[>$] ', line.text)
         row = line.section in ('19.4.1', '19.6.1') and '\t' in line.text
         if not listed and not row and not PRINTED.match(line.text):
-            yield line
+            for sentence in re.split(r'(?<=[다요]\.) ', line.text):
+                yield line._replace(text=sentence)
 
 
 class Status(NamedTuple):

@@ -1,7 +1,7 @@
 """What the manual prints, with the settled corrections, in the shape of ahm_cluster_status.
 
 The PDF has lost empty lines and columns, and contradicts itself and the manual's own words in some
-places.  Every such place is in CORRECTIONS, with what is right and why; the rest is taken as printed.
+places.  Every such place is in CORRECTIONS, with what is right and why; the rest is as printed.
 """
 
 from . import manual

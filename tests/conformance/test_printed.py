@@ -1,4 +1,4 @@
-"""What the utilities print, byte by byte as in the manual's 19.6 and 19.8 with the settled corrections.
+"""What the utilities print: byte by byte as in the manual's 19.6 and 19.8, as it was settled.
 
 On real daemons the same texts are compared in test_walk.py.
 """

@@ -1,4 +1,4 @@
-"""The files, command lines and figures that the manual prints in 19.4, 19.5 and 19.8, as they stand."""
+"""The files, command lines and figures that the manual prints in 19.4, 19.5 and 19.8, as is."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The walk of the manual's 19.8 from the first step to the last, on two hosts, in the manual's order.
+"""The walk of the manual's 19.8 from the first step to the last, on two hosts, in its order.
 
 The files are those that the manual prints; what stands in PLACE is this lab's, and FAST is faster.
 What the manual shows to be printed has to be printed, byte by byte, with the corrections of
@@ -96,7 +96,7 @@ class Walk:
 
     @staticmethod
     def command(line):
-        """A command of the manual for this lab: its interface, its programs, rights without sudo."""
+        """A command of the manual here: our interface and programs, and rights without sudo."""
         line = line.replace('/usr/bin/sudo ', '').replace('eno1', 'eth0')
         return line.replace('/sbin/ip', tool('ip')).replace('/usr/sbin/arping', tool('arping'))
 

@@ -152,6 +152,12 @@ def test_a_signal_ends_it_promptly(lone, number):
     assert 'RESTARTING' in lone.log_text()
 
 
+def test_debug_lets_all_severities_into_the_log(lone):
+    lone.configure(log_severity='ERROR')
+    assert lone.ahm('-d', 'start') == Done(0, '', '')
+    assert 'starts at' in lone.log_text()
+
+
 def test_detached_and_without_a_log_file_it_needs_no_syslog(lone):
     lone.configure(log_filename=None)
     lone.start()

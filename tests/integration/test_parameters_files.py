@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import socket
 import struct
 
@@ -89,15 +90,18 @@ GROUP = '239.77.0.9'
 def test_beacons_go_to_multicast_group_with_multicast_ttl(lone):
     lone.configure(multicast_group=GROUP, multicast_interface='lo', multicast_ttl=7,
                    beacon_message_interval_seconds=0.5)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as member:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as member, \
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind((lone.plan.node(2), lone.plan.ahm_port))
         member.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         member.setsockopt(socket.IPPROTO_IP, 12, 1)                     # IP_RECVTTL
         member.bind((GROUP, lone.plan.ahm_port))
         member.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(GROUP)
                           + struct.pack('=4si', b'\0' * 4, socket.if_nametoindex('lo')))
-        member.settimeout(30)
         lone.start()
         while True:
+            ready = select.select([member, peer], [], [], 30)[0]
+            assert ready == [member], 'instead of to every node'
             _, extras, _, (host, _) = member.recvmsg(65535, 64)
             if host == lone.plan.node(1):
                 break

@@ -359,7 +359,7 @@ def written(bench, **lines):
 
 @pytest.mark.parametrize('name, value, found', [
     ('restore_command', "cp '/a b/%f' %p", "cp '/a b/%f' %p"),
-    ('archive_cleanup_command', 'clean %r', 'clean %r')])
+    ('archive_cleanup_command', 'clean %r', 'clean %r')], ids=['restore', 'archive_cleanup'])
 def test_commands_of_the_recovery_settings(bench, name, value, found):
     assert conffile.value_of(written(bench), name) is None
     assert conffile.value_of(written(bench, **{name: value}), name) == found

@@ -1,6 +1,7 @@
-"""The conformance table: what the manual says, and the tests that show that AHM does it.
+"""The parameters of the conformance table: each one of ahm_config.yml, and what shows its effect.
 
-PARAMETERS has the parameters of ahm_config.yml, those of the manual's 19.4.1 and those beyond it.
+The rest of the table is in statements.py.  test_table.py compares both with the manual and with the
+schema; ignored.py runs each test with its parameter ignored, and sees that it fails.
 """
 
 DECISIONS = 'tests/unit/test_parameters_decisions.py::test_'
@@ -19,7 +20,8 @@ ARCHIVE = REAL + 'restore_command_and_archive_cleanup_command_are_run_by_the_dat
 ISOLATED = REAL + \
     'an_isolated_primary_is_stopped_or_not_and_trusted_servers_say_when_it_is_one'
 
-#: Parameter -> the tests that show its effect.  Each of them fails where AHM ignores it.
+#: Parameter -> the tests that show its effect.  Each of them fails where AHM ignores it.  First
+#: those of the manual, in its order, and log_severity, which stands in its samples only.
 PARAMETERS = {
     'conn_string': (COMMANDS + 'the_own_database_is_reached_by_conn_string',),
     'node_name': (DECISIONS + 'node_name_is_what_the_others_call_a_node', CONNINFO),
@@ -69,11 +71,9 @@ PARAMETERS = {
         'tests/integration/test_daemon_reload.py::test_restart_runs_the_service_managers_command_'
         'where_there_is_one',),
     'restore_command': (
-        COMMANDS + "commands_of_the_recovery_settings[restore_command-cp '/a b/%f' %p-"
-                   "cp '/a b/%f' %p]", RECOVERY, ARCHIVE),
+        COMMANDS + 'commands_of_the_recovery_settings[restore]', RECOVERY, ARCHIVE),
     'archive_cleanup_command': (
-        COMMANDS + 'commands_of_the_recovery_settings[archive_cleanup_command-clean %r-clean %r]',
-        RECOVERY, ARCHIVE),
+        COMMANDS + 'commands_of_the_recovery_settings[archive_cleanup]', RECOVERY, ARCHIVE),
     'use_recovery_min_apply_delay': (
         COMMANDS + 'recovery_min_apply_delay_is_written_where_it_is_used', RECOVERY,
         REAL + 'recovery_min_apply_delay_delays_what_clients_see'),
@@ -97,8 +97,10 @@ PARAMETERS = {
     'promote_leader_timeout_seconds': (
         DECISIONS + 'promote_leader_timeout_seconds_decides_how_long_promotion_may_take',),
     'wait_for_primary_timeout_seconds': (
+        DECISIONS + 'wait_for_primary_timeout_seconds_decides_how_long_a_starting_cluster_waits_'
+                    'for_one',
         DECISIONS + 'wait_for_primary_timeout_seconds_decides_how_long_an_answering_vip_is_'
-                    'waited_for',),
+                    'waited_for'),
     'pid_file_name': (FILES + 'pid_file_name_is_the_name_in_data_dir',),
     'failover_consensus_with_half_votes': (
         DECISIONS + 'failover_consensus_with_half_votes_lets_one_of_two_nodes_take_over',),
@@ -139,6 +141,6 @@ PARAMETERS = {
         ISOLATED),
 }
 
-#: Parameters that are read and checked, and have no effect yet.
+#: Parameters that are read and checked, and have no effect yet; README.md says so, too.
 WITHOUT_EFFECT = ('synchronous_mode', 'synchronous_node_count', 'auth_key_file', 'watchdog_device',
                   'watchdog_mode')
