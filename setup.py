@@ -1,4 +1,4 @@
-"""Packaging of AHM: a daemon (`ahm`), its package (`ahmlib`) and the utilities in bin/."""
+"""Packaging of AHM: its package (`ahmlib`), and in bin/ the daemon (`ahm`) and the utilities."""
 
 import os
 import re
@@ -6,7 +6,7 @@ import re
 from setuptools import find_packages, setup
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-UTILITIES = sorted(os.path.join('bin', name) for name in os.listdir(os.path.join(HERE, 'bin')))
+COMMANDS = sorted(os.path.join('bin', name) for name in os.listdir(os.path.join(HERE, 'bin')))
 PAGES = sorted(name for name in os.listdir(os.path.join(HERE, 'man')) if name[-2:-1] == '.')
 
 
@@ -24,8 +24,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['ahmlib', 'ahmlib.*']),
-    scripts=UTILITIES,
-    entry_points={'console_scripts': ['ahm = ahmlib.main:main']},
+    scripts=COMMANDS,
     data_files=[('share/ahm', ['conf/ahm_config.yml.sample', 'conf/nodes.conf.sample',
                                'conf/failover.sh.sample'])]
     + [('share/man/man' + name[-1], [os.path.join('man', name)]) for name in PAGES],

@@ -179,6 +179,11 @@ def source_for(user, interpreter, directory):
     argv = [interpreter.executable, '-c', TRIAL, os.path.join(ROOT, 'ahmlib')]
     if works_for(user, argv, _environment(interpreter.import_path)) is None:
         return ROOT
+    return copy_source(user, directory)
+
+
+def copy_source(user, directory):
+    """Copy ahm.py, ahmlib and bin to `directory` for `user`; the path of the copy."""
     target = os.path.join(directory, 'source')
     os.makedirs(target)
     for name in ('ahm.py', 'ahmlib', 'bin'):

@@ -3,11 +3,18 @@
 What is looked at is the status that a node's core gives to the utilities; the cluster is simulated.
 """
 
+import os
+
 import pytest
 
+import ahmlib.main
+from ahmlib.config import loader
 from ahmlib.core import events
 from ahmlib.core.states import DatabaseState, NodeState
 
+from ahmlib.ipc import client
+
+from . import manual
 from .configured import starting, world
 
 LIMIT = 120
@@ -47,9 +54,29 @@ def reaches(cluster, place, database=None, state=None, asked=None):
     raise AssertionError('%s instead of %s' % (found, (database, state)))
 
 
-def test_the_numbers_are_the_manuals():
-    assert [int(state) for state in NodeState] == list(range(12))
-    assert [int(state) for state in DatabaseState] == list(range(6))
+def test_the_names_and_numbers_are_the_manuals():
+    for printed, states in zip(manual.states(manual.text()), (NodeState, DatabaseState)):
+        assert [(int(state), state.name) for state in states] == printed
+
+
+def test_a_node_that_is_loading_its_files_can_be_seen_by_nobody(tmp_path, monkeypatch):
+    """So LOADING has a number, and no story: it is over before there is anybody to be asked."""
+    path, load = tmp_path / 'ahm_config.yml', loader.load
+    data_dir = tmp_path / 'data'
+    data_dir.mkdir()
+    path.write_text('node_name: a\nis_witness: true\nlisten_address: 127.0.0.1\ndata_dir: %s\n'
+                    'socket_dir: %s\n' % (data_dir, data_dir))
+    (tmp_path / 'nodes.conf').write_text('127.0.0.1:9500\n')
+    looked = []
+
+    def loading(given):
+        looked.append(load(given).node_name)
+        with pytest.raises(client.NoDaemon):
+            client.ask({'ask': 'status'}, port=9595, socket_dir=str(data_dir))
+        raise loader.ConfigError(['seen enough'])
+    monkeypatch.setattr(ahmlib.main.loader, 'load', loading)
+    assert ahmlib.main.main(['-n', '-f', str(path)]) == 1
+    assert looked == ['a'] and os.listdir(str(data_dir)) == []
 
 
 def test_a_node_that_was_never_heard_is_dead_and_its_database_unknown(tmp_path):

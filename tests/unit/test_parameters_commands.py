@@ -132,12 +132,11 @@ def test_notification_command_runs_at_what_is_worth_it_and_says_what(bench):
 
 
 def test_hook_timeout_seconds_ends_a_notification_command(bench):
-    program = bench.program('notify', 'sleep 60')
-    began_at = time.monotonic()
+    program = bench.program('notify', 'sleep 5; touch ended')
     bench.does(effects.Report('ERROR', 'vip', 'gone'), notification_command=program,
                hook_timeout_seconds=0.3)
-    assert time.monotonic() - began_at < 30
     assert 'notification_command failed' in bench.log() and '0.3 s' in bench.log()
+    assert not (bench.directory / 'ended').exists()
 
 
 # The VIP
@@ -360,7 +359,7 @@ def written(bench, **lines):
 
 @pytest.mark.parametrize('name, value, found', [
     ('restore_command', "cp '/a b/%f' %p", "cp '/a b/%f' %p"),
-    ('archive_cleanup_command', 'clean %r', 'clean %r')])
+    ('archive_cleanup_command', 'clean %r', 'clean %r')], ids=['restore', 'archive_cleanup'])
 def test_commands_of_the_recovery_settings(bench, name, value, found):
     assert conffile.value_of(written(bench), name) is None
     assert conffile.value_of(written(bench, **{name: value}), name) == found

@@ -172,6 +172,20 @@ def test_wait_for_primary_timeout_seconds_decides_how_long_an_answering_vip_is_w
     assert seconds_until_a_takeover_is_stopped(tmp_path, 40) > 36
 
 
+def test_wait_for_primary_timeout_seconds_decides_how_long_a_starting_cluster_waits_for_one(
+        tmp_path):
+    for wait in (4, 60):
+        cluster = starting(tmp_path, wait_for_primary_timeout_seconds=wait)
+        cluster.hosts[0].database.stop()
+
+        def gives_up():
+            node = cluster.hosts[1].node
+            return node is not None and node.state is NodeState.IN_RESOURCE_LIMITATION
+        took = seconds_until(cluster, gives_up)
+        assert says(cluster, 'WAITING_FOR_LEADER_FORMATION: nobody leads yet')
+        assert wait * 0.9 < took < wait * 1.1 + 0.5
+
+
 def test_promote_leader_timeout_seconds_decides_how_long_promotion_may_take(tmp_path):
     for limit in (3, 40):
         cluster = world(tmp_path, promote_leader_timeout_seconds=limit)
