@@ -26,7 +26,7 @@ class ClusterEnd:
     def ask(self) -> str:
         """End the cluster; why not, or ''."""
         node = self.node
-        why = node.operator.why_busy()
+        why = node.operator.why_busy() or node.operator.why_at_work()
         if not why and self.intent is not None:
             why = 'the cluster is being shut down already'
         if not why and not node.has_majority():

@@ -1,10 +1,12 @@
 """What an operator asked of this node: attach its database, promote it, end the whole cluster.
 
 One task at a time.  An attach is this node's own affair.  A promotion and the end of the cluster
-concern the others, so they are published as an intent in the row, and everybody acts on that.
+concern the others, so they are published as an intent in the row, and everybody acts on that.  A
+task that is asked for while a procedure is under way (a failover that this node still follows up)
+begins when that is over.
 """
 
-from typing import List, Optional
+from typing import Callable, List, NamedTuple, Optional
 
 from .beacon import Intent, IntentKind
 from .ending import ClusterEnd
@@ -14,12 +16,24 @@ from .states import NodeState
 from .task import Task
 
 
+#: Seconds that a task may wait for the end of the procedure under way.
+BUSY_SECONDS = 60.0
+
+
+class Waiting(NamedTuple):
+    """A task that begins once no procedure is under way: `begin` says why not, or ''."""
+    task: Task
+    begin: Callable[[], str]
+    until: float
+
+
 class Operator:
     """The operator's wishes, as far as they came through this node."""
 
     def __init__(self, node) -> None:
         self.node = node
         self.task: Optional[Task] = None
+        self.waiting: Optional[Waiting] = None
         self.asked = 0
         self.carried_out: Optional[Intent] = None   # the intent that this leader acts on now
         self.promotion, self.shutdown = Promotion(node), ClusterEnd(node)
@@ -42,30 +56,61 @@ class Operator:
         if self.task is not None and self.task.is_running:
             return '%s is busy with %s: wait until that is over' % (
                 node.settings.name, self.task.name)
-        if node.plan.busy:
-            return '%s is busy (%s): try again in a moment' % (node.settings.name, node.plan.name)
         return ''
 
-    def _begin(self, name: str, step: str) -> Task:
+    def why_at_work(self) -> str:
+        """Which procedure is under way here; '' if none is."""
+        plan = self.node.plan
+        return '%s is busy (%s): try again in a moment' % (
+            self.node.settings.name, plan.name) if plan.busy else ''
+
+    def _begin(self, name: str, start: Callable[[Task], str]) -> None:
+        """Begin a task now, or when no procedure is under way any more."""
         self.asked += 1
-        self.task = Task(self.asked, name, step)
-        return self.task
+        task = self.task = Task(self.asked, name, 'waits for the end of what is under way')
+        self.waiting = Waiting(task, lambda: start(task), self.node.now + BUSY_SECONDS)
+        self._begin_what_waits()
+
+    def _begin_what_waits(self) -> None:
+        if self.waiting is None:
+            return
+        why = self.why_at_work()
+        if why and self.node.now < self.waiting.until and not self.node.leaving:
+            return
+        waiting, self.waiting = self.waiting, None
+        why = why or waiting.begin()
+        if why:
+            waiting.task.end(why)
 
     # -- what can be asked ---------------------------------------------------------------------
 
+    def why_not_promote(self, force: bool) -> str:
+        """Why this database cannot be made the primary now; '' if that can be tried."""
+        return self.promotion.why_not(force) or self.why_busy()
+
     def promote(self, force: bool = False) -> str:
         """Make this database the primary; why not, or ''."""
+        why = self.why_not_promote(force)
+        if not why:
+            self._begin('promote', lambda task: self._start_promotion(task, force))
+        return why
+
+    def _start_promotion(self, task: Task, force: bool) -> str:
         why = self.promotion.why_not(force)
         if not why:
-            self.promotion.begin(self._begin('promote', 'asks the cluster for it'), force)
+            self.promotion.begin(task, force)
         return why
 
     def attach(self) -> str:
         """Make this database a trusted standby of the present primary again; why not, or ''."""
-        node = self.node
         why = self.why_busy() or self._why_not_attach()
         if not why:
-            task = self._begin('attach', 'looks at the database')
+            self._begin('attach', self._start_attach)
+        return why
+
+    def _start_attach(self, task: Task) -> str:
+        node, why = self.node, self._why_not_attach()
+        if not why:
             node.plan.start('attach', attach(node, node.promise.leader, task), node.now)
         return why
 
@@ -86,6 +131,7 @@ class Operator:
 
     def decide(self) -> None:
         """See how far the wishes have come."""
+        self._begin_what_waits()
         self.promotion.decide()
         self.shutdown.decide()
 
@@ -96,4 +142,5 @@ class Operator:
 
     def deadlines(self) -> List[float]:
         """When waiting for others ends."""
-        return self.promotion.deadlines() + self.shutdown.deadlines()
+        found = self.promotion.deadlines() + self.shutdown.deadlines()
+        return found + ([] if self.waiting is None else [self.waiting.until])

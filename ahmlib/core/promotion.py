@@ -49,7 +49,7 @@ class Promotion:
         if node.is_leading:
             return '%s is the primary already' % name if node.state is NodeState.LEADER \
                 else '%s is taking over already' % name
-        return node.operator.why_busy()
+        return ''
 
     def _why_not(self) -> str:
         """What speaks against it, and what force may override."""
@@ -111,6 +111,7 @@ class Promotion:
         leader = node.leader_row()
         self.leader = leader.sender if leader is not None else None
         self.task, self.accepted, self.asked_at = task, False, node.now
+        task.step = 'asks the cluster for it'
         self.intent = node.operator.new_intent(
             IntentKind.FORCE if force else IntentKind.PROMOTE)
         self.until = node.now + SLACK_SECONDS + settings.promote_timeout + settings.hook_timeout \

@@ -43,7 +43,7 @@ def _promote(node, request: Dict[str, Any]) -> Dict[str, Any]:
     force = request.get('force') is True
     if not request.get('dry_run'):
         return _begun(node, node.operator.promote(force))
-    refused = _refused(node.operator.promotion.why_not(force))
+    refused = _refused(node.operator.why_not_promote(force))
     return refused or dict({'ok': True}, **({'risks': node.force.risks()} if force else {}))
 
 

@@ -119,13 +119,6 @@ class Walk:
             raise LabError('%s\n--- expected:\n%s--- printed:\n%s' % (
                 error, expected, said[-1] if said else ''))
 
-    def attach(self, node):
-        """ahm_attach_node, typed again while the node is still busy with the failover."""
-        def done():
-            ended = node.utility('ahm_attach_node', check=False, limit=LIMIT)
-            return ended if 'is busy' not in ended.output else None
-        return self.cluster.wait_until(done, LIMIT, 'the node to have time for the attach')
-
     def rebuild(self, node, source):
         """The manual's own commands: rm -rf $PGDATA, pg_basebackup as it prints it."""
         shutil.rmtree(node.database.data_dir)
@@ -159,7 +152,7 @@ def test_the_walk_of_the_manual_from_step_3_to_the_last():
         walk.prints(2)                                      # 2) FailOver
         scenario.written_through(SECOND)
         first.database.start()                              # 1) ag_ctl start
-        attached = walk.attach(first)                       # 2) ahm_attach_node
+        attached = first.utility('ahm_attach_node', check=False, limit=LIMIT)                       # 2) ahm_attach_node
         assert (attached.code, attached.output) == (
             0, 'Command Success\nInfo: attach database executed successfully\n')
         walk.prints(3)                                      # 3) ahm_cluster_status

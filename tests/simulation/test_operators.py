@@ -336,7 +336,8 @@ def test_one_thing_at_a_time():
     assert ask(world, 1, 'promote')['ok']
     assert refusal(world, 1, 'promote').startswith('AHM-NODE-2 is busy with promote')
     assert world.run_until(lambda: world.hosts[0].node.plan.busy, 10.0), trace(world)
-    assert refusal(world, 0, 'attach') == 'AHM-NODE-1 is busy (switch over): try again in a moment'
+    assert refusal(world, 0, 'shutdown') \
+        == 'AHM-NODE-1 is busy (switch over): try again in a moment'
     world.run(0.02)
     assert refusal(world, 2, 'promote').startswith('AHM-NODE-1 is carrying out something else')
     assert ends(world, 1) == ''
@@ -451,6 +452,25 @@ def test_a_standby_that_streamed_from_a_second_primary_when_its_daemon_began_is_
     assert world.upstream_of(world.hosts[2]) is world.hosts[0].database
     world.start(0)
     assert world.run_until(lambda: world.hosts[2].database.upstream == 1, 60.0), trace(world)
+
+
+def test_an_attach_that_is_asked_for_while_the_node_follows_up_a_handover_waits_for_that():
+    world = formed()
+    world.hosts[0].behaves['start'] = SLOW
+    assert ask(world, 1, 'promote')['ok']
+    assert world.run_until(lambda: world.hosts[0].node.plan.name == 'follow', 60.0), trace(world)
+    assert ask(world, 0, 'attach')['task']['step'] == 'waits for the end of what is under way'
+    assert ends(world, 0) == ''
+    assert world.run_until(lambda: settled(world), 30.0), trace(world)
+
+
+def test_a_task_does_not_wait_for_ever_for_what_is_under_way():
+    world = formed()
+    world.hosts[0].behaves['follow'] = HANGS
+    world.hosts[0].database.stop()
+    assert world.run_until(lambda: world.hosts[0].node.plan.name == 'follow', 60.0), trace(world)
+    assert ask(world, 0, 'attach')['ok']
+    assert ends(world, 0) == 'AHM-NODE-1 is busy (follow): try again in a moment'
 
 
 def test_tasks_are_known_by_their_number():
