@@ -20,7 +20,7 @@ import signal
 import subprocess
 import time
 
-from ahmlib.lab import LabError, addresses, client, prober, record
+from ahmlib.lab import LabError, addresses, record, template
 from ahmlib.lab.hosts import LoopbackHost, MachineHost, NamespaceHost
 from ahmlib.lab.installations import find_postgres, usable_by
 from ahmlib.lab.network import Switch, namespaces_available
@@ -143,6 +143,7 @@ class Cluster:
         else:
             self.plan = addresses.loopback_plan(total)
         self.workspace = self._stack.enter_context(Workspace())
+        self.original_installation = self.installation
         self.installation = usable_by(self.workspace.user, self.installation,
                                       self.workspace.directory)
         self.switch = None
@@ -174,13 +175,10 @@ class Cluster:
     def _make_databases(self):
         databases = self.databases()
         primary = databases[0]
-        primary.init_primary()
-        primary.start()
-        primary.sql(client.TABLE)
-        primary.sql(prober.TABLE)
-        for standby in databases[1:]:
-            standby.clone_from(primary)
-            standby.start()
+        source = template.data_directory(self.original_installation, primary.network)
+        for database in databases:
+            database.copy_of(source, None if database is primary else primary)
+            database.start()
         for standby in databases[1:]:
             self.wait_until(lambda: standby.streams_from(primary), 30,
                             '%s to stream from the primary' % standby.name)

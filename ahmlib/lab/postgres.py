@@ -86,6 +86,19 @@ class Database:
             "cluster_name = '%s'\n" % (self.port, self.listen, self.socket_dir, self.name)
             + ''.join(line + '\n' for line in self.settings)))
 
+    def copy_of(self, data_dir, primary=None):
+        """Become a copy of a stopped server, and a standby of another copy where one is named."""
+        self.host.run(['cp', '-a', data_dir, self.data_dir])
+        if primary is not None:
+            base_backup.make_standby(self.data_dir, self._conninfo_to(primary),
+                                     self.installation.version)
+            give_to(self.host.workspace.user, self.data_dir)
+        self._write_server_settings()
+
+    def _conninfo_to(self, primary):
+        return 'host=%s port=%d user=%s application_name=%s' % (
+            primary.host.address, primary.port, SUPERUSER, self.name)
+
     def clone_from(self, primary):
         """Become a standby of another Database, which runs; this one is not started.
 
@@ -93,8 +106,7 @@ class Database:
         """
         self.discard()
         shutil.rmtree(self.data_dir, ignore_errors=True)
-        conninfo = 'host=%s port=%d user=%s application_name=%s' % (
-            primary.host.address, primary.port, SUPERUSER, self.name)
+        conninfo = self._conninfo_to(primary)
         program = self.program('pg_basebackup')
         if program is not None:
             self.host.run([program, '-d', conninfo, '-D', self.data_dir, '-R', '-X', 'stream',

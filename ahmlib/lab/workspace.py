@@ -5,15 +5,29 @@ limited to 107 bytes), so it lies in /var/tmp whatever TMPDIR says.  Every proce
 inherits AHM_LAB=<directory>: with the working directory it is the mark by which close() finds what
 is left, also what detached itself.
 """
+import atexit
 import os
 import shutil
 import tempfile
 
 from ahmlib.lab import procfs
-from ahmlib.lab.users import SAFE_PATH, interpreter_for, lab_user, source_for
+from ahmlib.lab.users import SAFE_PATH, give_to, interpreter_for, lab_user, source_for
 
 MARK = 'AHM_LAB'
 HOST_MARK = 'AHM_LAB_HOST'
+
+
+_compiled = []
+
+
+def compiled_directory(user):
+    """Where the labs of this process keep what Python compiles; it goes with the interpreter."""
+    if not _compiled:
+        directory = tempfile.mkdtemp(prefix='ahmlab-', dir='/var/tmp')
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+        give_to(user, directory)
+        _compiled.append(directory)
+    return _compiled[0]
 
 
 class Workspace:
@@ -71,7 +85,7 @@ class Workspace:
                 'PYTHONPATH': os.pathsep.join(import_path), 'PYTHONUNBUFFERED': '1',
                 # The checkout may not be the user's to write to: then without this every start
                 # of a program would compile all of it again.
-                'PYTHONPYCACHEPREFIX': os.path.join(self.directory, 'pycache'),
+                'PYTHONPYCACHEPREFIX': compiled_directory(self.user),
                 MARK: self.directory, HOST_MARK: self.mark_of(host)}
 
     def mark_of(self, host):
