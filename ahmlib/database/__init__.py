@@ -14,6 +14,7 @@ daemon's loop.  In reading order:
     control_file  what the file pg_control says of a server that does not run
     stop, start, checkpoint, promotion, recovery (with conffile and conninfo), follow, hooks
     wal, history  its WAL files; the primary's timelines, and whether ours is on them
+    lineage     whether what it wrote on them is what the primary has
     streaming, rewind, attach   making it a standby again, seen to stream
 
 Nothing here is imported by the decision core, and psycopg2 only inside functions.

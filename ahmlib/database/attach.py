@@ -15,8 +15,8 @@ that knows it by its name (streaming.py), nothing less.
 """
 import shlex
 
-from ahmlib.database import (conninfo, control, control_file, follow, history, probe, programs,
-                             recovery, rewind, start, stop, streaming, wal)
+from ahmlib.database import (conninfo, control, control_file, follow, history, lineage, probe,
+                             programs, recovery, rewind, start, stop, streaming, wal)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 
@@ -154,6 +154,7 @@ class _Attach(object):
             if fork.beyond:
                 self._stop()
                 return self._diverged(fork, here[1])
+            self._refuse_own_work(control_file.read(self.settings.db_data_dir))
             if _says(found['upstream'], self.wanted) and self._streams(primary, here):
                 return 'nothing'
         log_at = streaming.log_size(self.settings)
@@ -200,6 +201,7 @@ class _Attach(object):
         fork, _ = self._fork(known.timeline, end)
         if fork.beyond:
             return self._diverged(fork, end)
+        self._refuse_own_work(known)
         log_at = streaming.log_size(self.settings)
         how = self._set_up()
         self._start()
@@ -325,6 +327,18 @@ class _Attach(object):
         self._start()
         self._await_stream(log_at)
         return 'rewound'
+
+    def _refuse_own_work(self, known):
+        """Refuse a server that was a primary where the primary's history has no fork to show.
+
+        A rewind needs such a fork, so it is none of the remedies.
+        """
+        if lineage.is_own_work(self.settings, self.conninfo, known, self._limit()):
+            self._stop()
+            raise Refused('this database diverged: it ran as a second primary on timeline %d, and '
+                          'its checkpoint at %s is none of the primary\'s; pg_rewind cannot help; '
+                          '%s' % (known.timeline, history.lsn_text(known.checkpoint_lsn),
+                                  self._rebuild()), diverged=True)
 
     def _rebuild(self):
         """The pg_basebackup command that rebuilds this standby; no password in it."""

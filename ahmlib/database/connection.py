@@ -40,10 +40,10 @@ class QueryFailed(Exception):
 class Connection(object):
     """A context manager; opened when made.  Autocommit, as asynchronous connections are."""
 
-    def __init__(self, conn_string, limit):
+    def __init__(self, conn_string, limit, factory=None):
         """Connect within `limit` seconds; the limit goes on to count for the queries.
 
-        Raises ConnectionFailed.
+        `factory` is psycopg2's connection_factory.  Raises ConnectionFailed.
         """
         import psycopg2
         import psycopg2.extensions
@@ -57,7 +57,7 @@ class Connection(object):
             raise ConnectionFailed('the connection string is malformed; expected libpq '
                                    'key=value words or a postgresql:// URI')
         try:
-            self._connection = psycopg2.connect(text, async_=True)
+            self._connection = psycopg2.connect(text, connection_factory=factory, async_=True)
             self._wait()
         except psycopg2.Error as error:
             failure = self._failure(error)

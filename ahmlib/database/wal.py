@@ -58,13 +58,19 @@ def timeline_at(data_dir, lsn):
     return max(found) if found else 0
 
 
+def read(data_dir, timeline, lsn, count, size):
+    """Return up to `count` bytes of the WAL from `lsn` on, of one file of `size`; None without it.
+    """
+    return _read(data_dir, segment_name(timeline, lsn, size), lsn % size, count)
+
+
 def record_end(data_dir, timeline, lsn):
     """Return where the record ends that begins at `lsn`; `lsn` itself where it cannot be read.
 
     A page header in between is not counted: good enough to say how much there is.
     """
     size = segment_size(data_dir)
-    data = size and _read(data_dir, segment_name(timeline, lsn, size), lsn % size, LENGTH.size)
+    data = size and read(data_dir, timeline, lsn, LENGTH.size, size)
     if not data or len(data) < LENGTH.size:
         return lsn
     length = LENGTH.unpack(data)[0]

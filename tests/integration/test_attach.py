@@ -18,7 +18,8 @@ from ahmlib.database import (attach, checkpoint, conffile, control, control_file
 from ahmlib.database.settings import DatabaseSettings
 from ahmlib.lab import binaries
 from tests.integration.test_database_children import (BIN_DIR, HAS_SERVER, LIMIT, Server,
-                                                      adopt_orphans, owner, run_sql, until)
+                                                      adopt_orphans, kept_wal, owner, run_sql,
+                                                      until, version_of)
 
 HOSTS = ('127.77.0.1', '127.77.0.2', '127.77.0.3')
 NAMES = ('one', 'two', 'three')
@@ -122,13 +123,11 @@ def templates():
         plain = ['--no-data-checksums'] if binaries.version_of(BIN_DIR) >= 18 else []
         primary.run('initdb', '-D', primary.settings.db_data_dir, '-U', 'agens', '-A', 'trust',
                     '-N', *plain)
-        version = control.data_directory_version(primary.settings.db_data_dir)
         primary.configure(
             "port = %d\nunix_socket_directories = ''\nfsync = off\nlisten_addresses = '%s'\n"
             "wal_log_hints = on\nmax_connections = 30\nwal_retrieve_retry_interval = 200ms\n"
             "autovacuum = off\ndynamic_shared_memory_type = mmap\n%s"
-            % (port, HOSTS[0], 'wal_keep_size = 160MB' if version >= 13
-               else 'wal_keep_segments = 10'))
+            % (port, HOSTS[0], kept_wal(primary)))
         with open(primary.path('pg_hba.conf'), 'w') as file:
             file.write('host all all 127.0.0.0/8 trust\n'
                        'host replication all 127.0.0.0/8 trust\n')
@@ -403,6 +402,47 @@ def test_a_second_primary_is_stopped_first(servers):
     assert not one.is_running() and two.is_running()
 
 
+@pytest.mark.parametrize('mode, is_standby', [('fast', False), ('kill', False), ('fast', True),
+                                              (None, False)])
+def test_a_second_primary_on_the_timeline_of_its_primary_is_refused(servers, mode, is_standby):
+    """It lost its standby.signal.  Positions tell nothing: the primary is ahead of it by now."""
+    one, two, _ = servers
+    two.settle(one)
+    two.stop()
+    has_signal = version_of(two) >= recovery.FIRST_VERSION_WITH_SIGNAL
+    os.unlink(two.path('standby.signal' if has_signal else 'recovery.conf'))
+    two.start()
+    run_sql(two, 'CREATE TABLE only_here ()')
+    run_sql(one, MANY_ROWS)
+    assert two.look()['timeline'] == one.look()['timeline'] == 1
+    assert two.look()['lsn'] < one.look()['lsn']
+    if mode:
+        two.stop(mode)
+    if is_standby:
+        # As an operator may start it who finds it stopped, and its files in order.
+        two.follow_on_file(one)
+        two.start()
+    result = two.attach(one, use_pg_rewind=True)
+    assert (result['ok'], result['diverged']) == (False, True), result
+    assert 'ran as a second primary on timeline 1' in result['reason']
+    assert 'pg_basebackup' in result['reason'] and not two.is_running()
+
+
+def test_a_copy_of_the_stopped_primary_is_no_second_primary(servers):
+    """Its control file says that it was one, on the present timeline; but all it has is there."""
+    one, _, three = servers
+    one.stop()
+    shutil.rmtree(three.settings.db_data_dir)
+    programs.run(['cp', '-a', one.settings.db_data_dir, three.settings.db_data_dir], 60)
+    three.configure("listen_addresses = '%s'" % three.host)
+    one.start()
+    run_sql(one, MANY_ROWS)
+    result = three.attach(one)
+    assert result['ok'] and result['how'] == 'started', result
+    streams(three, one)
+    until(lambda: three.has('only_here'))
+
+
 def test_a_primary_is_not_attached_to_itself(servers):
     one = servers[0]
     result = one.attach(one)
@@ -529,7 +569,8 @@ def test_wal_that_the_primary_removed_is_said_in_words(servers, impatient):
     two.settle(one)
     two.stop()
     name = wal.segment_name(1, one.look()['lsn'], wal.segment_size(one.settings.db_data_dir))
-    one.configure('wal_keep_size = 0\nmin_wal_size = 32MB\nmax_wal_size = 32MB')
+    one.configure('%s = 0\nmin_wal_size = 32MB\nmax_wal_size = 32MB'
+                  % kept_wal(one).split()[0])
     one.signal(signal.SIGHUP)
 
     def is_gone():
@@ -578,7 +619,7 @@ def history_refusal(standby, primary):
 def test_a_missing_slot_is_said_in_words(servers, impatient):
     one, _, three = servers
     path = three.path('postgresql.auto.conf')
-    if control.data_directory_version(three.settings.db_data_dir) < 12:
+    if version_of(three) < 12:
         path = three.path('recovery.conf')
     conffile.replace(path, conffile.with_values(conffile.read(path),
                                                 {'primary_slot_name': 'not_there'}))
@@ -608,7 +649,7 @@ def test_a_follow_command_counts_by_what_is_seen_to_stream(servers, impatient):
     failed = three.attach(two, follow_command=['false'])
     assert not failed['ok'] and 'false' in failed['reason'], failed
     path = three.path('postgresql.auto.conf')
-    if control.data_directory_version(three.settings.db_data_dir) < 12:
+    if version_of(three) < 12:
         return                          # a restart is the script's business there
     done = three.attach(two, environment={'AHM_TO': two.host}, follow_command=[
         'sh', '-c', 'sed -i "s/host=[0-9.]*/host=$AHM_TO/" %s && kill -HUP %d'

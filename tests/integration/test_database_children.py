@@ -147,6 +147,11 @@ def version_of(server):
     return control.data_directory_version(server.settings.db_data_dir)
 
 
+def kept_wal(server):
+    """The line of the configuration that lets a standby be away for a while."""
+    return 'wal_keep_size = 160MB' if version_of(server) >= 13 else 'wal_keep_segments = 10'
+
+
 def copy(primary, standby):
     """Make `standby` one of `primary`, as `pg_basebackup -R` does where there is one."""
     place = 'host=%s port=%d user=agens application_name=old' % (primary.host, primary.port)
@@ -176,8 +181,8 @@ def templates():
         primary.run('initdb', '-D', primary.settings.db_data_dir, '-U', 'agens', '-A', 'trust',
                     '-N')
         primary.configure("port = %d\nunix_socket_directories = ''\nfsync = off\n"
-                          "listen_addresses = '%s'\nwal_log_hints = on\nmax_connections = 20"
-                          % (port, PRIMARY_HOST))
+                          "listen_addresses = '%s'\nwal_log_hints = on\nmax_connections = 20\n%s"
+                          % (port, PRIMARY_HOST, kept_wal(primary)))
         primary.start()
         copy(primary, standby)
         standby.configure("listen_addresses = '%s'" % STANDBY_HOST)
