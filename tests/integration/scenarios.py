@@ -2,6 +2,9 @@
 
 A scenario is: form, hurt, wait until the table reads as it should *on every living node*, then look
 at what the client and the prober recorded.  Nothing sleeps for a guess, and nothing asserts a speed.
+
+Where nothing may happen, three times T_hold are watched: in one T_hold any promotion begins.
+Stories that end as they began share one cluster (`Shared`), for to form one costs seconds.
 """
 
 import contextlib
@@ -9,12 +12,19 @@ import time
 
 import pytest
 
+from ahmlib.core.timing import Timing
 from ahmlib.lab import LabError, record
-from ahmlib.lab.cluster import Cluster
+from ahmlib.lab.cluster import DEFAULTS, Cluster
 from ahmlib.lab.network import namespaces_available
 
 FORM_LIMIT = 30
 SETTLE_LIMIT = 60
+UTILITY_LIMIT = 120
+FIRST, SECOND, THIRD = NAMES = ('AHM-NODE-1', 'AHM-NODE-2', 'AHM-NODE-3')
+HOLD = Timing(DEFAULTS['beacon_message_interval_seconds'],
+              DEFAULTS['beacon_message_retry_count']).hold
+#: Seconds that are watched where nothing may happen.
+WATCHED = 3 * HOLD
 
 needs_namespaces = pytest.mark.skipif(
     bool(namespaces_available()),
@@ -36,6 +46,10 @@ class Scenario:
             self.cluster.wait_until(
                 lambda: any(attempt.accepted for attempt in recorder.attempts()), 15,
                 'a row acknowledged to %s' % recorder.path)
+        self.next_fault()
+
+    def next_fault(self):
+        """What follows is a fault: outages and first writes are counted from now on."""
         self.fault_at = time.monotonic()
 
     def reads(self, living, leader, rows, holds_vip=True, limit=SETTLE_LIMIT):
@@ -53,11 +67,52 @@ class Scenario:
         except LabError as error:
             raise LabError('%s\n%s' % (error, '\n'.join(_text(node) for node in living)))
 
+    def table(self, leader=FIRST, others=None):
+        """The rows under this leader, all well but for these {name: (database, state)}."""
+        rows = {node.name: ('NOT_CONFIGURED' if node.database is None else 'STANDBY', 'STANDBY')
+                for node in self.cluster.nodes}
+        rows[leader] = ('PRIMARY', 'LEADER')
+        rows.update(others or {})
+        return rows
+
+    def healthy(self, leader=FIRST, limit=SETTLE_LIMIT):
+        """Wait until every node prints the table of a cluster in which all is well, all standbys
+        stream from this leader, and the VIP is there and nowhere else."""
+        self.reads(self.cluster.nodes, leader, self.table(leader), limit=limit)
+        all_stream_from(self.cluster, leader)
+        assert [node.name for node in self.cluster.vip_holders()] == [leader]
+
+    def nothing_happens(self, server, seconds=WATCHED):
+        """Watch for so long: this server (None: no server at all) accepts writes, and no other."""
+        since = time.monotonic()
+        until = since + seconds
+
+        def is_over():
+            times = [attempt.t for attempt in self.prober.attempts()
+                     if server is None or attempt.accepted and attempt.server == server]
+            return times and max(times) > until
+        self.cluster.wait_until(is_over, seconds + 30, '%s to go on for %.1f s' % (
+            server or 'the prober', seconds))
+        assert self.accepting(since) == ([server] if server else [])
+
+    def accepting(self, since=None):
+        """The servers that accepted a write since an instant (the fault), by the prober's record."""
+        since = self.fault_at if since is None else since
+        return sorted({attempt.server for attempt in self.prober.attempts()
+                       if attempt.accepted and attempt.t > since})
+
     def written_through(self, name, limit=30):
         """Wait until this node's server has acknowledged a row of the client after the fault."""
         self.cluster.wait_until(
             lambda: record.first_accepted(self.client.attempts(), name, self.fault_at), limit,
             'a row that %s acknowledged to the client' % name)
+
+    def end(self):
+        """End what still records; the attempts of the prober."""
+        for recorder in (self.client, self.prober):
+            if recorder.runs():
+                recorder.stop()
+        return self.prober.attempts()
 
     def finish(self, old, new):
         """End the recording; what must hold after every failover from `old` to `new`."""
@@ -84,6 +139,50 @@ class Scenario:
         assert [node.name for node in self.cluster.vip_holders()] == [name]
 
 
+def run(node, utility, *words, **options):
+    """Run a utility on this node's host; its Finished."""
+    return node.utility(utility, *words, check=False, limit=UTILITY_LIMIT, **options)
+
+
+def succeeds(node, utility, *words):
+    """Run a utility on this node's host that does what is asked; what it printed."""
+    done = run(node, utility, *words)
+    assert done.code == 0, done.output + node.log_tail()
+    return done.output
+
+
+def refusal(node, utility, *words):
+    """Run a utility on this node's host that is refused; the reason that it printed."""
+    done = run(node, utility, *words)
+    head = 'Command Failed: '
+    line = done.output.splitlines()[-1]
+    assert done.code == 1 and line.startswith(head), done
+    return line[len(head):]
+
+
+def all_stream_from(cluster, leader):
+    """Wait until every other server streams from this node's."""
+    new = cluster.node(leader)
+    for node in cluster.nodes:
+        if node is not new and node.database is not None:
+            cluster.wait_until(lambda: node.database.streams_from(new.database), 60,
+                               '%s to stream from %s' % (node.name, leader))
+
+
+def is_led_by_another(cluster, old, asked=None):
+    """Wait until another node leads, by what the asked one (the last one) prints; its name."""
+    def led():
+        leader = (asked or cluster.nodes[2]).status().leader
+        return leader if leader not in (None, old) else None
+    return cluster.wait_until(led, 60, 'another leader than %s' % old)
+
+
+def log_of(node):
+    """All that the AHM of a node has logged."""
+    with open(node.log, errors='replace') as file:
+        return file.read()
+
+
 def _text(node):
     try:
         return '--- %s prints:\n%s' % (node.name, node.status_text())
@@ -98,10 +197,43 @@ def formed(nodes=3, witnesses=0, kind='namespaces', settings=None, node_settings
                  node_settings=node_settings) as cluster:
         cluster.start_ahm()
         scenario = Scenario(cluster)
-        rows = {'AHM-NODE-1': ('PRIMARY', 'LEADER')}
-        for node in cluster.nodes[1:]:
-            kind_of = 'STANDBY' if node.database is not None else 'NOT_CONFIGURED'
-            rows[node.name] = (kind_of, 'STANDBY')
-        scenario.reads(cluster.nodes, 'AHM-NODE-1', rows, limit=FORM_LIMIT)
+        scenario.reads(cluster.nodes, FIRST, scenario.table(), limit=FORM_LIMIT)
         scenario.observe()
         yield scenario
+
+
+class Shared:
+    """A formed cluster for one story after the other, each of which ends healthy under node 1.
+
+    A story that fails takes the cluster with it, and the next one gets a new one.  The arguments
+    are those of formed().  A context manager, as the fixture of a module.
+    """
+
+    def __init__(self, **options):
+        self.options = options
+        self._stack = contextlib.ExitStack()
+        self._scenario = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._stack.close()
+
+    @contextlib.contextmanager
+    def story(self):
+        """The healthy Scenario, with a new record; at the end, no two servers accepted writes."""
+        if self._scenario is None:
+            scenario = self._stack.enter_context(formed(**self.options))
+        else:
+            scenario, self._scenario = self._scenario, None
+            scenario.healthy()
+            scenario.observe()
+        try:
+            yield scenario
+            probes = scenario.end()
+            assert record.double_primary_seconds(probes) == 0.0
+        except BaseException:
+            self._stack.close()
+            raise
+        self._scenario = scenario

@@ -8,10 +8,7 @@ import time
 
 from ahmlib.lab import record
 
-from .scenarios import formed
-
-NAMES = ('AHM-NODE-1', 'AHM-NODE-2', 'AHM-NODE-3')
-UTILITY_LIMIT = 120
+from .scenarios import NAMES, all_stream_from, formed, is_led_by_another, run
 
 
 def healthy(leader):
@@ -19,28 +16,6 @@ def healthy(leader):
     rows = {name: ('STANDBY', 'STANDBY') for name in NAMES}
     rows[leader] = ('PRIMARY', 'LEADER')
     return rows
-
-
-def run(node, utility, *words, **options):
-    """Run a utility on this node's host; its Result."""
-    return node.utility(utility, *words, check=False, limit=UTILITY_LIMIT, **options)
-
-
-def all_stream_from(cluster, leader):
-    """Wait until every other server streams from this node's."""
-    new = cluster.node(leader)
-    for node in cluster.nodes:
-        if node is not new and node.database is not None:
-            cluster.wait_until(lambda: node.database.streams_from(new.database), 60,
-                               '%s to stream from %s' % (node.name, leader))
-
-
-def is_led_by_another(cluster, old):
-    """Wait until another node leads, by what the last node prints; its name."""
-    def led():
-        leader = cluster.nodes[2].status().leader
-        return leader if leader not in (None, old) else None
-    return cluster.wait_until(led, 60, 'another leader than %s' % old)
 
 
 def test_the_walk_of_the_manual_stop_the_primary_start_it_attach_it_promote_it_back():
