@@ -177,6 +177,20 @@ def is_led_by_another(cluster, old, asked=None):
     return cluster.wait_until(led, 60, 'another leader than %s' % old)
 
 
+def comes_back(scenario, node, leader):
+    """A node whose AHM and database are down is started, attached under this leader, and promoted.
+
+    It finds out by itself that it is the primary no more: its database is not started before that.
+    """
+    node.start_ahm()
+    scenario.reads(scenario.cluster.nodes, leader,
+                   scenario.table(leader, {node.name: ('FAILED', 'STANDBY')}))
+    succeeds(node, 'ahm_attach_node', '--wait')
+    scenario.healthy(leader)
+    succeeds(node, 'ahm_promote_node', '--wait')
+    scenario.healthy(node.name)
+
+
 def log_of(node):
     """All that the AHM of a node has logged."""
     with open(node.log, errors='replace') as file:

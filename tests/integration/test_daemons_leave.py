@@ -11,7 +11,7 @@ import pytest
 from ahmlib.lab import record
 
 from .scenarios import (FIRST, HOLD, NAMES, SECOND, THIRD, WATCHED, Shared, all_stream_from,
-                        is_led_by_another, log_of, run, succeeds)
+                        comes_back, is_led_by_another, log_of, run, succeeds)
 
 #: A successor that was stopped tries again within the time that is watched.
 SETTINGS = {'wait_for_primary_timeout_seconds': 1, 'use_pg_rewind': True}
@@ -121,14 +121,3 @@ def test_ahm_and_database_of_the_primary_are_killed_and_the_vip_keeps_the_others
         scenario.written_through(new)
         scenario.reads(cluster.nodes[1:], new, scenario.table(new, {FIRST: ('PRIMARY', 'LOST')}))
         comes_back(scenario, first, new)
-
-
-def comes_back(scenario, node, leader):
-    """A node whose AHM and database are down is started, attached, and promoted again."""
-    node.start_ahm()
-    scenario.reads(scenario.cluster.nodes, leader,
-                   scenario.table(leader, {node.name: ('FAILED', 'STANDBY')}))
-    succeeds(node, 'ahm_attach_node', '--wait')
-    scenario.healthy(leader)
-    succeeds(node, 'ahm_promote_node', '--wait')
-    scenario.healthy(node.name)
