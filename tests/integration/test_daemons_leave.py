@@ -1,5 +1,7 @@
 """Daemons end and come back while their databases go on, and nobody has a fencing script.
 
+(The primary's AHM that is killed or frozen: test_fencing.py.)
+
 Three nodes, one fault after the other on the same cluster.  Whatever happens to an AHM, the
 database beside it is not touched, and no other one is promoted while it answers (SPEC 7.3, 7.4).
 """
@@ -8,10 +10,8 @@ import time
 
 import pytest
 
-from ahmlib.lab import record
-
-from .scenarios import (FIRST, HOLD, NAMES, SECOND, THIRD, WATCHED, Shared, all_stream_from,
-                        comes_back, is_led_by_another, log_of, run, succeeds)
+from .scenarios import (FIRST, HOLD, SECOND, THIRD, WATCHED, Shared, all_stream_from, comes_back,
+                        is_led_by_another, log_of, run, succeeds)
 
 #: A successor that was stopped tries again within the time that is watched.
 SETTINGS = {'wait_for_primary_timeout_seconds': 1, 'use_pg_rewind': True}
@@ -34,7 +34,6 @@ def leaderless(scenario):
 GOODBYES = {
     'ahm-stop': ('stop_ahm', 'its AHM was stopped'),
     'SIGTERM': ('terminate_ahm', 'its AHM said'),
-    'kill-9': ('kill_ahm', 'not heard for'),
 }
 
 

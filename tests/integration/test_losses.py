@@ -46,7 +46,7 @@ def test_a_second_failover_after_the_first(three):
 
 
 def no_majority(scenario, node):
-    """Wait until the last living node says that it has no majority, and watch it promote nothing."""
+    """Wait until the last living node says that it has no majority, and watch what it promotes."""
     scenario.cluster.wait_until(lambda: 'No majority' in node.status_text(), 30,
                                 '%s to say that it has no majority' % node.name)
     scenario.nothing_happens(None)
@@ -107,8 +107,8 @@ def test_the_whole_cluster_is_lost_only_standbys_start_and_an_operator_chooses_t
                                                THIRD: idle}, holds_vip=None)
         scenario.nothing_happens(None)
         said = refusal(third, 'ahm_promote_node')
-        assert re.match(r'AHM-NODE-2 has more data than AHM-NODE-3 \([1-9]\d* bytes, timeline (\d+) '
-                        r'and \1\): promote that one$', said), said
+        assert re.match(r'AHM-NODE-2 has more data than AHM-NODE-3 '
+                        r'\([1-9]\d* bytes, timeline (\d+) and \1\): promote that one$', said), said
         succeeds(second, 'ahm_promote_node', '--dry-run')
         succeeds(second, 'ahm_promote_node', '--wait')
         scenario.written_through(SECOND)

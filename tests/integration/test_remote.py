@@ -1,4 +1,4 @@
-"""The utilities over the network, and a primary that only some of the others reach (SPEC 5, 8, 7.3).
+"""The utilities over the network, and a primary that only some others reach (SPEC 5, 8, 7.3).
 
 Who may change something is decided by where the request comes from, so each host has a network
 namespace of its own here, and the client's is not in nodes.conf.
@@ -41,9 +41,9 @@ def test_a_host_that_is_no_node_may_look_and_change_nothing(three):
             assert shown.code == 0 and 'Leader Node: ' + FIRST in shown.output
             for utility, request in CHANGING.items():
                 refused = from_outside(cluster, utility, '-h', asked)
-                assert refused == (1, 'Command Failed: %s is refused from %s: it is no host of this '
-                                   'cluster; run it on a host of nodes.conf\n' % (
-                                       request, cluster.plan.client))
+                assert refused == (
+                    1, 'Command Failed: %s is refused from %s: it is no host of this cluster; run '
+                    'it on a host of nodes.conf\n' % (request, cluster.plan.client))
         scenario.nothing_happens(FIRST)
         scenario.healthy()
         for node in cluster.nodes:
