@@ -16,7 +16,7 @@ from typing import NamedTuple, Tuple
 from ahmlib.database import conninfo, control, probe, wal
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
-from ahmlib.database.probe import parse_lsn
+from ahmlib.database.wal import parse_history, parse_lsn
 
 Switches = Tuple[Tuple[int, int], ...]
 
@@ -50,7 +50,7 @@ def ask(settings, host, port, primary_conninfo, limit):
             text = b''
             if int(timeline) > 1:
                 text = connection.query('TIMELINE_HISTORY %d' % int(timeline))[0][1]
-            return Primary(identifier, int(timeline), parse_lsn(lsn), parse(text)), ''
+            return Primary(identifier, int(timeline), parse_lsn(lsn), parse_history(text)), ''
     except (ConnectionFailed, QueryFailed) as error:
         refusal = str(error)
     found, why = _ask_plainly(settings, host, port, max(0.1, deadline.remaining()))
@@ -78,28 +78,12 @@ def replication_string(settings, text):
     return conninfo.build(words)
 
 
-def parse(text):
-    """Return ((timeline, its end), ...) of a timeline history file (text, bytes or a buffer)."""
-    if not isinstance(text, str):
-        text = bytes(text).decode('utf-8', 'replace')
-    found = []
-    for line in text.splitlines():
-        words = line.split('#')[0].split()
-        if len(words) < 2 or not words[0].isdigit():
-            continue
-        try:
-            found.append((int(words[0]), parse_lsn(words[1])))
-        except ValueError:
-            continue
-    return tuple(found)
-
-
 def own_switches(data_dir, timeline):
     """Return the switches before this timeline in this server's files; None: not on file."""
     if timeline <= 1:
         return ()
     text = wal.history_text(data_dir, timeline)
-    return None if text is None else parse(text)
+    return None if text is None else parse_history(text)
 
 
 def end_of(primary, timeline):
@@ -144,8 +128,8 @@ def compare(primary, switches, timeline, lsn):
 def position(settings, found, limit):
     """Return (timeline, lsn) of the running standby beside this node; None where unknown.
 
-    `found` is what probe.check_local said of it.  The functions of SQL do not tell the timeline
-    that is replayed; a walsender does, and failing that the WAL files that are there.
+    `found` is what probe.check_local said of it, by the WAL files that are there.  A walsender
+    knows which timeline is replayed.
     """
     try:
         text = replication_string(settings, probe.local_conn_string(settings))
@@ -156,8 +140,7 @@ def position(settings, found, limit):
         pass
     if not found['lsn'] or not found['timeline']:
         return None
-    return max(found['timeline'], wal.timeline_at(settings.db_data_dir, found['lsn'])), \
-        found['lsn']
+    return found['timeline'], found['lsn']
 
 
 def lsn_text(lsn):
@@ -180,4 +163,5 @@ def _ask_plainly(settings, host, port, limit):
                 text = connection.value('SELECT pg_read_file(%s)', (path,))
         except (ConnectionFailed, QueryFailed) as error:
             return None, str(error)
-    return Primary(found['system_identifier'], found['timeline'], found['lsn'], parse(text)), ''
+    return Primary(found['system_identifier'], found['timeline'], found['lsn'],
+                   parse_history(text)), ''

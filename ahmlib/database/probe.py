@@ -17,9 +17,10 @@ What the user that AHM connects as may not see is None, never a failure.
 import os
 import re
 
-from ahmlib.database import conninfo, recovery, startup
+from ahmlib.database import conninfo, recovery, startup, wal
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
+from ahmlib.database.wal import parse_lsn
 
 REACHABLE, STARTING, UNREACHABLE = 'REACHABLE', 'STARTING', 'UNREACHABLE'
 
@@ -54,8 +55,10 @@ def check_local(settings, limit):
     sync_standbys       primary only: [{'application_name', 'state', 'sync_state'}]
     """
     result = _probe(local_conn_string(settings), limit)
-    if result['in_recovery'] and result['upstream'] is None:
-        result['upstream'] = _upstream_on_file(settings)
+    if result['in_recovery']:
+        result['timeline'] = _timeline_on_file(settings, result)
+        if result['upstream'] is None:
+            result['upstream'] = _upstream_on_file(settings)
     return result
 
 
@@ -77,14 +80,6 @@ def remote_conn_string(settings, host, port):
     """Return the connection string for another node's database."""
     return conninfo.build({'host': host, 'port': port or settings.db_port,
                            'user': settings.db_user, 'dbname': settings.db_database})
-
-
-def parse_lsn(text):
-    """Return the number of an LSN 'X/Y' (two hexadecimal halves); None for None."""
-    if text is None:
-        return None
-    high, _, low = text.partition('/')
-    return (int(high, 16) << 32) + int(low, 16)
 
 
 def verdict_of(sqlstate):
@@ -209,6 +204,18 @@ def _place(conn_string, failure):
     database = words.get('dbname') or os.environ.get('PGDATABASE') or user
     number = re.match(r'\d+', str(port))
     return ((host or '').split(',')[0], int(number.group()) if number else 5432, user, database)
+
+
+def _timeline_on_file(settings, result):
+    """Return the timeline of a standby, which without a walreceiver its WAL files tell best.
+
+    What SQL tells then is as of the last restartpoint: a standby that was restarted since, and
+    has no primary to stream from, is on a later timeline than it says.
+    """
+    if result['streaming'] or not result['lsn'] or not settings.db_data_dir:
+        return result['timeline']
+    on_file = wal.timeline_at(settings.db_data_dir, result['lsn'])
+    return max(result['timeline'] or 0, on_file) or None
 
 
 def _upstream_on_file(settings):

@@ -4,6 +4,7 @@ A WAL file is called after its timeline and its number, eight and sixteen hexade
 a server have one size.  <timeline>.history tells where a timeline's forerunners were left.
 Files are read with the rights of their owner.  Source: src/include/access/xlog_internal.h.
 """
+import contextlib
 import os
 import re
 import struct
@@ -13,6 +14,30 @@ from ahmlib.database import control
 SEGMENT_NAME = re.compile(r'[0-9A-F]{24}$')
 ALIGNMENT = 8                           # of a record, on every machine of 64 bits
 LENGTH = struct.Struct('=I')            # the first field of a record, never split by a page
+
+
+def parse_lsn(text):
+    """Return the number of an LSN 'X/Y' (two hexadecimal halves); None for None."""
+    if text is None:
+        return None
+    high, _, low = text.partition('/')
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def parse_history(text):
+    """Return ((timeline, its end), ...) of a timeline history file (text, bytes or a buffer)."""
+    if not isinstance(text, str):
+        text = bytes(text).decode('utf-8', 'replace')
+    found = []
+    for line in text.splitlines():
+        words = line.split('#')[0].split()
+        if len(words) < 2 or not words[0].isdigit():
+            continue
+        try:
+            found.append((int(words[0]), parse_lsn(words[1])))
+        except ValueError:
+            continue
+    return tuple(found)
 
 
 def directory(data_dir):
@@ -35,7 +60,9 @@ def segment_size(data_dir):
     with control.acting_as(control.as_owner(data_dir)):
         for name in _names(data_dir):
             if SEGMENT_NAME.match(name):
-                return os.path.getsize(os.path.join(directory(data_dir), name))
+                # A running server takes files away and gives them other names.
+                with contextlib.suppress(OSError):
+                    return os.path.getsize(os.path.join(directory(data_dir), name))
     return None
 
 
@@ -47,7 +74,11 @@ def segment_name(timeline, lsn, size):
 
 
 def timeline_at(data_dir, lsn):
-    """Return the highest timeline of which there is a file with the WAL before `lsn`; 0: none."""
+    """Return the highest timeline that wrote the WAL just before `lsn`; 0 where none is known.
+
+    A file of a later timeline begins with a copy of what its forerunner wrote: it says something
+    of positions beyond the point only at which its timeline began.
+    """
     size = segment_size(data_dir)
     if not size or not lsn:
         return 0
@@ -55,7 +86,15 @@ def timeline_at(data_dir, lsn):
     with control.acting_as(control.as_owner(data_dir)):
         found = [int(name[:8], 16) for name in _names(data_dir)
                  if SEGMENT_NAME.match(name) and name[8:] == wanted]
-    return max(found) if found else 0
+    return max([timeline for timeline in found if _began_before(data_dir, timeline, lsn)] or [0])
+
+
+def _began_before(data_dir, timeline, lsn):
+    if timeline == 1:
+        return True
+    text = history_text(data_dir, timeline)
+    switches = parse_history(text) if text else ()
+    return bool(switches) and switches[-1][1] < lsn
 
 
 def read(data_dir, timeline, lsn, count, size):

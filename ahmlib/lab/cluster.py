@@ -238,8 +238,8 @@ class Cluster:
         """The ids of the client's rows that a node's database has, as a set of int."""
         return {row[0] for row in node.database.sql('SELECT id FROM lab_rows')}
 
-    def wait_until(self, predicate, limit, what):
-        """Wait until predicate() is true and return its value.
+    def wait_until(self, predicate, limit, what, pause=POLL_INTERVAL):
+        """Wait until predicate() is true and return its value; `pause` seconds between two looks.
 
         A LabError in it counts as not yet.  Raises LabError after `limit` seconds, with what was
         seen last and the ends of the daemons' logs.
@@ -257,7 +257,7 @@ class Cluster:
             if time.monotonic() > deadline:
                 raise LabError('waited %g s in vain for %s; last seen: %s%s'
                                % (limit, what, last, self.log_tails()))
-            time.sleep(POLL_INTERVAL)
+            time.sleep(pause)
 
     def log_tails(self):
         """The ends of all daemons' logs, headed by the nodes' names, as one text."""

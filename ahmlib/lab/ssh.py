@@ -116,9 +116,18 @@ class Logins:
         argv = [os.path.join(self.bin_dir(node), 'ssh'), other.host.address, command]
         return node.host.run(argv, limit=30, check=check)
 
-    def forget_hosts(self, node):
-        """Let this node's `ssh` know no host's key any more, so that it refuses them all."""
-        self.workspace.write(self._path(node, 'known_hosts'), '')
+    @contextlib.contextmanager
+    def forgotten(self):
+        """Within this no node's `ssh` knows any host's key, so that it refuses them all."""
+        known = {path: _text(path) for path in (
+            self._path(node, 'known_hosts') for node in self.nodes)}
+        for path in known:
+            self.workspace.write(path, '')
+        try:
+            yield
+        finally:
+            for path, text in known.items():
+                self.workspace.write(path, text)
 
     # Making it
 

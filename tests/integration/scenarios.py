@@ -1,7 +1,8 @@
-"""What the scenario tests share: a running cluster with its witnesses, and what must hold at the end.
+"""What the scenario tests share: a running cluster with its witnesses, and what must hold.
 
-A scenario is: form, hurt, wait until the table reads as it should *on every living node*, then look
-at what the client and the prober recorded.  Nothing sleeps for a guess, and nothing asserts a speed.
+A scenario is: form, hurt, wait until the table reads as it should *on every living node*, then
+look at what the client and the prober recorded.  Nothing sleeps for a guess, and nothing asserts a
+speed.
 
 Where nothing may happen, three times T_hold are watched: in one T_hold any promotion begins.
 Stories that end as they began share one cluster (`Shared`), for to form one costs seconds.
@@ -25,6 +26,9 @@ HOLD = Timing(DEFAULTS['beacon_message_interval_seconds'],
               DEFAULTS['beacon_message_retry_count']).hold
 #: Seconds that are watched where nothing may happen.
 WATCHED = 3 * HOLD
+#: Seconds between two looks that start programs: to look all the time would slow down what is
+#: looked at.
+PAUSE = 0.2
 
 needs_namespaces = pytest.mark.skipif(
     bool(namespaces_available()),
@@ -63,7 +67,7 @@ class Scenario:
             return True
         try:
             self.cluster.wait_until(seen, limit, 'the same table on every living node: leader %s, '
-                                    '%s' % (leader, rows))
+                                    '%s' % (leader, rows), PAUSE)
         except LabError as error:
             raise LabError('%s\n%s' % (error, '\n'.join(_text(node) for node in living)))
 
@@ -92,11 +96,11 @@ class Scenario:
                      if server is None or attempt.accepted and attempt.server == server]
             return times and max(times) > until
         self.cluster.wait_until(is_over, seconds + 30, '%s to go on for %.1f s' % (
-            server or 'the prober', seconds))
+            server or 'the prober', seconds), PAUSE)
         assert self.accepting(since) == ([server] if server else [])
 
     def accepting(self, since=None):
-        """The servers that accepted a write since an instant (the fault), by the prober's record."""
+        """The servers that accepted a write since an instant (the fault), as the prober saw it."""
         since = self.fault_at if since is None else since
         return sorted({attempt.server for attempt in self.prober.attempts()
                        if attempt.accepted and attempt.t > since})
@@ -174,7 +178,38 @@ def is_led_by_another(cluster, old, asked=None):
     def led():
         leader = (asked or cluster.nodes[2]).status().leader
         return leader if leader not in (None, old) else None
-    return cluster.wait_until(led, 60, 'another leader than %s' % old)
+    return cluster.wait_until(led, 60, 'another leader than %s' % old, PAUSE)
+
+
+def lost_and_left_alone(scenario, watchers):
+    """Everybody loses the AHM of node 1, and its database serves on for three times T_hold.
+
+    The watchers try and resign again and again where they have a fencing script, so their own
+    states are not looked at.
+    """
+    def lost():
+        return all(row.state == 'LOST' and row.database == 'PRIMARY' for row in (
+            node.status().rows[FIRST] for node in watchers))
+    scenario.cluster.wait_until(lost, 30, 'everybody to have lost the AHM of the primary')
+    scenario.nothing_happens(FIRST)
+    assert lost()
+    assert {node.status().rows[name].database for node in watchers for name in (SECOND, THIRD)} \
+        == {'STANDBY'}
+    assert [node.name for node in scenario.cluster.primaries()] == [FIRST]
+
+
+def comes_back(scenario, node, leader):
+    """A node whose AHM and database are down is started, attached under this leader, and promoted.
+
+    It finds out by itself that it is the primary no more: its database is not started before that.
+    """
+    node.start_ahm()
+    scenario.reads(scenario.cluster.nodes, leader,
+                   scenario.table(leader, {node.name: ('FAILED', 'STANDBY')}))
+    succeeds(node, 'ahm_attach_node', '--wait')
+    scenario.healthy(leader)
+    succeeds(node, 'ahm_promote_node', '--wait')
+    scenario.healthy(node.name)
 
 
 def log_of(node):
@@ -205,11 +240,12 @@ def formed(nodes=3, witnesses=0, kind='namespaces', settings=None, node_settings
 class Shared:
     """A formed cluster for one story after the other, each of which ends healthy under node 1.
 
-    A story that fails takes the cluster with it, and the next one gets a new one.  The arguments
-    are those of formed().  A context manager, as the fixture of a module.
+    A story that fails takes the cluster with it, and the next one gets a new one.  `form` makes
+    the Scenario, with the arguments that follow.  A context manager, as the fixture of a module.
     """
 
-    def __init__(self, **options):
+    def __init__(self, form=formed, **options):
+        self.form = form
         self.options = options
         self._stack = contextlib.ExitStack()
         self._scenario = None
@@ -224,7 +260,7 @@ class Shared:
     def story(self):
         """The healthy Scenario, with a new record; at the end, no two servers accepted writes."""
         if self._scenario is None:
-            scenario = self._stack.enter_context(formed(**self.options))
+            scenario = self._stack.enter_context(self.form(**self.options))
         else:
             scenario, self._scenario = self._scenario, None
             scenario.healthy()

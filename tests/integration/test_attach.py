@@ -300,6 +300,21 @@ def test_a_standby_of_the_old_primary_is_pointed_to_the_new_one(servers):
     assert wal.timeline_at(three.settings.db_data_dir, found['lsn']) == 2
 
 
+def test_a_standby_that_is_started_without_its_primary_is_on_the_timeline_that_it_streamed(servers):
+    one, two, three = servers
+    three.start()
+    until(lambda: three.look()['streaming'])
+    one.stop()
+    two.promote()
+    assert three.attach(two)['ok']
+    two.stop()
+    three.stop('kill')
+    three.start()
+    assert control_file.read(three.settings.db_data_dir).timeline == 1, 'nothing is shown: a ' \
+        'restartpoint came in between'
+    assert three.look()['timeline'] == 2
+
+
 def test_a_standby_ahead_of_the_new_primary_has_diverged(servers):
     one, two, three = servers
     three.start()

@@ -1,63 +1,24 @@
 """Two nodes: with half votes and a fencing script, and without half votes."""
 
-import os
-import shutil
-import tempfile
-
 import pytest
 
+from .fences import fenced, fencing_script
 from .scenarios import formed, needs_namespaces
 
 pytestmark = needs_namespaces
 
-#: Fences as conf/failover.sh.sample does, by signals in place of ssh: the lab's hosts share their
-#: processes, and the data directories differ in the host's name only.
-FENCE = """#!/bin/sh
-echo "$AHM_EVENT $AHM_OLD_PRIMARY_NAME -> $AHM_NEW_PRIMARY_NAME" >> "$(dirname "$0")/log"
-case $AHM_DB_DATA_DIR in
-    */h1/*) other=$(echo "$AHM_DB_DATA_DIR" | sed s,/h1/,/h2/,) ;;
-    *) other=$(echo "$AHM_DB_DATA_DIR" | sed s,/h2/,/h1/,) ;;
-esac
-[ -e "$other/PG_VERSION" ] || exit 1
-pid=$(head -1 "$other/postmaster.pid" 2>/dev/null) || exit 0
-[ -n "$pid" ] || exit 0
-kill -QUIT "$pid" 2>/dev/null
-tries=0
-while kill -0 "$pid" 2>/dev/null; do
-    tries=$((tries + 1))
-    [ "$tries" -lt 100 ] || exit 1
-    sleep 0.05
-done
-exit 0
-"""
-
 
 @pytest.fixture
 def fence():
-    """The path of a fencing script that the lab's user can run; `log` beside it is its record."""
-    directory = tempfile.mkdtemp(prefix='ahmfence-')
-    os.chmod(directory, 0o777)
-    path = os.path.join(directory, 'fence.sh')
-    with open(path, 'w') as script:
-        script.write(FENCE)
-    os.chmod(path, 0o755)
-    yield path
-    shutil.rmtree(directory)
+    """The path of a fencing script."""
+    with fencing_script() as script:
+        yield script
 
 
 def half_votes(fence):
     """Two nodes with half votes and this fencing script, formed."""
     return formed(nodes=2, settings={'failover_consensus_with_half_votes': True,
                                      'pre_promotion_command': fence})
-
-
-def fenced(fence):
-    """What the fencing script has recorded so far."""
-    path = os.path.join(os.path.dirname(fence), 'log')
-    if not os.path.exists(path):
-        return []
-    with open(path) as lines:
-        return lines.read().splitlines()
 
 
 def test_ahm_stop_on_the_leader_hands_over_to_the_standby(fence):

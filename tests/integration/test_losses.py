@@ -1,0 +1,145 @@
+"""One failover after the other, three nodes lost one by one, and what is left of them comes back.
+
+Old primaries come back by `ahm start`, `ahm_attach_node` and `ahm_promote_node` (SPEC 7.5).
+"""
+
+import concurrent.futures
+import re
+
+import pytest
+
+from ahmlib.lab import record
+
+from .scenarios import (FIRST, SECOND, THIRD, Shared, comes_back, is_led_by_another, refusal, run,
+                        succeeds)
+
+
+@pytest.fixture(scope='module')
+def three():
+    """Three nodes with a database each; what an old primary alone has is discarded."""
+    with Shared(kind='loopback', settings={'use_pg_rewind': True}) as shared:
+        yield shared
+
+
+def fails_over(scenario, old):
+    """kill -9 of the database of the leading node; the name of the node that leads after it."""
+    scenario.next_fault()
+    old.kill_database()
+    new = is_led_by_another(scenario.cluster, old.name, scenario.cluster.nodes[0])
+    scenario.written_through(new)
+    scenario.reads(scenario.cluster.nodes, new,
+                   scenario.table(new, {old.name: ('FAILED', 'STANDBY')}))
+    return scenario.cluster.node(new)
+
+
+def test_a_second_failover_after_the_first(three):
+    with three.story() as scenario:
+        old = scenario.cluster.nodes[0]
+        for _ in range(2):
+            new = fails_over(scenario, old)
+            succeeds(old, 'ahm_attach_node', '--wait')
+            scenario.healthy(new.name)
+            old = new
+        if new.name != FIRST:
+            succeeds(scenario.cluster.nodes[0], 'ahm_promote_node', '--wait')
+        scenario.healthy()
+
+
+def no_majority(scenario, node):
+    """Wait until the last living node says that it has no majority, and watch what it promotes."""
+    scenario.cluster.wait_until(lambda: 'No majority' in node.status_text(), 30,
+                                '%s to say that it has no majority' % node.name)
+    scenario.nothing_happens(None)
+    status = node.status()
+    assert status.leader is None and status.rows[node.name].state == 'IN_RESOURCE_LIMITATION'
+    assert 'in contact with 1 of the 3 nodes' in refusal(node, 'ahm_promote_node')
+    assert 'nobody leads' in refusal(node, 'ahm_attach_node')
+
+
+def test_three_nodes_are_lost_one_by_one_and_come_back_one_by_one(three):
+    with three.story() as scenario:
+        cluster, first = scenario.cluster, scenario.cluster.nodes[0]
+        first.power_off()
+        new = cluster.node(is_led_by_another(cluster, FIRST))
+        last = cluster.node(THIRD if new.name == SECOND else SECOND)
+        scenario.written_through(new.name)
+        scenario.reads([new, last], new.name,
+                       scenario.table(new.name, {FIRST: ('PRIMARY', 'LOST')}))
+        cluster.wait_until(lambda: last.database.streams_from(new.database), 30,
+                           '%s to stream from %s' % (last.name, new.name))
+        new.power_off()
+        no_majority(scenario, last)
+        scenario.next_fault()
+        new.power_on()
+        new.start_ahm()         # without its database: two of three agree that it is gone
+        scenario.written_through(last.name)
+        first.power_on()
+        first.start_ahm()
+        out = ('FAILED', 'STANDBY')
+        scenario.reads(cluster.nodes, last.name,
+                       scenario.table(last.name, {new.name: out, FIRST: out}))
+        for node in (new, first):
+            succeeds(node, 'ahm_attach_node', '--wait')
+        scenario.healthy(last.name)
+        succeeds(first, 'ahm_promote_node', '--wait')
+        scenario.healthy()
+
+
+def test_the_whole_cluster_is_lost_only_standbys_start_and_an_operator_chooses_the_newest(three):
+    with three.story() as scenario:
+        first, second, third = scenario.cluster.nodes
+        # There and back: the timeline is newer than what a restarted standby says by itself.
+        for node in (second, first):
+            succeeds(node, 'ahm_promote_node', '--wait')
+            scenario.healthy(node.name)
+        third.power_off()
+        written_further(scenario)
+        first.power_off()
+        no_majority(scenario, second)
+        second.power_off()
+        scenario.next_fault()
+        for node in (third, second):
+            node.power_on()
+            node.database.start()
+            node.start_ahm()
+        idle = ('STANDBY', 'IN_RESOURCE_LIMITATION')
+        scenario.reads([second, third], None, {FIRST: ('UNKNOWN', 'DEAD'), SECOND: idle,
+                                               THIRD: idle}, holds_vip=None)
+        scenario.nothing_happens(None)
+        said = refusal(third, 'ahm_promote_node')
+        assert re.match(r'AHM-NODE-2 has more data than AHM-NODE-3 '
+                        r'\([1-9]\d* bytes, timeline (\d+) and \1\): promote that one$', said), said
+        succeeds(second, 'ahm_promote_node', '--dry-run')
+        succeeds(second, 'ahm_promote_node', '--wait')
+        scenario.written_through(SECOND)
+        scenario.reads([second, third], SECOND,
+                       scenario.table(SECOND, {FIRST: ('UNKNOWN', 'DEAD')}))
+        first.power_on()
+        comes_back(scenario, first, SECOND)
+
+
+def written_further(scenario):
+    """Wait for rows that the node which was just lost has not received."""
+    scenario.next_fault()
+    scenario.written_through(FIRST)
+
+
+def test_two_operators_promote_two_nodes_at_once_and_one_of_them_wins(three):
+    with three.story() as scenario:
+        cluster = scenario.cluster
+        with concurrent.futures.ThreadPoolExecutor(2) as operators:
+            said = list(operators.map(lambda node: run(node, 'ahm_promote_node', '--wait'),
+                                      cluster.nodes[1:]))
+        print(said)
+        # Both may have got what they asked for, one after the other.
+        done = [node.name for node, ended in zip(cluster.nodes[1:], said) if ended.code == 0]
+        assert done and all(ended.code == 0 or 'Command Failed: ' in ended.output
+                            for ended in said), said
+        leader = is_led_by_another(cluster, FIRST)
+        assert leader in done, said
+        scenario.healthy(leader)
+        succeeds(cluster.nodes[0], 'ahm_promote_node', '--wait')
+        scenario.healthy()
+        rows = scenario.client.stop()
+        present = cluster.ids_on(cluster.nodes[0])
+        assert record.missing_rows(record.acknowledged_ids(rows), present) == []

@@ -1,0 +1,69 @@
+"""Two nodes and a witness: the witness goes, with and without the primary after it, and comes back.
+
+Two of three are a majority, so the loss of the witness alone changes nothing; what it took away is
+the failover, until it is back (SPEC 6, 7.4).
+"""
+
+import pytest
+
+from .scenarios import FIRST, HOLD, SECOND, THIRD, Shared, comes_back, refusal, succeeds
+
+WITNESS_LOST = {THIRD: ('NOT_CONFIGURED', 'LOST')}
+
+
+@pytest.fixture(scope='module')
+def two():
+    """Two nodes with a database, and a witness."""
+    with Shared(kind='loopback', nodes=2, witnesses=1,
+                settings={'use_pg_rewind': True}) as shared:
+        yield shared
+
+
+def test_the_witness_is_killed_and_the_leader_stays(two):
+    with two.story() as scenario:
+        cluster, witness = scenario.cluster, scenario.cluster.nodes[2]
+        witness.kill_ahm()
+        scenario.reads(cluster.nodes[:2], FIRST, scenario.table(others=WITNESS_LOST))
+        scenario.nothing_happens(FIRST)
+        scenario.reads(cluster.nodes[:2], FIRST, scenario.table(others=WITNESS_LOST))
+        witness.start_ahm()
+        scenario.healthy()
+        scenario.undisturbed(FIRST, HOLD)
+
+
+def test_without_the_witness_the_last_node_promotes_nothing_until_the_witness_is_back(two):
+    with two.story() as scenario:
+        first, second, witness = scenario.cluster.nodes
+        witness.power_off()
+        scenario.reads([first, second], FIRST, scenario.table(others=WITNESS_LOST))
+        first.power_off()
+        scenario.cluster.wait_until(lambda: 'No majority' in second.status_text(), 30,
+                                    'the last node to say that it has no majority')
+        scenario.nothing_happens(None)
+        assert second.status().leader is None
+        assert 'in contact with 1 of the 3 nodes' in refusal(second, 'ahm_promote_node')
+        scenario.next_fault()
+        witness.power_on()
+        witness.start_ahm()
+        scenario.written_through(SECOND)
+        scenario.reads([second], SECOND, scenario.table(SECOND, {FIRST: ('PRIMARY', 'LOST')}))
+        # The witness has not heard of that node since its own start.
+        scenario.reads([witness], SECOND, scenario.table(SECOND, {FIRST: ('UNKNOWN', 'DEAD')}))
+        first.power_on()
+        comes_back(scenario, first, SECOND)
+
+
+def test_while_the_witness_is_down_the_primary_role_goes_there_and_back(two):
+    with two.story() as scenario:
+        first, second, witness = scenario.cluster.nodes
+        assert refusal(first, 'ahm_promote_node', '-h', witness.host.address) == (
+            'AHM-NODE-3 is a witness: it has no database to promote')
+        assert refusal(witness, 'ahm_attach_node') == (
+            'AHM-NODE-3 is a witness: it has no database to attach')
+        witness.stop_ahm()
+        for leader in (second, first):
+            succeeds(leader, 'ahm_promote_node', '--wait')
+            scenario.reads([first, second], leader.name,
+                           scenario.table(leader.name, WITNESS_LOST))
+        witness.start_ahm()
+        scenario.healthy()
