@@ -5,6 +5,8 @@ at what the client and the prober recorded.  Nothing sleeps for a guess, and not
 """
 
 import contextlib
+import math
+import os
 import time
 
 import pytest
@@ -16,6 +18,10 @@ from ahmlib.lab.network import namespaces_available
 FORM_LIMIT = 30
 SETTLE_LIMIT = 60
 
+#: Settings with which every node writes its notifications down; Scenario.notified() reads them.
+NOTIFY = {'notification_command':
+          """sh -c 'echo "$AHM_NODE_NAME $AHM_EVENT: $AHM_MESSAGE" >> "$HOME/notified"'"""}
+
 needs_namespaces = pytest.mark.skipif(
     bool(namespaces_available()),
     reason='NAMESPACE TESTS SKIPPED: %s' % namespaces_available())
@@ -26,8 +32,13 @@ class Scenario:
 
     def __init__(self, cluster):
         self.cluster = cluster
-        self.client = self.prober = None
+        self.client = self.prober = self.prepared = None
         self.fault_at = None
+        self.turns = [('AHM-NODE-1', -math.inf)]    # who led, and since which fault
+
+    def hurt(self):
+        """A fault is about to be made: what comes from now on came after it."""
+        self.fault_at = time.monotonic()
 
     def observe(self):
         """Start the client and the prober, and wait until both see the primary accept writes."""
@@ -36,7 +47,7 @@ class Scenario:
             self.cluster.wait_until(
                 lambda: any(attempt.accepted for attempt in recorder.attempts()), 15,
                 'a row acknowledged to %s' % recorder.path)
-        self.fault_at = time.monotonic()
+        self.hurt()
 
     def reads(self, living, leader, rows, holds_vip=True, limit=SETTLE_LIMIT):
         """Wait until every living node prints this leader and these {name: (database, state)}."""
@@ -59,6 +70,21 @@ class Scenario:
             lambda: record.first_accepted(self.client.attempts(), name, self.fault_at), limit,
             'a row that %s acknowledged to the client' % name)
 
+    def serves_on(self, name, seconds):
+        """Wait until this node's server has gone on acknowledging rows for so many seconds."""
+        until = time.monotonic() + seconds
+        self.cluster.wait_until(
+            lambda: (record.last_accepted(self.client.attempts(), name) or 0) > until,
+            seconds + 30, '%s to serve for %.1f s more' % (name, seconds))
+
+    def notified(self):
+        """What notification_command was told so far, as lines `NODE EVENT: message`."""
+        path = os.path.join(self.cluster.workspace.directory, 'notified')
+        if not os.path.exists(path):
+            return []
+        with open(path) as lines:
+            return lines.read().splitlines()
+
     def finish(self, old, new):
         """End the recording; what must hold after every failover from `old` to `new`."""
         rows, probes = self.client.stop(), self.prober.stop()
@@ -74,6 +100,25 @@ class Scenario:
         print('outage %.2f s; %s accepted until %.2f s, %s from %.2f s after the fault' % (
             outage, old, stopped_at - self.fault_at, new, began_at - self.fault_at))
         return outage
+
+    def led_by(self, name):
+        """The fault has made this node the leader."""
+        self.turns.append((name, self.fault_at))
+
+    def finish_chain(self):
+        """End the recording; what must hold after several failovers, from each turn to the next."""
+        rows, probes = self.client.stop(), self.prober.stop()
+        assert record.double_primary_seconds(probes) == 0.0
+        last = self.turns[-1][0]
+        present = self.cluster.ids_on(self.cluster.node(last))
+        for place, (name, since) in enumerate(self.turns):
+            # What it acknowledged until it can have led again.
+            until = dict(enumerate(self.turns)).get(place + 2, (None, math.inf))[1]
+            own = [attempt for attempt in rows
+                   if attempt.server == name and since < attempt.t < until]
+            assert record.missing_within_received(own, name, present) == []
+        assert record.missing_rows(record.acknowledged_ids(own, last), present) == []
+        assert [node.name for node in self.cluster.vip_holders()] == [last]
 
     def undisturbed(self, name, seconds_without_write=1.0):
         """End the recording; the service of this node went on through the fault."""
@@ -92,12 +137,17 @@ def _text(node):
 
 
 @contextlib.contextmanager
-def formed(nodes=3, witnesses=0, kind='namespaces', settings=None, node_settings=None):
-    """A Scenario whose node 1 leads over the primary, with everybody following."""
+def formed(nodes=3, witnesses=0, kind='namespaces', settings=None, node_settings=None,
+           prepare=None):
+    """A Scenario whose node 1 leads over the primary, with everybody following.
+
+    `prepare` is called with the Cluster before any AHM starts; what it returns is `prepared`.
+    """
     with Cluster(kind, nodes=nodes, witnesses=witnesses, settings=settings,
                  node_settings=node_settings) as cluster:
-        cluster.start_ahm()
         scenario = Scenario(cluster)
+        scenario.prepared = prepare(cluster) if prepare else None
+        cluster.start_ahm()
         rows = {'AHM-NODE-1': ('PRIMARY', 'LEADER')}
         for node in cluster.nodes[1:]:
             kind_of = 'STANDBY' if node.database is not None else 'NOT_CONFIGURED'
