@@ -111,13 +111,16 @@ class Scenario:
         assert record.double_primary_seconds(probes) == 0.0
         last = self.turns[-1][0]
         present = self.cluster.ids_on(self.cluster.node(last))
+        stopped_at = -math.inf
         for place, (name, since) in enumerate(self.turns):
-            # What it acknowledged until it can have led again.
-            until = dict(enumerate(self.turns)).get(place + 2, (None, math.inf))[1]
-            own = [attempt for attempt in rows
-                   if attempt.server == name and since < attempt.t < until]
+            # What it acknowledged from then on until it may have led again.
+            until = ([instant for _, instant in self.turns[place + 2:]] + [math.inf])[0]
+            own, probed = ([attempt for attempt in attempts if attempt.server == name
+                            and since < attempt.t < until] for attempts in (rows, probes))
+            assert stopped_at < record.first_accepted(probed, name)
+            stopped_at = record.last_accepted(probed, name)
             assert record.missing_within_received(own, name, present) == []
-        assert record.missing_rows(record.acknowledged_ids(own, last), present) == []
+        assert record.missing_rows(record.acknowledged_ids(own), present) == []
         assert [node.name for node in self.cluster.vip_holders()] == [last]
 
     def undisturbed(self, name, seconds_without_write=1.0):

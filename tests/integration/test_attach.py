@@ -597,6 +597,20 @@ def test_a_missing_slot_is_said_in_words(servers, impatient):
     assert not result['ok'] and 'primary_slot_name' in result['reason'], result
 
 
+def test_a_missing_slot_is_noticed_without_an_english_log(servers, impatient, monkeypatch):
+    from ahmlib.database import streaming
+    if control.data_directory_version(servers[2].settings.db_data_dir) < 12:
+        pytest.skip('NOT TESTED: a server before PostgreSQL 12 does not tell its primary_slot_name')
+    monkeypatch.setattr(streaming, 'CAUSES', ())
+    test_a_missing_slot_is_said_in_words(servers, None)
+    one, _, three = servers
+    result = three.attach(one)
+    assert "pg_create_physical_replication_slot('not_there')" in result['reason'], result
+    run_sql(one, "SELECT pg_create_physical_replication_slot('not_there')")
+    until(lambda: three.look()['streaming'])
+    assert three.attach(one)['ok']
+
+
 def test_a_server_that_dies_at_its_start_says_why(servers):
     one, _, three = servers
     three.configure('no_such_setting = 1')
