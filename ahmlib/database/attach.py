@@ -240,7 +240,7 @@ class _Attach(object):
 
     def _await_stream(self, log_at):
         """Wait until it streams; returns None, or how it came to that after a rewind."""
-        waiting = _Patience(self.deadline, STREAM_SECONDS)
+        waiting, obstacle = _Patience(self.deadline, STREAM_SECONDS), ''
         while True:
             if control.postmaster(self.settings.db_data_dir) is None:
                 raise Refused('the database ended before it streamed from %s:%s: %s' % (
@@ -263,11 +263,14 @@ class _Attach(object):
             # Where it reads what has been replayed; the position received goes to and fro.
             waiting.see(found['replayed_lsn'] if here else streaming.progress(self.settings))
             cause = streaming.causes(self.settings, log_at)
-            waiting.patience = FINAL_SECONDS if cause.is_final \
+            if here and waiting.has_stood(FINAL_SECONDS):
+                obstacle = streaming.obstacle(self.settings, self.host, self.port, here[1],
+                                              self._limit())
+            waiting.patience = FINAL_SECONDS if (cause.is_final or obstacle) \
                 and not self.settings.restore_command else (
                     STREAM_SECONDS if here else REPLAY_SECONDS)
             if waiting.is_over():
-                raise lost or Refused(self._why_it_does_not(found, here, cause))
+                raise lost or Refused(self._why_it_does_not(found, here, cause, obstacle))
             self.deadline.sleep(POLL_SECONDS)
 
     def _streams(self, primary, here):
@@ -282,16 +285,13 @@ class _Attach(object):
             return bool(seen) and here[0] == primary.timeline
         return seen is not False
 
-    def _why_it_does_not(self, found, here, cause):
+    def _why_it_does_not(self, found, here, cause, obstacle):
         if not here:
             return ('the database does not accept connections after %.0f s (%s), so it is not '
                     'known to stream from %s:%s: %s' % (
                         self.deadline.elapsed(), found['reason'] or found['verdict'], self.host,
                         self.port, cause))
-        reason = str(cause)
-        if streaming.REMOVED not in cause.meanings and streaming.is_removed(
-                self.settings, self.host, self.port, here[1], self._limit()):
-            reason = '%s; %s' % (streaming.REMOVED, reason)
+        reason = str(streaming.Cause([obstacle], cause.said, True) if obstacle else cause)
         if streaming.REMOVED in reason:
             reason += '; ' + self._rebuild()
         return ('the database runs as a standby at %s on timeline %d, and does not stream from '
@@ -362,12 +362,18 @@ class _Patience(object):
 
     def __init__(self, deadline, patience):
         self.deadline, self.patience = deadline, patience
-        self._seen, self._moved_at = None, deadline.elapsed()
+        self._seen, self._moved_at, self._told = None, deadline.elapsed(), 0
 
     def see(self, value):
         """What it is at now; None says nothing."""
         if value is not None and value != self._seen:
-            self._seen, self._moved_at = value, self.deadline.elapsed()
+            self._seen, self._moved_at, self._told = value, self.deadline.elapsed(), 0
+
+    def has_stood(self, seconds):
+        """Whether it has stood still for so many seconds more since this last was true."""
+        times = int((self.deadline.elapsed() - self._moved_at) / seconds)
+        is_news, self._told = times > self._told, times
+        return is_news
 
     def is_over(self):
         """Whether to give it up."""

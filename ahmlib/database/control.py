@@ -65,19 +65,37 @@ def postmaster(data_dir):
 def why_blind(data_dir):
     """Return why the server's processes cannot be seen from here, one line; '' if they can.
 
-    A server that cannot be seen must never be taken for one that does not run.
+    A server that cannot be seen must never be taken for one that does not run.  It runs as the
+    owner of its data directory or not at all, so whoever is that owner sees it in /proc, even
+    where the directory cannot be read any more.
     """
     if not data_dir:
         return 'db_data_dir is not set'
     try:
         pid = abs(_recorded_pid(data_dir))
+    except PermissionError as error:
+        return '' if _is_ours(data_dir) else _blind(error, data_dir)
+    except (OSError, ValueError):
+        return ''                               # no such file: seen to be absent
+    try:
         os.readlink('/proc/%d/cwd' % pid)
     except PermissionError as error:
-        return ('cannot look at %s: %s; AHM must run as the user that owns %s, or as root with '
-                'CAP_SYS_PTRACE' % (error.filename, error.strerror, data_dir))
-    except (OSError, ValueError):
-        pass                                    # no such file or process: seen to be absent
+        return _blind(error, data_dir)
+    except OSError:
+        pass                                    # no such process
     return ''
+
+
+def _blind(error, data_dir):
+    return ('cannot look at %s: %s; AHM must run as the user that owns %s, or as root with '
+            'CAP_SYS_PTRACE' % (error.filename, error.strerror, data_dir))
+
+
+def _is_ours(data_dir):
+    try:
+        return os.stat(data_dir).st_uid == os.geteuid()
+    except OSError:
+        return False
 
 
 def server_processes(data_dir):

@@ -22,6 +22,10 @@ SENDER = """SELECT count(*) FROM pg_stat_replication WHERE application_name = %s
 OLDEST = """SELECT pg_size_bytes(current_setting('wal_segment_size')), min(right(name, 16))
               FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'"""
 
+# Not a setting before PostgreSQL 12.
+SLOT_NAME = "SELECT current_setting('primary_slot_name', true)"
+SLOTS = 'SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s'
+
 REMOVED = ('the primary has removed WAL that this server still needs, so it can never catch up: '
            'rebuild it')
 #: What a server's log says, what it means, and whether waiting can help.
@@ -94,10 +98,24 @@ def is_seen_by_primary(settings, host, port, name, limit):
         return None
 
 
-def is_removed(settings, host, port, lsn, limit):
+def obstacle(settings, host, port, lsn, limit):
+    """Return why this standby at `lsn` cannot stream, as the primary itself shows it; '' if not.
+
+    So it is known wherever the server writes its log, and in whatever language.
+    """
+    slot = _value(probe.local_conn_string(settings), SLOT_NAME, None, limit)
+    there = probe.remote_conn_string(settings, host, port)
+    if slot and _value(there, SLOTS, (slot,), limit) == 0:
+        return ('the replication slot "%s" of primary_slot_name is missing on the primary: create '
+                "it there (SELECT pg_create_physical_replication_slot('%s')), or unset "
+                'primary_slot_name' % (slot, slot))
+    return REMOVED if _is_removed(there, lsn, limit) else ''
+
+
+def _is_removed(there, lsn, limit):
     """Whether the primary has removed the WAL at `lsn`; None where it does not tell db_user."""
     try:
-        with Connection(probe.remote_conn_string(settings, host, port), limit) as connection:
+        with Connection(there, limit) as connection:
             size, oldest = connection.query(OLDEST)[0]
     except (ConnectionFailed, QueryFailed):
         return None
@@ -105,6 +123,15 @@ def is_removed(settings, host, port, lsn, limit):
         return None
     number = int(oldest[:8], 16) * (0x100000000 // size) + int(oldest[8:], 16)
     return lsn // size < number
+
+
+def _value(conn_string, sql, arguments, limit):
+    """The only value of `sql`; None where it cannot be had."""
+    try:
+        with Connection(conn_string, limit) as connection:
+            return connection.value(sql, arguments)
+    except (ConnectionFailed, QueryFailed):
+        return None
 
 
 def is_same_host(one, other):

@@ -26,6 +26,7 @@ from ahmlib.lab.installations import find_postgres, usable_by
 from ahmlib.lab.network import Switch, namespaces_available
 from ahmlib.lab.node import Node, node_name
 from ahmlib.lab.postgres import DATABASE, SUPERUSER, Database
+from ahmlib.lab.small_disk import SmallDisk
 from ahmlib.lab.workspace import Workspace
 
 # Fast, so that a test is; every value is legal in production.
@@ -198,6 +199,10 @@ class Cluster:
     def node(self, name):
         """The Node of this AHM name."""
         return next(node for node in self.nodes if node.name == name)
+
+    def small_wal_disk(self, node, megabytes):
+        """Put the WAL of this node's server, which is stopped, on a SmallDisk until the end."""
+        return self._stack.enter_context(SmallDisk(node.database, megabytes))
 
     def start_ahm(self):
         """Start the AHM daemons of all nodes."""

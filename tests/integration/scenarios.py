@@ -9,6 +9,8 @@ Stories that end as they began share one cluster (`Shared`), for to form one cos
 """
 
 import contextlib
+import math
+import os
 import time
 
 import pytest
@@ -30,6 +32,10 @@ WATCHED = 3 * HOLD
 #: looked at.
 PAUSE = 0.2
 
+#: Settings with which every node writes its notifications down; Scenario.notified() reads them.
+NOTIFY = {'notification_command':
+          """sh -c 'echo "$AHM_NODE_NAME $AHM_EVENT: $AHM_MESSAGE" >> "$HOME/notified"'"""}
+
 needs_namespaces = pytest.mark.skipif(
     bool(namespaces_available()),
     reason='NAMESPACE TESTS SKIPPED: %s' % namespaces_available())
@@ -40,8 +46,9 @@ class Scenario:
 
     def __init__(self, cluster):
         self.cluster = cluster
-        self.client = self.prober = None
+        self.client = self.prober = self.prepared = None
         self.fault_at = None
+        self.turns = [('AHM-NODE-1', -math.inf)]    # who led, and since which fault
 
     def observe(self):
         """Start the client and the prober, and wait until both see the primary accept writes."""
@@ -118,6 +125,21 @@ class Scenario:
                 recorder.stop()
         return self.prober.attempts()
 
+    def serves_on(self, name, seconds):
+        """Wait until this node's server has gone on acknowledging rows for so many seconds."""
+        until = time.monotonic() + seconds
+        self.cluster.wait_until(
+            lambda: (record.last_accepted(self.client.attempts(), name) or 0) > until,
+            seconds + 30, '%s to serve for %.1f s more' % (name, seconds))
+
+    def notified(self):
+        """What notification_command was told so far, as lines `NODE EVENT: message`."""
+        path = os.path.join(self.cluster.workspace.directory, 'notified')
+        if not os.path.exists(path):
+            return []
+        with open(path) as lines:
+            return lines.read().splitlines()
+
     def finish(self, old, new):
         """End the recording; what must hold after every failover from `old` to `new`."""
         rows, probes = self.client.stop(), self.prober.stop()
@@ -133,6 +155,28 @@ class Scenario:
         print('outage %.2f s; %s accepted until %.2f s, %s from %.2f s after the fault' % (
             outage, old, stopped_at - self.fault_at, new, began_at - self.fault_at))
         return outage
+
+    def led_by(self, name):
+        """The fault has made this node the leader."""
+        self.turns.append((name, self.fault_at))
+
+    def finish_chain(self):
+        """End the recording; what must hold after several failovers, from each turn to the next."""
+        rows, probes = self.client.stop(), self.prober.stop()
+        assert record.double_primary_seconds(probes) == 0.0
+        last = self.turns[-1][0]
+        present = self.cluster.ids_on(self.cluster.node(last))
+        stopped_at = -math.inf
+        for place, (name, since) in enumerate(self.turns):
+            # What it acknowledged from then on until it may have led again.
+            until = ([instant for _, instant in self.turns[place + 2:]] + [math.inf])[0]
+            own, probed = ([attempt for attempt in attempts if attempt.server == name
+                            and since < attempt.t < until] for attempts in (rows, probes))
+            assert stopped_at < record.first_accepted(probed, name)
+            stopped_at = record.last_accepted(probed, name)
+            assert record.missing_within_received(own, name, present) == []
+        assert record.missing_rows(record.acknowledged_ids(own), present) == []
+        assert [node.name for node in self.cluster.vip_holders()] == [last]
 
     def undisturbed(self, name, seconds_without_write=1.0):
         """End the recording; the service of this node went on through the fault."""
@@ -226,12 +270,17 @@ def _text(node):
 
 
 @contextlib.contextmanager
-def formed(nodes=3, witnesses=0, kind='namespaces', settings=None, node_settings=None):
-    """A Scenario whose node 1 leads over the primary, with everybody following."""
+def formed(nodes=3, witnesses=0, kind='namespaces', settings=None, node_settings=None,
+           prepare=None):
+    """A Scenario whose node 1 leads over the primary, with everybody following.
+
+    `prepare` is called with the Cluster before any AHM starts; what it returns is `prepared`.
+    """
     with Cluster(kind, nodes=nodes, witnesses=witnesses, settings=settings,
                  node_settings=node_settings) as cluster:
-        cluster.start_ahm()
         scenario = Scenario(cluster)
+        scenario.prepared = prepare(cluster) if prepare else None
+        cluster.start_ahm()
         scenario.reads(cluster.nodes, FIRST, scenario.table(), limit=FORM_LIMIT)
         scenario.observe()
         yield scenario

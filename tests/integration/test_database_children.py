@@ -361,6 +361,29 @@ def test_stop_finds_the_server_of_a_data_directory_that_was_removed(pair):
     assert primary.look()['verdict'] == 'UNREACHABLE'
 
 
+def test_stop_sees_the_server_of_a_directory_that_its_owner_cannot_read_any_more(pair):
+    primary, _ = pair
+    data_dir = primary.settings.db_data_dir
+    os.chmod(data_dir, 0)
+    with control.acting_as(owner()):
+        with pytest.raises(PermissionError):
+            os.listdir(data_dir)
+        assert control.why_blind(data_dir) == ''
+        seen = control.server_processes(data_dir)
+    os.chmod(data_dir, 0o700)
+    assert seen and seen == control.server_processes(data_dir)
+
+
+def test_who_is_not_the_owner_of_an_unreadable_directory_knows_nothing_of_its_server(pair):
+    if os.geteuid() != 0:
+        pytest.skip('NOT TESTED: only root can become somebody else')
+    stranger = programs.User('stranger', 54321, 54321, (54321,), '/')
+    with control.acting_as(stranger):
+        refusal = stop.stop_database(pair[0].settings, 'kill', 5.0)
+    assert not refusal['ok'] and 'cannot look at' in refusal['reason'], refusal
+    assert pair[0].postmaster()
+
+
 def test_stop_command_that_does_nothing_does_not_count(pair):
     primary, _ = pair
     primary.settings = primary.settings._replace(db_stop_command=['true'])
