@@ -20,7 +20,7 @@ demo: $(VENV)/.ready
 	@$(PYTHON) -m ahmlib.lab.demo
 
 test: $(VENV)/.ready
-	$(PYTHON) -m pytest -q -rs tests
+	@.ci/test $(PYTHON)
 
 VERSIONS := all
 test-matrix: $(VENV)/.ready
