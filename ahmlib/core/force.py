@@ -27,6 +27,10 @@ class Force:
     def __init__(self, node, reigns: bool) -> None:
         self.node = node
         self.reigns = reigns        # leads, or led when its daemon last ended, without a majority
+        # Who came after this reign may lead by now: that is listened for.  Shortly only where the
+        # lease on file still runs, for then nobody can have come.
+        quick = node.vip.tolerated_until > node.started_at
+        self.listens_until = node.started_at + (node.patience if quick else node.timing.hold)
 
     @property
     def wanted(self) -> bool:
@@ -134,14 +138,22 @@ class Force:
     def why_not_stand(self) -> str:
         """Why a forced candidate does not stand yet; the evidence was weighed before."""
         why = self._why_no_database() or self._why_not_all_vote()
-        if not why and not self.wanted and not self.node.database.runs_as_primary:
-            why = 'its database is no primary any more: promote it by force again'
+        if not why and not self.wanted:
+            why = self._why_not_return()
         own = self.node.own_row()
         waits = [row.name for row in self._others()
                  if not self.node.elections.agrees(row, own)]
         if not why and waits:
             why = '%s finds no election due for it' % waits[0]
         return why
+
+    def _why_not_return(self) -> str:
+        """Why a reign is not taken up again after a restart, or not yet."""
+        if not self.node.database.runs_as_primary:
+            return 'its database is no primary any more: promote it by force again'
+        if self.node.now < self.listens_until:
+            return 'listens whether somebody else was promoted meanwhile'
+        return ''
 
     def votes_needed(self) -> int:
         """Votes that elect a forced candidate: of everybody who is left."""
@@ -193,6 +205,14 @@ class Force:
     def ended(self) -> None:
         """This node leads no more."""
         self.reigns = False
+
+    def stopped(self) -> None:
+        """Its takeover was stopped; a reign that only returns is taken up again later."""
+        self.reigns = self.reigns and not self.wanted and self.node.database.runs_as_primary
+
+    def deadlines(self) -> List[float]:
+        """When a reign that returns has listened long enough."""
+        return [self.listens_until]
 
     def warning(self, leader: Optional[Beacon]) -> str:
         """What the status says of it; '' where there is nothing to say."""

@@ -403,7 +403,7 @@ class Node:
         if self.plan.ends_at is not None:
             found.append(self.plan.ends_at)
         for part in (self.speaker, self.leadership, self.investigation, self.elections, self.vip,
-                     self.chores, self.exits, self.operator):
+                     self.chores, self.exits, self.operator, self.force):
             found += part.deadlines()
         found += self.members.deadlines(self.now)
         return min(instant for instant in found if instant > self.now)

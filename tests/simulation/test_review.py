@@ -1,0 +1,68 @@
+"""Schedules that an adversarial review of promotion by force and of the operators' part has found.
+
+Each broke a lemma, left a cluster without a primary, or misled an operator, before what it tells of
+was put right.
+"""
+
+from ahmlib.simulation import faults
+
+from .test_force import force, left, reigns, serves
+from .test_operators import ask, formed, trace
+
+
+def second_reign():
+    """Node 4 reigned and died, and node 3, which had followed it, was promoted by force after it."""
+    world = left(3, 4, size=5)
+    force(world, 4)
+    serves(world, 4)
+    world.power_off(4)
+    world.run(60.0)
+    force(world, 3)
+    serves(world, 3)
+    return world
+
+
+def test_a_reign_that_comes_back_does_not_stand_before_it_could_have_heard_who_came_after_it():
+    world = second_reign()
+    world.network.loss = 1.0
+    faults.strike(world, 'power-on', 4)
+    world.run(0.4)
+    world.network.loss = 0.0
+    world.run(30.0)
+    assert world.serves() == 3 and not world.hosts[4].database.writable
+    assert not world.hosts[4].saved.forced
+
+
+def test_who_comes_back_beside_a_reign_whose_daemon_is_down_for_a_moment_raises_no_vip():
+    world = left(2)
+    force(world, 2)
+    serves(world, 2)
+    lost = world.clients.lost_by(2)
+    world.crash(2)
+    for place in (0, 1):
+        faults.strike(world, 'power-on', place)
+    world.run(3.0)
+    assert world.hosts[2].has_vip and not world.hosts[0].has_vip
+    world.start(2)
+    assert world.run_until(lambda: world.serves() == 2, 60.0), trace(world)
+    assert world.clients.two_primaries_seconds == 0.0 and world.clients.lost_by(2) == lost
+
+
+def test_a_primary_that_is_forced_in_its_place_raises_no_vip_for_which_somebody_answers():
+    world = formed(stop_isolated_primary=False)
+    world.power_off(1)
+    world.power_off(2)
+    world.run(30.0)
+    assert world.hosts[0].database.writable and not world.hosts[0].has_vip
+    faults.strike(world, 'answer-for-vip', 0)
+    world.run(3.0)
+    assert ask(world, 0, 'promote', force=True)['ok']
+    world.run(5.0)
+    assert not world.hosts[0].has_vip
+    faults.strike(world, 'commands-work', 0)
+    serves(world, 0)
+    assert reigns(world, 0)
+
+
+#: All of them, for the test of what is reached.
+STORIES = [story for name, story in sorted(globals().items()) if name.startswith('test_')]
