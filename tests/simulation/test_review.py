@@ -64,5 +64,36 @@ def test_a_primary_that_is_forced_in_its_place_raises_no_vip_for_which_somebody_
     assert reigns(world, 0)
 
 
+def test_a_reign_is_taken_up_again_beside_an_old_primary_that_came_back_meanwhile():
+    """Its daemon, which was away, would have stopped that database, which is not on record."""
+    world = left(2)
+    force(world, 2)
+    serves(world, 2)
+    world.crash(2)
+    faults.strike(world, 'power-on', 0)
+    world.run(1.0)
+    world.start(2)
+    assert world.run_until(lambda: world.serves() == 2, 60.0), trace(world)
+    world.run(5.0)
+    assert not world.hosts[0].database.writable
+
+
+def test_whose_place_was_taken_by_force_does_not_take_it_back_when_its_successor_restarts():
+    world = second_reign()
+    faults.strike(world, 'restart', 3)
+    faults.strike(world, 'power-on', 4)
+    assert world.run_until(lambda: world.serves() == 3, 60.0), trace(world)
+    world.run(10.0)
+    assert world.serves() == 3 and not world.hosts[4].database.writable
+
+
+def test_who_is_forced_in_contact_with_a_majority_needs_no_vote_of_one_who_does_not_hear_it():
+    world = left(1, 2, 3, 4, size=5, priorities=(1, 0, 0, 0, 0))
+    world.network.cut(4, 3)
+    assert force(world, 4) == ''
+    assert world.run_until(lambda: world.serves() == 4, 5.0), trace(world)
+    assert not reigns(world, 4)
+
+
 #: All of them, for the test of what is reached.
 STORIES = [story for name, story in sorted(globals().items()) if name.startswith('test_')]
