@@ -4,6 +4,7 @@ Each broke a lemma, left a cluster without a primary, or misled an operator, bef
 was put right.
 """
 
+from ahmlib.core.beacon import Due
 from ahmlib.simulation import faults
 
 from .test_force import force, left, reigns, serves
@@ -93,6 +94,23 @@ def test_who_is_forced_in_contact_with_a_majority_needs_no_vote_of_one_who_does_
     assert force(world, 4) == ''
     assert world.run_until(lambda: world.serves() == 4, 5.0), trace(world)
     assert not reigns(world, 4)
+
+
+def test_followers_of_a_majority_that_was_forced_are_bound_to_nobody():
+    """It dies in the middle of its takeover, and never reigned: those who are left may elect."""
+    world = formed(size=5, priorities=(1, 0, 0, 0, 0))
+    world.power_off(0)
+    world.run(30.0)
+    faults.strike(world, 'promote-slow', 4)
+    assert ask(world, 4, 'promote', force=True)['ok']
+    assert world.run_until(lambda: world.hosts[4].node.promoting, 30.0), trace(world)
+    world.run(0.5)
+    followers = [host.node for host in world.hosts[1:4]]
+    assert [node.promise.leader for node in followers] == [4, 4, 4]
+    world.power_off(4)
+    world.run(30.0)
+    assert not any(node.promise.bound for node in followers)
+    assert all(node.elections.due is Due.ANYBODY for node in followers)
 
 
 #: All of them, for the test of what is reached.
