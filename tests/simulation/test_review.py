@@ -7,7 +7,7 @@ was put right.
 from ahmlib.core.beacon import Due
 from ahmlib.simulation import faults
 
-from .test_force import force, left, reigns, serves
+from .test_force import come_back, force, left, reigns, serves
 from .test_operators import ask, formed, trace
 
 
@@ -31,7 +31,7 @@ def test_a_reign_that_comes_back_does_not_stand_before_it_could_have_heard_who_c
     world.network.loss = 0.0
     world.run(30.0)
     assert world.serves() == 3 and not world.hosts[4].database.writable
-    assert not world.hosts[4].saved.forced
+    assert not world.hosts[4].node.force.reigns
 
 
 def test_who_comes_back_beside_a_reign_whose_daemon_is_down_for_a_moment_raises_no_vip():
@@ -111,6 +111,44 @@ def test_followers_of_a_majority_that_was_forced_are_bound_to_nobody():
     world.run(30.0)
     assert not any(node.promise.bound for node in followers)
     assert all(node.elections.due is Due.ANYBODY for node in followers)
+
+
+def test_who_followed_a_reign_elects_nobody_after_it_with_those_who_come_back_then():
+    """They never heard of the reign, whose host may come back out of the reach of all."""
+    world = left(3, 4, size=5)
+    force(world, 4)
+    serves(world, 4)
+    world.power_off(4)
+    world.run(30.0)
+    come_back(world, 0, 1, 2)
+    world.run(60.0)
+    assert world.serves() is None and world.hosts[3].node.promise.bound
+    world.network.isolate(4, range(5))
+    faults.strike(world, 'power-on', 4)
+    world.run(20.0)
+    assert world.serves() == 4
+    world.network.heal()
+    assert world.run_until(lambda: not reigns(world, 4), 20.0), trace(world)
+    assert world.serves() == 4
+
+
+def test_who_was_bound_to_a_reign_that_is_gone_returns_to_the_one_that_was_forced_after_it():
+    """Its daemon is down all the while; then that of the new leader restarts, and needs its vote."""
+    world = left(2, 3, 4, size=7)
+    force(world, 4)
+    serves(world, 4)
+    world.crash(2)
+    world.power_off(4)
+    world.run(30.0)
+    force(world, 3)
+    serves(world, 3)
+    world.crash(3)
+    world.start(2)
+    world.run(5.0)
+    assert world.hosts[2].node.promise.leader == 4
+    world.start(3)
+    serves(world, 3)
+    assert world.hosts[2].node.promise.leader == 3
 
 
 #: All of them, for the test of what is reached.
