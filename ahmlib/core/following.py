@@ -5,7 +5,7 @@ from typing import List, Optional
 from .beacon import Beacon, Due, Farewell, newer_record
 from .promise import hold_for, resigns, returns
 from .saved import SPENT
-from .states import DatabaseState
+from .states import DatabaseState, NodeState
 
 
 class Following:
@@ -33,6 +33,8 @@ class Following:
 
     def _learn_records(self) -> None:
         node = self.node
+        if self._is_settled():
+            return
         for row in node.members.living(node.now):
             if row.record is None:
                 continue
@@ -40,6 +42,21 @@ class Following:
                 node.record = newer_record(node.record, row.record)
             elif row.leads and row.record.node == row.sender:
                 node.record = row.record    # this cluster's databases are others by now
+
+    def _is_settled(self) -> bool:
+        """Whether a leader is the one on record: then it is that for itself and who follows it.
+
+        A record that is newer all the same is of a primary beside it, which had no majority.
+        """
+        node = self.node
+        if node.state is NodeState.LEADER:
+            return node.record is not None and node.record.node == node.own
+        leader = node.leader_row()
+        if leader is None or leader.state is not NodeState.LEADER or leader.record is None \
+                or leader.record.node != leader.sender or not node.promise.holds(node.now):
+            return False
+        node.record = leader.record
+        return True
 
     # -- taking --------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ was put right.
 from ahmlib.core.beacon import Due
 from ahmlib.simulation import faults
 
-from .test_force import come_back, force, left, reigns, serves
+from .test_force import ANYWAY, come_back, force, left, reigns, serves
 from .test_operators import ask, formed, trace
 
 
@@ -149,6 +149,36 @@ def test_who_was_bound_to_a_reign_that_is_gone_returns_to_the_one_that_was_force
     world.start(3)
     serves(world, 3)
     assert world.hosts[2].node.promise.leader == 3
+
+
+def reign_that_yielded():
+    """The leader of a majority that was not gone has met a reign, whose timeline is above its own."""
+    world = formed(size=5, world=dict(lemmas=ANYWAY))
+    world.network.part((3, 4), (0, 1, 2))
+    world.run(10.0)
+    assert force(world, 4) == ''
+    world.run(5.0)
+    world.network.heal()
+    world.run(20.0)
+    assert world.serves() == 0 and world.hosts[4].database.timeline == 2
+    return world
+
+
+def test_a_leader_to_whom_a_reign_yielded_serves_again_after_its_restart():
+    world = reign_that_yielded()
+    assert {host.node.record.node for host in world.hosts} == {0}
+    faults.strike(world, 'drop-vip', 0)
+    world.run(5.0)
+    assert world.serves() == 0
+    faults.strike(world, 'crash-and-start', 0)
+    world.run(1.0)
+    assert world.run_until(lambda: world.serves() == 0, 20.0), trace(world)
+
+
+def test_a_leader_to_whom_a_reign_yielded_is_followed_by_a_standby_of_its_own():
+    world = reign_that_yielded()
+    world.power_off(0)
+    assert world.run_until(lambda: world.serves() in (1, 2), 20.0), trace(world)
 
 
 #: All of them, for the test of what is reached.
