@@ -4,6 +4,10 @@ Each broke a lemma, left a cluster without a primary, or misled an operator, bef
 was put right.
 """
 
+import functools
+
+import pytest
+
 from ahmlib.core.beacon import Due
 from ahmlib.simulation import faults
 
@@ -181,5 +185,21 @@ def test_a_leader_to_whom_a_reign_yielded_is_followed_by_a_standby_of_its_own():
     assert world.run_until(lambda: world.serves() in (1, 2), 20.0), trace(world)
 
 
+@pytest.mark.parametrize('size, more', ((5, dict(force=True)), (3, {})))
+def test_of_two_who_are_wanted_at_once_all_elect_the_same_one(size, more):
+    world = formed(size=size)
+    two = (size - 2, size - 1)
+    for place in range(size - 2):
+        world.power_off(place)
+    for place in two:
+        world.crash(place)
+        world.start(place)
+    world.run(60.0)
+    assert [ask(world, place, 'promote', **more)['ok'] for place in two] == [True, True]
+    assert world.run_until(lambda: world.serves() == two[0], 10.0), trace(world)
+    assert 'leads now' in world.hosts[two[1]].node.operator.task.reason
+
+
 #: All of them, for the test of what is reached.
-STORIES = [story for name, story in sorted(globals().items()) if name.startswith('test_')]
+STORIES = [functools.partial(story, 5, dict(force=True)) if story.__code__.co_argcount else story
+           for name, story in sorted(globals().items()) if name.startswith('test_')]
