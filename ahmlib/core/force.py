@@ -91,6 +91,8 @@ class Force:
         node = self.node
         deaf = [row.name for row in self._others()
                 if not node.members.is_two_way(row.sender, node.now)]
+        deaf += [node.name_of(place) for place in node.settings.order
+                 if node.members.only_arrives(place, node.now)]
         return '' if not deaf else \
             '%s is heard, and does not hear %s: mend the network, or stop its AHM' % (
                 deaf[0], node.settings.name)
@@ -119,7 +121,7 @@ class Force:
         missing = [node.name_of(place) for place in node.settings.order
                    if place not in [row.sender for row in rows]]
         found = []
-        if len(rows) < node.votes_needed:
+        if len(rows) < self._majority:
             found.append('%s: not heard; where such a host is alive behind a cut network, there '
                          'will be two primaries' % ', '.join(missing))
         for why in (why_not_eligible(own, node.view), node.elections.why_stale(own),

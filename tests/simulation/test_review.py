@@ -10,9 +10,11 @@ import pytest
 
 from ahmlib.core.beacon import Due
 from ahmlib.simulation import faults
+from ahmlib.simulation.host import make_settings
+from ahmlib.simulation.world import World
 
 from .test_force import ANYWAY, come_back, force, left, reigns, serves
-from .test_operators import ask, formed, trace
+from .test_operators import ask, formed, refusal, trace
 
 
 def second_reign():
@@ -198,6 +200,31 @@ def test_of_two_who_are_wanted_at_once_all_elect_the_same_one(size, more):
     assert [ask(world, place, 'promote', **more)['ok'] for place in two] == [True, True]
     assert world.run_until(lambda: world.serves() == two[0], 10.0), trace(world)
     assert 'leads now' in world.hosts[two[1]].node.operator.task.reason
+
+
+def test_force_names_who_is_not_heard_also_where_half_the_votes_would_do():
+    world = World(make_settings(4, half_votes=True, trusted=True))
+    world.start_all()
+    assert world.run_until(lambda: world.serves() == 0, 60.0), trace(world)
+    world.run(2.0)
+    for place in (0, 1):
+        world.power_off(place)
+    for place in (2, 3):
+        faults.strike(world, 'lose-trusted', place)
+    world.run(30.0)
+    risks = ask(world, 2, 'promote', force=True, dry_run=True)['risks']
+    assert risks[0].startswith('AHM-NODE-1, AHM-NODE-2: not heard; '), risks
+
+
+def test_force_is_refused_where_beacons_of_somebody_arrive_though_none_counts():
+    """It was restarted, and nothing that it sends reaches anybody: so nobody echoes its new life."""
+    world = formed()
+    faults.strike(world, 'mute', 2)
+    world.crash(2)
+    world.start(2)
+    world.run(20.0)
+    assert refusal(world, 2, 'promote', force=True).startswith(
+        'AHM-NODE-1 is heard, and does not hear AHM-NODE-3: ')
 
 
 #: All of them, for the test of what is reached.
