@@ -10,7 +10,7 @@ import pytest
 
 from ahmlib.core.beacon import Due
 from ahmlib.simulation import faults
-from ahmlib.simulation.host import make_settings
+from ahmlib.simulation.host import HANGS, make_settings
 from ahmlib.simulation.world import World
 
 from .test_force import ANYWAY, come_back, force, left, reigns, serves
@@ -225,6 +225,19 @@ def test_force_is_refused_where_beacons_of_somebody_arrive_though_none_counts():
     world.run(20.0)
     assert refusal(world, 2, 'promote', force=True).startswith(
         'AHM-NODE-1 is heard, and does not hear AHM-NODE-3: ')
+
+
+def test_a_switchover_in_which_the_lease_ends_leaves_a_standby_that_is_started_again():
+    world = formed(witnesses=(2,))
+    assert ask(world, 1, 'promote')['ok']
+    assert world.run_until(lambda: not world.hosts[0].database.running, 20.0), trace(world)
+    world.hosts[1].behaves['replication'] = HANGS
+    world.power_off(1)
+    world.network.isolate(0, range(3))
+    world.run(5.0)
+    assert not world.hosts[0].node.is_leading and world.hosts[0].database.signal
+    world.network.heal()
+    assert world.run_until(lambda: world.serves() == 0, 120.0), trace(world)
 
 
 #: All of them, for the test of what is reached.
