@@ -5,7 +5,7 @@ from typing import List, Optional
 from .beacon import Beacon, Due, Farewell, newer_record
 from .promise import hold_for, resigns, returns
 from .saved import SPENT
-from .states import DatabaseState
+from .states import DatabaseState, NodeState
 
 
 class Following:
@@ -33,6 +33,8 @@ class Following:
 
     def _learn_records(self) -> None:
         node = self.node
+        if self._is_settled():
+            return
         for row in node.members.living(node.now):
             if row.record is None:
                 continue
@@ -40,6 +42,21 @@ class Following:
                 node.record = newer_record(node.record, row.record)
             elif row.leads and row.record.node == row.sender:
                 node.record = row.record    # this cluster's databases are others by now
+
+    def _is_settled(self) -> bool:
+        """Whether a leader is the one on record: then it is that for itself and who follows it.
+
+        A record that is newer all the same is of a primary beside it, which had no majority.
+        """
+        node = self.node
+        if node.state is NodeState.LEADER:
+            return node.record is not None and node.record.node == node.own
+        leader = node.leader_row()
+        if leader is None or leader.state is not NodeState.LEADER or leader.record is None \
+                or leader.record.node != leader.sender or not node.promise.holds(node.now):
+            return False
+        node.record = leader.record
+        return True
 
     # -- taking --------------------------------------------------------------------------------
 
@@ -115,13 +132,21 @@ class Following:
     def _is_freed_by_others(self) -> bool:
         """Whether somebody who is not bound owes my leader nothing any more.
 
-        He finds an election due, or leads in a later term.  My leader counts me only while all who
-        did not leave acknowledge it, so it counts me no more.
+        He finds an election due, and not for my leader's return alone, or leads in a later term.
+        My leader counts me only while all who did not leave acknowledge it, so it counts me no
+        more.  One that reigns needs nobody, so it takes a later leader, or one whom an operator
+        wants by force, or wanted since.
         """
         node = self.node
-        return any(not row.bound and (row.due > Due.NOBODY or row.term > node.term and row.leads
-                                      and row.sender != node.promise.leader)
-                   for row in node.members.in_touch(node.now))
+        return any(not row.bound and self._frees(row) for row in node.members.in_touch(node.now))
+
+    def _frees(self, row: Beacon) -> bool:
+        node, promise = self.node, self.node.promise
+        if row.leads:
+            return row.term > node.term and row.sender != promise.leader
+        if row.due is Due.NOBODY or row.due_only == promise.leader:
+            return False
+        return not promise.reigned or (row.forced and row.record == node.record)
 
     # -- without a state file ------------------------------------------------------------------
 
@@ -155,7 +180,8 @@ class Following:
         if running and not _may_return(running[0]):
             return False
         if running and running[0].sender != node.own:
-            node.promise.recall(running[0].sender, node.now, node.blind_until - node.now, False)
+            node.promise.recall(running[0].sender, node.now, node.blind_until - node.now, False,
+                                False)
             self.free_for = running[0].sender
         return True
 

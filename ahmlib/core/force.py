@@ -1,8 +1,8 @@
 """Promotion by force: a majority of the nodes is gone for good, as an operator says (SPEC 5).
 
-In place of a majority, everybody who is left elects: a forced candidate needs the vote of each
-living node, and no eligibility.  That the others are not alive behind a cut network is the
-operator's word; nothing here can check it.  What can be checked is: nobody who is left follows
+In place of a majority, everybody who is left elects: a forced candidate needs a majority or the
+vote of each living node, and no eligibility.  That the others are not alive behind a cut network is
+the operator's word; nothing here can check it.  What can be checked is: nobody who is left follows
 another leader or owes a promise, nobody reaches the old primary's database, nobody else answers for
 the VIP.
 
@@ -27,6 +27,10 @@ class Force:
     def __init__(self, node, reigns: bool) -> None:
         self.node = node
         self.reigns = reigns        # leads, or led when its daemon last ended, without a majority
+        # Who came after this reign may lead by now: that is listened for.  Shortly only where the
+        # lease on file still runs, for then nobody can have come.
+        quick = node.vip.tolerated_until > node.started_at
+        self.listens_until = node.started_at + (node.patience if quick else node.timing.hold)
 
     @property
     def wanted(self) -> bool:
@@ -49,7 +53,7 @@ class Force:
         """What force does not override; '' where nothing is in its way."""
         node = self.node
         return (self._why_no_database() or self._why_somebody_leads() or self._why_not_all_vote()
-                or self._why_not_gone())
+                or self._why_two_primaries() or self._why_not_gone())
 
     def _why_no_database(self) -> str:
         node, database, record = self.node, self.node.database, self.node.record
@@ -87,14 +91,16 @@ class Force:
         node = self.node
         deaf = [row.name for row in self._others()
                 if not node.members.is_two_way(row.sender, node.now)]
-        running = [row.name for row in self._others()
-                   if row.database is DatabaseState.PRIMARY]
-        if deaf:
-            return '%s is heard, and does not hear %s: mend the network, or stop its AHM' % (
+        deaf += [node.name_of(place) for place in node.settings.order
+                 if node.members.only_arrives(place, node.now)]
+        return '' if not deaf else \
+            '%s is heard, and does not hear %s: mend the network, or stop its AHM' % (
                 deaf[0], node.settings.name)
-        if running:
-            return 'the database of %s is a primary: stop it, or promote that one' % running[0]
-        return ''
+
+    def _why_two_primaries(self) -> str:
+        running = [row.name for row in self._others() if row.database is DatabaseState.PRIMARY]
+        return '' if not running else \
+            'the database of %s is a primary: stop it, or promote that one' % running[0]
 
     def _why_not_gone(self) -> str:
         node = self.node
@@ -115,7 +121,7 @@ class Force:
         missing = [node.name_of(place) for place in node.settings.order
                    if place not in [row.sender for row in rows]]
         found = []
-        if len(rows) < node.votes_needed:
+        if len(rows) < self._majority:
             found.append('%s: not heard; where such a host is alive behind a cut network, there '
                          'will be two primaries' % ', '.join(missing))
         for why in (why_not_eligible(own, node.view), node.elections.why_stale(own),
@@ -133,19 +139,27 @@ class Force:
 
     def why_not_stand(self) -> str:
         """Why a forced candidate does not stand yet; the evidence was weighed before."""
-        why = self._why_no_database() or self._why_not_all_vote()
-        if not why and not self.wanted and not self.node.database.runs_as_primary:
-            why = 'its database is no primary any more: promote it by force again'
-        own = self.node.own_row()
-        waits = [row.name for row in self._others()
-                 if not self.node.elections.agrees(row, own)]
-        if not why and waits:
-            why = '%s finds no election due for it' % waits[0]
-        return why
+        node, own = self.node, self.node.own_row()
+        why = self._why_no_database() \
+            or (self._why_two_primaries() if self.wanted else self._why_not_return())
+        agree = [row.sender for row in node.contact_rows() if node.elections.agrees(row, own)]
+        if why or len(agree) >= self._majority:
+            return why
+        waits = [row.name for row in self._others() if row.sender not in agree]
+        return self._why_not_all_vote() or (
+            '%s finds no election due for it' % waits[0] if waits else '')
+
+    def _why_not_return(self) -> str:
+        """Why a reign is not taken up again after a restart, or not yet."""
+        if not self.node.database.runs_as_primary:
+            return 'its database is no primary any more: promote it by force again'
+        if self.node.now < self.listens_until:
+            return 'listens whether somebody else was promoted meanwhile'
+        return ''
 
     def votes_needed(self) -> int:
-        """Votes that elect a forced candidate: of everybody who is left."""
-        return 1 + len(self._others())
+        """Votes that elect a forced candidate: of everybody who is left, or of a majority."""
+        return min(1 + len(self._others()), self._majority)
 
     # -- reigning ------------------------------------------------------------------------------
 
@@ -193,6 +207,14 @@ class Force:
     def ended(self) -> None:
         """This node leads no more."""
         self.reigns = False
+
+    def stopped(self) -> None:
+        """Its takeover was stopped; a reign that only returns is taken up again later."""
+        self.reigns = self.reigns and not self.wanted and self.node.database.runs_as_primary
+
+    def deadlines(self) -> List[float]:
+        """When a reign that returns has listened long enough."""
+        return [self.listens_until]
 
     def warning(self, leader: Optional[Beacon]) -> str:
         """What the status says of it; '' where there is nothing to say."""

@@ -26,6 +26,7 @@ class Peer:
         self.row: Optional[Beacon] = None       # newest row that counts
         self.row_at = 0.0                       # its receipt, shifted past my own sleeps
         self.heard: Optional[Tuple[int, int]] = None    # newest (incarnation, seq) at all
+        self.heard_at = 0.0                     # its receipt
         self.past: Set[int] = set()             # incarnations displaced by a newer one
         self.was_alive = False
 
@@ -75,7 +76,7 @@ class Membership:
                 return False
         elif peer.row is not None and row.seq <= peer.row.seq:
             return False
-        peer.heard = (row.incarnation, row.seq)
+        peer.heard, peer.heard_at = (row.incarnation, row.seq), now
         if echo is None:
             return False
         peer.displaced_by(row.incarnation)
@@ -118,6 +119,12 @@ class Membership:
             return False
         echo = self.echo(self.peers[node].row)
         return echo is not None and now < self.sent_at[echo] + self.hold
+
+    def only_arrives(self, node: int, now: float) -> bool:
+        """Whether its rows arrive, heard within T_hold, and none counts: it does not hear me."""
+        peer = self.peers.get(node)
+        return peer is not None and peer.heard is not None and now < peer.heard_at + self.hold \
+            and not self.is_alive(node, now)
 
     def living(self, now: float) -> List[Beacon]:
         """Newest rows of the peers that are alive."""

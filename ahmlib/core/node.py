@@ -66,7 +66,8 @@ class Node:
         self.blind = saved is None or saved.blind
         self.blind_until = now + self.timing.hold
         if saved is not None and saved.leader not in (None, self.own):
-            self.promise.recall(saved.leader, now, max(saved.hold, self.timing.hold), saved.bound)
+            self.promise.recall(saved.leader, now, max(saved.hold, self.timing.hold), saved.bound,
+                                saved.forced)
         self._clean_slate(now)
         self.had_role = self.record is not None and self.record.node == self.own
         self.database = LocalDatabase(settings)
@@ -77,7 +78,7 @@ class Node:
         self.vip, self.chores = Vip(self, lease_until), Chores(self)
         self.speaker, self.exits = Speaker(self, saved), Leaving(self)
         self.operator = Operator(self)
-        self.force = Force(self, saved is not None and saved.forced)
+        self.force = Force(self, on_disk.forced and on_disk.leader == self.own)
         self.wake_at = now
         self.row, self.picture = self.own_row(), None   # as of the last round of decisions
 
@@ -403,7 +404,7 @@ class Node:
         if self.plan.ends_at is not None:
             found.append(self.plan.ends_at)
         for part in (self.speaker, self.leadership, self.investigation, self.elections, self.vip,
-                     self.chores, self.exits, self.operator):
+                     self.chores, self.exits, self.operator, self.force):
             found += part.deadlines()
         found += self.members.deadlines(self.now)
         return min(instant for instant in found if instant > self.now)

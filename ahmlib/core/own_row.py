@@ -33,7 +33,7 @@ def build_row(node) -> Beacon:
         primary_lsn=node.primary_lsn, sync_needed=node.sync_needed, sync_nodes=node.sync_nodes,
         problem=node.problem[:PROBLEM_MAX],
         nodes=settings.addresses if node.foreign else (), intent=node.operator.published(),
-        forced=node.force.claims)
+        forced=node.force.reigns if node.is_leading else node.force.claims)
     return row._replace(rightful=_is_rightful(node, row))
 
 

@@ -29,24 +29,25 @@ class Promise:
         self.seq = 0                # of the newest leading row taken
         self.until = 0.0
         self.bound = False
+        self.reigned = False        # bound because that leader reigns
 
     def holds(self, now: float) -> bool:
         """Whether it is in force."""
         return self.leader is not None and (self.bound or now < self.until)
 
-    def recall(self, leader: int, now: float, hold: float, bound: bool) -> None:
+    def recall(self, leader: int, now: float, hold: float, bound: bool, reigned: bool) -> None:
         """Take up, after a restart, the promise found on disk."""
-        self.leader, self.until, self.bound = leader, now + hold, bound
+        self.leader, self.until, self.bound, self.reigned = leader, now + hold, bound, reigned
         self.incarnation = self.seq = 0
 
     def renew(self, row: Beacon, now: float, hold: float) -> None:
         """Promise anew to the leader whose leading row was just taken; without end if it reigns."""
         self.leader, self.incarnation, self.seq = row.sender, row.incarnation, row.seq
-        self.until, self.bound = now + hold, row.forced
+        self.until, self.bound, self.reigned = now + hold, row.forced, row.forced
 
     def end(self) -> None:
         """Owe nothing to anybody."""
-        self.leader, self.bound = None, False
+        self.leader, self.bound, self.reigned = None, False, False
 
 
 def hold_for(row: Beacon, own_hold: float) -> float:

@@ -170,11 +170,12 @@ class Promotion:
         """How due an election is where nobody has followed a leader: only for whom is wanted."""
         node = self.node
         rows = node.contact_rows()
-        wanted = [row.sender for row in rows if row.intent is not None
-                  and row.intent.kind is not IntentKind.SHUTDOWN and row.intent.node == row.sender]
+        wanted = [(row.intent.kind is not IntentKind.FORCE, row.sender) for row in rows
+                  if row.intent is not None and row.intent.kind is not IntentKind.SHUTDOWN
+                  and row.intent.node == row.sender]
         if not wanted or any(row.database is DatabaseState.PRIMARY for row in rows):
             return Due.PRIMARY
-        node.elections.due_only = wanted[0]
+        node.elections.due_only = min(wanted)[1]    # all choose the same one
         if node.suspect is None:
             return Due.ANYBODY      # nothing was ever on record: there is no old primary
         return {Verdict.UNREACHABLE: Due.ANYBODY, Verdict.REACHABLE: Due.FENCER,

@@ -18,4 +18,4 @@ class Saved(NamedTuple):
     blind: bool = False                     # began without a state file, and T_hold is not over
     record: Optional[Record] = None
     names: Tuple[Optional[str], ...] = ()   # by node: the name once heard
-    forced: bool = False                    # leads by force: no majority has acknowledged it yet
+    forced: bool = False                    # that leader leads by force, as far as is known here

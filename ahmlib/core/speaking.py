@@ -35,10 +35,11 @@ class Speaker:
     def to_save(self) -> Saved:
         """What must not be forgotten, as of now."""
         node = self.node
-        leads = node.is_leading or node.stepping_down
+        leads = node.is_leading or node.stepping_down or node.force.reigns
         leader = node.own if leads else node.promise.leader
+        forced = node.force.reigns if leads else node.promise.reigned
         return Saved(node.term, node.voted_for, leader, node.hold, node.promise.bound,
-                     node.blind, node.record, tuple(node.names), node.force.reigns)
+                     node.blind, node.record, tuple(node.names), forced)
 
     def is_saved(self) -> bool:
         """Whether the disk is up to date."""

@@ -84,7 +84,7 @@ def _hand_over(node, target: int):
         yield from _undo(node, 'the switchover to %s was undone: %s' % (name, why))
         return
     node.database.was_stopped(healthy=True)
-    node.stepping_down = False
+    node.stepping_down = node.promoting = False
     node.leadership.ended()
     node.successor, node.leader = target, None
     node.chores.handed_over = True
@@ -100,6 +100,7 @@ def _stop(node, target: int):
         node.vip.observe(event.here)
         if not event.ok:
             return 'the VIP could not be dropped: %s' % event.reason
+    node.promoting = True       # a step-down from here on must stop it, and leave standby.signal
     event = yield StopDatabase(0, 'fast', STOP_SECONDS)
     if not event.ok:
         return 'the database could not be stopped: %s' % event.reason

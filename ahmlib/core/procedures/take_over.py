@@ -2,8 +2,9 @@
 
     lease -> fencing script -> VIP silent -> everybody looks again -> promote -> on record -> VIP up
 
-A running rightful primary skips what is about promotion.  A winner that is stopped resigns, says
-why, and stands again when a verdict has changed, or after wait_for_primary_timeout_seconds.
+A running rightful primary skips what is about promotion, but the VIP has to be silent for it, too.
+A winner that is stopped resigns, says why, and stands again when a verdict has changed, or after
+wait_for_primary_timeout_seconds.
 """
 
 from ..beacon import Verdict
@@ -23,10 +24,10 @@ def take_over(node):
     if not (yield Until(node.leadership.has_lease, node.timing.lease)):
         return _give_up(node, 'not enough nodes acknowledged it', 0.0)
     promotes = not node.database.runs_as_primary
-    if promotes or _half_is_silent(node):
-        why = yield from _make_sure(node)
-        if why:
-            return _give_up(node, why, node.settings.wait_for_primary)
+    sure = _make_sure if promotes or _half_is_silent(node) else _vip_silent
+    why = yield from sure(node)
+    if why:
+        return _give_up(node, why, node.settings.wait_for_primary)
     if promotes:
         node.promoting = True
         event = yield Promote(0, node.settings.promote_timeout)
@@ -154,7 +155,7 @@ def _give_up(node, why: str, seconds: float) -> None:
     node.leader = None
     node.problem = 'takeover stopped: %s' % why
     node.leadership.inquiry = None
-    node.force.ended()
+    node.force.stopped()
     node.report('ERROR', 'takeover stopped', 'no promotion: %s' % why)
     node.become(NodeState.PARTICIPATE_IN_ELECTION, 'resigns')
     node.miss_leader()
