@@ -33,6 +33,8 @@ class Recorder:
         crash = getattr(report.longrepr, 'reprcrash', None)
         reason = (crash.message if crash else str(report.longrepr or '')).strip().split('\n')[0]
         if report.outcome != 'passed' or report.nodeid not in self.ended:
+            if report.when != 'call' and reason:
+                reason = '(%s) %s' % (report.when, reason)
             self.ended[report.nodeid] = (report.outcome, reason)
 
 

@@ -85,7 +85,8 @@ PARAMETERS = {
     'primary_conninfo_options': (CONNINFO, REAL + 'primary_conninfo_options_are_in_force'),
     'standby_startup_delay': (
         COMMANDS + 'standby_startup_delay_is_waited_for_before_a_repointed_standby_is_started',
-        REAL + 'standby_startup_delay_passes_between_the_stop_and_the_start'),
+        REAL + 'standby_startup_delay_passes_after_a_stopped_server_was_pointed_to_its_new_'
+               'primary'),
     'use_pg_rewind': (
         COMMANDS + 'use_pg_rewind_allows_a_rewind',
         'tests/integration/test_operators.py::test_a_diverged_primary_is_rewound_where_that_is_'

@@ -1,6 +1,6 @@
-"""Each parameter's tests fail where AHM ignores the parameter: tried here for those without a daemon.
+"""Each parameter's tests fail where AHM ignores it: tried here for those that need no daemon.
 
-`make test-parameters` tries it for all, on real databases, too.
+`make test-parameters` tries it for the others, on real databases.
 """
 
 import json

@@ -132,7 +132,7 @@ def test_notification_command_runs_at_what_is_worth_it_and_says_what(bench):
 
 
 def test_hook_timeout_seconds_ends_a_notification_command(bench):
-    program = bench.program('notify', 'sleep 5; touch ended')
+    program = bench.program('notify', 'sleep 4; touch ended')
     bench.does(effects.Report('ERROR', 'vip', 'gone'), notification_command=program,
                hook_timeout_seconds=0.3)
     assert 'notification_command failed' in bench.log() and '0.3 s' in bench.log()
@@ -344,7 +344,8 @@ def test_standby_startup_delay_is_waited_for_before_a_repointed_standby_is_start
 
 def test_db_restart_command_restarts_the_standby(bench, restarts):
     again = bench.program('again')
-    assert bench.does(effects.FollowPrimary(1, 1, LIMIT), db_restart_command=again + ' it').ok
+    assert bench.does(effects.FollowPrimary(1, 1, LIMIT), db_restart_command=again + ' it',
+                      standby_startup_delay=0).ok
     assert bench.calls() == ['%s it' % again] and [what for what, _ in restarts] == ['awaited']
 
 

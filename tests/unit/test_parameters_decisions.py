@@ -92,7 +92,7 @@ def test_db_connect_timeout_is_what_a_check_of_a_hung_database_takes(tmp_path):
 def test_db_failure_action_decides_whether_the_database_is_started_again_first(tmp_path):
     cluster = world(tmp_path, db_failure_action='restart')
     cluster.hosts[0].database.stop()
-    seconds_until(cluster, lambda: cluster.serves() == 0)
+    seconds_until(cluster, lambda: cluster.serves() == 0, 60)
     cluster.run(30)
     assert cluster.serves() == 0 and cluster.hosts[0].database.starts == 1
     cluster = world(tmp_path, db_failure_action='failover')
