@@ -3,8 +3,10 @@
 pg_rewind throws away what this server wrote beyond the fork, so what that was is reported.  Its
 conditions: wal_log_hints or data checksums (it looks itself, before it changes anything); a server
 that was shut down (a crashed one is recovered first, by a single-user server, without the files
-that make it a standby: those a single-user server refuses); and a checkpoint on the primary since
-its promotion, which is ordered where it is missing.
+that make it a standby: those a single-user server refuses); and a checkpoint since the last
+promotion on both servers.  On the primary it is ordered where it is missing.  Here it is missing
+where this one died soon after it had been promoted; then the single-user server makes one, else
+pg_rewind before 16 looks for the fork on the timeline before.
 
 It copies the primary's configuration files, and certificates, over ours: ours are put back.
 
@@ -54,7 +56,8 @@ def rewind(settings, host, port, limit, fork, end):
         source = probe.remote_conn_string(settings, host, port)
         program = _program(settings, PROGRAMS)
         _checkpoint_primary(source, deadline)
-        if not control_file.read(settings.db_data_dir).is_clean:
+        known = control_file.read(settings.db_data_dir)
+        if not known.is_clean or known.timeline < wal.timeline_at(settings.db_data_dir, end):
             _recover(settings, deadline)
         known = control_file.read(settings.db_data_dir)
         end = max(end, wal.record_end(settings.db_data_dir, known.timeline, known.checkpoint_lsn))

@@ -508,6 +508,30 @@ def test_a_diverged_primary_is_rewound_and_keeps_its_own_files(servers, mode):
 
 
 @needs_rewind
+def test_a_primary_that_died_before_its_first_checkpoint_is_rewound(servers):
+    """Its control file still names the timeline before, and pg_rewind before 16 trusts that."""
+    one, two, three = servers
+    checkpointer = next(each for each in control.server_processes(two.settings.db_data_dir)
+                        if b'checkpointer' in control.title(each.pid))
+    os.kill(checkpointer.pid, signal.SIGSTOP)
+    one.stop()
+    two.promote()
+    assert three.attach(two)['ok']
+    three.settle(two)
+    three.stop()
+    run_sql(two, MANY_ROWS)
+    two.stop('kill')
+    assert control_file.read(two.settings.db_data_dir).timeline == 1
+    three.start()
+    three.promote()
+    result = two.attach(three, use_pg_rewind=True)
+    assert result['ok'] and result['how'] == 'rewound', result
+    assert 'on timeline 2' in result['discarded'], result
+    streams(two, three)
+    assert not two.has('only_here')
+
+
+@needs_rewind
 def test_a_second_primary_is_stopped_and_rewound(servers):
     one, two, _ = servers
     two.promote()
