@@ -207,8 +207,8 @@ class Elections:
             return 'its last takeover was stopped, and nothing has changed since'
         agree = [row for row in rows if self.agrees(row, own)]
         if len(agree) < node.votes_needed:
-            return 'only %d of the %d nodes that are needed find an election due' % (
-                len(agree), node.votes_needed)
+            return node.force.lost or 'only %d of the %d nodes that are needed find an election ' \
+                'due' % (len(agree), node.votes_needed)
         return ''
 
     def why_stale(self, own: Beacon) -> str:

@@ -41,7 +41,13 @@ class Force:
     @property
     def claims(self) -> bool:
         """Whether this node leads, or may be elected, without a majority."""
-        return self.reigns or self.wanted
+        return self.wanted or (self.reigns and self.node.database.runs_as_primary)
+
+    @property
+    def lost(self) -> str:
+        """What became of a reign that is on disk, where nothing is left of it."""
+        return 'its database is no primary any more: promote it by force again' \
+            if self.reigns and not self.claims else ''
 
     def is_heard(self) -> bool:
         """Whether anybody in contact, this node among them, claims so."""
@@ -151,11 +157,8 @@ class Force:
 
     def _why_not_return(self) -> str:
         """Why a reign is not taken up again after a restart, or not yet."""
-        if not self.node.database.runs_as_primary:
-            return 'its database is no primary any more: promote it by force again'
-        if self.node.now < self.listens_until:
-            return 'listens whether somebody else was promoted meanwhile'
-        return ''
+        return 'listens whether somebody else was promoted meanwhile' \
+            if self.node.now < self.listens_until else ''
 
     def votes_needed(self) -> int:
         """Votes that elect a forced candidate: of everybody who is left, or of a majority."""
@@ -174,9 +177,9 @@ class Force:
     def elected(self, votes: int) -> None:
         """This node was elected by so many."""
         node = self.node
+        self.reigns = self.claims and votes < self._majority
         if self.claims:
             node.database.trusted_by_force()
-            self.reigns = votes < self._majority
             if self.reigns:
                 node.report('CRITICAL', 'forced', 'leads by force: %d of %d nodes elected it, as '
                             'an operator asked; the others must not come back out of its reach'

@@ -240,6 +240,24 @@ def test_a_switchover_in_which_the_lease_ends_leaves_a_standby_that_is_started_a
     assert world.run_until(lambda: world.serves() == 0, 120.0), trace(world)
 
 
+def test_a_reign_over_a_database_that_is_a_standby_by_now_is_elected_like_any_other_by_a_majority():
+    """Its disk was full when a majority came back, and it died before it could be written."""
+    world = left(1)
+    force(world, 1)
+    serves(world, 1)
+    world.hosts[1].disk_full = True
+    faults.strike(world, 'power-on', 0)
+    assert world.run_until(lambda: not world.hosts[1].node.force.reigns, 30.0), trace(world)
+    faults.strike(world, 'demote-by-hand', 1)
+    world.power_off(1)
+    world.hosts[1].disk_full = False
+    world.run(20.0)
+    assert world.hosts[1].saved.forced and world.hosts[0].node.database.out
+    come_back(world, 1, 2)
+    assert world.run_until(lambda: world.serves() == 1, 60.0), trace(world)
+    assert not world.hosts[1].node.force.reigns
+
+
 #: All of them, for the test of what is reached.
 STORIES = [functools.partial(story, 5, dict(force=True)) if story.__code__.co_argcount else story
            for name, story in sorted(globals().items()) if name.startswith('test_')]
