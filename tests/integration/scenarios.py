@@ -15,6 +15,7 @@ from ahmlib.lab.network import namespaces_available
 
 FORM_LIMIT = 30
 SETTLE_LIMIT = 60
+UTILITY_LIMIT = 120
 
 needs_namespaces = pytest.mark.skipif(
     bool(namespaces_available()),
@@ -82,6 +83,14 @@ class Scenario:
         assert {attempt.server for attempt in probes if attempt.accepted} == {name}
         assert record.write_outage(rows, self.fault_at) < seconds_without_write
         assert [node.name for node in self.cluster.vip_holders()] == [name]
+
+
+def ask(cluster, node, utility, *words):
+    """Run a utility on this node's host as an operator does: again where it says so; its Result."""
+    def answered():
+        done = node.utility(utility, *words, check=False, limit=UTILITY_LIMIT)
+        return None if done.code == 1 and 'try again in a moment' in done.output else done
+    return cluster.wait_until(answered, SETTLE_LIMIT, '%s on %s' % (utility, node.name))
 
 
 def _text(node):

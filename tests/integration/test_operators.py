@@ -4,14 +4,16 @@ The first test is the walk through the manual's 19.8 with the database of the pr
 a documented utility and a healthy table on every node.
 """
 
+import re
+import shlex
+import shutil
 import time
 
 from ahmlib.lab import record
 
-from .scenarios import formed
+from .scenarios import UTILITY_LIMIT, ask, formed
 
 NAMES = ('AHM-NODE-1', 'AHM-NODE-2', 'AHM-NODE-3')
-UTILITY_LIMIT = 120
 
 
 def healthy(leader):
@@ -19,11 +21,6 @@ def healthy(leader):
     rows = {name: ('STANDBY', 'STANDBY') for name in NAMES}
     rows[leader] = ('PRIMARY', 'LEADER')
     return rows
-
-
-def run(node, utility, *words, **options):
-    """Run a utility on this node's host; its Result."""
-    return node.utility(utility, *words, check=False, limit=UTILITY_LIMIT, **options)
 
 
 def all_stream_from(cluster, leader):
@@ -52,15 +49,15 @@ def test_the_walk_of_the_manual_stop_the_primary_start_it_attach_it_promote_it_b
         scenario.reads(cluster.nodes, new, dict(healthy(new), **{
             'AHM-NODE-1': ('FAILED', 'STANDBY')}))
         first.database.start()                                      # ag_ctl start
-        attached = run(first, 'ahm_attach_node')
+        attached = ask(cluster, first, 'ahm_attach_node')
         assert attached.code == 0, attached.output + first.log_tail()
         assert attached.output == ('Command Success\n'
                                    'Info: attach database executed successfully\n')
         assert first.database.streams_from(cluster.node(new).database)
         scenario.reads(cluster.nodes, new, healthy(new))
-        would = run(first, 'ahm_promote_node', '--dry-run')
+        would = ask(cluster, first, 'ahm_promote_node', '--dry-run')
         assert (would.code, would.output) == (0, 'Info: the node can be promoted now\n')
-        scheduled = run(first, 'ahm_promote_node')
+        scheduled = ask(cluster, first, 'ahm_promote_node')
         assert (scheduled.code, scheduled.output) == (
             0, 'Command Success\nInfo: Promote node task successfully scheduled\n')
         scenario.reads(cluster.nodes, 'AHM-NODE-1', healthy('AHM-NODE-1'))
@@ -74,7 +71,7 @@ def test_a_switchover_under_load_loses_no_acknowledged_row():
         cluster = scenario.cluster
         for name in ('AHM-NODE-3', 'AHM-NODE-2', 'AHM-NODE-1'):
             scenario.fault_at = time.monotonic()
-            done = run(cluster.node(name), 'ahm_promote_node', '--wait')
+            done = ask(cluster, cluster.node(name), 'ahm_promote_node', '--wait')
             assert done.code == 0, done.output + cluster.log_tails()
             assert done.output.endswith('Command Success\n'
                                         'Info: Promote node task successfully finished\n')
@@ -92,7 +89,7 @@ def test_a_switchover_under_load_loses_no_acknowledged_row():
 def test_the_cluster_is_shut_down_and_started_again_in_any_order_and_nothing_is_promoted():
     with formed(kind='loopback') as scenario:
         cluster = scenario.cluster
-        asked = run(cluster.nodes[1], 'ahm_shutdown_cluster')
+        asked = ask(cluster, cluster.nodes[1], 'ahm_shutdown_cluster')
         assert (asked.code, asked.output) == (
             0, 'Command Success\nInfo: Shutdown request sent to remote nodes\n')
         cluster.wait_until(lambda: not any(node.ahm_runs() for node in cluster.nodes), 30,
@@ -127,7 +124,7 @@ def test_a_diverged_primary_is_refused_and_the_message_says_how_to_rebuild_it():
     with formed(kind='loopback') as scenario:
         cluster, first = scenario.cluster, scenario.cluster.nodes[0]
         new = diverge(scenario)
-        refused = run(first, 'ahm_attach_node', '--wait')
+        refused = ask(cluster, first, 'ahm_attach_node', '--wait')
         assert refused.code == 1, refused.output + first.log_tail()
         assert 'Command Failed: this database diverged' in refused.output
         assert 'bytes of WAL beyond' in refused.output and 'pg_basebackup -d' in refused.output
@@ -135,13 +132,29 @@ def test_a_diverged_primary_is_refused_and_the_message_says_how_to_rebuild_it():
         assert not first.database.is_running()
         scenario.reads(cluster.nodes, new, dict(healthy(new), **{
             'AHM-NODE-1': ('QUARANTINED', 'STANDBY')}))
+        rebuild(first, re.search(r'pg_basebackup .* -P', refused.output).group(), new, cluster)
+        done = ask(cluster, first, 'ahm_attach_node', '--wait')
+        assert done.code == 0, done.output + first.log_tail()
+        scenario.reads(cluster.nodes, new, healthy(new))
+        assert first.database.streams_from(cluster.node(new).database)
+
+
+def rebuild(node, command, leader, cluster):
+    """Run the command that the refusal named, in place of the old data directory."""
+    shutil.rmtree(node.database.data_dir)
+    words = shlex.split(command)
+    program = node.database.program(words[0])
+    if program is None:                 # a server alone, as the lab may fetch it
+        node.database.clone_from(cluster.node(leader).database)
+    else:
+        node.host.run([program] + words[1:], limit=UTILITY_LIMIT)
 
 
 def test_a_diverged_primary_is_rewound_where_that_is_allowed():
     with formed(kind='loopback', settings={'use_pg_rewind': True}) as scenario:
         cluster, first = scenario.cluster, scenario.cluster.nodes[0]
         new = diverge(scenario)
-        done = run(first, 'ahm_attach_node', '--wait')
+        done = ask(cluster, first, 'ahm_attach_node', '--wait')
         assert done.code == 0, done.output + first.log_tail()
         scenario.reads(cluster.nodes, new, healthy(new))
         assert first.database.streams_from(cluster.node(new).database)
@@ -155,7 +168,7 @@ def test_a_failed_standby_is_attached_again():
         third.kill_database()
         scenario.reads(cluster.nodes, 'AHM-NODE-1', dict(
             healthy('AHM-NODE-1'), **{'AHM-NODE-3': ('FAILED', 'LOST')}))
-        done = run(cluster.nodes[0], 'ahm_attach_node', '-h', third.host.address)
+        done = ask(cluster, cluster.nodes[0], 'ahm_attach_node', '-h', third.host.address)
         assert done.code == 0, done.output + third.log_tail()
         scenario.reads(cluster.nodes, 'AHM-NODE-1', healthy('AHM-NODE-1'))
 
