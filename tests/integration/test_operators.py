@@ -4,11 +4,14 @@ The first test is the walk through the manual's 19.8 with the database of the pr
 a documented utility and a healthy table on every node.
 """
 
+import re
+import shlex
+import shutil
 import time
 
 from ahmlib.lab import record
 
-from .scenarios import NAMES, all_stream_from, formed, is_led_by_another, run
+from .scenarios import NAMES, UTILITY_LIMIT, all_stream_from, formed, is_led_by_another, run
 
 
 def healthy(leader):
@@ -110,6 +113,22 @@ def test_a_diverged_primary_is_refused_and_the_message_says_how_to_rebuild_it():
         assert not first.database.is_running()
         scenario.reads(cluster.nodes, new, dict(healthy(new), **{
             'AHM-NODE-1': ('QUARANTINED', 'STANDBY')}))
+        rebuild(first, re.search(r'pg_basebackup .* -P', refused.output).group(), new, cluster)
+        done = run(first, 'ahm_attach_node', '--wait')
+        assert done.code == 0, done.output + first.log_tail()
+        scenario.reads(cluster.nodes, new, healthy(new))
+        assert first.database.streams_from(cluster.node(new).database)
+
+
+def rebuild(node, command, leader, cluster):
+    """Run the command that the refusal named, in place of the old data directory."""
+    shutil.rmtree(node.database.data_dir)
+    words = shlex.split(command)
+    program = node.database.program(words[0])
+    if program is None:                 # a server alone, as the lab may fetch it
+        node.database.clone_from(cluster.node(leader).database)
+    else:
+        node.host.run([program] + words[1:], limit=UTILITY_LIMIT)
 
 
 def test_a_diverged_primary_is_rewound_where_that_is_allowed():

@@ -14,11 +14,11 @@ import pytest
 from ahmlib.lab import LabError, binaries, record
 from ahmlib.lab.cluster import Cluster, loopback_available
 from ahmlib.lab.installations import find_postgres
-from tests.integration.scenarios import FORM_LIMIT, Scenario
+from tests.integration.scenarios import FORM_LIMIT, Scenario, run
 
 OLD = 'AHM-NODE-1'
 LIMIT = 30
-UTILITY_LIMIT = 120
+SWITCHOVERS_MAX = 3
 
 FIRST_VERSION_WITH_SIGNAL = 12
 FIRST_VERSION_THAT_RELOADS = 13             # primary_conninfo
@@ -241,14 +241,10 @@ def a_stale_primary_is_stopped(scenario, new):
 
 # What operators do
 
-def _run(node, utility, *words):
-    return node.utility(utility, *words, check=False, limit=UTILITY_LIMIT)
-
-
 def is_attached(scenario, leader):
     """ahm_attach_node on the old node succeeds, and the cluster is healthy then."""
     node = scenario.cluster.node(OLD)
-    done = _run(node, 'ahm_attach_node')
+    done = ask(scenario.cluster, node, 'ahm_attach_node')
     assert done.code == 0, done.output + node.log_tail()
     assert done.output == 'Command Success\nInfo: attach database executed successfully\n'
     assert node.database.streams_from(scenario.cluster.node(leader).database)
@@ -256,10 +252,20 @@ def is_attached(scenario, leader):
 
 
 def is_promoted_back(scenario):
-    """ahm_promote_node on the old node: a switchover, after which the others follow it."""
-    scenario.fault_at = time.monotonic()
-    done = _run(scenario.cluster.node(OLD), 'ahm_promote_node', '--wait')
-    assert done.code == 0, done.output + scenario.cluster.log_tails()
+    """ahm_promote_node on the old node: a switchover, after which the others follow it.
+
+    A machine that is busy with other things may let another node be quicker; that is said, the
+    cluster is healthy under that one, and the operator asks again.
+    """
+    cluster, node = scenario.cluster, scenario.cluster.node(OLD)
+    for _ in range(SWITCHOVERS_MAX):
+        scenario.fault_at = time.monotonic()
+        done = run(node, 'ahm_promote_node', '--wait')
+        if done.code == 0:
+            break
+        instead = re.search(r'Command Failed: (\S+) leads now instead', done.output)
+        assert instead, done.output + cluster.log_tails()
+        is_healthy(scenario, instead.group(1))
     assert done.output.endswith('Command Success\n'
                                 'Info: Promote node task successfully finished\n')
     scenario.written_through(OLD)
@@ -269,7 +275,7 @@ def is_promoted_back(scenario):
 def is_refused_as_diverged(scenario, new):
     """ahm_attach_node says by how much it diverged, and how to rebuild it."""
     cluster, node = scenario.cluster, scenario.cluster.node(OLD)
-    refused = _run(node, 'ahm_attach_node', '--wait')
+    refused = run(node, 'ahm_attach_node', '--wait')
     assert refused.code == 1, refused.output + node.log_tail()
     told = re.search(r'Command Failed: this database diverged: (\d+) bytes of WAL beyond',
                      refused.output)
