@@ -117,8 +117,9 @@ class Chores:
             return
         if not database.out:
             node.out_as = None
+        # A procedure of its own may be restarting it (before PostgreSQL 13 to follow another one).
         if database.failed and database.in_recovery and not database.out \
-                and not database.stopped and not database.second_primary:
+                and not database.stopped and not database.second_primary and not node.plan.busy:
             database.out = 'its database failed: %s' % database.reason
             node.out_as = NodeState.LOST
             node.report('ERROR', 'standby failed', 'the standby database failed (%s): reported '

@@ -105,6 +105,10 @@ class LocalDatabase:
         self.answer, self.stopped = None, healthy
         self.failures = max(self.failures, self.failures_max)
 
+    def followed(self) -> None:
+        """It was seen to follow the primary, after a restart perhaps, that failed checks."""
+        self.failures, self.reason = 0, ''
+
     def attached(self) -> None:
         """Trusted again."""
         self.out, self.second_primary, self.diverged, self.failures = '', False, False, 0

@@ -244,7 +244,7 @@ def a_stale_primary_is_stopped(scenario, new):
 def is_attached(scenario, leader):
     """ahm_attach_node on the old node succeeds, and the cluster is healthy then."""
     node = scenario.cluster.node(OLD)
-    done = ask(scenario.cluster, node, 'ahm_attach_node')
+    done = run(node, 'ahm_attach_node')
     assert done.code == 0, done.output + node.log_tail()
     assert done.output == 'Command Success\nInfo: attach database executed successfully\n'
     assert node.database.streams_from(scenario.cluster.node(leader).database)

@@ -26,6 +26,8 @@ def follow(node, leader: int):
     if was_down and node.had_role and not node.database.second_primary:
         node.report_out('the primary role went to %s' % name)
     node.had_role = False
+    if not was_down:
+        node.database.followed()
     node.report('NOTICE', 'follow', 'the database is set to follow the primary of %s%s' % (
         name, ' (it is not running)' if was_down else ''))
     node.chores.follow_done(leader)

@@ -1,0 +1,92 @@
+"""What a follower does by itself, here: a standby that is restarted to follow another primary."""
+
+from ahmlib.core import effects, events
+from ahmlib.core.beacon import Verdict
+from ahmlib.core.database import STREAM_GRACE_SECONDS
+from ahmlib.core.node import Node
+from ahmlib.core.saved import Saved
+from ahmlib.core.states import DatabaseState, NodeState
+
+from .rows import SYSTEM, one_settings, row
+
+FAILING = events.DatabaseChecked(0, Verdict.UNREACHABLE, 'no answer')
+
+
+class Follower:
+    """Node 1 of three, which follows node 2; its database was set to follow another primary."""
+
+    def __init__(self):
+        self.settings = one_settings(health_check_period=0.5, max_consec_failures=2)
+        self.node = Node(self.settings, Saved(), 4711, 100.0)
+        self.now = 100.0
+        self.check = events.DatabaseChecked(
+            0, Verdict.REACHABLE, in_recovery=True, system_id=SYSTEM, timeline=1, lsn=1000,
+            streaming=False, upstream=('192.0.2.99', 5432))
+        self.follows = []
+        self.feed(events.Started())
+
+    def feed(self, event):
+        for effect in self.node.handle(event, self.now):
+            kind = type(effect)
+            if kind is effects.SaveState:
+                self.feed(events.StateSaved(effect.saved))
+            elif kind is effects.CheckVip:
+                self.feed(events.VipChecked(effect.token, False))
+            elif kind is effects.CheckDatabase:
+                self.feed(self.check._replace(token=effect.token))
+            elif kind is effects.FollowPrimary:
+                self.follows.append(effect)
+
+    def live(self, seconds):
+        """Hear the leader now and then, and do what is due."""
+        until = self.now + seconds
+        while self.now < until:
+            self.now += 0.2
+            speaker = self.node.speaker
+            self.feed(events.BeaconHeard(row(
+                1, seq=int(self.now * 10), term=4, state=NodeState.LEADER, leader=1,
+                database=DatabaseState.PRIMARY, rightful=True, holds_vip=True, ok_age=0.0,
+                timeline=2, heard=((4711, speaker.seq), None, None))))
+
+    def follow_ended(self, ok):
+        """The world has pointed the database to the primary, or could not."""
+        self.feed(events.ActionEnded(self.follows[-1].token, ok, '' if ok else 'it is broken'))
+
+
+def a_restarted_standby():
+    """One that fails its checks because it is being restarted to follow the new primary."""
+    follower = Follower()
+    follower.live(STREAM_GRACE_SECONDS + 2.0)
+    assert follower.node.following and len(follower.follows) == 1
+    follower.check = FAILING
+    follower.live(3.0)
+    assert follower.node.database.failed
+    return follower
+
+
+def test_a_standby_that_ahm_itself_restarts_is_not_reported_out():
+    """Before PostgreSQL 13 following another primary takes a restart."""
+    follower = a_restarted_standby()
+    assert not follower.node.database.out and follower.node.state is NodeState.STANDBY
+    follower.follow_ended(ok=True)
+    assert not follower.node.database.out and not follower.node.database.failed
+    follower.check = events.DatabaseChecked(
+        0, Verdict.REACHABLE, in_recovery=True, system_id=SYSTEM, timeline=2, lsn=2000,
+        streaming=True, upstream=(follower.settings.host(1), 5432))
+    follower.live(2.0)
+    assert follower.node.own_row().database is DatabaseState.STANDBY
+    assert not follower.node.database.out and len(follower.follows) == 1
+
+
+def test_a_standby_that_does_not_come_back_from_that_restart_is_reported_out():
+    follower = a_restarted_standby()
+    follower.follow_ended(ok=False)
+    follower.live(1.0)
+    assert follower.node.database.out and follower.node.state is NodeState.LOST
+
+
+def test_a_standby_that_fails_after_that_restart_is_reported_out():
+    follower = a_restarted_standby()
+    follower.follow_ended(ok=True)
+    follower.live(2.0)
+    assert follower.node.database.out and follower.node.state is NodeState.LOST
