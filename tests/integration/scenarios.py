@@ -32,6 +32,9 @@ WATCHED = 3 * HOLD
 #: looked at.
 PAUSE = 0.2
 
+#: For faults of databases: no node is lost, and no standby fails, because the machine is busy.
+PATIENT = {'beacon_message_retry_count': 8, 'max_consec_failures': 3}
+
 #: Settings with which every node writes its notifications down; Scenario.notified() reads them.
 NOTIFY = {'notification_command':
           """sh -c 'echo "$AHM_NODE_NAME $AHM_EVENT: $AHM_MESSAGE" >> "$HOME/notified"'"""}

@@ -13,15 +13,18 @@ import psycopg2
 import pytest
 
 from ahmlib.lab import LabError, record, server_faults
+from ahmlib.lab.cluster import DEFAULTS
 from ahmlib.lab.small_disk import small_disks_available
 
-from .scenarios import NOTIFY, WATCHED, all_stream_from, formed, is_led_by_another, log_of, run
+from .scenarios import NOTIFY, PATIENT, all_stream_from, formed, is_led_by_another, log_of, run
 from .test_operators import healthy
 
 #: How long a primary may be starting up; the long one is for who needs it on a slow machine.
 PATIENCE, LONG_PATIENCE = 3.0, 60.0
 #: What a dying server wrote and nobody received is thrown away when it is attached.
-REWINDS = {'use_pg_rewind': True, 'wait_for_primary_timeout_seconds': PATIENCE}
+REWINDS = dict(PATIENT, use_pg_rewind=True, wait_for_primary_timeout_seconds=PATIENCE)
+#: Seconds in which everybody is asked twice more whether the failed database is reached.
+WATCHED = 2.5 * DEFAULTS['db_connect_timeout']
 #: Room for the WAL that a rewind brings, and for what is to be filled.
 DISK_MEGABYTES = 256
 #: More than fits into the WAL files that are there.
@@ -95,8 +98,7 @@ def write(path, text):
 def is_quarantined_and_serves_on(scenario, meanwhile=lambda: None):
     """Everybody says so of node 1, which goes on leading, and serves those who are connected.
 
-    Until then `meanwhile` is called again and again.  Watched is three times as long as a follower
-    is bound to its leader.
+    Until then `meanwhile` is called again and again.
     """
     cluster = scenario.cluster
     rows = dict(healthy('AHM-NODE-1'), **{'AHM-NODE-1': ('QUARANTINED', 'LEADER')})
@@ -111,7 +113,7 @@ def is_quarantined_and_serves_on(scenario, meanwhile=lambda: None):
 
 
 def test_a_primary_that_refuses_us_is_not_failed_over_and_recovers_by_itself():
-    with formed(kind='loopback', settings=NOTIFY) as scenario:
+    with formed(kind='loopback', settings=dict(PATIENT, **NOTIFY)) as scenario:
         cluster, first = scenario.cluster, scenario.cluster.nodes[0]
         crowd = Crowd(first.database)
         is_quarantined_and_serves_on(scenario, crowd.comes)

@@ -10,22 +10,26 @@ import shutil
 
 import pytest
 
+from ahmlib.core.timing import Timing
 from ahmlib.database import probe, wal
 from ahmlib.lab import server_faults
+from ahmlib.lab.cluster import DEFAULTS
 from ahmlib.lab.users import SAFE_PATH
 
-from .scenarios import NOTIFY, WATCHED, all_stream_from, formed, is_led_by_another, log_of, run
+from .scenarios import NOTIFY, PATIENT, all_stream_from, formed, is_led_by_another, run
 
 FIRST, SECOND, THIRD, FOURTH, FIFTH = ['AHM-NODE-%d' % number for number in range(1, 6)]
 DOWN = ('FAILED', 'LOST')
+#: By then a leader that nobody acknowledges has lost its lease.
+WATCHED = 1.5 * Timing(DEFAULTS['beacon_message_interval_seconds'],
+                       PATIENT['beacon_message_retry_count']).lease
 
 
-def table(cluster, leader, **others):
-    """All is well under this leader but for what is said of others, as AHM_NODE_2=(...)."""
+def table(cluster, leader, others=None):
+    """All is well under this leader but for the rows in `others`, by their node's name."""
     rows = {node.name: ('STANDBY', 'STANDBY') for node in cluster.nodes}
     rows[leader] = ('PRIMARY', 'LEADER')
-    rows.update({name.replace('_', '-'): row for name, row in others.items()})
-    return rows
+    return dict(rows, **(others or {}))
 
 
 def successor_is(scenario, name):
@@ -44,25 +48,26 @@ def attach(scenario, name):
 # It is down
 
 def test_standbys_that_are_down_disturb_nobody_and_come_back():
-    with formed(kind='loopback', node_settings={THIRD: {'auto_attach': True}}) as scenario:
+    with formed(kind='loopback', settings=PATIENT,
+                node_settings={THIRD: {'auto_attach': True}}) as scenario:
         cluster, (_, second, third) = scenario.cluster, scenario.cluster.nodes
         successor_is(scenario, SECOND)
 
         second.database.stop()                              # by an operator
-        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, AHM_NODE_2=DOWN))
+        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, {SECOND: DOWN}))
         successor_is(scenario, THIRD)
         third.kill_database()
-        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, AHM_NODE_2=DOWN,
-                                                   AHM_NODE_3=DOWN))
+        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, {SECOND: DOWN,
+                                                                   THIRD: DOWN}))
         successor_is(scenario, None)
         scenario.serves_on(FIRST, WATCHED)                  # their AHMs go on acknowledging
         third.database.start()                              # and it is attached by itself
-        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, AHM_NODE_2=DOWN))
+        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, {SECOND: DOWN}))
         attach(scenario, SECOND)
         scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST))
 
         server_faults.hang(second.database)
-        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, AHM_NODE_2=DOWN))
+        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, {SECOND: DOWN}))
         successor_is(scenario, THIRD)
         refused = run(second, 'ahm_attach_node')
         assert refused.code == 1 and 'runs and does not answer' in refused.output, refused
@@ -84,7 +89,7 @@ LOST_SLOT = 'lost'
 
 def test_standbys_that_do_not_stream_are_shown_and_not_promoted():
     with formed(nodes=5, kind='loopback', settings=dict(
-            NOTIFY, use_pg_rewind=True, wait_for_primary_timeout_seconds=3)) as scenario:
+            PATIENT, use_pg_rewind=True, wait_for_primary_timeout_seconds=3, **NOTIFY)) as scenario:
         cluster, first = scenario.cluster, scenario.cluster.nodes[0]
         loses_wal(cluster, cluster.node(THIRD))
         sets(cluster.node(SECOND).database, primary_slot_name=LOST_SLOT)
@@ -97,6 +102,7 @@ def test_standbys_that_do_not_stream_are_shown_and_not_promoted():
 
         nobody_else_takes_over(scenario)
         first.database.start()
+        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, {FIFTH: DOWN}))
         attach(scenario, FIFTH)
         scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST))
         scenario.written_through(FIRST)
@@ -107,7 +113,7 @@ def test_standbys_that_do_not_stream_are_shown_and_not_promoted():
         scenario.led_by(FIFTH)
         scenario.written_through(FIFTH)
         scenario.reads(cluster.nodes, FIFTH,
-                       table(cluster, FIFTH, AHM_NODE_1=('FAILED', 'STANDBY')))
+                       table(cluster, FIFTH, {FIRST: ('FAILED', 'STANDBY')}))
         comes_back_from_a_wrong_primary(scenario)
         comes_back_from_a_lost_slot(scenario)
         comes_back_without_its_wal(scenario)
@@ -173,11 +179,11 @@ def nobody_else_takes_over(scenario):
     """The one standby that streams is down when the primary dies: then nobody is promoted."""
     cluster, first = scenario.cluster, scenario.cluster.nodes[0]
     cluster.node(FIFTH).kill_database()
-    scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, AHM_NODE_5=DOWN))
+    scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, {FIFTH: DOWN}))
     successor_is(scenario, None)
     first.kill_database()
     scenario.reads(cluster.nodes, FIRST, table(
-        cluster, FIRST, AHM_NODE_1=('FAILED', 'LEADER'), AHM_NODE_5=DOWN))
+        cluster, FIRST, {FIRST: ('FAILED', 'LEADER'), FIFTH: DOWN}))
     cluster.wait_until(lambda: 'no other node could take over' in first.utility(
         'ahm_cluster_status', '--verbose').output, 60, 'the leader to say why it goes on')
     assert cluster.primaries() == []
