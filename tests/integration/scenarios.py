@@ -42,6 +42,7 @@ class Scenario:
         self.cluster = cluster
         self.client = self.prober = None
         self.fault_at = None
+        self.logged = {}        # how much each node had logged when the story began
 
     def observe(self):
         """Start the client and the prober, and wait until both see the primary accept writes."""
@@ -50,6 +51,7 @@ class Scenario:
             self.cluster.wait_until(
                 lambda: any(attempt.accepted for attempt in recorder.attempts()), 15,
                 'a row acknowledged to %s' % recorder.path)
+        self.logged = {node.name: len(log_of(node)) for node in self.cluster.nodes}
         self.next_fault()
 
     def next_fault(self):
@@ -104,6 +106,15 @@ class Scenario:
         since = self.fault_at if since is None else since
         return sorted({attempt.server for attempt in self.prober.attempts()
                        if attempt.accepted and attempt.t > since})
+
+    def log(self, *nodes):
+        """What the AHMs of these nodes have logged in this story, one after the other."""
+        return ''.join(log_of(node)[self.logged[node.name]:] for node in nodes)
+
+    def nothing_lost(self):
+        """End the client; the primary of node 1 has every row that was acknowledged to it."""
+        rows, present = self.client.stop(), self.cluster.ids_on(self.cluster.node(FIRST))
+        assert record.missing_rows(record.acknowledged_ids(rows), present) == []
 
     def written_through(self, name, limit=30):
         """Wait until this node's server has acknowledged a row of the client after the fault."""
@@ -206,10 +217,26 @@ def comes_back(scenario, node, leader):
     node.start_ahm()
     scenario.reads(scenario.cluster.nodes, leader,
                    scenario.table(leader, {node.name: ('FAILED', 'STANDBY')}))
+    taken_back(scenario, node, leader)
+
+
+def taken_back(scenario, node, leader):
+    """A node that was reported out is attached under this leader, and promoted."""
     succeeds(node, 'ahm_attach_node', '--wait')
     scenario.healthy(leader)
     succeeds(node, 'ahm_promote_node', '--wait')
     scenario.healthy(node.name)
+
+
+def no_majority(scenario, node):
+    """The last living node says that it has no majority, and promotes nothing, asked or not."""
+    scenario.cluster.wait_until(lambda: 'No majority' in node.status_text(), 30,
+                                '%s to say that it has no majority' % node.name)
+    scenario.nothing_happens(None)
+    status = node.status()
+    assert status.leader is None and status.rows[node.name].state == 'IN_RESOURCE_LIMITATION'
+    assert 'in contact with 1 of the 3 nodes' in refusal(node, 'ahm_promote_node')
+    assert refusal(node, 'ahm_attach_node').startswith('nobody leads: ')
 
 
 def log_of(node):

@@ -11,10 +11,10 @@ import time
 import pytest
 
 from .scenarios import (FIRST, HOLD, SECOND, THIRD, WATCHED, Shared, all_stream_from, comes_back,
-                        is_led_by_another, log_of, run, succeeds)
+                        is_led_by_another, run, succeeds)
 
 #: A successor that was stopped tries again within the time that is watched.
-SETTINGS = {'wait_for_primary_timeout_seconds': 1, 'use_pg_rewind': True}
+SETTINGS = {'wait_for_primary_timeout_seconds': 2, 'use_pg_rewind': True}
 
 
 @pytest.fixture(scope='module')
@@ -111,8 +111,8 @@ def test_ahm_and_database_of_the_primary_are_killed_and_the_vip_keeps_the_others
         cluster, first = scenario.cluster, scenario.cluster.nodes[0]
         first.kill_ahm()
         first.kill_database()
-        cluster.wait_until(lambda: any('no promotion: the VIP still answers' in log_of(node)
-                                       for node in cluster.nodes[1:]), 30, 'the VIP to be noticed')
+        cluster.wait_until(lambda: 'no promotion: the VIP still answers' in scenario.log(
+            *cluster.nodes[1:]), 30, 'the VIP to be noticed')
         scenario.nothing_happens(None)
         first.host.vip_down()
         scenario.next_fault()

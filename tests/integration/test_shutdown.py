@@ -9,7 +9,7 @@ import pytest
 
 from ahmlib.lab import record
 
-from .scenarios import FIRST, HOLD, Shared, is_led_by_another, succeeds
+from .scenarios import FIRST, HOLD, Shared, is_led_by_another, succeeds, taken_back
 
 
 @pytest.fixture(scope='module')
@@ -114,7 +114,4 @@ def test_a_stale_primary_that_starts_before_its_ahm_and_before_all_others_never_
         assert not stale.database.is_running()
         rows = scenario.client.attempts()
         assert record.first_accepted(rows, FIRST, scenario.fault_at) is None
-        succeeds(stale, 'ahm_attach_node', '--wait')
-        scenario.healthy(new)
-        succeeds(stale, 'ahm_promote_node', '--wait')
-        scenario.healthy()
+        taken_back(scenario, stale, new)

@@ -6,7 +6,8 @@ the failover, until it is back (SPEC 6, 7.4).
 
 import pytest
 
-from .scenarios import FIRST, HOLD, SECOND, THIRD, Shared, comes_back, refusal, succeeds
+from .scenarios import (FIRST, HOLD, SECOND, THIRD, Shared, comes_back, no_majority, refusal,
+                        succeeds)
 
 WITNESS_LOST = {THIRD: ('NOT_CONFIGURED', 'LOST')}
 
@@ -37,11 +38,7 @@ def test_without_the_witness_the_last_node_promotes_nothing_until_the_witness_is
         witness.power_off()
         scenario.reads([first, second], FIRST, scenario.table(others=WITNESS_LOST))
         first.power_off()
-        scenario.cluster.wait_until(lambda: 'No majority' in second.status_text(), 30,
-                                    'the last node to say that it has no majority')
-        scenario.nothing_happens(None)
-        assert second.status().leader is None
-        assert 'in contact with 1 of the 3 nodes' in refusal(second, 'ahm_promote_node')
+        no_majority(scenario, second)
         scenario.next_fault()
         witness.power_on()
         witness.start_ahm()
