@@ -4,8 +4,9 @@ A scenario is: form, hurt, wait until the table reads as it should *on every liv
 look at what the client and the prober recorded.  Nothing sleeps for a guess, and nothing asserts a
 speed.
 
-Where nothing may happen, three times T_hold are watched: in one T_hold any promotion begins.
-Stories that end as they began share one cluster (`Shared`), for to form one costs seconds.
+Where nothing may happen, at least one T_hold is watched after all have noticed the fault: any
+promotion begins in that.  Stories that end as they began share one cluster (`Shared`), for to form
+one costs seconds.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ UTILITY_LIMIT = 120
 FIRST, SECOND, THIRD = NAMES = ('AHM-NODE-1', 'AHM-NODE-2', 'AHM-NODE-3')
 HOLD = Timing(DEFAULTS['beacon_message_interval_seconds'],
               DEFAULTS['beacon_message_retry_count']).hold
-#: Seconds that are watched where nothing may happen.
+#: Seconds that are watched where promotions are tried, or must never be.
 WATCHED = 3 * HOLD
 #: Seconds between two looks that start programs: to look all the time would slow down what is
 #: looked at.
@@ -88,7 +89,7 @@ class Scenario:
         all_stream_from(self.cluster, leader)
         assert [node.name for node in self.cluster.vip_holders()] == [leader]
 
-    def nothing_happens(self, server, seconds=WATCHED):
+    def nothing_happens(self, server, seconds=HOLD):
         """Watch for so long: this server (None: no server at all) accepts writes, and no other."""
         since = time.monotonic()
         until = since + seconds
@@ -192,8 +193,8 @@ def is_led_by_another(cluster, old, asked=None):
     return cluster.wait_until(led, 60, 'another leader than %s' % old, PAUSE)
 
 
-def lost_and_left_alone(scenario, watchers):
-    """Everybody loses the AHM of node 1, and its database serves on for three times T_hold.
+def lost_and_left_alone(scenario, watchers, seconds=HOLD):
+    """Everybody loses the AHM of node 1, and its database serves on for so long.
 
     The watchers try and resign again and again where they have a fencing script, so their own
     states are not looked at.
@@ -202,7 +203,7 @@ def lost_and_left_alone(scenario, watchers):
         return all(row.state == 'LOST' and row.database == 'PRIMARY' for row in (
             node.status().rows[FIRST] for node in watchers))
     scenario.cluster.wait_until(lost, 30, 'everybody to have lost the AHM of the primary')
-    scenario.nothing_happens(FIRST)
+    scenario.nothing_happens(FIRST, seconds)
     assert lost()
     assert {node.status().rows[name].database for node in watchers for name in (SECOND, THIRD)} \
         == {'STANDBY'}

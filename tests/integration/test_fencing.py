@@ -15,8 +15,9 @@ from ahmlib.lab.cluster import Cluster
 from ahmlib.lab.ssh import PORT, Logins, ssh_unavailable
 from ahmlib.lab.users import ROOT
 
-from .scenarios import (FIRST, FORM_LIMIT, HOLD, SECOND, THIRD, Scenario, Shared, comes_back,
-                        is_led_by_another, lost_and_left_alone, needs_namespaces, taken_back)
+from .scenarios import (FIRST, FORM_LIMIT, HOLD, SECOND, THIRD, WATCHED, Scenario, Shared,
+                        comes_back, is_led_by_another, lost_and_left_alone, needs_namespaces,
+                        taken_back)
 
 pytestmark = needs_namespaces
 needs_ssh = pytest.mark.skipif(
@@ -144,7 +145,7 @@ def test_a_script_that_cannot_log_in_promotes_nobody(with_ssh):
         first, second, third = scenario.cluster.nodes
         with scenario.logins.forgotten():
             first.kill_ahm()
-            lost_and_left_alone(scenario, [second, third])
+            lost_and_left_alone(scenario, [second, third], WATCHED)
             assert 'answers, but fencing it failed' in scenario.log(second, third)
             first.start_ahm()
             scenario.healthy()
@@ -155,7 +156,7 @@ def test_a_killed_ahm_without_a_fencing_script_promotes_nobody_and_is_reported(w
     with without.story() as scenario:
         first, second, third = scenario.cluster.nodes
         first.kill_ahm()
-        lost_and_left_alone(scenario, [second, third])
+        lost_and_left_alone(scenario, [second, third], WATCHED)
         leads_nowhere(scenario, [second, third])
         for node in (second, third):
             assert 'AHM-NODE-1 is lost' in scenario.log(node)
