@@ -110,6 +110,14 @@ class Node:
         self._signal(signal.SIGTERM)
         self._reap()
 
+    def reload_ahm(self, **changes):
+        """Change these lines of ahm_config.yml, and tell the daemon: `ahm reload`."""
+        with open(self.config_file) as file:
+            values = dict(yaml.safe_load(file), **changes)
+        self.host.workspace.write(self.config_file,
+                                  yaml.safe_dump(values, default_flow_style=False))
+        self.host.run(self._ahm('reload'))
+
     def kill_ahm(self):
         """SIGKILL the daemon (not its children) and wait until it is gone."""
         self._signal(signal.SIGKILL)

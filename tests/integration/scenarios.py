@@ -4,8 +4,9 @@ A scenario is: form, hurt, wait until the table reads as it should *on every liv
 look at what the client and the prober recorded.  Nothing sleeps for a guess, and nothing asserts a
 speed.
 
-Where nothing may happen, three times T_hold are watched: in one T_hold any promotion begins.
-Stories that end as they began share one cluster (`Shared`), for to form one costs seconds.
+Where nothing may happen, at least one T_hold is watched after all have noticed the fault: any
+promotion begins in that.  Stories that end as they began share one cluster (`Shared`), for to form
+one costs seconds.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ UTILITY_LIMIT = 120
 FIRST, SECOND, THIRD = NAMES = ('AHM-NODE-1', 'AHM-NODE-2', 'AHM-NODE-3')
 HOLD = Timing(DEFAULTS['beacon_message_interval_seconds'],
               DEFAULTS['beacon_message_retry_count']).hold
-#: Seconds that are watched where nothing may happen.
+#: Seconds that are watched where promotions are tried, or must never be.
 WATCHED = 3 * HOLD
 #: Seconds between two looks that start programs: to look all the time would slow down what is
 #: looked at.
@@ -52,6 +53,7 @@ class Scenario:
         self.client = self.prober = self.prepared = None
         self.fault_at = None
         self.turns = [('AHM-NODE-1', -math.inf)]    # who led, and since which fault
+        self.logged = {}        # how much each node had logged when the story began
 
     def observe(self):
         """Start the client and the prober, and wait until both see the primary accept writes."""
@@ -60,6 +62,7 @@ class Scenario:
             self.cluster.wait_until(
                 lambda: any(attempt.accepted for attempt in recorder.attempts()), 15,
                 'a row acknowledged to %s' % recorder.path)
+        self.logged = {node.name: len(log_of(node)) for node in self.cluster.nodes}
         self.next_fault()
 
     def next_fault(self):
@@ -96,7 +99,7 @@ class Scenario:
         all_stream_from(self.cluster, leader)
         assert [node.name for node in self.cluster.vip_holders()] == [leader]
 
-    def nothing_happens(self, server, seconds=WATCHED):
+    def nothing_happens(self, server, seconds=HOLD):
         """Watch for so long: this server (None: no server at all) accepts writes, and no other."""
         since = time.monotonic()
         until = since + seconds
@@ -114,6 +117,15 @@ class Scenario:
         since = self.fault_at if since is None else since
         return sorted({attempt.server for attempt in self.prober.attempts()
                        if attempt.accepted and attempt.t > since})
+
+    def log(self, *nodes):
+        """What the AHMs of these nodes have logged in this story, one after the other."""
+        return ''.join(log_of(node)[self.logged[node.name]:] for node in nodes)
+
+    def nothing_lost(self):
+        """End the client; the primary of node 1 has every row that was acknowledged to it."""
+        rows, present = self.client.stop(), self.cluster.ids_on(self.cluster.node(FIRST))
+        assert record.missing_rows(record.acknowledged_ids(rows), present) == []
 
     def written_through(self, name, limit=30):
         """Wait until this node's server has acknowledged a row of the client after the fault."""
@@ -228,8 +240,8 @@ def is_led_by_another(cluster, old, asked=None):
     return cluster.wait_until(led, 60, 'another leader than %s' % old, PAUSE)
 
 
-def lost_and_left_alone(scenario, watchers):
-    """Everybody loses the AHM of node 1, and its database serves on for three times T_hold.
+def lost_and_left_alone(scenario, watchers, seconds=HOLD):
+    """Everybody loses the AHM of node 1, and its database serves on for so long.
 
     The watchers try and resign again and again where they have a fencing script, so their own
     states are not looked at.
@@ -238,7 +250,7 @@ def lost_and_left_alone(scenario, watchers):
         return all(row.state == 'LOST' and row.database == 'PRIMARY' for row in (
             node.status().rows[FIRST] for node in watchers))
     scenario.cluster.wait_until(lost, 30, 'everybody to have lost the AHM of the primary')
-    scenario.nothing_happens(FIRST)
+    scenario.nothing_happens(FIRST, seconds)
     assert lost()
     assert {node.status().rows[name].database for node in watchers for name in (SECOND, THIRD)} \
         == {'STANDBY'}
@@ -253,10 +265,26 @@ def comes_back(scenario, node, leader):
     node.start_ahm()
     scenario.reads(scenario.cluster.nodes, leader,
                    scenario.table(leader, {node.name: ('FAILED', 'STANDBY')}))
+    taken_back(scenario, node, leader)
+
+
+def taken_back(scenario, node, leader):
+    """A node that was reported out is attached under this leader, and promoted."""
     succeeds(node, 'ahm_attach_node', '--wait')
     scenario.healthy(leader)
     succeeds(node, 'ahm_promote_node', '--wait')
     scenario.healthy(node.name)
+
+
+def no_majority(scenario, node):
+    """The last living node says that it has no majority, and promotes nothing, asked or not."""
+    scenario.cluster.wait_until(lambda: 'No majority' in node.status_text(), 30,
+                                '%s to say that it has no majority' % node.name)
+    scenario.nothing_happens(None)
+    status = node.status()
+    assert status.leader is None and status.rows[node.name].state == 'IN_RESOURCE_LIMITATION'
+    assert 'in contact with 1 of the 3 nodes' in refusal(node, 'ahm_promote_node')
+    assert refusal(node, 'ahm_attach_node').startswith('nobody leads: ')
 
 
 def log_of(node):

@@ -15,14 +15,15 @@ from ahmlib.lab.cluster import Cluster
 from ahmlib.lab.ssh import PORT, Logins, ssh_unavailable
 from ahmlib.lab.users import ROOT
 
-from .scenarios import (FIRST, FORM_LIMIT, HOLD, SECOND, THIRD, Scenario, Shared, comes_back,
-                        is_led_by_another, log_of, lost_and_left_alone, needs_namespaces, succeeds)
+from .scenarios import (FIRST, FORM_LIMIT, HOLD, SECOND, THIRD, WATCHED, Scenario, Shared,
+                        comes_back, is_led_by_another, lost_and_left_alone, needs_namespaces,
+                        taken_back)
 
 pytestmark = needs_namespaces
 needs_ssh = pytest.mark.skipif(
     bool(ssh_unavailable()), reason='FENCING TESTS SKIPPED: %s' % ssh_unavailable())
 
-SETTINGS = {'wait_for_primary_timeout_seconds': 1, 'use_pg_rewind': True}
+SETTINGS = {'wait_for_primary_timeout_seconds': 2, 'use_pg_rewind': True}
 FENCED = 'AHM-NODE-1 (10.77.0.11) is fenced'
 
 
@@ -68,7 +69,7 @@ def fenced_and_took_over(scenario):
     scenario.written_through(new)
     assert not old.database.is_running()
     assert not old.host.holds_vip()
-    log = log_of(cluster.node(new)).rpartition('elected in term')[2]
+    log = scenario.log(cluster.node(new))
     said = [log.find(words) for words in (
         'the VIP is dropped', 'the database is stopped', FENCED,
         'pre_promotion_command succeeded', 'the database is primary now')]
@@ -85,7 +86,7 @@ def leads_nowhere(scenario, watchers):
     scenario.reads(watchers, None, {FIRST: ('PRIMARY', 'LOST'), SECOND: idle, THIRD: idle},
                    holds_vip=None)
     for node in watchers:
-        assert 'waits for evidence against the old primary' in log_of(node)
+        assert 'waits for evidence against the old primary' in scenario.log(node)
 
 
 @needs_ssh
@@ -105,10 +106,10 @@ def test_the_sudoers_entry_allows_what_fencing_needs_and_nothing_else(with_ssh):
             assert done.code == 1 and 'password is required' in done.output, done
         assert scenario.logins.run(new, old, 'ip ' + cut % (vip, 'eth0'), check=False).code != 0
         assert old.host.holds_vip()
-        dropped = len(log_of(old))
         assert sudo('ip ' + cut % (vip, 'eth0')).code == 0
-        # It was dropped: the leader finds that out, and puts it back.
-        cluster.wait_until(lambda: 'VIP' in log_of(old)[dropped:] and old.host.holds_vip(), 30,
+        # That dropped it: the leader finds so, and puts it back.
+        cluster.wait_until(lambda: 'the VIP is not on this host, whose node leads'
+                           in scenario.log(old) and old.host.holds_vip(), 30,
                            'the VIP to be put back')
         scenario.healthy()
 
@@ -135,10 +136,7 @@ def test_a_frozen_ahm_its_primary_is_fenced_and_it_finds_so_when_it_thaws(with_s
         scenario.reads(scenario.cluster.nodes, new,
                        scenario.table(new, {FIRST: ('FAILED', 'STANDBY')}))
         scenario.finish(FIRST, new)
-        succeeds(old, 'ahm_attach_node')
-        scenario.healthy(new)
-        succeeds(old, 'ahm_promote_node', '--wait')
-        scenario.healthy()
+        taken_back(scenario, old, new)
 
 
 @needs_ssh
@@ -147,8 +145,8 @@ def test_a_script_that_cannot_log_in_promotes_nobody(with_ssh):
         first, second, third = scenario.cluster.nodes
         with scenario.logins.forgotten():
             first.kill_ahm()
-            lost_and_left_alone(scenario, [second, third])
-            assert 'answers, but fencing it failed' in log_of(second) + log_of(third)
+            lost_and_left_alone(scenario, [second, third], WATCHED)
+            assert 'answers, but fencing it failed' in scenario.log(second, third)
             first.start_ahm()
             scenario.healthy()
         scenario.undisturbed(FIRST, HOLD)
@@ -158,11 +156,11 @@ def test_a_killed_ahm_without_a_fencing_script_promotes_nobody_and_is_reported(w
     with without.story() as scenario:
         first, second, third = scenario.cluster.nodes
         first.kill_ahm()
-        lost_and_left_alone(scenario, [second, third])
+        lost_and_left_alone(scenario, [second, third], WATCHED)
         leads_nowhere(scenario, [second, third])
         for node in (second, third):
-            assert 'AHM-NODE-1 is lost' in log_of(node)
-            assert 'stands for leader' not in log_of(node)
+            assert 'AHM-NODE-1 is lost' in scenario.log(node)
+            assert 'stands for leader' not in scenario.log(node)
         first.start_ahm()
         scenario.healthy()
         scenario.undisturbed(FIRST, HOLD)
@@ -183,10 +181,7 @@ def test_a_frozen_ahm_without_a_fencing_script_promotes_nobody_until_it_thaws_an
         scenario.reads(scenario.cluster.nodes, new,
                        scenario.table(new, {FIRST: ('FAILED', 'STANDBY')}))
         scenario.finish(FIRST, new)
-        succeeds(first, 'ahm_attach_node')
-        scenario.healthy(new)
-        succeeds(first, 'ahm_promote_node', '--wait')
-        scenario.healthy()
+        taken_back(scenario, first, new)
 
 
 def test_a_primary_without_its_ahm_that_later_stops_answering_is_failed_over(without):

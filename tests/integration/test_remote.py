@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from .scenarios import (FIRST, HOLD, SECOND, THIRD, UTILITY_LIMIT, Shared, log_of, needs_namespaces,
+from .scenarios import (FIRST, HOLD, SECOND, THIRD, UTILITY_LIMIT, Shared, needs_namespaces,
                         refusal, succeeds)
 
 pytestmark = needs_namespaces
@@ -20,7 +20,7 @@ CHANGING = {'ahm_promote_node': 'promote', 'ahm_attach_node': 'attach',
 @pytest.fixture(scope='module')
 def three():
     """Three nodes on hosts of their own."""
-    with Shared(settings={'wait_for_primary_timeout_seconds': 1,
+    with Shared(settings={'wait_for_primary_timeout_seconds': 2,
                           'use_pg_rewind': True}) as shared:
         yield shared
 
@@ -46,8 +46,7 @@ def test_a_host_that_is_no_node_may_look_and_change_nothing(three):
                     'it on a host of nodes.conf\n' % (request, cluster.plan.client))
         scenario.nothing_happens(FIRST)
         scenario.healthy()
-        for node in cluster.nodes:
-            assert 'was asked for' not in log_of(node)
+        assert 'was asked for' not in scenario.log(*cluster.nodes)
         scenario.undisturbed(FIRST, HOLD)
 
 
@@ -81,8 +80,8 @@ def test_the_primarys_ahm_is_killed_and_one_node_alone_reaches_its_database(thre
         first.kill_ahm()
         for node, verdict in ((second, 'UNREACHABLE'), (third, 'REACHABLE')):
             scenario.cluster.wait_until(
-                lambda: 'the database of AHM-NODE-1 is %s from here' % verdict in log_of(node), 30,
-                '%s to find it %s' % (node.name, verdict))
+                lambda: 'the database of AHM-NODE-1 is %s from here' % verdict
+                in scenario.log(node), 30, '%s to find it %s' % (node.name, verdict))
         idle = ('STANDBY', 'IN_RESOURCE_LIMITATION')
         scenario.reads([second, third], None, {FIRST: ('PRIMARY', 'LOST'), SECOND: idle,
                                                THIRD: idle}, holds_vip=None)

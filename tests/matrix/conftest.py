@@ -16,7 +16,7 @@ def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line('%-44s %-8s %8s %s' % (
         'test', 'result', 'seconds', ''.join('%11s' % heading for heading, _ in COLUMNS)))
     for report in reports:
-        seen = dict(report.user_properties)
+        seen = dict(getattr(report, 'user_properties', ()))      # none where it was not collected
         cells = ''.join('%11s' % ('%.2f' % seen[name] if name in seen else '-')
                         for _, name in COLUMNS)
         terminalreporter.write_line('%-44s %-8s %8.1f %s' % (

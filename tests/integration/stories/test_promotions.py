@@ -1,20 +1,8 @@
-"""Promotions that are refused, in words an operator can act on, and one with a node down.
+"""Promotions that are refused, in words to act on; one while a node is down; two at once."""
 
-Node 3 has priority 0: it is never promoted.
-"""
+import concurrent.futures
 
-import pytest
-
-from ahmlib.lab import record
-
-from .scenarios import FIRST, HOLD, SECOND, THIRD, Shared, refusal, run, succeeds
-
-
-@pytest.fixture(scope='module')
-def three():
-    """Three nodes, the third of which is never promoted."""
-    with Shared(kind='loopback', node_settings={THIRD: {'priority': 0}}) as shared:
-        yield shared
+from ..scenarios import (FIRST, HOLD, SECOND, THIRD, is_led_by_another, refusal, run, succeeds)
 
 
 def promotion_refused(node):
@@ -29,7 +17,11 @@ def test_who_cannot_be_promoted_is_told_why_and_the_primary_stays(three):
         cluster = scenario.cluster
         first, second, third = cluster.nodes
         assert promotion_refused(first) == 'AHM-NODE-1 is the primary already'
+        third.reload_ahm(priority=0)
+        cluster.wait_until(lambda: third.status().rows[THIRD].priority == 0, 30,
+                           'the priority to be reloaded')
         assert promotion_refused(third) == 'AHM-NODE-3 has priority 0'
+        third.reload_ahm(priority=3)
         second.kill_database()
         scenario.reads(cluster.nodes, FIRST, scenario.table(others={SECOND: ('FAILED', 'LOST')}))
         assert promotion_refused(second) == (
@@ -63,6 +55,22 @@ def test_the_primary_role_is_handed_over_while_one_node_is_down(three):
         scenario.healthy(SECOND)
         succeeds(first, 'ahm_promote_node', '--wait')
         scenario.healthy()
-        rows = scenario.client.stop()
-        present = cluster.ids_on(first)
-        assert record.missing_rows(record.acknowledged_ids(rows), present) == []
+        scenario.nothing_lost()
+
+
+def test_two_operators_promote_two_nodes_at_once_and_one_of_them_wins(three):
+    with three.story() as scenario:
+        cluster = scenario.cluster
+        with concurrent.futures.ThreadPoolExecutor(2) as operators:
+            said = list(operators.map(lambda node: run(node, 'ahm_promote_node', '--wait'),
+                                      cluster.nodes[1:]))
+        # Both may have got what they asked for, one after the other.
+        done = [node.name for node, ended in zip(cluster.nodes[1:], said) if ended.code == 0]
+        assert done and all(ended.code == 0 or 'Command Failed: ' in ended.output
+                            for ended in said), said
+        leader = is_led_by_another(cluster, FIRST)
+        assert leader in done, said
+        scenario.healthy(leader)
+        succeeds(cluster.nodes[0], 'ahm_promote_node', '--wait')
+        scenario.healthy()
+        scenario.nothing_lost()

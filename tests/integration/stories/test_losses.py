@@ -3,22 +3,10 @@
 Old primaries come back by `ahm start`, `ahm_attach_node` and `ahm_promote_node` (SPEC 7.5).
 """
 
-import concurrent.futures
 import re
 
-import pytest
-
-from ahmlib.lab import record
-
-from .scenarios import (FIRST, SECOND, THIRD, Shared, comes_back, is_led_by_another, refusal, run,
-                        succeeds)
-
-
-@pytest.fixture(scope='module')
-def three():
-    """Three nodes with a database each; what an old primary alone has is discarded."""
-    with Shared(kind='loopback', settings={'use_pg_rewind': True}) as shared:
-        yield shared
+from ..scenarios import (FIRST, SECOND, THIRD, comes_back, is_led_by_another, no_majority, refusal,
+                         succeeds)
 
 
 def fails_over(scenario, old):
@@ -43,17 +31,6 @@ def test_a_second_failover_after_the_first(three):
         if new.name != FIRST:
             succeeds(scenario.cluster.nodes[0], 'ahm_promote_node', '--wait')
         scenario.healthy()
-
-
-def no_majority(scenario, node):
-    """Wait until the last living node says that it has no majority, and watch what it promotes."""
-    scenario.cluster.wait_until(lambda: 'No majority' in node.status_text(), 30,
-                                '%s to say that it has no majority' % node.name)
-    scenario.nothing_happens(None)
-    status = node.status()
-    assert status.leader is None and status.rows[node.name].state == 'IN_RESOURCE_LIMITATION'
-    assert 'in contact with 1 of the 3 nodes' in refusal(node, 'ahm_promote_node')
-    assert 'nobody leads' in refusal(node, 'ahm_attach_node')
 
 
 def test_three_nodes_are_lost_one_by_one_and_come_back_one_by_one(three):
@@ -122,24 +99,3 @@ def written_further(scenario):
     """Wait for rows that the node which was just lost has not received."""
     scenario.next_fault()
     scenario.written_through(FIRST)
-
-
-def test_two_operators_promote_two_nodes_at_once_and_one_of_them_wins(three):
-    with three.story() as scenario:
-        cluster = scenario.cluster
-        with concurrent.futures.ThreadPoolExecutor(2) as operators:
-            said = list(operators.map(lambda node: run(node, 'ahm_promote_node', '--wait'),
-                                      cluster.nodes[1:]))
-        print(said)
-        # Both may have got what they asked for, one after the other.
-        done = [node.name for node, ended in zip(cluster.nodes[1:], said) if ended.code == 0]
-        assert done and all(ended.code == 0 or 'Command Failed: ' in ended.output
-                            for ended in said), said
-        leader = is_led_by_another(cluster, FIRST)
-        assert leader in done, said
-        scenario.healthy(leader)
-        succeeds(cluster.nodes[0], 'ahm_promote_node', '--wait')
-        scenario.healthy()
-        rows = scenario.client.stop()
-        present = cluster.ids_on(cluster.nodes[0])
-        assert record.missing_rows(record.acknowledged_ids(rows), present) == []
