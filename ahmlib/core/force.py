@@ -57,7 +57,6 @@ class Force:
 
     def why_not(self) -> str:
         """What force does not override; '' where nothing is in its way."""
-        node = self.node
         return (self._why_no_database() or self._why_somebody_leads() or self._why_not_all_vote()
                 or self._why_two_primaries() or self._why_not_gone())
 

@@ -7,9 +7,7 @@ the lab does itself (base_backup.py), or skips, and says so (pg_rewind).
 import glob
 import importlib.util
 import os
-import re
 import shutil
-import subprocess
 from typing import NamedTuple
 
 from ahmlib.lab import LabError, binaries

@@ -92,11 +92,18 @@ class Node:
         self._reap()
         return done.output
 
-    def reload_ahm(self, limit=STOP_LIMIT):
-        """`ahm reload`, and wait until the daemon has taken the new file; LabError if it does not.
+    def reload_ahm(self, limit=STOP_LIMIT, **changes):
+        """Change these lines of ahm_config.yml, and have the daemon take them: `ahm reload`.
+
+        LabError if it does not within `limit` seconds.
         """
         def taken():
             return tail(self.log, 10 ** 9).count('reloaded ' + self.config_file)
+        if changes:
+            with open(self.config_file) as file:
+                values = dict(yaml.safe_load(file), **changes)
+            self.host.workspace.write(self.config_file,
+                                      yaml.safe_dump(values, default_flow_style=False))
         before = taken()
         self.host.run(self._ahm('reload'), limit=limit)
         deadline = time.monotonic() + limit
@@ -109,14 +116,6 @@ class Node:
         """SIGTERM, as a service manager's restart sends it, and wait until it has ended."""
         self._signal(signal.SIGTERM)
         self._reap()
-
-    def reload_ahm(self, **changes):
-        """Change these lines of ahm_config.yml, and tell the daemon: `ahm reload`."""
-        with open(self.config_file) as file:
-            values = dict(yaml.safe_load(file), **changes)
-        self.host.workspace.write(self.config_file,
-                                  yaml.safe_dump(values, default_flow_style=False))
-        self.host.run(self._ahm('reload'))
 
     def kill_ahm(self):
         """SIGKILL the daemon (not its children) and wait until it is gone."""

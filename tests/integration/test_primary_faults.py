@@ -179,7 +179,7 @@ def recovers_for_too_long(scenario, old):
                     reason='DISK TESTS SKIPPED: %s' % small_disks_available())
 def test_a_primary_whose_disk_is_full_is_failed_over_and_attached_when_there_is_room_again():
     with formed(kind='loopback', settings=REWINDS, prepare=wal_on_a_small_disk) as scenario:
-        cluster, first = scenario.cluster, scenario.cluster.nodes[0]
+        first = scenario.cluster.nodes[0]
         scenario.prepared.fill()
         with pytest.raises(LabError, match='server closed the connection|PANIC'):
             first.database.sql(MUCH, limit=60.0)
