@@ -11,10 +11,10 @@ evidence, VIP, chores.  What they share (term, leader, role, procedure) is held 
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import events
-from .beacon import Beacon, Farewell, Record, newer_record, significant
+from .beacon import Beacon, Farewell, Record, Verdict, newer_record, significant
 from .chores import Chores
 from .database import LocalDatabase
-from .effects import Cancel, Exit, Reply, Report, RunHook
+from .effects import Cancel, Exit, ProbeDatabase, Reply, Report, RunHook
 from .election import View
 from .elections import Elections
 from .evidence import Investigation
@@ -156,6 +156,15 @@ class Node:
             elif row.farewell is Farewell.NONE:
                 self.report('WARNING', 'node', '%s is lost: not heard for %.1f s' % (
                     row.name, self.members.silence(node, self.now)))
+            if not alive and node != self.suspect and not row.witness:
+                self._try_database_of(node)
+
+    def _try_database_of(self, node: int) -> None:
+        """A standby's AHM is gone: tell whether its database is, too (SPEC 7.4)."""
+        self.ask(ProbeDatabase(0, node, self.settings.connect_timeout), lambda event: self.report(
+            'NOTICE', 'node', 'the database of %s %s from here' % (
+                self.name_of(node), 'does not answer' if event.verdict is Verdict.UNREACHABLE
+                else 'answers')))
 
     # -- events --------------------------------------------------------------------------------
 

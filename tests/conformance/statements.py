@@ -249,7 +249,7 @@ STATEMENTS = (
          TWO + 'kill_9_of_the_standbys_ahm_leaves_the_service_untouched')),
     Row('19.7.4', 'they try its database', ('해당 STANDBY 데이터베이스에 연결을 시도합니다',),
         ('tests/conformance/test_scenarios.py::test_the_others_try_the_database_of_a_standby_whose_'
-         'ahm_is_gone',), owed='the core tries the database of the old primary only'),
+         'ahm_is_gone',)),
     Row('19.7.4', 'the node reads LOST', ('LOST 상태로 변경합니다',),
         (TWO + 'kill_9_of_the_standbys_ahm_leaves_the_service_untouched',
          STATE + 'a_host_that_is_not_reached_is_lost')),

@@ -1,11 +1,8 @@
 """What 19.7 says of the manual's scenarios and no other test shows."""
 
-import pytest
-
 from .configured import world
 
 
-@pytest.mark.xfail(strict=True, reason='the core tries the database of the old primary only')
 def test_the_others_try_the_database_of_a_standby_whose_ahm_is_gone(tmp_path):
     """19.7.4: they try to connect to it, and mark the node as LOST."""
     cluster = world(tmp_path)

@@ -152,7 +152,8 @@ def test_the_walk_of_the_manual_from_step_3_to_the_last():
         walk.prints(2)                                      # 2) FailOver
         scenario.written_through(SECOND)
         first.database.start()                              # 1) ag_ctl start
-        attached = first.utility('ahm_attach_node', check=False, limit=LIMIT)                       # 2) ahm_attach_node
+        # 2) ahm_attach_node
+        attached = first.utility('ahm_attach_node', check=False, limit=LIMIT)
         assert (attached.code, attached.output) == (
             0, 'Command Success\nInfo: attach database executed successfully\n')
         walk.prints(3)                                      # 3) ahm_cluster_status
