@@ -82,7 +82,8 @@ class Force:
         node, promise = self.node, self.node.promise
         leading = [row.name for row in node.members.living(node.now) if row.leads]
         if leading:
-            return '%s leads: use ahm_promote_node without --force' % leading[0]
+            return '%s leads, and --force is for where nobody can lead; without it: %s' % (
+                leading[0], node.operator.promotion.why_not())
         until = max(promise.until if promise.leader is not None else 0.0,
                     node.blind_until if node.blind else 0.0)
         if node.now < until:
@@ -133,8 +134,10 @@ class Force:
                     why_sync_forbids(own, rows, node.view)):
             if why:
                 found.append('%s %s' % (own.name, why))
-        found += ['%s has more data than %s (timeline %d and %d, %d bytes), which would be lost' % (
-            row.name, own.name, row.timeline, own.timeline, row.lsn - own.lsn)
+        found += ['%s has more data than %s (%s), which would be lost' % (
+            row.name, own.name, '%d bytes' % (row.lsn - own.lsn)
+            if row.timeline == own.timeline else 'timeline %d and %d' % (
+                row.timeline, own.timeline))
                   for row in rows if (row.timeline, row.lsn) > (own.timeline, own.lsn)]
         last = '' if node.suspect is None else ' (%s)' % node.name_of(node.suspect)
         return found + ['what the last primary%s had acknowledged, and %s has not received, is '

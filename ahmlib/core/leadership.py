@@ -62,7 +62,12 @@ class Leadership:
 
     def lease_until(self) -> float:
         """When the right to act ends."""
-        return FOREVER if self.node.force.reigns else self.lease.until(self.node.now)
+        node = self.node
+        if not node.force.reigns:
+            return self.lease.until(node.now)
+        # A reign needs nobody, but has to be heard by who comes back.
+        silent_since = node.speaker.unsaved_since
+        return FOREVER if silent_since is None else silent_since + self.lease.seconds
 
     def has_lease(self) -> bool:
         """Whether this node may act as leader now."""

@@ -24,6 +24,7 @@ class Speaker:
         self.disk = disk                        # what is known to be on disk
         self.saving = False
         self.save_retry_at = node.now
+        self.unsaved_since: Optional[float] = None      # silent since then, for the disk lags
         self.seq = 0
         self.sent_at = self.round_at = float('-inf')
         self.said: Any = None                   # what mattered in the last row for everybody
@@ -60,10 +61,13 @@ class Speaker:
         """Have the state saved, or say what there is to say: this row, as of now."""
         node = self.node
         if not self.is_saved():
+            if self.unsaved_since is None:
+                self.unsaved_since = node.now
             if not self.saving and node.now >= self.save_retry_at:
                 self.saving = True
                 node.effects.insert(0, SaveState(self.to_save()))
             return
+        self.unsaved_since = None
         round_due = node.now >= self.round_at + node.settings.interval
         quick_due = self.is_hurried() and node.now >= self.sent_at + self.quick
         matters = significant(row)

@@ -35,9 +35,9 @@ What clients are told there once somebody else has been promoted is no row of L1
 break L8 by their nature, and L2 where nothing breaks the tie: there they are not checked, only
 observed.
 
-A promotion by force is an operator's word in place of votes and eligibility: L3, L5, L11, L14 and
-L18 do not speak of the node at which it was asked for, as long as it leads by force.  L2 and L8
-hold for it where the word is true.
+A promotion by force is an operator's word in place of votes, backing and eligibility: L3, L5, L9,
+L11, L14 and L18 do not speak of the node at which it was asked for, as long as it leads by force.
+L2 and L8 hold for it where the word is true.
 """
 
 from typing import Any, Dict, Optional, Set, Tuple
@@ -165,7 +165,7 @@ class Backed(Lemma):
         for own, until in leases(self.world).items():
             leader = self.world.hosts[own]
             lease = leader.node.leadership.lease
-            if lease.needed <= 1 or until == FOREVER:
+            if lease.needed <= 1 or until == FOREVER or by_force(self.world, leader):
                 continue
             bound = 1 + sum(other is not leader and self._bound(other, own)
                             for other in self.world.hosts)

@@ -278,7 +278,8 @@ def test_force_is_refused_where_there_is_a_better_way():
         == 'AHM-NODE-2 can be promoted without --force'
     world = formed(priorities=(1, 0, 2))
     assert refusal(world, 1, 'promote', force=True) \
-        == 'AHM-NODE-1 leads: use ahm_promote_node without --force'
+        == 'AHM-NODE-1 leads, and --force is for where nobody can lead; without it: ' \
+           'AHM-NODE-2 has priority 0'
     world = formed(size=4, witnesses=(3,))
     assert 'is a witness' in refusal(world, 3, 'promote', force=True)
 
@@ -288,7 +289,7 @@ def test_force_waits_for_the_end_of_every_promise():
     world.power_off(0)
     world.power_off(1)
     world.run(0.5)
-    assert refusal(world, 2, 'promote', force=True).startswith('AHM-NODE-1 leads: ')
+    assert refusal(world, 2, 'promote', force=True).startswith('AHM-NODE-1 leads, and')
     world = formed()
     world.power_off(0)
     world.power_off(1)

@@ -258,6 +258,23 @@ def test_a_reign_over_a_database_that_is_a_standby_by_now_is_elected_like_any_ot
     assert not world.hosts[1].node.force.reigns
 
 
+def test_a_reign_whose_disk_refuses_is_silent_and_ends_as_every_lease():
+    """Else who comes back would not hear it, and without a VIP nothing else would tell them."""
+    world = left(2, vip='')
+    force(world, 2)
+    serves(world, 2)
+    world.hosts[2].disk_full = True
+    world.run(30.0)
+    assert world.serves() == 2
+    world.hosts[2].node.names[0] = 'ANOTHER-NAME'       # it has something to save
+    world.run(world.settings.timing.hold)
+    assert not world.hosts[2].database.writable
+    for place in (0, 1):
+        faults.strike(world, 'power-on', place)
+    world.run(20.0)
+    assert sum(world.serves_clients(host) for host in world.hosts) <= 1
+
+
 #: All of them, for the test of what is reached.
 STORIES = [functools.partial(story, 5, dict(force=True)) if story.__code__.co_argcount else story
            for name, story in sorted(globals().items()) if name.startswith('test_')]
