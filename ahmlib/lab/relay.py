@@ -8,7 +8,6 @@ only one relay listen, as only one host should hold a VIP; a second `up` fails.
 Usage:
   relay up    --listen IP:PORT --to IP:PORT --pid-file FILE   start it; returns once it listens
   relay down  --pid-file FILE                                 stop it; its connections break
-  relay check --pid-file FILE                                 exit 0 if it runs, 1 if not
   relay run   --listen IP:PORT --to IP:PORT --pid-file FILE   what `up` starts
   relay ping  --port PORT [ping's options] ADDRESS            exit 0 if a relay listens there
 
@@ -89,11 +88,6 @@ def down(options):
     return 0
 
 
-def check(options):
-    """0 if this node's relay runs, 1 if not."""
-    return 0 if running_pid(options['--pid-file']) is not None else 1
-
-
 def run(options):
     """Listen and relay until killed."""
     target = parse_endpoint(options['--to'])
@@ -163,7 +157,7 @@ def main(words):
     """Run one of the commands above; returns the exit code."""
     if words and words[0] == 'ping':
         return ping(words[1:])
-    commands = {'up': up, 'down': down, 'check': check, 'run': run}
+    commands = {'up': up, 'down': down, 'run': run}
     if not words or words[0] not in commands or len(words) % 2 == 0:
         sys.stderr.write(__doc__.partition('Usage:')[2])
         return 2

@@ -20,6 +20,7 @@ from ahmlib.core.timing import Timing
 from ahmlib.lab import LabError, record
 from ahmlib.lab.cluster import DEFAULTS, Cluster
 from ahmlib.lab.network import namespaces_available
+from ahmlib.lab.status import parse_status
 
 FORM_LIMIT = 30
 SETTLE_LIMIT = 60
@@ -71,13 +72,14 @@ class Scenario:
 
     def reads(self, living, leader, rows, holds_vip=True, limit=SETTLE_LIMIT):
         """Wait until every living node prints this leader and these {name: (database, state)}."""
+        def is_it(status):
+            table = {name: (row.database, row.state) for name, row in status.rows.items()}
+            return status.leader == leader and table == rows and status.holds_vip is holds_vip
+
         def seen():
-            for node in living:
-                status = node.status()
-                table = {name: (row.database, row.state) for name, row in status.rows.items()}
-                if status.leader != leader or table != rows or status.holds_vip is not holds_vip:
-                    return None
-            return True
+            # The program that operators use is started once all nodes say so.
+            return all(is_it(node.status()) for node in living) and all(
+                is_it(parse_status(node.status_text())) for node in living)
         try:
             self.cluster.wait_until(seen, limit, 'the same table on every living node: leader %s, '
                                     '%s' % (leader, rows), PAUSE)
