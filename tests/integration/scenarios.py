@@ -30,6 +30,14 @@ needs_namespaces = pytest.mark.skipif(
     reason='NAMESPACE TESTS SKIPPED: %s' % namespaces_available())
 
 
+def table(cluster, leader, others=None):
+    """All is well under this leader but for the rows in `others`, by their node's name."""
+    rows = {node.name: ('STANDBY' if node.database else 'NOT_CONFIGURED', 'STANDBY')
+            for node in cluster.nodes}
+    rows[leader] = ('PRIMARY', 'LEADER')
+    return dict(rows, **(others or {}))
+
+
 class Scenario:
     """A formed cluster in which node 1 leads, with a client and a prober at work."""
 

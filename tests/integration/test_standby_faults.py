@@ -16,7 +16,7 @@ from ahmlib.lab import server_faults
 from ahmlib.lab.cluster import DEFAULTS
 from ahmlib.lab.users import SAFE_PATH
 
-from .scenarios import NOTIFY, PATIENT, formed
+from .scenarios import NOTIFY, PATIENT, formed, table
 from .test_operators import all_stream_from, is_led_by_another, run
 
 FIRST, SECOND, THIRD, FOURTH, FIFTH = ['AHM-NODE-%d' % number for number in range(1, 6)]
@@ -24,13 +24,6 @@ DOWN = ('FAILED', 'LOST')
 #: By then a leader that nobody acknowledges has lost its lease.
 WATCHED = 1.5 * Timing(DEFAULTS['beacon_message_interval_seconds'],
                        PATIENT['beacon_message_retry_count']).lease
-
-
-def table(cluster, leader, others=None):
-    """All is well under this leader but for the rows in `others`, by their node's name."""
-    rows = {node.name: ('STANDBY', 'STANDBY') for node in cluster.nodes}
-    rows[leader] = ('PRIMARY', 'LEADER')
-    return dict(rows, **(others or {}))
 
 
 def successor_is(scenario, name):
