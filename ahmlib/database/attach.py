@@ -243,8 +243,7 @@ class _Attach(object):
         waiting, obstacle = _Patience(self.deadline, STREAM_SECONDS), ''
         while True:
             if control.postmaster(self.settings.db_data_dir) is None:
-                raise Refused('the database ended before it streamed from %s:%s: %s' % (
-                    self.host, self.port, streaming.causes(self.settings, log_at)))
+                raise Refused(self._why_it_ended(streaming.causes(self.settings, log_at)))
             found = probe.check_local(self.settings, self._limit())
             if found['answered'] and not found['in_recovery']:
                 raise Refused('the database is no standby, though it was set up as one; see '
@@ -284,6 +283,11 @@ class _Attach(object):
         if is_streaming is None:                # hidden from this user: the primary has to say it
             return bool(seen) and here[0] == primary.timeline
         return seen is not False
+
+    def _why_it_ended(self, cause):
+        return 'the database ended before it streamed from %s:%s: %s%s' % (
+            self.host, self.port, cause,
+            '; ' + self._rebuild() if streaming.TORN in cause.meanings else '')
 
     def _why_it_does_not(self, found, here, cause, obstacle):
         if not here:

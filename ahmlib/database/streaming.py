@@ -28,8 +28,11 @@ SLOTS = 'SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s'
 
 REMOVED = ('the primary has removed WAL that this server still needs, so it can never catch up: '
            'rebuild it')
+TORN = ('its WAL ends within a record, and what follows it on the primary\'s timeline is not to be '
+        'had by streaming: rebuild it')
 #: What a server's log says, what it means, and whether waiting can help.
 CAUSES = (
+    ('PANIC:  could not open file "pg_wal/', TORN, False),
     ('has already been removed', REMOVED, False),
     ('no pg_hba.conf entry', 'pg_hba.conf of the primary has no replication entry for this host '
      'and user: add one and reload the primary', False),
@@ -167,7 +170,9 @@ def causes(settings, log_at):
         text = ''
     known = [(meaning, waits) for words, meaning, waits in CAUSES if words in text]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    grave = [line for line in lines if 'FATAL' in line or 'ERROR' in line or 'PANIC' in line]
+    grave = [line for line in lines if 'FATAL' in line or 'ERROR' in line]
+    # Whoever asks while the server panics is refused with a FATAL, which says nothing.
+    grave += [line for line in lines if 'PANIC' in line]
     return Cause([meaning for meaning, _ in known], grave[-1:] or lines[-2:],
                  any(not waits for _, waits in known))
 

@@ -6,11 +6,13 @@ root can mount; what was mounted is unmounted however a lab ends (Cluster.small_
 import os
 import shutil
 import tempfile
+import time
 
 from ahmlib.lab import LabError
 from ahmlib.lab.network import call
 
 BLOCK = 65536
+END_SECONDS, POLL_INTERVAL = 10.0, 0.02
 _reason = []
 
 
@@ -52,8 +54,12 @@ class SmallDisk:
         self.filler = os.path.join(self.directory, 'filler')
 
     def __enter__(self):
-        if self.database.is_running():
-            raise LabError('stop %s before its WAL is moved' % self.database.name)
+        # pg_ctl stop returns when postmaster.pid is gone, a moment before the process is.
+        deadline = time.monotonic() + END_SECONDS
+        while self.database.is_running():
+            if time.monotonic() > deadline:
+                raise LabError('stop %s before its WAL is moved' % self.database.name)
+            time.sleep(POLL_INTERVAL)
         owner = os.stat(self.directory)
         before = self.directory + '.before'
         os.rename(self.directory, before)

@@ -25,13 +25,6 @@ WATCHED = 1.5 * Timing(DEFAULTS['beacon_message_interval_seconds'],
                        PATIENT['beacon_message_retry_count']).lease
 
 
-def table(cluster, leader, others=None):
-    """All is well under this leader but for the rows in `others`, by their node's name."""
-    rows = {node.name: ('STANDBY', 'STANDBY') for node in cluster.nodes}
-    rows[leader] = ('PRIMARY', 'LEADER')
-    return dict(rows, **(others or {}))
-
-
 def successor_is(scenario, name):
     """Wait until every node names this successor."""
     cluster = scenario.cluster
@@ -54,26 +47,26 @@ def test_standbys_that_are_down_disturb_nobody_and_come_back():
         successor_is(scenario, SECOND)
 
         second.database.stop()                              # by an operator
-        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, {SECOND: DOWN}))
+        scenario.reads(cluster.nodes, FIRST, scenario.table(FIRST, {SECOND: DOWN}))
         successor_is(scenario, THIRD)
         third.kill_database()
-        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, {SECOND: DOWN,
+        scenario.reads(cluster.nodes, FIRST, scenario.table(FIRST, {SECOND: DOWN,
                                                                    THIRD: DOWN}))
         successor_is(scenario, None)
         scenario.serves_on(FIRST, WATCHED)                  # their AHMs go on acknowledging
         third.database.start()                              # and it is attached by itself
-        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, {SECOND: DOWN}))
+        scenario.reads(cluster.nodes, FIRST, scenario.table(FIRST, {SECOND: DOWN}))
         attach(scenario, SECOND)
-        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST))
+        scenario.reads(cluster.nodes, FIRST, scenario.table(FIRST))
 
         server_faults.hang(second.database)
-        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, {SECOND: DOWN}))
+        scenario.reads(cluster.nodes, FIRST, scenario.table(FIRST, {SECOND: DOWN}))
         successor_is(scenario, THIRD)
         refused = run(second, 'ahm_attach_node')
         assert refused.code == 1 and 'runs and does not answer' in refused.output, refused
         server_faults.resume(second.database)
         attach(scenario, SECOND)
-        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST))
+        scenario.reads(cluster.nodes, FIRST, scenario.table(FIRST))
         successor_is(scenario, SECOND)
         all_stream_from(cluster, FIRST)
         scenario.undisturbed(FIRST, 5.0)
@@ -96,15 +89,15 @@ def test_standbys_that_do_not_stream_are_shown_and_not_promoted():
         points_elsewhere(cluster, cluster.node(FOURTH))
         are_shown(scenario, (SECOND, THIRD, FOURTH))
         successor_is(scenario, FIFTH)
-        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST))
+        scenario.reads(cluster.nodes, FIRST, scenario.table(FIRST))
         told = scenario.notified()
         assert 'AHM-NODE-1 SUCCESSOR: the successor is AHM-NODE-5' in told
 
         nobody_else_takes_over(scenario)
         first.database.start()
-        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, {FIFTH: DOWN}))
+        scenario.reads(cluster.nodes, FIRST, scenario.table(FIRST, {FIFTH: DOWN}))
         attach(scenario, FIFTH)
-        scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST))
+        scenario.reads(cluster.nodes, FIRST, scenario.table(FIRST))
         scenario.written_through(FIRST)
 
         scenario.next_fault()
@@ -113,12 +106,12 @@ def test_standbys_that_do_not_stream_are_shown_and_not_promoted():
         scenario.led_by(FIFTH)
         scenario.written_through(FIFTH)
         scenario.reads(cluster.nodes, FIFTH,
-                       table(cluster, FIFTH, {FIRST: ('FAILED', 'STANDBY')}))
+                       scenario.table(FIFTH, {FIRST: ('FAILED', 'STANDBY')}))
         comes_back_from_a_wrong_primary(scenario)
         comes_back_from_a_lost_slot(scenario)
         comes_back_without_its_wal(scenario)
         attach(scenario, FIRST)
-        scenario.reads(cluster.nodes, FIFTH, table(cluster, FIFTH))
+        scenario.reads(cluster.nodes, FIFTH, scenario.table(FIFTH))
         all_stream_from(cluster, FIFTH)
         scenario.finish_chain()
         if not all(any(line.startswith(name) and 'does not stream' in line for line in told)
@@ -179,11 +172,10 @@ def nobody_else_takes_over(scenario):
     """The one standby that streams is down when the primary dies: then nobody is promoted."""
     cluster, first = scenario.cluster, scenario.cluster.nodes[0]
     cluster.node(FIFTH).kill_database()
-    scenario.reads(cluster.nodes, FIRST, table(cluster, FIRST, {FIFTH: DOWN}))
+    scenario.reads(cluster.nodes, FIRST, scenario.table(FIRST, {FIFTH: DOWN}))
     successor_is(scenario, None)
     first.kill_database()
-    scenario.reads(cluster.nodes, FIRST, table(
-        cluster, FIRST, {FIRST: ('FAILED', 'LEADER'), FIFTH: DOWN}))
+    scenario.reads(cluster.nodes, FIRST, scenario.table(FIRST, {FIRST: ('FAILED', 'LEADER'), FIFTH: DOWN}))
     cluster.wait_until(lambda: 'no other node could take over' in first.utility(
         'ahm_cluster_status', '--verbose').output, 60, 'the leader to say why it goes on')
     assert cluster.primaries() == []
