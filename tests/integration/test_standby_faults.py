@@ -175,7 +175,8 @@ def nobody_else_takes_over(scenario):
     scenario.reads(cluster.nodes, FIRST, scenario.table(FIRST, {FIFTH: DOWN}))
     successor_is(scenario, None)
     first.kill_database()
-    scenario.reads(cluster.nodes, FIRST, scenario.table(FIRST, {FIRST: ('FAILED', 'LEADER'), FIFTH: DOWN}))
+    scenario.reads(cluster.nodes, FIRST, scenario.table(
+        FIRST, {FIRST: ('FAILED', 'LEADER'), FIFTH: DOWN}))
     cluster.wait_until(lambda: 'no other node could take over' in first.utility(
         'ahm_cluster_status', '--verbose').output, 60, 'the leader to say why it goes on')
     assert cluster.primaries() == []
