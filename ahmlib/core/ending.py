@@ -3,8 +3,9 @@
 The intent is repeated by everybody who hears it, and carried out when every living node repeats
 it and they are a majority, or after T_hold a majority; else it fails, and says who is missing.
 Followers go first and bind themselves to the leader, so that it keeps its place to the end; the
-leader goes last.  A node that
-was started meanwhile takes none over: it finds the intent in the first row that it hears.
+leader goes last.  Where a node is missing, the leader goes first, while it still holds its lease.
+A node that was started meanwhile takes none over: it finds the intent in the first row that it
+hears.
 """
 
 from typing import List, Optional, Set, Tuple
@@ -50,8 +51,26 @@ class ClusterEnd:
             return
         if not self.leaves:
             self._judge()
-        if self.leaves and (not self.node.is_leading or self._others_left()):
+        if self.leaves and self._is_my_turn():
             self.node.exits.ask(Farewell.LEAVING, hand_over=False)
+
+    def _is_my_turn(self) -> bool:
+        """Followers first, the leader last; the other way round where somebody is missing.
+
+        Who left counts for the lease only while all others acknowledge, and who is missing does
+        not: the leader would have to step down as soon as a follower has left.
+        """
+        node = self.node
+        if self._somebody_is_missing():
+            return node.is_leading or node.leader_row() is None
+        return not node.is_leading or self._others_left()
+
+    def _somebody_is_missing(self) -> bool:
+        """Whether a node of nodes.conf is silent that did not say goodbye for good."""
+        members = self.node.members
+        rows = [members.row(peer) for peer in members.peers
+                if not members.is_alive(peer, self.node.now)]
+        return any(row is None or row.farewell is not Farewell.LEAVING for row in rows)
 
     def _hear(self) -> None:
         for row in self.node.members.living(self.node.now):

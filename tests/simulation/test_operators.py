@@ -176,6 +176,29 @@ def test_the_cluster_ends_and_nothing_is_promoted_then_or_at_the_cold_start(aske
     assert [host.database.promotions for host in world.hosts] == [0, 0, 0]
 
 
+#: (size, hosts that are off, who is asked)
+MISSING = ((3, (2,), 0), (3, (2,), 1), (4, (3,), 0), (4, (3,), 2), (5, (3, 4), 0), (5, (3, 4), 1))
+
+
+@pytest.mark.parametrize('case', range(len(MISSING)))
+def test_the_end_of_a_cluster_in_which_nodes_are_missing_leaves_database_and_vip_too(case):
+    size, gone, asked = MISSING[case]
+    world = formed(seed=asked, size=size)
+    for place in gone:
+        world.power_off(place)
+    world.run(3 * world.settings.timing.hold)
+    assert ask(world, asked, 'shutdown') == {'ok': True}
+    assert world.run_until(lambda: all(host.node is None for host in world.hosts), 60.0), \
+        trace(world)
+    assert world.hosts[0].has_vip and world.hosts[0].database.writable, trace(world)
+    world.run(3 * world.settings.timing.hold)
+    for place in reversed(range(size)):
+        faults.strike(world, 'power-on', place)
+        faults.strike(world, 'start', place)
+    assert world.run_until(lambda: world.serves() == 0, 60.0), trace(world)
+    assert [host.database.promotions for host in world.hosts] == [0] * size
+
+
 def test_a_node_that_starts_takes_no_shutdown_over():
     world = formed()
     world.crash(2)
