@@ -17,7 +17,7 @@ CAPABILITIES = '+net_admin,+net_raw'
 
 #: Whether the relay with this PID file runs.  Every node asks twice a second: too often for Python.
 RELAY_RUNS = '''#!/bin/sh
-[ -r "$1" ] && read -r pid < "$1" && grep -qaF "$1" "/proc/$pid/cmdline" 2>/dev/null
+[ -r "$1" ] && read -r pid < "$1" && grep -qaF "$1" "/proc/$pid/cmdline" 2>/dev/null || exit 1
 '''
 
 
