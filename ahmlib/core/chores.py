@@ -172,6 +172,9 @@ class Chores:
             return database.failures > 0
         if self._is_set_to(leader.sender):
             self.upstream, self.presumed = leader.sender, False
+        elif self.upstream is None and any(
+                self._is_set_to(place) for place in range(self.node.settings.size)):
+            return True     # to a node that was the primary before, and may be a standby by now
         elif self.upstream is None and database.streaming:
             self.upstream, self.presumed = leader.sender, True
         if self.upstream is None or (self.presumed and self.upstream == leader.sender):

@@ -461,6 +461,16 @@ def test_who_said_goodbye_and_comes_back_after_a_failover_follows_the_new_leader
     assert world.hosts[4].node.promise.leader == world.serves()
 
 
+def test_a_standby_whose_daemon_begins_is_pointed_to_the_primary_though_it_streams_from_a_standby():
+    world = formed()
+    world.power_off(2)
+    assert ask(world, 1, 'promote')['ok']
+    assert world.run_until(lambda: world.serves() == 1 and settled(world), 60.0), trace(world)
+    faults.strike(world, 'power-on', 2)
+    assert world.hosts[2].database.upstream == 0
+    assert world.run_until(lambda: world.hosts[2].database.upstream == 1, 10.0), trace(world)
+
+
 def test_a_standby_that_streamed_from_a_second_primary_when_its_daemon_began_is_pointed_right():
     world = formed(size=5)
     world.crash(2)
