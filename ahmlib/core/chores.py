@@ -81,7 +81,9 @@ class Chores:
         if leader is not None and leader.database is DatabaseState.PRIMARY \
                 and leader.ok_age is not None:
             ok_at = node.members.peers[leader.sender].row_at - leader.ok_age
+        streamed = node.database.streaming
         node.database.judge_streaming(node.now, ok_at)
+        self._tell_of_streaming(streamed)
         if node.database.runs_as_primary and not node.database.failures:
             node.sync_needed = event.sync_needed
             node.sync_nodes = tuple(place for place, name in enumerate(node.names)
@@ -91,6 +93,16 @@ class Chores:
             node.report('WARNING' if node.database.failures else 'NOTICE', 'database',
                         'the database is %s%s' % (after.name, ': ' + node.database.reason
                                                   if node.database.reason else ''))
+
+    def _tell_of_streaming(self, before: Optional[bool]) -> None:
+        """A standby that runs and does not stream cannot be promoted: people have to know."""
+        node, now = self.node, self.node.database.streaming
+        if now is False and before is not False:
+            node.report('WARNING', 'not streaming', 'the standby does not stream from the primary: '
+                        'it is not promoted; see the log of its database, then run '
+                        'ahm_attach_node')
+        elif now and before is False:
+            node.report('NOTICE', 'streaming', 'the standby streams from the primary again')
 
     def _ping_trusted(self) -> None:
         node = self.node

@@ -9,7 +9,7 @@ do so.
 
 from typing import List, Optional, Tuple
 
-from .beacon import Beacon, Due, IntentKind, Verdict
+from .beacon import Beacon, Due, Farewell, IntentKind, Verdict
 from .election import (View, best, finds_due, level_needed, pause_after_losing, rank,
                        why_not_eligible, why_sync_forbids)
 from .quorum import next_own_term
@@ -233,22 +233,16 @@ class Elections:
         return finds_due(row, own.sender, level_needed(own, suspect))
 
     def _waits_for_better(self) -> bool:
-        """Leave a better candidate a moment to stand."""
+        """Leave a better candidate a moment to find the election due, and to stand."""
         node = self.node
-        rows = [row for row in node.contact_rows() if self._could_stand(row)]
-        leading = best(rows, node.view)
+        leading = best([row for row in node.contact_rows() if row.farewell is Farewell.NONE],
+                       node.view)
         if leading is None or leading.sender == node.own:
             self.better_since = None
             return False
         if self.better_since is None:
             self.better_since = node.now
         return node.now < self.better_since + 2 * node.patience
-
-    def _could_stand(self, row: Beacon) -> bool:
-        """Whether it finds an election due, or was named and will in a moment."""
-        level = level_needed(row, self.node.suspect)
-        return row.sender in (self.node.own, self.node.view.named) \
-            or finds_due(row, row.sender, level)
 
     def _stand(self) -> None:
         node = self.node

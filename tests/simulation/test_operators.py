@@ -223,6 +223,31 @@ def test_standbys_without_a_primary_wait_until_an_operator_chooses_one():
     assert world.run_until(lambda: world.serves() == 2 and settled(world), 60.0), trace(world)
 
 
+def test_a_standby_with_less_leaves_one_that_has_more_a_moment_to_find_the_election_due():
+    world = formed()
+    world.hosts[2].behaves['replication'] = HANGS
+    world.run(1.0)
+    world.hosts[0].database.stop()
+    assert world.run_until(lambda: not (world.hosts[0].node.is_leading
+                                        or world.hosts[0].node.stepping_down), 30.0), trace(world)
+    world.pause(1)
+    world.run(0.4)
+    assert world.hosts[2].node.elections.due and world.serves() is None, trace(world)
+    world.resume(1)
+    assert world.run_until(lambda: world.serves() == 1, 20.0), trace(world)
+
+
+def test_people_are_told_of_a_standby_that_does_not_stream_and_of_its_return():
+    world = formed()
+    world.hosts[2].behaves['replication'] = HANGS
+    assert world.run_until(lambda: world.hosts[2].node.database.streaming is False, 30.0)
+    world.hosts[2].behaves.clear()
+    assert world.run_until(lambda: world.hosts[2].node.database.streaming, 30.0)
+    said = [line for line in world.trace if 'AHM-NODE-3' in line and 'streaming: ' in line]
+    assert len(said) == 2, said
+    assert 'does not stream from the primary' in said[0] and 'streams from' in said[1]
+
+
 def test_a_failed_database_is_restarted_in_place_before_anybody_is_elected():
     world = formed(restart_failed=True)
     world.hosts[0].database.stop()
