@@ -235,9 +235,10 @@ class Elections:
     def _waits_for_better(self) -> bool:
         """Leave a better candidate a moment to find the election due, and to stand."""
         node = self.node
-        leading = best([row for row in node.contact_rows() if row.farewell is Farewell.NONE],
-                       node.view)
-        if leading is None or leading.sender == node.own:
+        rows = [row for row in node.contact_rows()
+                if row.farewell is Farewell.NONE and not row.leads]
+        better = best(rows, node.view)
+        if better is None or better.sender == node.own:
             self.better_since = None
             return False
         if self.better_since is None:
