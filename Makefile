@@ -20,7 +20,7 @@ demo: $(VENV)/.ready
 	@$(PYTHON) -m ahmlib.lab.demo
 
 test: $(VENV)/.ready
-	@.ci/test $(PYTHON)
+	@$(PYTHON) .ci/test
 
 VERSIONS := all
 test-matrix: $(VENV)/.ready
