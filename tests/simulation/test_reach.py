@@ -43,6 +43,7 @@ AIMED = (
     ('three nodes', ((1.0, 'power-off', 0), (1.3635, 'cut', 1))),
     ('three nodes', ((1.0, 'follow-fails', 2), (0.0, 'power-off', 0))),
     ('three nodes', ((1.0, 'demote-by-hand', 0),)),
+    ('three nodes', ((1.0, 'vip-fails', 0), (0.0, 'drop-vip', 0), (5.0, 'heal', 0))),
     ('three nodes', ((1.0, 'answer-for-vip', 1), (0.0, 'answer-for-vip', 2),
                      (0.0, 'power-off', 0), (60.0, 'heal', 0))),
     ('four nodes, half votes, a trusted server', ((1.0, 'part', 0), (6.0, 'heal', 0))),
