@@ -160,9 +160,8 @@ class Leadership:
     def _keep_term_above(self) -> None:
         """Terms only rise: a live node in a higher one could not follow me any more."""
         node = self.node
-        backed = node.force.is_backed()
         terms = [row.term for row in node.members.in_touch(node.now)
-                 if not row.leads or (row.forced and backed)]
+                 if not row.leads or (row.forced and node.force.is_backed())]
         highest = max(terms) if terms else 0
         if highest > node.term:
             node.term = next_own_term(highest, node.own, node.settings.size)

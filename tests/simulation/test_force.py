@@ -252,7 +252,8 @@ def test_force_chooses_the_one_with_less_data_and_says_how_much_is_lost():
     assert world.serves() == 1
 
 
-def test_half_of_four_with_a_trusted_server_is_promoted_by_force_where_it_does_not_reach_that():
+def half_that_is_isolated():
+    """Nodes 2 and 3 of four with half votes: the others are off, no trusted server is reached."""
     world = World(make_settings(4, half_votes=True, trusted=True))
     world.start_all()
     assert world.run_until(lambda: world.serves() == 0, 60.0), trace(world)
@@ -262,6 +263,11 @@ def test_half_of_four_with_a_trusted_server_is_promoted_by_force_where_it_does_n
     for place in (2, 3):
         faults.strike(world, 'lose-trusted', place)
     world.run(30.0)
+    return world
+
+
+def test_half_of_four_with_a_trusted_server_is_promoted_by_force_where_it_does_not_reach_that():
+    world = half_that_is_isolated()
     assert world.serves() is None
     assert force(world, 2) == ''
     world.run(20.0)

@@ -10,10 +10,9 @@ import pytest
 
 from ahmlib.core.beacon import Due
 from ahmlib.simulation import faults
-from ahmlib.simulation.host import HANGS, make_settings
-from ahmlib.simulation.world import World
+from ahmlib.simulation.host import HANGS
 
-from .test_force import ANYWAY, come_back, force, left, reigns, serves
+from .test_force import ANYWAY, come_back, force, half_that_is_isolated, left, reigns, serves
 from .test_operators import ask, formed, refusal, trace
 
 
@@ -203,15 +202,7 @@ def test_of_two_who_are_wanted_at_once_all_elect_the_same_one(size, more):
 
 
 def test_force_names_who_is_not_heard_also_where_half_the_votes_would_do():
-    world = World(make_settings(4, half_votes=True, trusted=True))
-    world.start_all()
-    assert world.run_until(lambda: world.serves() == 0, 60.0), trace(world)
-    world.run(2.0)
-    for place in (0, 1):
-        world.power_off(place)
-    for place in (2, 3):
-        faults.strike(world, 'lose-trusted', place)
-    world.run(30.0)
+    world = half_that_is_isolated()
     risks = ask(world, 2, 'promote', force=True, dry_run=True)['risks']
     assert risks[0].startswith('AHM-NODE-1, AHM-NODE-2: not heard; '), risks
 
