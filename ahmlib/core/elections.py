@@ -233,12 +233,18 @@ class Elections:
         return finds_due(row, own.sender, level_needed(own, suspect))
 
     def _waits_for_better(self) -> bool:
-        """Leave a better candidate a moment to find the election due, and to stand."""
-        node = self.node
+        """Leave a better candidate a moment to find the election due, to look, and to stand.
+
+        One that has not looked at its position since the loss may be the better one, too.
+        """
+        node, view = self.node, self.node.view
         rows = [row for row in node.contact_rows()
                 if row.farewell is Farewell.NONE and not row.leads]
-        better = best(rows, node.view)
-        if better is None or better.sender == node.own:
+        better = best(rows, view)
+        if better is None or better.sender == node.own and (
+                better.database is DatabaseState.PRIMARY
+                or all(self._position_counts(row) or why_not_eligible(row, view)
+                       for row in rows)):
             self.better_since = None
             return False
         if self.better_since is None:

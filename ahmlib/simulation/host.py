@@ -28,7 +28,8 @@ class Host:
         self.fencing_works = True
         self.reaches_trusted = True
         self.trusted_lost_at = 0.0      # since when it does not, if so
-        self.behaves: Dict[str, str] = {}   # 'vip', 'stop', 'promote', 'start', 'hook': see above
+        # 'vip', 'stop', 'promote', 'start', 'hook', 'check' ...: see above
+        self.behaves: Dict[str, str] = {}
         self.node: Optional[Node] = None
         self.last_node: Optional[Node] = None   # of the life before, once it has ended
         self.life = 0                   # rises with every start and end of the daemon

@@ -56,7 +56,8 @@ def replay(world, to: int) -> None:
 # -- looking -----------------------------------------------------------------------------------
 
 def _check_database(world, host: Host, effect: effects.CheckDatabase) -> None:
-    _answer_check(world, host, host, effect, lambda: _checked(world, host, effect.token))
+    seconds = PROBE_SECONDS * (SLOW_FACTOR if host.behaviour('check') == SLOW else 1.0)
+    _answer_check(world, host, host, effect, lambda: _checked(world, host, effect.token), seconds)
 
 
 def _checked(world, host: Host, token: int) -> events.DatabaseChecked:
@@ -76,10 +77,11 @@ def _checked(world, host: Host, token: int) -> events.DatabaseChecked:
         world.upstream_of(host) is not None, upstream, needed, names)
 
 
-def _answer_check(world, host: Host, target: Host, effect: Any, make) -> None:
+def _answer_check(world, host: Host, target: Host, effect: Any, make,
+                  seconds: float = PROBE_SECONDS) -> None:
     slow = not target.powered or (target.database is not None and target.database.hung) \
         or not world.network.connects(host.settings.own, target.settings.own)
-    world.later(host, effect.limit if slow else PROBE_SECONDS, make)
+    world.later(host, effect.limit if slow else seconds, make)
 
 
 def _probe(world, host: Host, effect: effects.ProbeDatabase) -> None:

@@ -3,7 +3,7 @@
 from ahmlib.core.beacon import Farewell, Record
 from ahmlib.core.states import DatabaseState, NodeState
 from ahmlib.simulation.database import SYSTEM_ID
-from ahmlib.simulation.host import make_settings
+from ahmlib.simulation.host import HANGS, SLOW, make_settings
 from ahmlib.simulation.world import World
 
 from .plans import apply, formed, heal, recovers
@@ -322,6 +322,31 @@ def test_the_most_advanced_standby_wins_over_the_preferred_one():
     world.run(0.4)
     world.power_off(0)
     assert serves_elsewhere(world) == 2
+
+
+def test_a_named_successor_that_is_slow_to_look_at_its_position_is_left_a_moment():
+    """The other one held the last records of the stop already, and was elected as ahead of it."""
+    for seed in range(8):
+        world = formed(make_settings(3, pre_promotion=True), seed)
+        world.hosts[1].behaves['check'] = SLOW
+        world.run(2.0)
+        world.stop(0)
+        assert serves_elsewhere(world) == 1, '\n'.join(world.trace[-40:])
+
+
+def test_a_standby_with_more_that_is_slow_to_look_at_its_position_is_left_a_moment():
+    """Who had less knew of its old position only, and had its vote, too."""
+    for seed in range(8):
+        world = formed(make_settings(3, pre_promotion=True), seed)
+        database = world.hosts[2].node.database
+        world.hosts[2].behaves['check'] = SLOW
+        world.run(2.0)
+        looked_at = database.ok_at
+        assert world.run_until(lambda: database.ok_at > looked_at, 5)
+        world.run(0.1)
+        world.hosts[1].behaves['replication'] = HANGS
+        world.stop(0)
+        assert serves_elsewhere(world) == 2, '\n'.join(world.trace[-40:])
 
 
 def test_a_database_that_others_reach_is_quarantined_and_recovers():
