@@ -12,6 +12,7 @@ one costs seconds.
 import contextlib
 import math
 import os
+import sys
 import time
 
 import pytest
@@ -303,6 +304,16 @@ def _text(node):
 
 
 @contextlib.contextmanager
+def telling(cluster):
+    """Where what follows fails, print what every node logged last, for pytest to show."""
+    try:
+        yield
+    except Exception:
+        print(cluster.log_tails())
+        raise
+
+
+@contextlib.contextmanager
 def formed(nodes=3, witnesses=0, kind='namespaces', settings=None, node_settings=None,
            prepare=None):
     """A Scenario whose node 1 leads over the primary, with everybody following.
@@ -314,9 +325,10 @@ def formed(nodes=3, witnesses=0, kind='namespaces', settings=None, node_settings
         scenario = Scenario(cluster)
         scenario.prepared = prepare(cluster) if prepare else None
         cluster.start_ahm()
-        scenario.reads(cluster.nodes, FIRST, scenario.table(), limit=FORM_LIMIT)
-        scenario.observe()
-        yield scenario
+        with telling(cluster):
+            scenario.reads(cluster.nodes, FIRST, scenario.table(), limit=FORM_LIMIT)
+            scenario.observe()
+            yield scenario
 
 
 class Shared:
@@ -352,6 +364,6 @@ class Shared:
             probes = scenario.end()
             assert record.double_primary_seconds(probes) == 0.0
         except BaseException:
-            self._stack.close()
+            self._stack.__exit__(*sys.exc_info())
             raise
         self._scenario = scenario
