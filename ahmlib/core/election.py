@@ -64,10 +64,10 @@ def _size(count: int) -> str:
     return '%d bytes%s' % (count, ' (%.3g MB)' % megabytes if megabytes >= 1 else '')
 
 
-def rank(row: Beacon, view: View, lsn_step: int = 1) -> Rank:
-    """Sort key: greater leads.  Positions within the same `lsn_step` bytes count as equal."""
+def rank(row: Beacon, view: View) -> Rank:
+    """Sort key: greater leads."""
     running = row.database is DatabaseState.PRIMARY and row.rightful
-    return (running, row.timeline, row.lsn // max(1, lsn_step), row.sender == view.named,
+    return (running, row.timeline, row.lsn, row.sender == view.named,
             -row.priority, tuple(-ord(letter) for letter in row.name) + (1,))
 
 
@@ -120,10 +120,19 @@ def _why_sync_forbids(row: Beacon, rows: Sequence[Beacon], view: View, nodes: Se
     return 'synchronous standby %s has more data' % ahead[0] if ahead else ''
 
 
-def best(rows: List[Beacon], view: View, lsn_step: int = 1) -> Optional[Beacon]:
-    """The best eligible row, or None."""
+def best(rows: List[Beacon], view: View, lsn_step: int = 0) -> Optional[Beacon]:
+    """The best eligible row, or None.
+
+    Who is behind the first by no more than `lsn_step` bytes counts as level with it.
+    """
     eligible = [row for row in rows if not why_not_eligible(row, view)]
-    return max(eligible, key=lambda row: rank(row, view, lsn_step)) if eligible else None
+    if not eligible:
+        return None
+    first = max(eligible, key=lambda row: rank(row, view))
+    running, timeline, lsn = rank(first, view)[:3]
+    level = [row for row in eligible if rank(row, view)[:2] == (running, timeline)
+             and row.lsn >= lsn - lsn_step]
+    return max(level, key=lambda row: rank(row._replace(lsn=lsn), view))
 
 
 def pause_after_losing(name: str, term: int, least: float) -> float:

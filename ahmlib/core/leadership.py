@@ -13,7 +13,7 @@ from .lease import FOREVER, Lease
 from .procedures.restart import NAME, restart
 from .procedures.step_down import Reason, step_down
 from .procedures.switch_over import switch_over
-from .procedures.take_over import take_over
+from .procedures.take_over import LOOK_AGAIN_SECONDS, take_over
 from .quorum import next_own_term
 from .states import DatabaseState, NodeState
 
@@ -28,6 +28,7 @@ class Leadership:
         self.inquiry: Optional[Inquiry] = None
         self.inquired_at = 0.0
         self.inquiries = 0
+        self.starting_since: Optional[float] = None     # asked, somebody finds it starting up
         self.noted_lease = 0.0          # as last written to the lease file
         self.trusted_at: Optional[float] = None     # of the newest answer of a trusted server
         self.trusted_since: Optional[float] = None  # the first without a long gap since
@@ -100,6 +101,7 @@ class Leadership:
     def ended(self) -> None:
         """This leadership is over."""
         self.acting, self.inquiry, self.successor = False, None, None
+        self.starting_since = None
         self.node.force.ended()
 
     def _acknowledging(self) -> int:
@@ -190,7 +192,7 @@ class Leadership:
         elif not database.failed:
             if self.inquiry is not None:
                 node.report('NOTICE', 'database', 'the database answers its checks again')
-            self.inquiry, self.restarted = None, False
+            self.inquiry, self.starting_since, self.restarted = None, None, False
         else:
             self._ask_everybody()
 
@@ -209,8 +211,7 @@ class Leadership:
             self._quarantine()
         elif silent and not waited:
             return
-        elif Verdict.STARTING in verdicts and \
-                node.now < self.inquired_at + settings.wait_for_primary:
+        elif Verdict.STARTING in verdicts and self._leaves_it_time_to_start():
             return
         elif settings.restart_failed and not self.restarted and not node.plan.busy:
             self.restarted = True
@@ -222,6 +223,17 @@ class Leadership:
         elif waited:
             node.problem = 'the database failed, and no other node could take over'
             self._inquire()
+
+    def _leaves_it_time_to_start(self) -> bool:
+        """Whether to wait on for a server that is starting up; asked again whether it still is."""
+        now = self.node.now
+        if self.starting_since is None:
+            self.starting_since = now
+        if now >= self.starting_since + self.node.settings.wait_for_primary:
+            return False
+        if now >= self.inquired_at + LOOK_AGAIN_SECONDS:
+            self._inquire()
+        return True
 
     def _inquire(self, about: Optional[int] = None) -> None:
         self.inquiries += 1
@@ -300,5 +312,7 @@ class Leadership:
         found = [self.lease_until()]
         if self.inquiry is not None:
             found += [self.inquired_at + self.node.investigation.patience,
-                      self.inquired_at + self.node.settings.wait_for_primary]
+                      self.inquired_at + LOOK_AGAIN_SECONDS]
+        if self.starting_since is not None:
+            found.append(self.starting_since + self.node.settings.wait_for_primary)
         return found

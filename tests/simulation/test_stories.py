@@ -361,6 +361,24 @@ def test_a_database_that_others_reach_is_quarantined_and_recovers():
     assert world.run_until(lambda: database.state is DatabaseState.PRIMARY, 20)
 
 
+def test_a_primary_that_dies_while_it_starts_up_is_not_waited_for_any_longer():
+    """It was asked about once, and its answer held until the wait for its start was over."""
+    world = formed(make_settings(3, wait_for_primary=30.0))
+    world.hosts[0].database.starting = True
+    world.run(10.0)
+    assert world.serves() is None and world.hosts[0].node.leader == 0
+    world.hosts[0].database.stop()
+    assert serves_elsewhere(world, 5) == 1
+
+
+def test_a_primary_that_starts_up_for_too_long_is_given_up():
+    world = formed(make_settings(3, wait_for_primary=30.0))
+    at = world.now
+    world.hosts[0].database.starting = True
+    assert serves_elsewhere(world, 60) == 1
+    assert world.now - at > 0.9 * 30.0
+
+
 def test_a_failed_primary_that_stops_slowly_leads_until_it_has_stopped():
     """Its sessions may still commit: its silence must not run out before the server has ended."""
     world = formed(make_settings(3))

@@ -34,9 +34,11 @@ def test_whom_a_resignation_named_wins_over_a_better_priority():
     assert rank(other, VIEW._replace(named=2)) > rank(one, VIEW._replace(named=2))
 
 
-def test_positions_within_a_step_count_as_equal_for_the_successor():
-    one, other = row(1, lsn=1000, priority=1), row(2, lsn=1500, priority=2)
+@pytest.mark.parametrize('lsn', [1000, 9900, 10000, 19500])
+def test_positions_within_a_step_count_as_equal_for_the_successor_wherever_they_are(lsn):
+    one, other = row(1, lsn=lsn, priority=1), row(2, lsn=lsn + 500, priority=2)
     assert best([one, other], VIEW, lsn_step=10000) == one
+    assert best([one, other], VIEW, lsn_step=499) == other
     assert best([one, other], VIEW) == other
 
 
