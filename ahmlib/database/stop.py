@@ -56,7 +56,7 @@ def stop_database(settings, mode, limit):
         how = 'command'
         outcome = programs.run(settings.db_stop_command, limit * COMMAND_SHARES[mode])
         notes = outcome.reason and '; db_stop_command: ' + outcome.reason
-        left = control.server_processes(data_dir)
+        left = _left(data_dir, left)
     for number, name, until in _remaining_plan(mode, deadline):
         if not left:
             break
@@ -104,7 +104,7 @@ def _signal_and_wait(data_dir, number, processes, deadline, until):
         processes = [each for each in processes if control.is_alive(each)]
         if not processes or is_kill:
             # Look for those that were born meanwhile; between looks, the known ones suffice.
-            processes = control.server_processes(data_dir)
+            processes = _left(data_dir, processes)
         if not processes:
             return []
         if is_kill:
@@ -113,8 +113,19 @@ def _signal_and_wait(data_dir, number, processes, deadline, until):
         elif _is_deaf(processes):
             return processes
         if deadline.started_at + deadline.elapsed() >= until:
-            return control.server_processes(data_dir)
+            return _left(data_dir, processes)
         deadline.sleep(POLL_SECONDS)
+
+
+def _left(data_dir, known):
+    """Return who is left of those known, and who has come since.
+
+    Near its end a process has no program and no directory any more, so that it cannot be told for
+    the server's; PostgreSQL still takes it for a running server, and would not start beside it.
+    """
+    left = [each for each in known if control.is_alive(each)]
+    pids = {process.pid for process in left}
+    return left + [each for each in control.server_processes(data_dir) if each.pid not in pids]
 
 
 def _targets(processes, is_kill):

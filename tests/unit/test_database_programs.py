@@ -158,6 +158,27 @@ def test_a_zombie_and_a_reused_pid_are_not_alive():
     child.wait()
 
 
+def test_a_server_near_its_end_has_not_ended_though_it_cannot_be_told_for_the_server_any_more(
+        tmp_path, monkeypatch):
+    """A stop was over some moments too early, and PostgreSQL did not start beside what was left."""
+    child = subprocess.Popen(['sleep', '60'])
+    seen, signals = [[control.look_up(child.pid)]], []
+
+    def kill(process, number):
+        signals.append((process.pid, number))
+        if len(signals) == 3:
+            child.kill()
+    monkeypatch.setattr(control, 'server_processes', lambda data_dir: seen.pop() if seen else [])
+    monkeypatch.setattr(control, 'kill', kill)
+    try:
+        result = stop.stop_database(DatabaseSettings(db_data_dir=str(tmp_path)), 'kill', 20)
+        assert result['ok'] and result['how'] == 'kill', result
+        assert len(signals) >= 3 and set(signals) == {(child.pid, signal.SIGKILL)}
+    finally:
+        child.kill()
+        child.wait()
+
+
 def test_starting_without_pg_ctl_says_so(tmp_path):
     settings = DatabaseSettings(db_data_dir=str(tmp_path), db_bin_dir=str(tmp_path),
                                 work_dir=str(tmp_path))

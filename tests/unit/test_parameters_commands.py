@@ -297,8 +297,8 @@ def test_db_start_command_runs_in_place_of_pg_ctl(bench):
 def server_that_is_stopped(monkeypatch):
     """Let control see a server, until `stopped` has been called."""
     from ahmlib.database import control, stop
-    process = control.look_up(os.getpid())
-    seen = [[process], []]
+    gone = control.look_up(os.getpid())._replace(started='0')
+    seen = [[gone], []]
     monkeypatch.setattr(stop.control, 'server_processes', lambda data_dir: seen.pop(0))
     monkeypatch.setattr(stop.control, 'kill', lambda process, number: pytest.fail('a signal'))
 
