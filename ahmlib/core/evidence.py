@@ -31,6 +31,7 @@ class Investigation:
         self.token: Optional[int] = None
         self.next_at = 0.0
         self.starting_since: Optional[float] = None
+        self.said: Optional[Tuple[int, Verdict]] = None     # about whom, and what, to people
 
     # -- probing -------------------------------------------------------------------------------
 
@@ -51,6 +52,7 @@ class Investigation:
         if not self.node.misses_leader or suspect is None or suspect == self.node.own:
             if self.about is not None:
                 self._forget()      # what is not looked at any more is not known any more
+                self.said = None
             return
         if suspect != self.about:
             self._forget()
@@ -83,7 +85,8 @@ class Investigation:
 
     def _probed(self, event, began: float) -> None:
         self.token = None
-        if event.verdict is not self.verdict:
+        if self.said != (self.about, event.verdict):
+            self.said = self.about, event.verdict
             self.node.report('INFO', 'evidence', 'the database of %s is %s from here%s' % (
                 self.node.name_of(self.about), event.verdict.name,
                 ': ' + event.reason if event.reason else ''))

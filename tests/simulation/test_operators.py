@@ -223,7 +223,8 @@ def test_standbys_without_a_primary_wait_until_an_operator_chooses_one():
     assert world.run_until(lambda: world.serves() == 2 and settled(world), 60.0), trace(world)
 
 
-def test_a_standby_with_less_leaves_one_that_has_more_a_moment_to_find_the_election_due():
+def frozen_while_an_election_is_due(seconds):
+    """Node 2 has less, and leaves node 1, which has more, a moment; that one sleeps for so long."""
     world = formed()
     world.hosts[2].behaves['replication'] = HANGS
     world.run(1.0)
@@ -231,10 +232,24 @@ def test_a_standby_with_less_leaves_one_that_has_more_a_moment_to_find_the_elect
     assert world.run_until(lambda: not (world.hosts[0].node.is_leading
                                         or world.hosts[0].node.stepping_down), 30.0), trace(world)
     world.pause(1)
-    world.run(0.4)
+    world.run(seconds)
     assert world.hosts[2].node.elections.due and world.serves() is None, trace(world)
     world.resume(1)
+    return world
+
+
+def test_a_standby_with_less_leaves_one_that_has_more_a_moment_to_find_the_election_due():
+    world = frozen_while_an_election_is_due(0.4)
     assert world.run_until(lambda: world.serves() == 1, 20.0), trace(world)
+
+
+def test_of_two_that_stand_at_once_one_is_elected():
+    met = 0
+    for milliseconds in range(998, 1006):
+        world = frozen_while_an_election_is_due(milliseconds / 1000.0)
+        assert world.run_until(lambda: world.serves() in (1, 2), 20.0), trace(world)
+        met += any('was not elected in term' in line for line in world.trace)
+    assert met, 'nothing is shown: they never stood at once'
 
 
 def test_people_are_told_of_a_standby_that_does_not_stream_and_of_its_return():

@@ -31,7 +31,7 @@ NUMBERS = (6, 8, 13, 21, 43, 46, 53, 65, 68, 71, 96, 97, 98, 113, 114, 118, 137,
 AIMED = (
     ('three nodes with fencing', ((1.0, 'start-fails', 0), (0.0, 'promote-fails', 1),
                                   (0.0, 'promote-fails', 2), (0.5, 'stop', 0),
-                                  (60.0, 'heal', 0))),
+                                  (90.0, 'heal', 0))),
     ('three nodes with fencing', ((1.0, 'promote-fails', 1), (0.0, 'promote-fails', 2),
                                   (0.5, 'stop', 0))),
     ('three nodes with fencing', ((1.0, 'hook-lies', 1), (0.0, 'hook-lies', 2),
@@ -43,6 +43,8 @@ AIMED = (
     ('three nodes', ((1.0, 'power-off', 0), (1.3635, 'cut', 1))),
     ('three nodes', ((1.0, 'follow-fails', 2), (0.0, 'power-off', 0))),
     ('three nodes', ((1.0, 'demote-by-hand', 0),)),
+    # Longer than a starting server is waited for.
+    ('three nodes', tuple((seconds, 'crash-recovery', 0) for seconds in (1.0,) + 7 * (3.0,))),
     ('three nodes', ((1.0, 'vip-fails', 0), (0.0, 'drop-vip', 0), (5.0, 'heal', 0))),
     ('three nodes', ((1.0, 'answer-for-vip', 1), (0.0, 'answer-for-vip', 2),
                      (0.0, 'power-off', 0), (60.0, 'heal', 0))),
