@@ -15,7 +15,7 @@ from .states import DatabaseState, NodeState
 
 #: Seconds within which the check child must have ended beyond the connection's own limit.
 CHECK_SLACK_SECONDS = 0.5
-#: Between checks while the leader waits for this node's position.
+#: Between checks while a leader waits for this node's position.
 QUICK_CHECK_SECONDS = 0.2
 
 
@@ -26,6 +26,8 @@ class Chores:
         self.node = node
         self.check_token: Optional[int] = None
         self.check_at = node.now
+        self.check_began = float('-inf')    # the newest one
+        self.checks_anew = False        # it replaces one that began before the leader was lost
         self.trusted_token: Optional[int] = None
         self.trusted_at = node.now
         self.followed_to = None         # for which (leader, timeline, role) `follow` was begun
@@ -51,28 +53,35 @@ class Chores:
 
     def _check_database(self) -> None:
         node = self.node
-        if node.settings.witness or self.check_token is not None:
+        if node.settings.witness:
             return
-        stale = (node.lost_at is not None and not node.is_leading
-                 and node.database.asked_at < node.lost_at)
-        if node.now < self.check_at and not stale:
+        if node.misses_leader and self.check_began < node.lost_at and not self.checks_anew \
+                and self.check_token is not None:
+            # What it finds does not count in an election.
+            node.cancel(self.check_token)
+            self.check_token, self.checks_anew = None, True
+        stale = node.misses_leader and node.database.asked_at < node.lost_at
+        if self.check_token is not None or node.now < self._check_due_at() and not stale:
             return
         period = node.settings.health_check_period
-        if node.lost_at is not None and not node.is_leading:
+        if node.misses_leader:
             period = min(period, max(0.5, node.settings.interval / 2))
-        if node.operator.promotion.wants_position:
-            period = min(period, QUICK_CHECK_SECONDS)
         self.check_at = node.now + period
-        began = node.now
+        self.check_began = began = node.now
         self.check_token = node.ask(CheckDatabase(0, node.settings.connect_timeout),
                                     lambda event: self._checked(event, began))
+
+    def _check_due_at(self) -> float:
+        if not self.node.operator.promotion.wants_position:
+            return self.check_at
+        return min(self.check_at, self.check_began + QUICK_CHECK_SECONDS)
 
     def check_soon(self) -> None:
         """Check at once, or again at once where a check is under way."""
         self.check_at = self.node.now
 
     def _checked(self, event, began: float) -> None:
-        self.check_token = None
+        self.check_token, self.checks_anew = None, False
         node = self.node
         before = node.database.state
         node.database.apply(event, began)
@@ -229,7 +238,7 @@ class Chores:
 
     def deadlines(self) -> List[float]:
         """When the next check or wait is due."""
-        found = [self.check_at, self.trusted_at, self.follow_after]
+        found = [self._check_due_at(), self.trusted_at, self.follow_after]
         if self.leaderless_since is not None:
             found.append(self.leaderless_since + self.node.settings.wait_for_primary)
         return found

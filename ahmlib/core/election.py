@@ -49,6 +49,11 @@ def why_not_eligible(row: Beacon, view: View) -> str:
     return why_too_far_behind(row, view)
 
 
+def sentence(name: str, why: str) -> str:
+    """Why the node of this name may not lead, as people say it."""
+    return name + ("'s " + why[4:] if why.startswith('its ') else ' ' + why)
+
+
 def why_too_far_behind(row: Beacon, view: View) -> str:
     """Why this standby lacks too much of what the primary had; '' if it does not."""
     behind = view.primary_lsn - row.lsn

@@ -11,7 +11,7 @@ from typing import List, Optional, Tuple
 
 from .beacon import Beacon, Due, Farewell, IntentKind, Verdict
 from .election import (View, best, finds_due, level_needed, pause_after_losing, rank,
-                       why_not_eligible, why_sync_forbids)
+                       sentence, why_not_eligible, why_sync_forbids)
 from .quorum import next_own_term
 from .record import is_rightful
 from .saved import SPENT
@@ -319,7 +319,7 @@ class Elections:
         waits = 'waits for evidence against the old primary'
         if not any(row.followed for row in rows):
             waits = 'has not followed a leader since its start, so it is not promoted by itself'
-        return '; '.join('%s %s' % (row.name, why_not_eligible(row, self.node.view) or waits)
+        return '; '.join(sentence(row.name, why_not_eligible(row, self.node.view) or waits)
                          for row in rows)
 
     # -- after a takeover that was stopped -----------------------------------------------------

@@ -17,7 +17,7 @@ Where a reigning leader meets one whom a majority acknowledges, it yields, whate
 from typing import List, Optional
 
 from .beacon import Beacon, Farewell, IntentKind, Verdict
-from .election import why_not_eligible, why_sync_forbids
+from .election import sentence, why_not_eligible, why_sync_forbids
 from .states import DatabaseState
 
 
@@ -26,6 +26,7 @@ class Force:
 
     def __init__(self, node, reigns: bool) -> None:
         self.node = node
+        self.said = False           # to people, that this node leads by force
         self.reigns = reigns        # leads, or led when its daemon last ended, without a majority
         # Who came after this reign may lead by now: that is listened for.  Shortly only where the
         # lease on file still runs, for then nobody can have come.
@@ -133,7 +134,7 @@ class Force:
         for why in (why_not_eligible(own, node.view), node.elections.why_stale(own),
                     why_sync_forbids(own, rows, node.view)):
             if why:
-                found.append('%s %s' % (own.name, why))
+                found.append(sentence(own.name, why))
         found += ['%s has more data than %s (%s), which would be lost' % (
             row.name, own.name, '%d bytes' % (row.lsn - own.lsn)
             if row.timeline == own.timeline else 'timeline %d and %d' % (
@@ -170,7 +171,7 @@ class Force:
 
     def begin(self) -> None:
         """An operator has asked for it: his word ends a promise that has no end."""
-        node = self.node
+        node, self.said = self.node, False
         if node.promise.bound:
             node.promise.end()
             node.leader = None
@@ -182,7 +183,8 @@ class Force:
         self.reigns = self.claims and votes < self._majority
         if self.claims:
             node.database.trusted_by_force()
-            if self.reigns:
+            if self.reigns and not self.said:
+                self.said = True
                 node.report('CRITICAL', 'forced', 'leads by force: %d of %d nodes elected it, as '
                             'an operator asked; the others must not come back out of its reach'
                             % (votes, node.settings.size))

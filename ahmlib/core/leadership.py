@@ -8,7 +8,7 @@ from typing import List, Optional, Tuple
 
 from .beacon import Beacon, Inquiry, Intent, IntentKind, Verdict
 from .effects import SaveLease
-from .election import best, why_not_eligible
+from .election import best, sentence, why_not_eligible
 from .lease import FOREVER, Lease
 from .procedures.restart import NAME, restart
 from .procedures.step_down import Reason, step_down
@@ -153,7 +153,7 @@ class Leadership:
             self.taken_up = intent
             why = why_not_eligible(row, node.view)
             if why:
-                node.problem = 'no switchover to %s: it %s' % (row.name, why)
+                node.problem = 'no switchover: %s' % sentence(row.name, why)
                 node.report('ERROR', 'switchover', node.problem)
                 continue
             node.plan.start('switch over', switch_over(node, intent), node.now)

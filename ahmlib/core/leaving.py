@@ -20,6 +20,9 @@ class Leaving:
         """End, with this goodbye; asked a second time by a signal: at once."""
         if self.asked is Farewell.NONE:
             self.asked, self.hands_over = farewell, hand_over
+            plan = self.node.plan
+            self.node.report('NOTICE', 'told to end', 'was told to end (%s)%s' % (
+                farewell.name, ': waits until "%s" is over' % plan.name if plan.busy else ''))
         elif farewell is Farewell.RESTARTING:
             self.node.exit(1, 'asked to stop again: ends at once')
 
@@ -29,16 +32,20 @@ class Leaving:
         if self.asked is Farewell.NONE or node.plan.busy or node.farewell is not Farewell.NONE:
             return
         farewell = self.asked
-        if self.taking_back_until is not None:
+        if self.taking_back_until is not None and not node.following:
             back = node.state is NodeState.LEADER and node.vip.here is not False
             if not back and node.now < self.taking_back_until:
                 return
             farewell = Farewell.RESTARTING      # the database and the VIP stay as they are
         node.plan.start('shut down', shut_down(node, farewell), node.now)
 
-    def take_back(self) -> None:
-        """A handover failed: be a candidate again, and leave once this node leads."""
+    def stay(self) -> None:
+        """A handover was undone: leave once this node leads with the VIP, or follows."""
         self.taking_back_until = self.node.now + 3 * self.node.settings.wait_for_primary
+
+    def take_back(self) -> None:
+        """Nobody took over: be a candidate again, and leave as above."""
+        self.stay()
         self.node.chores.rejoin_now()
 
     def was_heard(self, said_at: float, leader: Optional[int], needed: int) -> bool:

@@ -10,7 +10,7 @@ majority is gone for good, stands in `force`.
 from typing import List, Optional
 
 from .beacon import Due, Intent, IntentKind, Verdict
-from .election import best, why_not_eligible
+from .election import best, sentence, why_not_eligible
 from .states import DatabaseState, NodeState
 from .task import Task
 
@@ -63,7 +63,8 @@ class Promotion:
                 'others, or use --force if they are gone for good' % name
         why = why_not_eligible(node.own_row(), node.view)
         if why:
-            return '%s %s' % (name, why)
+            known = node.database.reason if node.database.failures else ''
+            return sentence(name, why) + (': ' + known if known else '')
         leader = node.leader_row()
         if leader is not None and node.promise.holds(node.now):
             return self._why_not_switch(leader)
@@ -140,6 +141,8 @@ class Promotion:
             self._watch_leader()
         elif node.leader_row() is not None:
             self._end('%s leads now' % node.leader_row().name)
+        else:
+            self.task.step = node.problem or 'waits for its election'
 
     def _watch_leader(self) -> None:
         """What became of it at the leader who was to hand over."""
@@ -183,8 +186,10 @@ class Promotion:
 
     @property
     def wants_position(self) -> bool:
-        """Whether the position of this database is waited for."""
-        return self.intent is not None
+        """Whether the position of this database is waited for: asked for, or handed over to."""
+        leader = self.node.leader_row()
+        return self.intent is not None or (leader is not None and leader.stepping_down
+                                           and leader.successor == self.node.own)
 
     def deadlines(self) -> List[float]:
         """When waiting ends."""

@@ -89,7 +89,7 @@ class Speaker:
         """Whether rows are repeated quickly: an election or a procedure is under way."""
         node = self.node
         if node.leadership.wants_acknowledgements() or node.stepping_down \
-                or node.operator.is_hurried \
+                or node.operator.is_hurried or node.leaving \
                 or node.state in (NodeState.STAND_FOR_LEADER, NodeState.TAKING_OVER) \
                 or node.farewell is not Farewell.NONE:
             return True

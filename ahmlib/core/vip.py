@@ -14,7 +14,8 @@ from .states import NodeState
 #: Seconds after a takeover at which the VIP is announced again: caches that missed the first one.
 ANNOUNCE_AFTER_SECONDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 COMMAND_SECONDS = 10.0
-PING_SECONDS = 0.5
+#: For a ping to end by itself, on a busy host too; silence shows after 1 s.
+PING_SECONDS = 3.0
 
 
 class Vip:

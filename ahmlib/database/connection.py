@@ -55,7 +55,7 @@ class Connection(object):
         except psycopg2.Error:
             # libpq's message quotes the string, and the string may hold a password.
             raise ConnectionFailed('the connection string is malformed; expected libpq '
-                                   'key=value words or a postgresql:// URI')
+                                   'key=value words, of known keys, or a postgresql:// URI')
         try:
             self._connection = psycopg2.connect(text, connection_factory=factory, async_=True)
             self._wait()

@@ -18,6 +18,8 @@ from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 
 POLL_SECONDS = 0.02
+#: A server that answers nobody for so long: a login that is refused is not waited for.
+UNSEEN_SECONDS = 10.0
 FIRST_VERSION_THAT_RELOADS = 130000
 
 CONTEXT = "SELECT context FROM pg_settings WHERE name = 'primary_conninfo'"
@@ -91,8 +93,16 @@ def _reload(settings, deadline, loaded_at):
     if pid is None:
         return _result(False, 'the database ended before it could be reloaded', 'reloaded')
     os.kill(pid, signal.SIGHUP)                 # what pg_ctl reload does, without its waiting
+    answered_at = deadline.elapsed()
     while True:
-        now_loaded_at = _ask(settings, deadline, LOADED)
+        try:
+            now_loaded_at = _value(settings, deadline, LOADED)
+            answered_at = deadline.elapsed()
+        except (ConnectionFailed, QueryFailed) as failure:
+            now_loaded_at = None
+            if deadline.elapsed() > answered_at + UNSEEN_SECONDS:
+                return _result(False, 'the database was told to reload its settings; whether it '
+                               'did cannot be seen: %s' % failure, 'reloaded')
         if now_loaded_at is not None and now_loaded_at != loaded_at:
             return _verified(settings, deadline, 'reloaded')
         if deadline.is_over() or control.postmaster(settings.db_data_dir) is None:
@@ -140,12 +150,15 @@ def _place(text):
 def _ask(settings, deadline, sql):
     """The only value of `sql` on a new connection; None where it cannot be had."""
     try:
-        with Connection(probe.local_conn_string(settings),
-                        max(0.05, min(settings.db_connect_timeout,
-                                      deadline.remaining()))) as connection:
-            return connection.value(sql)
+        return _value(settings, deadline, sql)
     except (ConnectionFailed, QueryFailed):
         return None
+
+
+def _value(settings, deadline, sql):
+    limit = max(0.05, min(settings.db_connect_timeout, deadline.remaining()))
+    with Connection(probe.local_conn_string(settings), limit) as connection:
+        return connection.value(sql)
 
 
 def _result(ok, reason, how):

@@ -15,6 +15,8 @@ from .host import FAILS, HANGS, LIES, SLOW, Host
 
 COMMAND_SECONDS = 0.03
 PROBE_SECONDS = 0.02
+#: How long ping waits for an answer.
+SILENCE_SECONDS = 1.0
 PROMOTION_SECONDS = 0.2
 START_SECONDS = 0.2
 #: A slow command takes this many times as long.
@@ -111,7 +113,7 @@ def _ping_vip(world, host: Host, effect: effects.PingVip) -> None:
                    and world.network.connects(host.settings.own, other.settings.own)]
         return events.VipPinged(effect.token,
                                 bool(holders) or host.settings.own in world.vip_answers)
-    world.later(host, effect.limit, pinged)
+    world.later(host, min(effect.limit, SILENCE_SECONDS), pinged)
 
 
 def _ping_trusted(world, host: Host, effect: effects.PingTrusted) -> None:

@@ -486,6 +486,19 @@ def test_follow_by_reload(pair):
     assert status.st_mode & 0o777 == 0o600
 
 
+def test_follow_does_not_wait_for_a_login_that_is_refused(pair, monkeypatch):
+    """It asked again and again for two minutes, and `ahm stop` waited for that."""
+    primary, standby = pair
+    if version_of(standby) < follow.FIRST_VERSION_THAT_RELOADS // 10000:
+        pytest.skip('before PostgreSQL 13 primary_conninfo is not reloaded')
+    monkeypatch.setattr(follow, 'UNSEEN_SECONDS', 0.1)
+    settings = standby.settings._replace(
+        conn_string=standby.settings.conn_string + ' user=nobody_knows')
+    result = follow.follow_primary(settings, primary.host, primary.port, LIMIT)
+    assert not result['ok'] and 'cannot be seen: ' in result['reason'], result
+    assert 'nobody_knows' in result['reason'], result
+
+
 def test_follow_refuses_on_a_primary(pair):
     primary, standby = pair
     result = follow.follow_primary(primary.settings, standby.host, standby.port, LIMIT)

@@ -79,6 +79,29 @@ def test_a_target_that_does_not_get_the_last_of_the_wal_is_not_promoted_and_all_
     assert [host.database.promotions for host in world.hosts] == [0, 0, 0]
 
 
+def test_a_leader_that_leaves_hands_over_only_to_a_successor_that_got_the_last_of_the_wal():
+    """It resigned whatever the successor had: what that lacked was lost by a planned stop."""
+    world = formed(pre_promotion=True)
+    world.stop(0)
+    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    world.hosts[1].behaves['replication'] = world.hosts[2].behaves['replication'] = HANGS
+    assert world.run_until(lambda: world.hosts[0].node is None, 90.0), trace(world)
+    assert any('ends (RESTARTING)' in line for line in world.trace), trace(world)
+    assert world.serves_clients(world.hosts[0]), trace(world)
+    assert [host.database.promotions for host in world.hosts] == [0, 0, 0]
+
+
+@pytest.mark.parametrize('period', [0.5, 30.0])
+def test_a_leader_that_leaves_hands_over_without_a_lost_row_and_without_waiting_for_checks(period):
+    world = formed(pre_promotion=True, health_check_period=period)
+    world.hosts[0].behaves['checkpoint'] = FAILS        # a user that may not: nothing depends on it
+    world.stop(0)
+    assert world.run_until(lambda: world.serves() == 1, 5.0), trace(world)
+    assert world.clients.lost_by(1) == 0
+    assert world.run_until(lambda: world.hosts[0].node is None, 5.0), trace(world)
+    assert any('ends (LEAVING)' in line for line in world.trace), trace(world)
+
+
 def test_a_target_that_dies_is_not_waited_for_for_ever():
     world = formed()
     assert ask(world, 1, 'promote')['ok']

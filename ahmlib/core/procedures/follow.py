@@ -25,7 +25,7 @@ def follow(node, leader: int):
         return
     if was_down and node.had_role and not node.database.second_primary:
         node.report_out('the primary role went to %s' % name)
-    node.had_role = False
+    node.had_role, node.problem = False, node.database.out
     if not was_down:
         node.database.followed()
     node.report('NOTICE', 'follow', 'the database is set to follow the primary of %s%s' % (
@@ -48,4 +48,5 @@ def come_back(node, leader: int):
     why = event.reason or node.database.reason or 'it does not stream'
     node.chores.handed_over = False
     node.database.diverged = event.diverged
-    node.report_out('it did not come back as a standby of %s: %s' % (name, why))
+    node.problem = 'it did not come back as a standby of %s: %s' % (name, why)
+    node.report_out(node.problem)

@@ -1,22 +1,26 @@
 """Say goodbye and end (SPEC 3 and 7.3).
 
 A follower that leaves for good binds itself on disk to its leader, and says so until the leader
-has heard it.  A leader hands over where a successor is there that can fence, because then a
-promotion beside this host is safe; in every other case, and always when it is only restarted,
-database and VIP stay as they are: but only once a majority has heard the goodbye, for a leader
-that is cut off has to step down first.
+has heard it.  A leader hands over, as in a switchover, where a successor is there that can fence,
+because then a promotion beside this host is safe.  In every other case, also where the successor
+does not get the last of the WAL, and always when it is only restarted, database and VIP stay as
+they are: but only once a majority has heard the goodbye, for a leader that is cut off has to step
+down first.
 """
 
 from ..beacon import Farewell
-from ..effects import Exit
+from ..effects import CheckpointDatabase, Exit
 from ..election import why_not_eligible
 from ..lease import FOREVER
 from ..plan import Until
 from ..states import NodeState
 from .step_down import Reason, give_up_role
+from .switch_over import hand_over, keep_up
 from .take_over import is_primary
 
 GOODBYE_SECONDS = 1.0
+#: The stop writes what this checkpoint did not: it only has to be short.
+CHECKPOINT_SECONDS = 30.0
 
 
 def shut_down(node, farewell: Farewell):
@@ -29,7 +33,8 @@ def shut_down(node, farewell: Farewell):
 
 def _can_hand_over(node) -> bool:
     if node.state is not NodeState.LEADER or not node.settings.pre_promotion \
-            or not node.has_majority():
+            or not node.has_majority() or not node.database.runs_as_primary \
+            or node.database.failures:
         return False
     successor = node.leadership.successor
     row = node.living_row(successor) if successor is not None else None
@@ -40,16 +45,17 @@ def _hand_over(node):
     """Stop the primary cleanly and let the successor take over; whether it did."""
     successor = node.leadership.successor
     name = node.name_of(successor)
-    reason = Reason('hand over', 'handed over to %s' % name, 'fast')
     node.report('NOTICE', 'hand over', 'stops for good: handing over to %s' % name)
-    node.stepping_down = True
-    yield from give_up_role(node, reason)
-    node.stepping_down = False
-    node.leadership.ended()
-    node.successor = successor
-    node.leader, node.problem = None, reason.text
-    node.become(NodeState.PARTICIPATE_IN_ELECTION, 'has handed over to %s' % name)
-    node.miss_leader()
+    event = yield CheckpointDatabase(0, CHECKPOINT_SECONDS)
+    if not event.ok:
+        node.report('NOTICE', 'hand over', 'no checkpoint before it, so the stop may take longer: '
+                    '%s' % event.reason)
+    why = (yield from keep_up(node, successor)) or (yield from hand_over(node, successor))
+    if why:
+        node.report('ERROR', 'hand over', 'nothing was handed over to %s (%s): this daemon ends as '
+                    'for a restart, and the database serves on' % (name, why))
+        node.exits.stay()
+        return False
     if (yield Until(lambda: _somebody_leads(node), node.settings.promote_timeout)):
         return True
     node.report('ERROR', 'hand over', '%s did not take over in %g s: taking the role back before '

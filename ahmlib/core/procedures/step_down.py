@@ -25,7 +25,7 @@ RETRY_SECONDS = 0.25
 class Reason(NamedTuple):
     """Why the role is given up: `kind` for decisions, `text` for people, `mode` of the stop.
 
-    Kinds: lease, deposed, database, promotion, second primary, not primary, hand over.
+    Kinds: lease, deposed, database, promotion, second primary, not primary.
     Modes: 'immediate' within T_fence, 'fast' with patience, 'none' where nothing runs.
     """
     kind: str

@@ -7,6 +7,8 @@ A primary that is stopped fast sends everything, and last of all its shutdown ch
 standby that has that record has every row.  One that does not get it must not be promoted: then
 all is undone, and the old primary is started again.  All the while this node leads, and its lease
 is renewed; when that ends the plan is closed, and the step-down does what is left to do.
+
+A leader whose daemon ends for good hands over in the same way (shut_down).
 """
 
 from ..beacon import Intent
@@ -28,26 +30,24 @@ START_SECONDS = 120.0
 
 def switch_over(node, intent: Intent):
     """Hand over to the node that asked for it."""
-    target = intent.node
+    target, name = intent.node, node.name_of(intent.node)
     node.operator.carried_out = intent
     try:
-        why = yield from _prepare(node, target)
+        node.report('NOTICE', 'switchover', 'hands over to %s, as an operator asked there' % name)
+        event = yield CheckpointDatabase(0, CHECKPOINT_SECONDS)
+        why = '' if event.ok else 'the checkpoint before it failed: %s' % event.reason
+        why = why or (yield from keep_up(node, target))
         if why:
-            _decline(node, 'no switchover to %s: %s' % (node.name_of(target), why))
-            return
-        yield from _hand_over(node, target)
+            _decline(node, 'no switchover to %s: %s' % (name, why))
+        elif not (yield from hand_over(node, target)):
+            node.chores.handed_over = True
     finally:
         node.operator.carried_out = None
 
 
-def _prepare(node, target: int):
-    """Nothing is stopped yet; the reason not to go on, or ''."""
-    name = node.name_of(target)
-    node.report('NOTICE', 'switchover', 'hands over to %s, as an operator asked there' % name)
-    event = yield CheckpointDatabase(0, CHECKPOINT_SECONDS)
-    if not event.ok:
-        return 'the checkpoint before it failed: %s' % event.reason
-    began = node.now
+def keep_up(node, target: int):
+    """Nothing is stopped yet: wait until the target is near; the reason not to go on, or ''."""
+    name, began = node.name_of(target), node.now
     node.chores.check_soon()
     if (yield Until(lambda: node.database.asked_at >= began and _is_heard(node, target, began)
                     and _behind(node, target) <= BEHIND_MAX_BYTES, KEEP_UP_SECONDS)):
@@ -72,7 +72,8 @@ def _decline(node, why: str) -> None:
     node.report('ERROR', 'switchover', why)
 
 
-def _hand_over(node, target: int):
+def hand_over(node, target: int):
+    """Stop the primary, resign once the target has all; the reason why it was undone, or ''."""
     name = node.name_of(target)
     node.stepping_down = True
     node.emit(SaveLease(0.0))
@@ -82,15 +83,15 @@ def _hand_over(node, target: int):
         why = '' if event.ok else 'standby.signal could not be left: %s' % event.reason
     if why:
         yield from _undo(node, 'the switchover to %s was undone: %s' % (name, why))
-        return
+        return why
     node.database.was_stopped(healthy=True)
     node.stepping_down = node.promoting = False
     node.leadership.ended()
     node.successor, node.leader = target, None
-    node.chores.handed_over = True
     node.problem = 'handed over to %s' % name
     node.become(NodeState.PARTICIPATE_IN_ELECTION, 'has handed over to %s' % name)
     node.miss_leader()
+    return ''
 
 
 def _stop(node, target: int):

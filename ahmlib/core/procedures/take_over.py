@@ -12,9 +12,10 @@ from ..effects import PingVip, Promote, RaiseVip, RunHook
 from ..plan import Until, pause
 from ..states import DatabaseState, NodeState
 from ..variables import hook_variables
+from ..vip import PING_SECONDS
 from .step_down import Reason, step_down
 
-PING_SECONDS = 0.5
+PING_AGAIN_SECONDS = 0.5
 LOOK_AGAIN_SECONDS = 1.0
 VIP_SECONDS = 10.0
 
@@ -121,10 +122,10 @@ def _vip_silent(node):
             event = yield PingVip(0, PING_SECONDS)
             if event.answers is False:
                 return ''
-            why = event.reason or 'the VIP still answers'
+            why = event.reason or 'the VIP still answers: drop it on the host that holds it'
         if node.now >= began + node.settings.wait_for_primary:
             return why
-        yield pause(PING_SECONDS)
+        yield pause(PING_AGAIN_SECONDS)
 
 
 def _given_up_by_suspect(node) -> bool:
