@@ -25,6 +25,8 @@ DATAGRAM_MAX = 65507
 NAME_MAX = 256
 NODES_MAX = 1024
 INTEGER_MAX = 2 ** 63 - 1
+#: Seconds; a row has four decimals, and nothing is divided by less.
+INTERVAL_LEAST = 0.001
 
 
 class WireError(ValueError):
@@ -211,8 +213,9 @@ def decode(data: bytes, cluster: int, size: int) -> Beacon:
         row = Beacon(cluster=cluster, **parsed)
     except TypeError:
         raise WireError('the row is cut short: %d fields' % len(fields))
-    if not row.interval:
-        raise WireError('a beacon interval of 0')
+    if row.interval < INTERVAL_LEAST:
+        raise WireError('a beacon interval of %g s, expected at least %g' % (
+            row.interval, INTERVAL_LEAST))
     return row
 
 

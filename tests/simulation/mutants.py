@@ -141,7 +141,7 @@ MUTANTS = (
         Patch(take_over, 'take_over', 'if not (yield Until(node.leadership.has_lease, '
               'node.timing.lease)):', 'if False:'),)),
     Mutant('timers come after what waits in the queue', 11, 'three nodes with fencing',
-           ((1.0, 'power-off', 0), (2.4, 'freeze', 1), (3.0, 'thaw', 1)), (
+           ((1.0, 'power-off', 0), (2.05, 'freeze', 1), (3.0, 'thaw', 1)), (
                Patch(Node, 'handle', 'self.leadership.check_lease()\n',
                      'type(event) is events.Ticked and self.leadership.check_lease()\n'),
                Patch(Leadership, 'decide', 'self.check_lease()', 'pass'))),

@@ -135,7 +135,7 @@ def decodes_or_refuses(data, size):
 
 @pytest.mark.parametrize('name, value', [
     ('sender', 3), ('sender', -1), ('sender', True), ('name', 'x' * 257), ('name', b'x'),
-    ('interval', 0), ('interval', float('nan')), ('interval', float('inf')), ('interval', True),
+    ('interval', 0), ('interval', 1e-5), ('interval', float('nan')), ('interval', float('inf')), ('interval', True),
     ('seq', -1), ('seq', 2 ** 63), ('seq', 1.0), ('witness', 1), ('heard', []),
     ('heard', [None, None, [1]]), ('due', 9), ('due', True), ('state', 'LEADER'), ('leader', 3),
     ('voted_for', -2), ('voted_for', True), ('record', [1, 2, 3, 'x']), ('record', [1, 2, 0]),
