@@ -40,7 +40,12 @@ AIMED = (
     ('three nodes', ((1.0, 'stop', 1), (0.0, 'restart', 1))),
     ('three nodes', ((1.0, 'mute', 0), (0.1, 'stop', 0))),
     # The second loss comes as soon as the next leader is elected.
-    ('three nodes', ((1.0, 'power-off', 0), (1.3635, 'cut', 1))),
+    ('three nodes', ((1.0, 'power-off', 0), (1.333, 'cut', 1))),
+    # Who cannot vote lets a candidate wait, until the old primary answers.
+    ('three nodes', ((1.0, 'fill-disk', 2), (0.0, 'hang-database', 0), (0.0, 'crash', 0),
+                     (2.3, 'thaw-database', 0))),
+    ('three nodes', ((1.0, 'answer-for-vip', 1), (0.0, 'answer-for-vip', 2),
+                     (0.0, 'power-off', 0), (3.0, 'stop', 1))),
     ('three nodes', ((1.0, 'follow-fails', 2), (0.0, 'power-off', 0))),
     ('three nodes', ((1.0, 'demote-by-hand', 0),)),
     # Longer than a starting server is waited for.
