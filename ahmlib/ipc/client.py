@@ -127,4 +127,6 @@ def _reason(error):
     if isinstance(error, socket.timeout):
         return 'no answer in time'
     number = getattr(error, 'errno', None)
-    return error.strerror or (os.strerror(number) if number else str(error))
+    # A UnicodeError, of a name that is none in the DNS, has neither.
+    return (getattr(error, 'strerror', None)
+            or (os.strerror(number) if number else ' '.join(str(error).split())))

@@ -498,6 +498,14 @@ def test_nobody_there(tmp_path):
     assert 'no such host' in str(caught.value) and '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize('host', ['a..b', 'a' * 64, '.a', 'a' * 70 + '.example.com'])
+def test_a_host_name_with_a_label_that_is_empty_or_too_long_is_not_known(host):
+    with pytest.raises(NoDaemon) as caught:
+        ask({'ask': 'x'}, host=host)
+    line = str(caught.value)
+    assert line.startswith('the host %s is not known (' % host) and line.endswith('check -h')
+
+
 def test_a_stopped_daemon_is_waited_for_within_the_limit(tmp_path):
     with socket.socket(socket.AF_UNIX) as stopped:
         stopped.bind(str(tmp_path / '.s.AHM.9595'))
