@@ -14,8 +14,8 @@ Options:
 
 The daemons of the standbys end first, the leader's last.
 
-Exit status: 0 asked for; 1 refused, the reason is on stderr; 2 wrong usage;
-3 no daemon there.
+Exit status: 0 asked for; 1 refused or not answered in time, the reason is on
+stderr; 2 wrong usage; 3 no daemon there.
 """
 
 from ahmlib.utilities import common, tasks
