@@ -8,9 +8,10 @@ conf/ahm_config.yml.sample, and name it in the test that lists them all.
 
 from typing import Any, NamedTuple, Optional, Tuple
 
-from ahmlib.config.kinds import (ADDRESS, ADDRESSES, BOOLEAN, CHOICE, COMMAND, CONNINFO, FILE_NAME,
-                                 INTEGER, LOG_PREFIX, MULTICAST, NODE_NAME_KIND, PATH, SECONDS,
-                                 TEXT, VIP_COMMAND, Kind)
+from ahmlib.config.kinds import (ADDRESS, ADDRESSES, BOOLEAN, CHOICE, COMMAND, CONNINFO,
+                                 CONNINFO_OPTIONS, FILE_NAME, INTEGER, LOG_PREFIX, MULTICAST,
+                                 NODE_NAME_KIND, PATH, SECONDS, TEXT, VIP_COMMAND, Kind)
+from ahmlib.config.libpq import OWN
 from ahmlib.config.rules import ADVICE, RULES
 
 __all__ = ['ADVICE', 'ALWAYS', 'BY_NAME', 'Derived', 'PARAMETERS', 'PAUSED', 'Parameter',
@@ -208,8 +209,9 @@ PARAMETERS = (
          'recovery_min_apply_delay as well.', reload=ALWAYS, example=False),
     _row(REPLICATION, 'recovery_min_apply_delay', INTEGER, 0, 'The delay in milliseconds.',
          minimum=0, maximum=2 ** 31 - 1, reload=ALWAYS, example=0),
-    _row(REPLICATION, 'primary_conninfo_options', CONNINFO, None, 'Appended to the '
-         'primary_conninfo that AHM writes.', reload=ALWAYS),
+    _row(REPLICATION, 'primary_conninfo_options', CONNINFO_OPTIONS, None, 'Appended to the '
+         'primary_conninfo that AHM writes, which has %s already.' % ', '.join(OWN),
+         reload=ALWAYS),
     _row(REPLICATION, 'replication_user', TEXT, Derived(
         'the user of an existing primary_conninfo, else db_user'), 'The user in the '
          'primary_conninfo that AHM writes.', beyond=True, reload=ALWAYS),
