@@ -47,6 +47,12 @@ def refusals(text='', nodes=3, hosts=None):
     ('watchdog_mode: required\n', 'comes with a watchdog_device'),
     ('watchdog_mode: required\nwatchdog_device: /dev/watchdog\n'
      'beacon_message_interval_seconds: 0.1\n', '1 second'),
+    ('pid_file_name: ahm.state\n', 'what AHM remembers'),
+    ('pid_file_name: ahm.lease\n', 'what AHM remembers'),
+    ('log_filename: ahm.state\n', 'what AHM remembers'),
+    ('log_filename: /var/lib//x/../ahm/ahm.lease\n', 'what AHM remembers'),
+    ('log_filename: ahm.pid\n', 'two files'),
+    ('log_filename: ./a\npid_file_name: a\n', 'two files'),
 ])
 def test_what_cannot_be_safe_is_refused(text, word):
     line, = refusals(text)
@@ -58,6 +64,7 @@ def test_what_cannot_be_safe_is_refused(text, word):
     '', VIP, 'trusted_servers: 192.0.2.77\n', 'multicast_group: 239.1.1.1\n',
     'db_start_command: a\ndb_stop_command: b\n', 'is_witness: true\nipc_port: 5432\n',
     'watchdog_mode: required\nwatchdog_device: /dev/watchdog\n',
+    'log_filename: /var/log/ahm.state\npid_file_name: AHM.STATE\n', 'log_filename: log/ahm.pid\n',
 ])
 def test_what_fits_is_not_refused(text):
     assert refusals(text) == []
@@ -120,7 +127,7 @@ def test_what_is_sound_is_not_warned_about(text, nodes):
 
 
 def test_each_requirement_and_each_warning_has_a_test_above():
-    assert (len(rules.RULES), len(rules.ADVICE) - len(rules.COMMANDS)) == (11, 17)
+    assert (len(rules.RULES), len(rules.ADVICE) - len(rules.COMMANDS)) == (14, 17)
 
 
 # The host.
