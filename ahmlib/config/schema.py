@@ -148,7 +148,8 @@ PARAMETERS = (
              'elsewhere and whether trusted servers answer.', PATH, '/bin', example='/bin'),
 
     _row(LOGGING, 'log_filename', PATH, None, 'The log file; a relative path lies in data_dir. '
-         'Unset: stderr, or syslog once detached.', reload=ALWAYS),
+         'Unset: stderr, or once detached syslog; where there is none, the log is lost.',
+         reload=ALWAYS),
     _row(LOGGING, 'log_prefix', LOG_PREFIX, '%l PID:%p %t ', 'What starts each line: %l severity, '
          '%p PID, %t timestamp, %n node name, %% percent.', reload=ALWAYS,
          example='%l PID:%p %t '),
