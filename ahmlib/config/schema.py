@@ -156,8 +156,8 @@ PARAMETERS = (
     _row(LOGGING, 'log_verbose', BOOLEAN, False, 'Detailed log.', reload=ALWAYS, example=False),
     _row(LOGGING, 'log_severity', CHOICE, 'INFO', 'The least severity that is logged.',
          choices=('DEBUG', 'INFO', 'NOTICE', 'WARNING', 'ERROR', 'CRITICAL'), reload=ALWAYS),
-    _command(LOGGING, 'notification_command', 'Run at every event worth a notification; AHM_EVENT '
-             'names it.', beyond=True),
+    _command(LOGGING, 'notification_command', 'Run at every event in the cluster that is logged as '
+             'NOTICE or worse; AHM_EVENT names it.', beyond=True),
 
     _row(DATABASE, 'db_user', TEXT, 'agens', 'The user that AHM connects as.', example='agens'),
     _row(DATABASE, 'db_database', TEXT, 'postgres', 'The database that AHM connects to.',
