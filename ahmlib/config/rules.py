@@ -1,8 +1,9 @@
 """How parameters have to fit each other.
 
 RULES are requirements: a configuration that breaks one cannot be safe, or cannot work at all, and
-is refused.  ADVICE are warnings: what is legal and unwise.  The text of a row is both what the
-person at the terminal reads and what the reference page says.
+is refused.  ADVICE are warnings: what is legal and unwise; the table in schema.py adds what has no
+effect yet.  The text of a row is both what the person at the terminal reads and what the reference
+page says.
 """
 
 import ipaddress
@@ -211,16 +212,6 @@ ADVICE = (
     Rule(('nodes_filename',),
          'a single node has nobody to fail over to',
          'list all nodes in nodes.conf', lambda c: _size(c) > 1, needs_nodes=True),
-    Rule(('auth_key_file',),
-         'this version does not authenticate beacons and commands yet',
-         'keep strangers from the network of the nodes', lambda c: c.auth_key_file is None),
-    Rule(('watchdog_device',),
-         'this version does not feed a watchdog yet',
-         'do not count on it',
-         lambda c: c.watchdog_device is None or c.watchdog_mode == 'off'),
-    Rule(('synchronous_mode',),
-         'this version does not keep synchronous_standby_names yet',
-         'set synchronous_standby_names in the databases', lambda c: c.synchronous_mode == 'off'),
     Rule(('data_dir',),
          '/tmp is cleaned, and with it goes what AHM has to remember',
          'name a directory that outlives a reboot, such as /var/lib/ahm', _is_outside_tmp),
@@ -250,8 +241,4 @@ ADVICE = (
          'without multicast_group beacons go by unicast, whatever multicast_interface says',
          'set multicast_group or leave multicast_interface out',
          lambda c: c.multicast_interface is None or c.multicast_group is not None),
-    Rule(('watchdog_device', 'watchdog_mode'),
-         'watchdog_mode: off leaves watchdog_device unused',
-         'set watchdog_mode: automatic',
-         lambda c: c.watchdog_device is None or c.watchdog_mode != 'off'),
 ) + tuple(_no_shell_rule(name) for name in COMMANDS)
