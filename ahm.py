@@ -3,7 +3,11 @@
 
 import sys
 
-from ahmlib.main import main
+from ahmlib import needs
+
+needs.demand(needs.DAEMON)
+
+from ahmlib.main import main  # noqa: E402
 
 if __name__ == '__main__':
     sys.exit(main())

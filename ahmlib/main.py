@@ -26,6 +26,7 @@ from ahmlib.config.problems import read_bytes
 from ahmlib.runtime import daemonize
 from ahmlib.runtime.daemon import (LEAVING_SIGNAL, RESTARTING_SIGNALS, Daemon, StartError,
                                    pid_path)
+from ahmlib.runtime.log import syslog_problem
 from ahmlib.runtime.pid_file import PidFile, PidFileError, running_pid
 
 with warnings.catch_warnings():
@@ -99,6 +100,8 @@ def start(arguments):
     _refuse_second(config)
     environment = Environment(dict(os.environ), os.getcwd())
     detach = not arguments['--no-detach']
+    if detach and not config.log_filename:
+        _warn_without_syslog()
     ready = daemonize.detach() if detach else _say
     daemonize.ensure_stdio()
     try:
@@ -109,6 +112,13 @@ def start(arguments):
         return FAILED
     ready(True)
     return daemon.run()
+
+
+def _warn_without_syslog():
+    problem = syslog_problem()
+    if problem:
+        sys.stderr.write('warning: the log will be lost: there is no syslog (%s); set '
+                         'log_filename\n' % problem)
 
 
 def _say(ok, message=''):
@@ -140,11 +150,17 @@ def restart(arguments):
 
 
 def _run_service_command(command):
+    shown = 'service_restart_command ' + ' '.join(shlex.quote(word) for word in command)
     try:
-        return subprocess.call(list(command), stdin=subprocess.DEVNULL)
+        code = subprocess.call(list(command), stdin=subprocess.DEVNULL)
     except OSError as error:
-        raise Refused('service_restart_command %s cannot be run: %s' % (
-            ' '.join(shlex.quote(word) for word in command), error.strerror))
+        raise Refused('%s cannot be run: %s; correct it' % (shown, error.strerror))
+    if code < 0:
+        raise Refused('%s was ended by signal %d; see with ahm_cluster_status whether AHM runs'
+                      % (shown, -code))
+    if code > 0:
+        raise Refused('%s ended with exit code %d; see with ahm_cluster_status whether AHM runs'
+                      % (shown, code))
 
 
 def reload(arguments):

@@ -2,6 +2,7 @@
 
     schema.py      the table of all parameters; parsing, limits, sample and manual follow from it
     kinds.py       what a value may be, how it is read and how it is written
+    libpq.py       the keywords of a connection string
     rules.py       relations between parameters: refused, or warned about
     document.py    YAML text to (key, value, line)
     defaults.py    relative paths and defaults that depend on the environment

@@ -10,7 +10,9 @@ import re
 import shlex
 import ipaddress
 from typing import Any, Callable, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
 
+from ahmlib.config import libpq
 from ahmlib.config.document import TEXTUAL_TAGS
 from ahmlib.network.addresses import canonical
 
@@ -181,7 +183,20 @@ def parse_log_prefix(written, parameter):
 def parse_conninfo(written, parameter):
     """A libpq connection string, as text."""
     text = parse_text(written, parameter)
-    conninfo_pairs(text)
+    keywords = [keyword for keyword, _ in conninfo_pairs(text)]
+    if CONNINFO_URI.fullmatch(text):
+        query = parse_qsl(urlsplit(text).query, keep_blank_values=True)
+        keywords = [keyword for keyword, _ in query if keyword not in libpq.URI_ONLY]
+    libpq.check_keywords(keywords)
+    return text
+
+
+def parse_conninfo_options(written, parameter):
+    """What is added to a connection string that AHM writes, as text."""
+    text = parse_text(written, parameter)
+    if CONNINFO_URI.fullmatch(text):
+        raise ValueError('write keyword=value pairs, no URI')
+    libpq.check_options([keyword for keyword, _ in conninfo_pairs(text)])
     return text
 
 
@@ -289,6 +304,8 @@ FILE_NAME = Kind('a file name', parse_file_name, write_text)
 PATH = Kind('a path', parse_text, write_text)
 LOG_PREFIX = Kind('text with %l, %p, %t, %n or %%', parse_log_prefix, write_text)
 CONNINFO = Kind('a libpq connection string', parse_conninfo, write_text)
+CONNINFO_OPTIONS = Kind('options of a libpq connection string', parse_conninfo_options,
+                        write_text)
 COMMAND = Kind('a command line', parse_command, write_command)
 VIP_COMMAND = Kind('a command line with $_IP_$ for the address', parse_vip_command, write_command)
 ADDRESS = Kind('an IP address', parse_address, write_text)

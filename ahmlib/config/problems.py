@@ -10,7 +10,8 @@ import stat
 # More than any configuration needs, and little enough to read without a second thought.
 FILE_BYTES_MAX = 1024 * 1024
 SHOWN_MAX = 60
-PASSWORD = re.compile(r"""(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s'"]+)""", re.IGNORECASE)
+PASSWORD = re.compile(r"""((?:password|oauth_client_secret|scram_(?:client|server)_key)\s*=\s*)"""
+                      r"""('(?:[^'\\]|\\.)*'|[^\s'"]+)""", re.IGNORECASE)
 URI_PASSWORD = re.compile(r'(://[^/@:\s]*:)[^/@\s]*@')
 
 

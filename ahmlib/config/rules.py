@@ -1,8 +1,9 @@
 """How parameters have to fit each other.
 
 RULES are requirements: a configuration that breaks one cannot be safe, or cannot work at all, and
-is refused.  ADVICE are warnings: what is legal and unwise.  The text of a row is both what the
-person at the terminal reads and what the reference page says.
+is refused.  ADVICE are warnings: what is legal and unwise; the table in schema.py adds what has no
+effect yet.  The text of a row is both what the person at the terminal reads and what the reference
+page says.
 """
 
 import ipaddress
@@ -17,6 +18,8 @@ COMMANDS = ('pre_promotion_command', 'promotion_command', 'post_promotion_comman
             'follow_command', 'notification_command', 'service_restart_command',
             'db_start_command', 'db_stop_command', 'db_restart_command',
             'if_up_cmd', 'if_down_cmd', 'if_check_cmd', 'arping_cmd')
+# What AHM remembers, in data_dir: nothing else may be written there under these names.
+STATE_NAME, LEASE_NAME = 'ahm.state', 'ahm.lease'
 # The most that the kernel takes as a UNIX socket's path.
 SOCKET_PATH_MAX = 107
 # Watchdogs count whole seconds, and at least one.
@@ -65,6 +68,21 @@ def _socket_path_fits(config):
     return len(os.fsencode(path)) <= SOCKET_PATH_MAX
 
 
+def _in_data_dir(config, name):
+    return os.path.normpath(os.path.join(config.data_dir, name))
+
+
+def _is_no_memory(config, name):
+    """Whether a file, relative to data_dir, is neither the state file nor the lease file."""
+    return name is None or _in_data_dir(config, name) not in (
+        _in_data_dir(config, STATE_NAME), _in_data_dir(config, LEASE_NAME))
+
+
+def _is_no_pid_file(config):
+    return config.log_filename is None or _in_data_dir(config, config.log_filename) != \
+        _in_data_dir(config, config.pid_file_name)
+
+
 def _watchdog_is_in_time(config):
     timing = timing_of(config)
     return (config.watchdog_device is None or config.watchdog_mode != 'required'
@@ -103,6 +121,18 @@ RULES = (
     Rule(('socket_dir', 'ipc_port'),
          'the path of the UNIX socket, socket_dir with .s.AHM.<ipc_port>, has at most 107 bytes',
          'choose a shorter socket_dir', _socket_path_fits),
+    Rule(('pid_file_name',),
+         'the PID file is not %s or %s, which hold what AHM remembers' % (STATE_NAME, LEASE_NAME),
+         'choose another name, such as ahm.pid',
+         lambda c: _is_no_memory(c, c.pid_file_name)),
+    Rule(('log_filename', 'data_dir'),
+         'the log is not %s or %s in data_dir, which hold what AHM remembers'
+         % (STATE_NAME, LEASE_NAME),
+         'choose another name, such as ahm.log',
+         lambda c: _is_no_memory(c, c.log_filename)),
+    Rule(('log_filename', 'pid_file_name'),
+         'the log and the PID file are two files',
+         'choose another log_filename, such as ahm.log', _is_no_pid_file),
     Rule(('trusted_servers', 'virtual_IP'),
          'trusted_servers are no addresses of the cluster: an isolated leader would still reach '
          'itself',
@@ -182,16 +212,6 @@ ADVICE = (
     Rule(('nodes_filename',),
          'a single node has nobody to fail over to',
          'list all nodes in nodes.conf', lambda c: _size(c) > 1, needs_nodes=True),
-    Rule(('auth_key_file',),
-         'this version does not authenticate beacons and commands yet',
-         'keep strangers from the network of the nodes', lambda c: c.auth_key_file is None),
-    Rule(('watchdog_device',),
-         'this version does not feed a watchdog yet',
-         'do not count on it',
-         lambda c: c.watchdog_device is None or c.watchdog_mode == 'off'),
-    Rule(('synchronous_mode',),
-         'this version does not keep synchronous_standby_names yet',
-         'set synchronous_standby_names in the databases', lambda c: c.synchronous_mode == 'off'),
     Rule(('data_dir',),
          '/tmp is cleaned, and with it goes what AHM has to remember',
          'name a directory that outlives a reboot, such as /var/lib/ahm', _is_outside_tmp),
@@ -221,8 +241,4 @@ ADVICE = (
          'without multicast_group beacons go by unicast, whatever multicast_interface says',
          'set multicast_group or leave multicast_interface out',
          lambda c: c.multicast_interface is None or c.multicast_group is not None),
-    Rule(('watchdog_device', 'watchdog_mode'),
-         'watchdog_mode: off leaves watchdog_device unused',
-         'set watchdog_mode: automatic',
-         lambda c: c.watchdog_device is None or c.watchdog_mode != 'off'),
 ) + tuple(_no_shell_rule(name) for name in COMMANDS)

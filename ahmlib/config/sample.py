@@ -20,7 +20,7 @@ HEAD = """\
 #
 # Names are read in any case; '' means "not set". Commands are split into words like a shell does
 # and run without one: write sh -c '...' where one is wanted. Times are seconds and may have
-# fractions. Relative paths are relative to this file. "ahm_check_config" says what is wrong.
+# fractions. Relative paths are relative to this file. "ahm start" says what is wrong, all of it.
 """
 
 
@@ -36,7 +36,10 @@ def _section(section):
 
 def _parameter(row):
     """A parameter's comment and its line."""
-    text = '%s Expected: %s.' % (row.doc, expected(row))
+    text = row.doc
+    if row.without_effect:
+        text += ' Without effect yet, only read and checked: %s; %s.' % row.without_effect
+    text += ' Expected: %s.' % expected(row)
     if row.default is not REQUIRED:
         text += ' Default: %s.' % default_text(row)
     comment = ''.join('# %s\n' % line for line in textwrap.wrap(

@@ -8,10 +8,12 @@ conf/ahm_config.yml.sample, and name it in the test that lists them all.
 
 from typing import Any, NamedTuple, Optional, Tuple
 
-from ahmlib.config.kinds import (ADDRESS, ADDRESSES, BOOLEAN, CHOICE, COMMAND, CONNINFO, FILE_NAME,
-                                 INTEGER, LOG_PREFIX, MULTICAST, NODE_NAME_KIND, PATH, SECONDS,
-                                 TEXT, VIP_COMMAND, Kind)
-from ahmlib.config.rules import ADVICE, RULES
+from ahmlib.config import rules
+from ahmlib.config.kinds import (ADDRESS, ADDRESSES, BOOLEAN, CHOICE, COMMAND, CONNINFO,
+                                 CONNINFO_OPTIONS, FILE_NAME, INTEGER, LOG_PREFIX, MULTICAST,
+                                 NODE_NAME_KIND, PATH, SECONDS, TEXT, VIP_COMMAND, Kind)
+from ahmlib.config.libpq import OWN
+from ahmlib.config.rules import RULES
 
 __all__ = ['ADVICE', 'ALWAYS', 'BY_NAME', 'Derived', 'PARAMETERS', 'PAUSED', 'Parameter',
            'REQUIRED', 'RESTART', 'RULES', 'SECTIONS']
@@ -53,6 +55,8 @@ class Parameter(NamedTuple):
     reload: str = RESTART
     doc: str = ''
     example: Any = None                     # what the sample sets; None: it shows the default
+    # Where this version reads and checks it, and no more: what it does not do, and what to do.
+    without_effect: Optional[Tuple[str, str]] = None
 
     @property
     def attribute(self):
@@ -67,6 +71,13 @@ def _row(section, name, kind, default=None, doc='', **more):
 def _seconds(section, name, default, doc, least=0.1, most=DAY, **more):
     return _row(section, name, SECONDS, float(default), doc, minimum=least, maximum=float(most),
                 reload=PAUSED, **more)
+
+
+NO_SYNCHRONOUS = ('this version does not keep synchronous_standby_names',
+                  'set synchronous_standby_names in the databases')
+NO_KEY = ('this version does not authenticate beacons and commands',
+          'keep strangers from the network of the nodes')
+NO_WATCHDOG = ('this version does not feed a watchdog', 'do not count on it')
 
 
 def _command(section, name, doc, kind=COMMAND, default=None, **more):
@@ -102,8 +113,9 @@ PARAMETERS = (
     _row(CLUSTER, 'ipc_port', INTEGER, 9595, 'TCP port for the utilities.',
          minimum=1, maximum=65535, example=9595),
     _row(CLUSTER, 'listen_address', ADDRESS, Derived(
-        'UDP on the own address in nodes.conf, TCP on all'), 'The address to listen at; names the '
-         'own entry where several addresses in nodes.conf are of this host.', beyond=True),
+        'UDP on the own address in nodes.conf, TCP on all'), 'The only address to listen at; names '
+         'the own entry where several addresses in nodes.conf are of this host. Utilities reach '
+         'the node by this address then (-h), not by the virtual IP or 127.0.0.1.', beyond=True),
     _seconds(CLUSTER, 'beacon_message_interval_seconds', 8, 'Seconds between beacons.',
              most=3600, example=8),
     _row(CLUSTER, 'beacon_message_retry_count', INTEGER, 2, 'Missed beacons after which a node '
@@ -147,15 +159,16 @@ PARAMETERS = (
              'elsewhere and whether trusted servers answer.', PATH, '/bin', example='/bin'),
 
     _row(LOGGING, 'log_filename', PATH, None, 'The log file; a relative path lies in data_dir. '
-         'Unset: stderr, or syslog once detached.', reload=ALWAYS),
+         'Unset: stderr, or once detached syslog; where there is none, the log is lost.',
+         reload=ALWAYS),
     _row(LOGGING, 'log_prefix', LOG_PREFIX, '%l PID:%p %t ', 'What starts each line: %l severity, '
          '%p PID, %t timestamp, %n node name, %% percent.', reload=ALWAYS,
          example='%l PID:%p %t '),
     _row(LOGGING, 'log_verbose', BOOLEAN, False, 'Detailed log.', reload=ALWAYS, example=False),
     _row(LOGGING, 'log_severity', CHOICE, 'INFO', 'The least severity that is logged.',
          choices=('DEBUG', 'INFO', 'NOTICE', 'WARNING', 'ERROR', 'CRITICAL'), reload=ALWAYS),
-    _command(LOGGING, 'notification_command', 'Run at every event worth a notification; AHM_EVENT '
-             'names it.', beyond=True),
+    _command(LOGGING, 'notification_command', 'Run at every event in the cluster that is logged as '
+             'NOTICE or worse; AHM_EVENT names it.', beyond=True),
 
     _row(DATABASE, 'db_user', TEXT, 'agens', 'The user that AHM connects as.', example='agens'),
     _row(DATABASE, 'db_database', TEXT, 'postgres', 'The database that AHM connects to.',
@@ -208,16 +221,18 @@ PARAMETERS = (
          'recovery_min_apply_delay as well.', reload=ALWAYS, example=False),
     _row(REPLICATION, 'recovery_min_apply_delay', INTEGER, 0, 'The delay in milliseconds.',
          minimum=0, maximum=2 ** 31 - 1, reload=ALWAYS, example=0),
-    _row(REPLICATION, 'primary_conninfo_options', CONNINFO, None, 'Appended to the '
-         'primary_conninfo that AHM writes.', reload=ALWAYS),
+    _row(REPLICATION, 'primary_conninfo_options', CONNINFO_OPTIONS, None, 'Appended to the '
+         'primary_conninfo that AHM writes, which has %s already.' % ', '.join(OWN),
+         reload=ALWAYS),
     _row(REPLICATION, 'replication_user', TEXT, Derived(
         'the user of an existing primary_conninfo, else db_user'), 'The user in the '
          'primary_conninfo that AHM writes.', beyond=True, reload=ALWAYS),
     _row(REPLICATION, 'synchronous_mode', CHOICE, 'off', 'AHM keeps synchronous_standby_names: on '
          'falls back to asynchronous replication while too few standbys are there, strict does '
-         'not.', choices=('off', 'on', 'strict'), beyond=True, reload=PAUSED),
+         'not.', choices=('off', 'on', 'strict'), beyond=True, reload=PAUSED,
+         without_effect=NO_SYNCHRONOUS),
     _row(REPLICATION, 'synchronous_node_count', INTEGER, 1, 'How many standbys confirm a commit.',
-         minimum=1, maximum=1000, beyond=True, reload=PAUSED),
+         minimum=1, maximum=1000, beyond=True, reload=PAUSED, without_effect=NO_SYNCHRONOUS),
 
     _row(SAFETY, 'trusted_servers', ADDRESSES, (), 'Addresses outside the cluster to ping, for an '
          'even number of nodes with half votes: a half that reaches none of them counts itself '
@@ -225,12 +240,23 @@ PARAMETERS = (
     _row(SAFETY, 'stop_isolated_primary', BOOLEAN, True, 'A leader that could be outvoted stops '
          'its database as well as dropping the VIP.', beyond=True, reload=PAUSED),
     _row(SAFETY, 'auth_key_file', PATH, None, 'The shared key of the cluster: beacons and commands '
-         'without it are not accepted. Readable by the owner alone.', beyond=True),
+         'without it are not accepted. Readable by the owner alone.', beyond=True,
+         without_effect=NO_KEY),
     _row(SAFETY, 'watchdog_device', PATH, None, 'The watchdog that resets the host of a leader '
-         'whose AHM cannot step down, such as /dev/watchdog.', beyond=True),
+         'whose AHM cannot step down, such as /dev/watchdog.', beyond=True,
+         without_effect=NO_WATCHDOG),
     _row(SAFETY, 'watchdog_mode', CHOICE, 'automatic', 'required: a node without a working '
          'watchdog does not lead; automatic: used where it works.',
-         choices=('off', 'automatic', 'required'), beyond=True),
+         choices=('off', 'automatic', 'required'), beyond=True, without_effect=NO_WATCHDOG),
 )
+
+def _is_left_alone(row):
+    """The test of a Config that asks for nothing by this parameter."""
+    return lambda config: getattr(config, row.attribute) in (row.default, 'off')
+
+
+ADVICE = rules.ADVICE + tuple(
+    rules.Rule((row.name,), '%s yet' % row.without_effect[0], row.without_effect[1],
+               _is_left_alone(row)) for row in PARAMETERS if row.without_effect)
 
 BY_NAME = {parameter.attribute: parameter for parameter in PARAMETERS}

@@ -47,7 +47,8 @@ def write_primary(settings, host, port):
 def new_conninfo(existing, settings, host, port):
     """Return the primary_conninfo (text) for `host`:`port`, made from an existing one or ''.
 
-    replication_user overrides the user, primary_conninfo_options comes last and overrides all.
+    replication_user overrides the user.  primary_conninfo_options come last: the configuration
+    takes none there of what is written here.
     Raises ValueError where one of the two is malformed, without quoting it.
     """
     words = conninfo.parse(existing or '')

@@ -7,7 +7,7 @@ import time
 from ahmlib.ipc import listeners, protocol
 from ahmlib.ipc.protocol import ProtocolError
 
-__all__ = ('ask', 'NoDaemon', 'NotAllowed', 'ProtocolError')
+__all__ = ('ask', 'NoAnswer', 'NoDaemon', 'NotAllowed', 'ProtocolError')
 
 DEFAULT_PORT = 9595
 DEFAULT_SOCKET_DIR = '/tmp'
@@ -22,13 +22,18 @@ class NotAllowed(NoDaemon):
     """Somebody may be there, but this user must not ask."""
 
 
+class NoAnswer(NoDaemon):
+    """Somebody is there, and may have begun the change that was asked for, or not."""
+
+
 def ask(request, host=None, port=DEFAULT_PORT, socket_dir=DEFAULT_SOCKET_DIR, limit=10):
     """Send `request`, a dict, to a daemon, and return its answer, a dict.
 
     host: an address or a name, to ask by TCP; None asks through the UNIX socket in `socket_dir`.
     port: the daemon's ipc_port; it is in the UNIX socket's name, too.
     limit: seconds that all of it may take.
-    Raises NoDaemon if nobody answers there, ProtocolError if what answers is no AHM daemon.
+    Raises NoDaemon if nobody answers there (NoAnswer where a change was asked for and may have
+    begun), ProtocolError if what answers is no AHM daemon.
     """
     data = protocol.encode(request, protocol.REQUEST_BYTES_MAX)
     deadline_at = time.monotonic() + limit
@@ -40,6 +45,11 @@ def ask(request, host=None, port=DEFAULT_PORT, socket_dir=DEFAULT_SOCKET_DIR, li
         try:
             return _exchange(connection, data, where, deadline_at)
         except socket.timeout:
+            if protocol.is_change(request):
+                raise NoAnswer('the daemon at %s did not answer within %g s: if it reads the'
+                               ' request only now, it drops it; see with ahm_cluster_status, and'
+                               ' in its log, whether it had begun, before you ask again'
+                               % (where, limit))
             raise NoDaemon('the daemon at %s did not answer within %g s; see its log, or whether'
                            ' it is stopped or overloaded' % (where, limit))
         except OSError as error:
@@ -127,4 +137,6 @@ def _reason(error):
     if isinstance(error, socket.timeout):
         return 'no answer in time'
     number = getattr(error, 'errno', None)
-    return error.strerror or (os.strerror(number) if number else str(error))
+    # A UnicodeError, of a name that is none in the DNS, has neither.
+    return (getattr(error, 'strerror', None)
+            or (os.strerror(number) if number else ' '.join(str(error).split())))

@@ -3,12 +3,16 @@
     {"ask": "status"}                      -->
     <--  {"ok": true, "status": {...}}     or   {"ok": false, "reason": "why, in one line"}
 
-So a terminal with `socat` is a debugger.  What comes in is a stranger's: everything that is not
-exactly that, or is too long, raises ProtocolError and nothing else.
+So a terminal with `socat` is a debugger.  A change is made only for a client that still waits for
+its answer, so whoever asks for one leaves the connection open until then.  What comes in is a
+stranger's: everything that is not exactly that, or is too long, raises ProtocolError and nothing
+else.
 """
 
 import json
 import math
+
+from ahmlib.core.requests import CHANGING
 
 REQUEST_BYTES_MAX = 64 * 1024
 ANSWER_BYTES_MAX = 1024 * 1024
@@ -65,6 +69,12 @@ def decode(line, limit=ANSWER_BYTES_MAX):
     if not isinstance(message, dict):
         raise ProtocolError('a JSON %s, expected an object' % type(message).__name__)
     return message
+
+
+def is_change(request):
+    """Whether a request, a dict, asks for a change rather than for what is or would be."""
+    asked = request.get('ask')
+    return isinstance(asked, str) and asked in CHANGING and not request.get('dry_run')
 
 
 def _object(pairs):

@@ -4,6 +4,8 @@
         │                        (the answer may come later)                │
         └── 10 s without a line: dropped            10 s without progress: dropped
 
+A change is not passed on once its client has gone: that one was told that nothing came of it, and
+a daemon that was stopped for a while would find the request in the socket all the same.
 One request and one answer a connection.  Every client costs a bounded number of bytes and
 seconds, and there is a bounded number of them; some places are kept for the UNIX socket, so that
 nobody on the network can lock out the operator of this host.
@@ -11,6 +13,7 @@ nobody on the network can lock out the operator of this host.
 
 import errno
 import os
+import select
 import socket
 import struct
 
@@ -28,6 +31,8 @@ ANSWER_SECONDS = 600.0
 ACCEPT_PAUSE_SECONDS = 1.0
 LOG_SECONDS = 60.0
 
+#: The other side has closed, or at least will send no more.  Python 3.6 may lack the name.
+_GONE = select.POLLHUP | select.POLLERR | getattr(select, 'POLLRDHUP', 0x2000)
 _PEER_CREDENTIALS = struct.Struct('=iII')       # pid, uid, gid
 
 
@@ -48,11 +53,13 @@ class IpcServer:
 
     Call `expire(now)` after every round of the loop, and wake up at `next_deadline()`.
     malformed: how many requests were none.  refused: how many clients were told 'busy'.
+    left: how many changes were not made because the client had gone.
     """
 
     def __init__(self, loop, log, clock):
         self.malformed = 0
         self.refused = 0
+        self.left = 0
         self._loop = loop
         self._log = log
         self._clock = clock
@@ -226,9 +233,23 @@ class IpcServer:
         except protocol.ProtocolError as error:
             self._reject(client, str(error))
             return
+        if protocol.is_change(request) and _has_gone(client.connection):
+            self._leave_out(client, request)
+            return
         client.is_waiting = True
         client.deadline_at = self._clock() + ANSWER_SECONDS
         self._on_request(client, request, client.origin)
+
+    def _leave_out(self, client, request):
+        self.left += 1
+        if self._log.bounded(('ipc left', request['ask'], client.origin), LOG_SECONDS):
+            self._log.warning('%s was asked for by a client (%s %s) that has gone meanwhile:'
+                              ' nothing is done; %d since the start'
+                              % ((request['ask'],) + client.origin + (self.left,)))
+        # Read only by who closed its own side and nothing else.
+        self._send(client, protocol.encode(
+            {'ok': False, 'reason': 'nothing is done for a client that closed its side: leave the'
+                                    ' connection open until the answer has come'}))
 
     def _reject(self, client, reason):
         self.malformed += 1
@@ -276,6 +297,13 @@ class IpcServer:
                 os.unlink(path)
         except OSError:
             pass                      # a left-over socket is recognised at the next start
+
+
+def _has_gone(connection):
+    """Whether the client has closed its side.  By TCP that is all that can be seen of a close."""
+    poll = select.poll()
+    poll.register(connection, _GONE)
+    return bool(poll.poll(0))
 
 
 def _origin(connection, address):

@@ -273,7 +273,7 @@ class Driver:
         command = self.config.notification_command
         if command and effect.severity in NOTIFY_FROM:
             name = effect.event.upper().replace(' ', '_')
-            environment = dict(hook_variables(self.node, name, self.node.own))
+            environment = _notified_of(self.node, name)
             environment.update(AHM_SEVERITY=effect.severity, AHM_MESSAGE=effect.text)
             self.notifications.add('notification_command', command, environment,
                                    self.config.hook_timeout_seconds, self._notified)
@@ -302,6 +302,16 @@ class Driver:
         effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,
         effects.Reply: _reply, effects.Exit: _exit,
     }
+
+
+def _notified_of(node, event):
+    """The variables of a notification, as a dict: the new primary is whoever leads, or nobody."""
+    row = node.leader_row()
+    leader = node.own if node.is_leading else row.sender if row is not None else None
+    variables = dict(hook_variables(node, event, node.own if leader is None else leader))
+    if leader is None:
+        variables.update(AHM_NEW_PRIMARY_NAME='', AHM_NEW_PRIMARY_HOST='')
+    return variables
 
 
 def _plain(host):

@@ -159,6 +159,18 @@ class Log:
             return False
 
 
+def syslog_problem():
+    """Why lines for syslog would be lost now, or ''."""
+    sink = _Syslog()
+    try:
+        sink.connect()
+    except OSError as error:
+        return '%s: %s' % (_SYSLOG_SOCKET, error.strerror)
+    finally:
+        sink.close()
+    return ''
+
+
 def one_line(text):
     """Return `text` with everything escaped that could end a line or steer a terminal."""
     if text.isprintable():
@@ -269,7 +281,7 @@ class _Syslog:
 
     def write(self, severity, data):
         if self._socket is None:
-            self._connect()
+            self.connect()
         priority = syslog.LOG_DAEMON | _SYSLOG_LEVELS[severity]
         head = '<%d>%s ahm[%d]: ' % (priority, _syslog_time(), os.getpid())
         try:
@@ -278,7 +290,7 @@ class _Syslog:
             return False
         except OSError:               # the syslog daemon was restarted: once more, anew
             self.close()
-            self._connect()
+            self.connect()
             self._socket.send(head.encode('ascii') + data)
         return True
 
@@ -287,7 +299,8 @@ class _Syslog:
             self._socket.close()
             self._socket = None
 
-    def _connect(self):
+    def connect(self):
+        """Open the socket anew.  Raises OSError."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             connection.setblocking(False)

@@ -7,14 +7,13 @@ instant is of a clock that starts anew with the host.
 
 import os
 
+from ahmlib.config.rules import LEASE_NAME, STATE_NAME
 from ahmlib.core.beacon import Record
 from ahmlib.core.saved import SPENT, Saved
 from ahmlib.network.wire import INTEGER_MAX
 from ahmlib.runtime import state_file
 from ahmlib.runtime.state_file import StateFileCorrupt
 
-STATE_NAME = 'ahm.state'
-LEASE_NAME = 'ahm.lease'
 SECONDS_MAX = 1e12
 _SPENT_TEXT = 'spent'
 

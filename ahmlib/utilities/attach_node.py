@@ -15,8 +15,8 @@ Options:
 Its database, running or stopped, is made a standby of the present primary;
 success is printed once it streams from there.  No data directory is deleted.
 
-Exit status: 0 attached; 1 refused or failed, the reason is on stderr; 2 wrong
-usage; 3 no daemon there.
+Exit status: 0 attached; 1 refused, failed or not answered in time, the reason
+is on stderr; 2 wrong usage; 3 no daemon there.
 """
 
 from ahmlib.utilities import common, tasks

@@ -4,9 +4,9 @@ Usage:
   ahm_cluster_status [options]
 
 Options:
-  -h, --host=HOST         AHM node to ask: an address, or the virtual IP.
-                          Without it, the daemon of this host is asked through
-                          its UNIX socket.
+  -h, --host=HOST         AHM node to ask: an address, or the virtual IP; its
+                          listen_address, where one is set.  Without it, the
+                          daemon of this host is asked through its UNIX socket.
   -p, --port=PORT         Its ipc_port (default: 9595).
   -s, --socket-dir=DIR    Directory of the UNIX socket (default: /tmp).
   -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml.

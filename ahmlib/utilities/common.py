@@ -3,6 +3,9 @@
     0  done                                    2  wrong usage
     1  refused, or failed: why is on stderr    3  no daemon there
 
+A daemon that is there and does not answer in time is 3 for who only looks, and 1 for who asked for
+a change: it may have begun.
+
 Failure is one line on stderr: `Command Failed: ` and a reason that a person can act on.
 """
 
@@ -48,7 +51,7 @@ def run(main, argv=None):
         return OK if code is None else code
     except Failure as failure:
         return _fail(failure, failure.code)
-    except client.NotAllowed as error:
+    except (client.NotAllowed, client.NoAnswer) as error:
         return _fail(error, REFUSED)
     except client.NoDaemon as error:
         return _fail(error, NO_DAEMON)

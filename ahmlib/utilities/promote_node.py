@@ -22,8 +22,8 @@ Where a primary lives this is a switchover: it is stopped, and the node takes
 over once it has received all of it, or all is undone.  Where no node leads,
 the node is elected if no other one has more data.
 
-Exit status: 0 scheduled, or with --wait done; 1 refused or failed, the reason
-is on stderr; 2 wrong usage; 3 no daemon there.
+Exit status: 0 scheduled, or with --wait done; 1 refused, failed or not
+answered in time, the reason is on stderr; 2 wrong usage; 3 no daemon there.
 """
 
 import sys

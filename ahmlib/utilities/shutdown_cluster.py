@@ -5,8 +5,9 @@ Usage:
 
 Options:
   -h, --host=HOST         Any AHM node of the cluster: an address, or the
-                          virtual IP.  Without it, the daemon of this host is
-                          asked through its UNIX socket.
+                          virtual IP; its listen_address, where one is set.
+                          Without it, the daemon of this host is asked through
+                          its UNIX socket.
   -p, --port=PORT         Its ipc_port (default: 9595).
   -s, --socket-dir=DIR    Directory of the UNIX socket (default: /tmp).
   -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml.
@@ -14,8 +15,8 @@ Options:
 
 The daemons of the standbys end first, the leader's last.
 
-Exit status: 0 asked for; 1 refused, the reason is on stderr; 2 wrong usage;
-3 no daemon there.
+Exit status: 0 asked for; 1 refused or not answered in time, the reason is on
+stderr; 2 wrong usage; 3 no daemon there.
 """
 
 from ahmlib.utilities import common, tasks

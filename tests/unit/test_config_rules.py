@@ -47,6 +47,12 @@ def refusals(text='', nodes=3, hosts=None):
     ('watchdog_mode: required\n', 'comes with a watchdog_device'),
     ('watchdog_mode: required\nwatchdog_device: /dev/watchdog\n'
      'beacon_message_interval_seconds: 0.1\n', '1 second'),
+    ('pid_file_name: ahm.state\n', 'what AHM remembers'),
+    ('pid_file_name: ahm.lease\n', 'what AHM remembers'),
+    ('log_filename: ahm.state\n', 'what AHM remembers'),
+    ('log_filename: /var/lib//x/../ahm/ahm.lease\n', 'what AHM remembers'),
+    ('log_filename: ahm.pid\n', 'two files'),
+    ('log_filename: ./a\npid_file_name: a\n', 'two files'),
 ])
 def test_what_cannot_be_safe_is_refused(text, word):
     line, = refusals(text)
@@ -58,6 +64,7 @@ def test_what_cannot_be_safe_is_refused(text, word):
     '', VIP, 'trusted_servers: 192.0.2.77\n', 'multicast_group: 239.1.1.1\n',
     'db_start_command: a\ndb_stop_command: b\n', 'is_witness: true\nipc_port: 5432\n',
     'watchdog_mode: required\nwatchdog_device: /dev/watchdog\n',
+    'log_filename: /var/log/ahm.state\npid_file_name: AHM.STATE\n', 'log_filename: log/ahm.pid\n',
 ])
 def test_what_fits_is_not_refused(text):
     assert refusals(text) == []
@@ -95,10 +102,11 @@ HALF = 'failover_consensus_with_half_votes: true\n'
     ('use_recovery_min_apply_delay: true\n', 3, 'without the other'),
     ('recovery_min_apply_delay: 5\n', 3, 'without the other'),
     ('multicast_interface: eth0\n', 3, 'multicast_group'),
-    ('watchdog_mode: off\nwatchdog_device: /dev/watchdog\n', 3, 'unused'),
+    ('watchdog_mode: off\nwatchdog_device: /dev/watchdog\n', 3, 'not feed a watchdog'),
     ('auth_key_file: /etc/ahm.key\n', 3, 'not authenticate'),
     ('watchdog_device: /dev/watchdog\n', 3, 'not feed a watchdog'),
     ('synchronous_mode: strict\n', 3, 'synchronous_standby_names'),
+    ('synchronous_node_count: 2\n', 3, 'synchronous_node_count: this version does not keep'),
     ('post_promotion_command: a && b\n', 3, 'post_promotion_command: '),
 ])
 def test_what_is_unwise_is_warned_about(text, nodes, word):
@@ -113,14 +121,23 @@ def test_what_is_unwise_is_warned_about(text, nodes, word):
     ('', 3), ('', 5), (VIP, 3), (HALF + 'pre_promotion_command: f\n', 2),
     (HALF + 'trusted_servers: 192.0.2.77\n', 4), ('is_witness: true\npriority: 0\n', 3),
     ('conn_string: host=a port=5432\n', 3),
+    ('watchdog_mode: off\nsynchronous_mode: off\nsynchronous_node_count: 1\n', 3),
     ("promotion_command: sh -c 'a && b'\n", 3), ('conn_string: postgresql://a:5433/b\n', 3),
 ])
 def test_what_is_sound_is_not_warned_about(text, nodes):
     assert advice(config_of(text, nodes)) == []
 
 
+def test_no_advice_speaks_of_a_parameter_without_effect_as_if_it_had_one():
+    lines = advice(config_of('watchdog_mode: required\nwatchdog_device: /dev/watchdog\n'
+                             'synchronous_mode: on\nsynchronous_node_count: 2\n'))
+    assert [line.split(':')[0] for line in lines] == [
+        'synchronous_mode', 'synchronous_node_count', 'watchdog_device', 'watchdog_mode']
+    assert not any('set watchdog_mode' in line for line in lines)
+
+
 def test_each_requirement_and_each_warning_has_a_test_above():
-    assert (len(rules.RULES), len(rules.ADVICE) - len(rules.COMMANDS)) == (11, 17)
+    assert (len(rules.RULES), len(rules.ADVICE) - len(rules.COMMANDS)) == (14, 13)
 
 
 # The host.

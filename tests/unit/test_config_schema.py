@@ -1,6 +1,7 @@
 """The table of parameters is complete, consistent, and what the sample is made of."""
 
 import os
+import re
 
 import pytest
 from hypothesis import given, strategies as st
@@ -117,6 +118,29 @@ def test_the_sample_has_every_parameter_once_and_loads_value_for_value():
             assert row.attribute in config.given
         elif not isinstance(row.default, Derived):
             assert getattr(config, row.attribute) == row.default, row.name
+
+
+WITHOUT_EFFECT = {row.name for row in PARAMETERS if row.without_effect}
+
+
+def test_what_has_no_effect_yet_says_so_in_the_sample_and_nothing_else_does():
+    for part in sample.sample().split('\n\n'):
+        name = part.splitlines()[-1].lstrip('#').split(':')[0]
+        assert ('Without effect yet' in part) == (name in WITHOUT_EFFECT), name
+
+
+@pytest.mark.parametrize('name, before, after', [
+    ('README.md', '| not there yet |', '**The parameters named in this table'),
+    ('CHANGELOG.md', '- These parameters are accepted', '\n\n')])
+def test_what_has_no_effect_yet_is_listed_where_people_read(name, before, after):
+    with open(os.path.join(TOP, name), encoding='utf-8') as source:
+        text = (source.read() + '\n\n').split(before)[1].split(after)[0]
+    assert {row.name for row in PARAMETERS if '`%s`' % row.name in text} == WITHOUT_EFFECT
+
+
+def test_the_sample_speaks_of_no_command_that_is_not_there():
+    commands = {os.path.basename(name) for name in os.listdir(os.path.join(TOP, 'bin'))}
+    assert set(re.findall(r'\bahm_\w+(?=")|(?<=")ahm_\w+', sample.HEAD)) <= commands
 
 
 def test_the_sample_uncommented_as_a_whole_is_still_valid():

@@ -162,6 +162,7 @@ DEAD = 'ssh: connect to host 192.0.2.1 port 22: Connection timed out'
 
 @pytest.mark.parametrize('says', [
     DEAD, 'ssh: connect to host 192.0.2.1 port 22: No route to host',
+    'ssh: connect to host 192.0.2.1 port 22: Connection refused\n' + DEAD,
     'Timeout, server 192.0.2.1 not responding.',
 ])
 def test_a_dead_host_is_accepted_only_where_that_is_said(place, says):
@@ -176,7 +177,6 @@ def test_a_dead_host_is_accepted_only_where_that_is_said(place, says):
 @pytest.mark.parametrize('says', [
     'agens@192.0.2.1: Permission denied (publickey,password).',
     'Host key verification failed.',
-    'ssh: connect to host 192.0.2.1 port 22: Connection refused',
     'Connection timed out during banner exchange',
     'kex_exchange_identification: Connection closed by remote host',
     'Bad configuration option: nonsense', '',
@@ -184,6 +184,29 @@ def test_a_dead_host_is_accepted_only_where_that_is_said(place, says):
 def test_a_refusal_comes_from_a_host_that_lives(place, says):
     assert place.run(SSH_CODE='255', SSH_SAYS=says, AHM_FENCE_UNREACHABLE='ok') == 1
     assert 'answers, but fencing it failed' in place.output
+
+
+@pytest.mark.parametrize('unreachable', ['ok', 'no'])
+@pytest.mark.parametrize('says, words', [
+    ('ssh: connect to host 192.0.2.1 port 2222: Connection refused',
+     'AHM-NODE-1 (192.0.2.1) answers, but refuses connections to its ssh port 2222: not fenced'),
+    ('ssh: Could not resolve hostname 192.0.2.1: Name or service not known',
+     'the name of AHM-NODE-1 (192.0.2.1) could not be resolved: not fenced'),
+])
+def test_what_kept_ssh_from_its_work_is_said(place, says, words, unreachable):
+    assert place.run(SSH_CODE='255', SSH_SAYS=says, AHM_FENCE_SSH_PORT='2222',
+                     AHM_FENCE_UNREACHABLE=unreachable) == 1
+    assert place.output.splitlines()[-1] == 'failover.sh: ' + words
+
+
+def test_without_an_ssh_program_nothing_is_said_of_the_other_host(place):
+    (place.directory / 'fakes' / 'ssh').unlink()
+    for name in ('sh', 'id', 'cat', 'sed'):
+        if not (place.directory / 'fakes' / name).exists():
+            (place.directory / 'fakes' / name).symlink_to('/bin/' + name)
+    assert place.run(PATH=str(place.directory / 'fakes')) == 1
+    assert place.output.splitlines()[-1] == (
+        'failover.sh: there is no ssh program on this host: AHM-NODE-1 (192.0.2.1) is not fenced')
 
 
 @pytest.mark.parametrize('answer', ['PING_CODE', 'NC_CODE'])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies
 
 from ahmlib.ipc import client, protocol, server
-from ahmlib.ipc.client import NoDaemon, ask
+from ahmlib.ipc.client import NoAnswer, NoDaemon, ask
 from ahmlib.ipc.protocol import ProtocolError, decode, encode
 from ahmlib.ipc.server import IpcError, IpcServer
 from ahmlib.runtime.log import Log
@@ -268,6 +268,43 @@ def test_a_client_that_closed_its_side_still_gets_its_answer_and_costs_no_time(t
     daemon.close()
 
 
+@pytest.mark.parametrize('family', [socket.AF_UNIX, socket.AF_INET, socket.AF_INET6])
+def test_a_change_that_is_read_after_its_client_has_gone_is_not_made(daemon, family):
+    with daemon.connect(family) as connection:
+        connection.sendall(b'{"ask": "promote"}\n')
+    daemon.turn_until(lambda: log_lines(daemon))
+    daemon.turn_until(lambda: len(daemon.server) == 0)
+    assert daemon.requests == []
+    line, = log_lines(daemon)
+    assert 'promote' in line and 'has gone' in line and 'nothing is done' in line
+
+
+def test_a_trial_of_a_change_and_a_question_need_no_client_that_waits(daemon):
+    for data in (b'{"ask": "promote", "dry_run": true}\n', b'{"ask": "status"}\n',
+                 b'{"ask": ["promote"]}\n'):
+        with daemon.connect() as connection:
+            connection.sendall(data)
+        daemon.turn_until(lambda: len(daemon.server) == 0 and daemon.requests)
+        assert daemon.requests.pop()[1] == decode(data)
+
+
+def test_who_closed_only_its_own_side_is_told_that_its_change_is_not_made(daemon):
+    answer = decode(daemon.talk(b'{"ask": "attach"}\n', end=True))
+    assert answer['ok'] is False and 'leave the connection open' in answer['reason']
+    assert daemon.requests == []
+
+
+def test_changes_whose_clients_have_gone_are_logged_at_a_bounded_rate(daemon):
+    for _ in range(20):
+        daemon.talk(b'{"ask": "attach"}\n', end=True)
+    assert daemon.requests == [] and len(log_lines(daemon)) == 1
+    for family in (socket.AF_INET, socket.AF_UNIX):
+        with daemon.connect(family) as connection:
+            connection.sendall(b'{"ask": "promote"}\n')
+    daemon.turn_until(lambda: daemon.server.left == 22)
+    assert len(log_lines(daemon)) == 3, 'an operator looks for the line of each kind'
+
+
 def test_a_big_answer_comes_whole(tmp_path):
     text = 'x' * (protocol.ANSWER_BYTES_MAX - 100)
     daemon = Daemon(str(tmp_path), answer=lambda request: {'ok': True, 'text': text})
@@ -498,6 +535,14 @@ def test_nobody_there(tmp_path):
     assert 'no such host' in str(caught.value) and '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize('host', ['a..b', 'a' * 64, '.a', 'a' * 70 + '.example.com'])
+def test_a_host_name_with_a_label_that_is_empty_or_too_long_is_not_known(host):
+    with pytest.raises(NoDaemon) as caught:
+        ask({'ask': 'x'}, host=host)
+    line = str(caught.value)
+    assert line.startswith('the host %s is not known (' % host) and line.endswith('check -h')
+
+
 def test_a_stopped_daemon_is_waited_for_within_the_limit(tmp_path):
     with socket.socket(socket.AF_UNIX) as stopped:
         stopped.bind(str(tmp_path / '.s.AHM.9595'))
@@ -507,6 +552,21 @@ def test_a_stopped_daemon_is_waited_for_within_the_limit(tmp_path):
             ask({'ask': 'x'}, socket_dir=str(tmp_path), limit=0.2)
         assert clock() - started_at < 5
     assert 'did not answer within 0.2 s' in str(caught.value)
+
+
+@pytest.mark.parametrize('request_, kind', [
+    ({'ask': 'promote'}, NoAnswer), ({'ask': 'attach'}, NoAnswer), ({'ask': 'shutdown'}, NoAnswer),
+    ({'ask': 'promote', 'dry_run': True}, NoDaemon), ({'ask': 'task', 'task': 1}, NoDaemon)])
+def test_no_answer_to_a_change_says_what_will_become_of_it(tmp_path, request_, kind):
+    with socket.socket(socket.AF_UNIX) as stopped:
+        stopped.bind(str(tmp_path / '.s.AHM.9595'))
+        stopped.listen(5)
+        with pytest.raises(NoDaemon) as caught:
+            ask(request_, socket_dir=str(tmp_path), limit=0.1)
+    assert type(caught.value) is kind
+    line = str(caught.value)
+    assert 'did not answer within 0.1 s' in line and '\n' not in line
+    assert ('drops' in line and 'ahm_cluster_status' in line) == (kind is NoAnswer)
 
 
 @pytest.mark.parametrize('answer', [b'', b'220 mail.example.com ESMTP\r\n', b'{"ok"',

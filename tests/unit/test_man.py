@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from ahmlib.config.schema import BY_NAME
 from ahmlib.core.node import Node
 from ahmlib.core.status import status
 from ahmlib.core.timing import Timing, candidacy_seconds
@@ -192,6 +193,14 @@ def test_the_options_of_the_status_are_those_of_its_page():
         .replace('"', '').replace(' , ', ', ')))
     assert {long for _, long in on_page} == {long for _, long in options}
     assert {short for short, _ in on_page} == {short for short, _ in options}
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_parameters_that_a_page_names_exist(page):
+    text = re.sub(r'^\.SH JSON\n.*?(?=^\.SH )', '', source(page), flags=re.MULTILINE | re.DOTALL)
+    found = set(re.findall(r'^\.[BI]R? (\w+_(?:\w+_)*(?:period|timeout|seconds|count|port|dir))\b',
+                           text, re.MULTILINE))
+    assert found <= set(BY_NAME) | set(described('The cluster')) | set(described('Each node'))
 
 
 def test_the_exit_codes_of_the_status_are_those_of_its_page():

@@ -76,6 +76,13 @@ def test_a_daemon_that_stays_silent_is_3(daemon, monkeypatch, capsys):
     assert capsys.readouterr().err == 'Command Failed: nobody there\n'
 
 
+@pytest.mark.parametrize('utility', sorted(UTILITIES))
+def test_a_daemon_that_may_have_begun_is_1_and_not_nobody(daemon, capsys, utility):
+    daemon.answers = [client.NoAnswer('it did not answer')]
+    assert common.run(UTILITIES[utility].main, []) == 1
+    assert capsys.readouterr().err == 'Command Failed: it did not answer\n'
+
+
 def test_promote_is_scheduled_and_not_waited_for(daemon, capsys):
     daemon.answers = [task('running')]
     assert common.run(promote_node.main, []) == 0

@@ -15,12 +15,14 @@ import pytest
 
 from ahmlib.core import effects, events
 from ahmlib.core.node import Node
+from ahmlib.core.states import NodeState
 from ahmlib.database import conffile, conninfo, follow, start
 from ahmlib.runtime import settings as runtime_settings
 from ahmlib.runtime.driver import Driver
 from ahmlib.runtime.log import Log
 
 from tests.conformance.configured import address, configured
+from tests.unit.rows import row
 
 LIMIT = 5.0
 VARIABLES = (('AHM_EVENT', 'TESTED'), ('AHM_TERM', '7'))
@@ -129,6 +131,24 @@ def test_notification_command_runs_at_what_is_worth_it_and_says_what(bench):
     bench.does(effects.Report('WARNING', 'second primary', 'it is there'),
                notification_command=program)
     assert bench.calls() == ['%s ' % program, 'SECOND_PRIMARY WARNING it is there']
+
+
+@pytest.mark.parametrize('state, leader, told', [
+    (NodeState.IN_RESOURCE_LIMITATION, None, '<> <>'), (NodeState.STANDBY, None, '<> <>'),
+    (NodeState.STANDBY, 1, '<second> <192.0.2.2>'),
+    (NodeState.LEADER, None, '<AHM-NODE-1> <192.0.2.1>'),
+    (NodeState.TAKING_OVER, None, '<AHM-NODE-1> <192.0.2.1>')])
+def test_a_notification_names_the_leader_as_new_primary_and_nobody_without_one(bench, state, leader,
+                                                                               told):
+    program = bench.program(
+        'notify', 'echo "<$AHM_NEW_PRIMARY_NAME> <$AHM_NEW_PRIMARY_HOST>" >> calls')
+    driver = bench.driver(notification_command=program)
+    node = bench.node
+    node.state, node.names[1] = state, 'second'
+    if leader is not None:
+        node.leader_row = lambda: row(leader, state=NodeState.LEADER)
+    driver.PERFORM[effects.Report](driver, effects.Report('NOTICE', 'state', 'news'))
+    assert bench.calls()[1:] == [told]
 
 
 def test_hook_timeout_seconds_ends_a_notification_command(bench):

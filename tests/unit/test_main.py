@@ -1,0 +1,132 @@
+"""The command `ahm` and the entrances in bin/, as far as they need no daemon and no database."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+
+import ahmlib.main
+from ahmlib import needs
+from ahmlib.main import main
+from ahmlib.runtime import log
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ENTRANCES = sorted(os.path.join('bin', name) for name in os.listdir(os.path.join(ROOT, 'bin')))
+
+
+@pytest.fixture
+def witness(tmp_path, monkeypatch):
+    """Configures a witness; `start` ends where it would detach."""
+    def configure(text=''):
+        path = tmp_path / 'ahm_config.yml'
+        path.write_text('node_name: w\nis_witness: true\ndata_dir: .\nsocket_dir: .\n' + text)
+        (tmp_path / 'nodes.conf').write_text('127.0.0.1:9500\n')
+        return ['-f', str(path)]
+
+    def detach():
+        raise ahmlib.main.Refused('detached')
+    monkeypatch.setattr(ahmlib.main.daemonize, 'detach', detach)
+    return configure
+
+
+# -- restart ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('command, words', [
+    ("sh -c 'echo no >/dev/null; exit 3'", 'ended with exit code 3'),
+    ("sh -c 'kill -9 $$'", 'was ended by signal 9'),
+    ('/no/such/program x', 'cannot be run: No such file or directory'),
+])
+def test_a_restart_command_that_fails_is_named_with_its_end_and_is_1(witness, capfd, command,
+                                                                     words):
+    arguments = witness('service_restart_command: "%s"\n' % command)
+    assert main(arguments + ['restart']) == 1
+    line, = capfd.readouterr().err.splitlines()
+    assert line.startswith('service_restart_command %s ' % command.split()[0]) and words in line
+    assert command.split()[-1] in line
+
+
+def test_a_restart_command_that_succeeds_is_0_and_silent(witness, capfd):
+    assert main(witness('service_restart_command: sh -c "echo done"\n') + ['restart']) == 0
+    assert capfd.readouterr() == ('done\n', '')
+
+
+# -- a log that would be lost -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize('there', ['nothing', 'a socket that nobody reads'])
+def test_who_detaches_without_any_log_is_told_before(witness, capfd, monkeypatch, tmp_path, there):
+    path = str(tmp_path / 'log.socket')
+    monkeypatch.setattr(log, '_SYSLOG_SOCKET', path)
+    if there != 'nothing':
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as gone:
+            gone.bind(path)
+    assert main(witness() + ['start']) == 1
+    warning, end = capfd.readouterr().err.splitlines()
+    assert end == 'detached'
+    assert warning.startswith('warning: the log will be lost: ') and path in warning
+    assert warning.endswith('set log_filename')
+
+
+def test_who_has_a_log_is_told_nothing(witness, capfd, monkeypatch, tmp_path):
+    path = str(tmp_path / 'log.socket')
+    monkeypatch.setattr(log, '_SYSLOG_SOCKET', path)
+    assert main(witness('log_filename: ahm.log\n') + ['start']) == 1
+    assert capfd.readouterr().err == 'detached\n'
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        syslog.bind(path)
+        assert main(witness() + ['start']) == 1
+    assert capfd.readouterr().err == 'detached\n'
+
+
+# -- modules that are missing -----------------------------------------------------------------
+
+
+def run(*words):
+    """Run python with these words; (exit code, stdout, stderr)."""
+    done = subprocess.run((sys.executable,) + words, cwd=ROOT, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, universal_newlines=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize('path', ENTRANCES + ['ahm.py'])
+def test_a_missing_module_is_named_in_one_line_that_says_how_to_install_it(path):
+    code, out, error = run('-S', path, '--help')         # -S: without site-packages
+    line, = error.splitlines()
+    assert (code, out) == (1, '')
+    assert 'docopt' in line and 'yaml' in line
+    assert '%s -m pip install ' % sys.executable in line and 'PyYAML' in line
+    assert line.startswith('Command Failed: ') == ('_' in path)
+
+
+LOADED = """
+import runpy, sys
+sys.argv = [sys.argv[1], '--help']
+try:
+    runpy.run_path(sys.argv[0], run_name='__main__')
+except SystemExit as end:
+    assert not end.code, end.code
+print(sorted(set(%r) & set(sys.modules)))
+""" % sorted(needs.PACKAGES)
+
+
+@pytest.mark.parametrize('path', ENTRANCES + ['ahm.py'])
+def test_what_an_entrance_demands_is_what_it_imports(path):
+    code, out, error = run('-c', LOADED, path)
+    assert (code, error) == (0, '')
+    with open(os.path.join(ROOT, path)) as source:
+        name = re.search(r'needs\.demand\(needs\.(\w+)', source.read()).group(1)
+    demanded = getattr(needs, name)
+    # The daemon's children import psycopg2, and a daemon without it could check no database.
+    children = ['psycopg2'] if 'psycopg2' in demanded else []
+    assert out.splitlines()[-1] == repr(sorted(set(demanded) - set(children)))
+    assert bool(children) == (path in ('ahm.py', os.path.join('bin', 'ahm')))
+
+
+def test_the_packages_are_those_that_an_installation_brings():
+    with open(os.path.join(ROOT, 'setup.py')) as source:
+        required = re.search(r'install_requires=\[(.*?)\]', source.read(), re.DOTALL).group(1)
+    assert set(re.findall(r"'([\w-]+)", required)) == set(needs.PACKAGES.values())
