@@ -38,6 +38,8 @@ FAILED, USAGE = 1, 2
 PID_PATH_WITHOUT_CONFIG = '/tmp/ahm.pid'
 #: Longer than any goodbye: a handover, and taking the role back where that fails.
 STOP_SECONDS = 300.0
+#: Then people are told that it is waited for.
+PATIENT_SECONDS = 10.0
 POLL_SECONDS = 0.05
 
 
@@ -188,12 +190,17 @@ def _end(path, number):
         raise Refused('no AHM daemon runs with PID file %s: nothing to stop%s' % (path, stale))
     born = _born(pid)
     _signal(pid, number)
-    limit = time.monotonic() + STOP_SECONDS
+    began = time.monotonic()
+    limit, told = began + STOP_SECONDS, False
     # The PID file goes a moment before the process does.
     while running_pid(path) == pid or (born is not None and _born(pid) == born):
         if time.monotonic() > limit:
             raise Refused('the AHM daemon with PID %d did not end within %d s: look into its log'
                           % (pid, STOP_SECONDS))
+        if not told and time.monotonic() > began + PATIENT_SECONDS:
+            told = True
+            sys.stderr.write('still waiting: the AHM daemon with PID %d finishes what it does, or '
+                             'hands over; its log says what\n' % pid)
         time.sleep(POLL_SECONDS)
 
 

@@ -3,7 +3,7 @@
 Three real databases with three real AHM daemons on loopback addresses, and a client that writes
 through the VIP.  The primary's postmaster and all its children are killed with SIGKILL; what the
 cluster does is shown as it happens, and then what the client saw of it.  Then the killed node is
-attached and made the primary again.  Takes about half a minute, needs no root, leaves nothing
+attached and made the primary again.  Takes about twenty seconds, needs no root, leaves nothing
 behind.  Exit code 0: another node led, held the VIP and acknowledged a row written through it, no
 row is missing that it had received, and the switchover lost none; else 1.
 """

@@ -13,6 +13,7 @@ import ahmlib.main
 from ahmlib.core.timing import Timing
 from ahmlib.lab import record
 from ahmlib.lab.network import namespaces_available
+from ahmlib.runtime.log import syslog_problem
 
 from .daemons import LIMIT, Done, Lone, is_gone, one_line, postgres, view, wait_until
 from .scenarios import formed
@@ -160,8 +161,10 @@ def test_debug_lets_all_severities_into_the_log(lone):
 
 def test_detached_and_without_a_log_file_it_needs_no_syslog(lone):
     lone.configure(log_filename=None)
-    lone.start()
-    assert lone.answers()
+    done = lone.ahm('start')
+    assert done.code == 0 and lone.answers()
+    lost = 'warning: the log will be lost: there is no syslog'
+    assert done.err.startswith(lost) if syslog_problem() else done.err == '', done
     assert lone.ahm('stop') == Done(0, 'AHM stopped\n', '')
 
 

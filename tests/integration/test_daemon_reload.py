@@ -85,5 +85,7 @@ def test_restart_does_not_end_what_it_could_not_start_again(lone):
 def test_restart_runs_the_service_managers_command_where_there_is_one(lone):
     pid = lone.start()
     lone.configure(service_restart_command="/bin/sh -c 'echo asked; exit 3'")
-    assert lone.ahm('restart') == Done(3, 'asked\n', '')
+    done = lone.ahm('restart')
+    assert (done.code, done.out) == (1, 'asked\n')
+    assert 'service_restart_command' in done.err and 'ended with exit code 3' in done.err
     assert lone.answers() and lone.pid() == pid
