@@ -70,7 +70,8 @@ class Speaker:
         self.unsaved_since = None
         round_due = node.now >= self.round_at + node.settings.interval
         quick_due = self.is_hurried() and node.now >= self.sent_at + self.quick
-        matters = significant(row)
+        # In an election positions are compared, so those of others have to be the newest.
+        matters = significant(row), row.lsn if node.misses_leader else 0
         if round_due or quick_due or matters != self.said:
             self.round_at = node.now if round_due else self.round_at
             self.sent_at, self.said = node.now, matters
