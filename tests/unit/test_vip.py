@@ -133,11 +133,11 @@ def test_announcing(settings):
     assert raised['ok'] and raised['here'] and 'arping_cmd' in raised['reason']
 
 
-@pytest.mark.parametrize('address, ok, answers', [
-    ('10.0.0.1', True, True), ('10.0.0.2', True, False), ('10.0.0.3', False, None),
-    ('10.0.0.4', True, False)])
-def test_ping(settings, address, ok, answers):
-    found = vip.ping_vip(settings._replace(virtual_ip=address), 0.5)
+@pytest.mark.parametrize('address, limit, ok, answers', [
+    ('10.0.0.1', 30, True, True), ('10.0.0.2', 30, True, False), ('10.0.0.3', 30, False, None),
+    ('10.0.0.4', 0.5, True, False)])
+def test_ping(settings, address, limit, ok, answers):
+    found = vip.ping_vip(settings._replace(virtual_ip=address), limit)
     assert (found['ok'], found['answers']) == (ok, answers), found
     json.dumps(found)
 
@@ -154,7 +154,7 @@ def test_ping_any_is_content_with_the_first_answer(settings):
     found = vip.ping_any(['10.0.0.4', '10.0.0.2', '10.0.0.1'], settings.ping_path, 30)
     assert found == {'ok': True, 'reason': '', 'answered': '10.0.0.1'}
     assert time.monotonic() - began_at < 10
-    none = vip.ping_any(['10.0.0.2', '10.0.0.3', '10.0.0.4'], settings.ping_path, 0.5)
+    none = vip.ping_any(['10.0.0.2', '10.0.0.3', '10.0.0.4'], settings.ping_path, 3)
     assert not none['ok'] and none['answered'] is None
     assert none['reason'] == ('10.0.0.2: silent, 10.0.0.3: ping exited with status 2, '
                               '10.0.0.4: silent')
