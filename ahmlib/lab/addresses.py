@@ -2,7 +2,8 @@
 
 Namespaces are a world of their own, so every lab there uses the same.  On loopback labs share the
 machine with each other and with whatever listens on all addresses (a PostgreSQL of the machine's
-on 0.0.0.0:5432): so a /24 of 127.77.0.0/16 is looked for in which the ports are free.
+on 0.0.0.0:5432): so a /24 of 127.77.0.0/16 is looked for in which the ports are free, and which no
+other process has chosen for its labs and may just be about to use.
 """
 import os
 import socket
@@ -54,6 +55,8 @@ def loopback_plan(nodes):
     """A Plan for this many nodes in 127.77.0.0/16 whose ports are free; LabError without one."""
     for offset in range(100):
         third = (os.getpid() + 7 * offset) % 250 + 1
+        if not _is_ours(third):
+            continue
         # The default ports first, in several networks; then others, for who holds them everywhere.
         plan = Plan('127.77.%d' % third, DB_PORT + offset // 4, AHM_PORT + offset // 4,
                     IPC_PORT + offset // 4)
@@ -61,6 +64,26 @@ def loopback_plan(nodes):
             return plan
     raise LabError('no free ports in 127.77.0.0/16 near %d, %d, %d'
                    % (DB_PORT, AHM_PORT, IPC_PORT))
+
+
+_ours = {}       # third number -> the socket whose name says so, held until this process ends
+
+
+def _is_ours(third):
+    """Whether the /24 with this third number is this process's, from now on if not before.
+
+    Two processes whose ids are alike would find the same ports free, and then both use them.
+    """
+    if third not in _ours:
+        # An abstract name: it goes with its socket, and needs no file.
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind('\0ahmlab-%d' % third)
+        except OSError:
+            claim.close()
+            return False
+        _ours[third] = claim
+    return True
 
 
 def _is_free(plan, nodes):

@@ -212,31 +212,39 @@ class Cluster:
     def primaries(self):
         """The nodes whose database accepts writes now, by what each says through its socket."""
         return [node for node in self.nodes if node.database is not None
-                and _or_none(lambda: node.database.sql('SELECT pg_is_in_recovery()', limit=1.0))
+                and _or_none(lambda: node.database.sql('SELECT pg_is_in_recovery()'))
                 == [(False,)]]
 
     def vip_holders(self):
         """The nodes on whose host the VIP is now."""
         return [node for node in self.nodes if node.host.holds_vip()]
 
-    def start_client(self):
-        """Start the client that writes through the VIP; returns its Recorder."""
+    def start_client(self, limit=None):
+        """Start the client that writes through the VIP; returns its Recorder.
+
+        `limit` bounds each of its connects and statements, in seconds (None: its own default).
+        """
         conninfo = 'host=%s port=%d user=%s dbname=%s' % (self.plan.vip, self.plan.db_port,
                                                           SUPERUSER, DATABASE)
         # A second client must not write the first one's ids again.
         first = self._recorders * IDS_PER_CLIENT + 1
         return self._recorder(self.client_host, 'ahmlib.lab.client',
-                              ['--conninfo', conninfo, '--first', str(first)])
+                              ['--conninfo', conninfo, '--first', str(first)], limit)
 
-    def start_prober(self):
-        """Start the prober that tries an INSERT on every server; returns its Recorder."""
+    def start_prober(self, limit=None):
+        """Start the prober that tries an INSERT on every server; returns its Recorder.
+
+        `limit` as that of start_client().
+        """
         words = []
         for database in self.databases():
             words += ['--server', '%s=%s' % (database.name, database.conninfo())]
-        return self._recorder(self.prober_host, 'ahmlib.lab.prober', words)
+        return self._recorder(self.prober_host, 'ahmlib.lab.prober', words, limit)
 
-    def _recorder(self, host, module, words):
+    def _recorder(self, host, module, words, limit):
         self._recorders += 1
+        if limit is not None:
+            words = words + ['--limit', str(limit)]
         return Recorder(host, module, self._recorders, words)
 
     def ids_on(self, node):

@@ -20,6 +20,22 @@ RELAY_RUNS = '''#!/bin/sh
 [ -r "$1" ] && read -r pid < "$1" && grep -qaF "$1" "/proc/$pid/cmdline" 2>/dev/null || exit 1
 '''
 
+#: Whether any host's relay runs, asked as ping asks: every node does so all the time, and may not
+#: wait long.  A start of Python can take longer than that.
+PING = '''#!/bin/sh
+for last; do :; done
+if [ "$last" = '{vip}' ]; then
+    for file in '{directory}'/h*/relay.pid; do
+        if '{relay_runs}' "$file"; then
+            echo '1 packets transmitted, 1 received, 0% packet loss'
+            exit 0
+        fi
+    done
+fi
+echo '1 packets transmitted, 0 received, 100% packet loss'
+exit 1
+'''
+
 
 class Finished(NamedTuple):
     """How a program ended: exit code, and standard output and error as one text."""
@@ -133,18 +149,20 @@ class LoopbackHost(MachineHost):
         self.db_port = db_port
         self.pid_file = os.path.join(self.directory, 'relay.pid')
         self.bin_dir = workspace.make_directory(name, 'bin')
-        self._script('relay', '"$@"')
-        workspace.write(os.path.join(self.bin_dir, 'relay-runs'), RELAY_RUNS, executable=True)
-        self._script('ping', 'ping --port %d "$@"' % db_port)
+        self._relay_script()
+        relay_runs = os.path.join(self.bin_dir, 'relay-runs')
+        workspace.write(relay_runs, RELAY_RUNS, executable=True)
+        workspace.write(os.path.join(self.bin_dir, 'ping'), PING.format(
+            vip=vip, directory=workspace.directory, relay_runs=relay_runs), executable=True)
 
-    def _script(self, name, arguments):
+    def _relay_script(self):
         """A program that finds its modules whatever environment its caller leaves it."""
         env = self.environment()
         head = ''.join("%s='%s'\nexport %s\n" % (key, env[key], key)
                        for key in ('PYTHONPATH', 'PYTHONPYCACHEPREFIX'))
-        text = '#!/bin/sh\n%sexec %s -m ahmlib.lab.relay %s\n' % (
-            head, self.workspace.interpreter.executable, arguments)
-        self.workspace.write(os.path.join(self.bin_dir, name), text, executable=True)
+        text = '#!/bin/sh\n%sexec %s -m ahmlib.lab.relay "$@"\n' % (
+            head, self.workspace.interpreter.executable)
+        self.workspace.write(os.path.join(self.bin_dir, 'relay'), text, executable=True)
 
     def vip_commands(self):
         """The lines of ahm_config.yml that say how the VIP is handled here, as a dict of str."""

@@ -75,6 +75,18 @@ def write_outage(attempts, after):
     return longest_gap(attempts, after).seconds
 
 
+def failing_outage(attempts, after):
+    """The longest of gaps() in which an attempt failed, in seconds; 0.0 where there is none.
+
+    A client that a busy machine let wait for its turn, or for an answer that came, was not kept
+    from writing.  A gap without an end counts always.
+    """
+    failed = [attempt.t for attempt in attempts if not attempt.accepted]
+    return max((gap.seconds for gap in gaps(attempts, after)
+                if gap.end == math.inf or any(gap.start < t <= gap.end for t in failed)),
+               default=0.0)
+
+
 def acknowledged_ids(attempts, server=None):
     """The ids of the acknowledged rows (a set), all or those acknowledged by one server."""
     return {attempt.id for attempt in attempts

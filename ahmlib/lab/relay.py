@@ -9,9 +9,6 @@ Usage:
   relay up    --listen IP:PORT --to IP:PORT --pid-file FILE   start it; returns once it listens
   relay down  --pid-file FILE                                 stop it; its connections break
   relay run   --listen IP:PORT --to IP:PORT --pid-file FILE   what `up` starts
-  relay ping  --port PORT [ping's options] ADDRESS            exit 0 if a relay listens there
-
-`ping` stands in for the real one, which every 127.x address answers.
 """
 import os
 import signal
@@ -140,23 +137,8 @@ def _pump(source, target):
             pass
 
 
-def ping(words):
-    """0 if something listens on the VIP's port; understands where ping's own options end."""
-    port = int(words[words.index('--port') + 1])
-    limit = float(words[words.index('-W') + 1]) if '-W' in words[:-1] else 1.0
-    try:
-        socket.create_connection((words[-1], port), limit).close()
-    except OSError:
-        print('1 packets transmitted, 0 received, 100% packet loss')
-        return 1
-    print('1 packets transmitted, 1 received, 0% packet loss')
-    return 0
-
-
 def main(words):
     """Run one of the commands above; returns the exit code."""
-    if words and words[0] == 'ping':
-        return ping(words[1:])
     commands = {'up': up, 'down': down, 'run': run}
     if not words or words[0] not in commands or len(words) % 2 == 0:
         sys.stderr.write(__doc__.partition('Usage:')[2])

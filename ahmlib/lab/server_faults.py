@@ -14,6 +14,7 @@ from ahmlib.lab import LabError, procfs
 ROWS = 50000
 TRIES = 10
 APPEAR_SECONDS = 20.0
+PAUSE = 0.05
 
 
 def hang(database):
@@ -40,6 +41,7 @@ def hold_recovery(database):
     The server listens all the while.  LabError where the recovery was too fast each time.
     """
     for _ in range(TRIES):
+        _accepts(database)
         database.sql('DROP TABLE IF EXISTS lab_filler')
         database.sql('CREATE TABLE lab_filler AS SELECT generate_series(1, %d) AS id' % ROWS,
                      limit=60.0)
@@ -50,6 +52,18 @@ def hold_recovery(database):
             return
     raise LabError('the recovery of %s was over %d times before it could be stopped:\n%s'
                    % (database.name, TRIES, database.log_tail()))
+
+
+def _accepts(database):
+    """Wait until the server answers: after a recovery that was too fast it may be at its end."""
+    deadline = time.monotonic() + APPEAR_SECONDS
+    while True:
+        try:
+            return database.sql('SELECT 1')
+        except LabError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(PAUSE)
 
 
 def _stopped_startup(database, before):

@@ -188,8 +188,9 @@ def diverge(one, two, how):
     Returns where they parted, and where the WAL of `one` ends.
     """
     two.settle(one)
+    # Its own position: by now the primary's processes may have written more, which it gets or not.
+    fork = two.look()['replayed_lsn']
     two.stop()
-    fork = one.look()['lsn']
     run_sql(one, MANY_ROWS)
     run_sql(one, 'SELECT pg_switch_wal()')
     run_sql(one, 'CREATE TABLE later ()')

@@ -233,13 +233,13 @@ def test_after_kill_9_a_start_works_at_once(lone, words):
 
 def settings_of_two_seconds():
     """Beacons slow enough that an interpreter's start fits into the lease several times."""
-    return {'beacon_message_interval_seconds': 2, 'beacon_message_retry_count': 3}
+    return {'beacon_message_interval_seconds': 2, 'beacon_message_retry_count': 6}
 
 
 @postgres
 def test_a_leader_killed_and_started_again_leads_on():
     kind = 'loopback' if namespaces_available() else 'namespaces'
-    hold = Timing(2, 3).hold
+    hold = Timing(2, 6).hold
     with formed(kind=kind, settings=settings_of_two_seconds()) as scenario:
         cluster, leader = scenario.cluster, scenario.cluster.nodes[0]
         scenario.fault_at = time.monotonic()
@@ -258,7 +258,7 @@ def test_a_leader_killed_and_started_again_leads_on():
         scenario.reads(cluster.nodes, 'AHM-NODE-1', {
             'AHM-NODE-1': ('PRIMARY', 'LEADER'), 'AHM-NODE-2': ('STANDBY', 'STANDBY'),
             'AHM-NODE-3': ('STANDBY', 'STANDBY')})
-        until = scenario.fault_at + 2 * hold
+        until = scenario.fault_at + 1.5 * hold
 
         def written():
             look()

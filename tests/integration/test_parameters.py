@@ -12,6 +12,7 @@ from typing import Any, Dict, NamedTuple
 
 import pytest
 
+from ahmlib.core.timing import Timing
 from ahmlib.lab.cluster import Cluster, loopback_available
 
 from .daemons import postgres
@@ -128,7 +129,7 @@ def set_up(story):
             'priority': 0, 'auto_attach': True, 'replication_user': 'copy',
             'restore_command': 'echo %%f >> %s; false' % restored,
             'archive_cleanup_command': 'echo %%r >> %s' % cleaned,
-            'use_recovery_min_apply_delay': True, 'recovery_min_apply_delay': 700,
+            'use_recovery_min_apply_delay': True, 'recovery_min_apply_delay': 2000,
             'primary_conninfo_options': 'keepalives_idle=77',
         })
     cluster.start_ahm()
@@ -233,12 +234,6 @@ def story():
         yield one
 
 
-def only(calls):
-    """The only one of these calls."""
-    assert len(calls) == 1, calls
-    return calls[0].variables
-
-
 def expected(story, event, node, old, new):
     """The variables of a hook, but for the term."""
     nodes = {item.name: item for item in story.cluster.nodes}
@@ -264,8 +259,12 @@ AFTERWARDS = [('post', 'POST_PROMOTION', FIRST), ('follow', 'FOLLOW', SECOND)]
 @postgres
 @pytest.mark.parametrize('name, event', [('pre', 'PRE_PROMOTION'), ('promotion', 'PROMOTION')])
 def test_the_hooks_of_a_promotion_have_their_variables(story, name, event):
-    found, term = variables_of(only(story.calls(name)))
-    assert found == expected(story, event, FIRST, SECOND, FIRST) and term > 0
+    calls = story.calls(name)
+    assert calls
+    # More than one where a busy machine had a first try given up.
+    for call in calls:
+        found, term = variables_of(call.variables)
+        assert found == expected(story, event, FIRST, SECOND, FIRST) and term > 0
 
 
 @postgres
@@ -322,7 +321,7 @@ def test_restore_command_and_the_other_recovery_settings_are_those_of_the_repoin
     assert story.seen['restore_command'][1].startswith('echo %f >> ')
     assert story.seen['archive_cleanup_command'][0] == ''
     assert story.seen['archive_cleanup_command'][1].startswith('echo %r >> ')
-    assert story.seen['recovery_min_apply_delay'] == ['0', '700ms']
+    assert story.seen['recovery_min_apply_delay'] == ['0', '2s']
 
 
 @postgres
@@ -333,7 +332,7 @@ def test_restore_command_and_archive_cleanup_command_are_run_by_the_database(sto
 
 @postgres
 def test_recovery_min_apply_delay_delays_what_clients_see(story):
-    assert story.seen['behind'] > 0.5
+    assert story.seen['behind'] > 1.0
 
 
 @postgres
@@ -382,8 +381,11 @@ test -e {answers}
 @postgres
 def test_an_isolated_primary_is_stopped_or_not_and_trusted_servers_say_when_it_is_one():
     """Half votes: a leader without the other half goes on while a trusted server answers."""
-    with Cluster('loopback', nodes=1, witnesses=1) as cluster:
+    patient = {'beacon_message_retry_count': 8}     # the witness is lost when it is killed only
+    with Cluster('loopback', nodes=1, witnesses=1, settings=patient) as cluster:
         first, witness = cluster.nodes
+        lease = Timing(cluster.settings['beacon_message_interval_seconds'],
+                       cluster.settings['beacon_message_retry_count']).lease
         trusted = cluster.plan.prefix + '.250'
         directory = cluster.workspace.make_directory('ping')
         answers = os.path.join(directory, 'answers')
@@ -403,7 +405,7 @@ def test_an_isolated_primary_is_stopped_or_not_and_trusted_servers_say_when_it_i
             witness.kill_ahm()
             cluster.wait_until(lambda: first.status().rows[witness.name].state == 'LOST', LIMIT,
                                'the witness to be lost')
-            time.sleep(2)       # longer than the lease: without a trusted server it would be over
+            time.sleep(lease + 1)       # without a trusted server the lease would be over
             assert first.status().leader == FIRST and first.host.holds_vip()
             os.unlink(answers)
             cluster.wait_until(lambda: not first.host.holds_vip(), LIMIT, 'the VIP to be dropped')

@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from .scenarios import (FIRST, HOLD, SECOND, THIRD, UTILITY_LIMIT, Shared, needs_namespaces,
-                        refusal, succeeds)
+from .scenarios import (CALM, FIRST, SECOND, THIRD, UTILITY_LIMIT, Shared, needs_namespaces,
+                        refusal, succeeds, switched_over)
 
 pytestmark = needs_namespaces
 
@@ -20,8 +20,8 @@ CHANGING = {'ahm_promote_node': 'promote', 'ahm_attach_node': 'attach',
 @pytest.fixture(scope='module')
 def three():
     """Three nodes on hosts of their own."""
-    with Shared(settings={'wait_for_primary_timeout_seconds': 2,
-                          'use_pg_rewind': True}) as shared:
+    with Shared(settings=dict(CALM, wait_for_primary_timeout_seconds=2,
+                              use_pg_rewind=True)) as shared:
         yield shared
 
 
@@ -47,7 +47,7 @@ def test_a_host_that_is_no_node_may_look_and_change_nothing(three):
         scenario.nothing_happens(FIRST)
         scenario.healthy()
         assert 'was asked for' not in scenario.log(*cluster.nodes)
-        scenario.undisturbed(FIRST, HOLD)
+        scenario.undisturbed(FIRST)
 
 
 def test_a_node_is_attached_and_promoted_from_another_nodes_host(three):
@@ -61,7 +61,7 @@ def test_a_node_is_attached_and_promoted_from_another_nodes_host(three):
             THIRD + ' was reported out: repair its database, then run ahm_attach_node')
         succeeds(second, 'ahm_attach_node', '-h', third.host.address)
         scenario.healthy()
-        succeeds(third, 'ahm_promote_node', '-h', second.host.address, '--wait')
+        switched_over(scenario, second, third, ('-h', second.host.address))
         scenario.healthy(SECOND)
         for node in cluster.nodes:
             assert 'Leader Node: ' + SECOND in succeeds(node, 'ahm_cluster_status', '-h', vip)
@@ -69,7 +69,7 @@ def test_a_node_is_attached_and_promoted_from_another_nodes_host(three):
         assert refusal(first, 'ahm_promote_node', '-h', vip) == SECOND + ' is the primary already'
         assert refusal(first, 'ahm_attach_node', '-h', vip) == (
             SECOND + ' leads: there is nothing to attach')
-        succeeds(second, 'ahm_promote_node', '-h', first.host.address, '--wait')
+        switched_over(scenario, first, second, ('-h', first.host.address))
         scenario.healthy()
 
 
@@ -90,4 +90,4 @@ def test_the_primarys_ahm_is_killed_and_one_node_alone_reaches_its_database(thre
         first.heal()
         first.start_ahm()
         scenario.healthy()
-        scenario.undisturbed(FIRST, HOLD)
+        scenario.undisturbed(FIRST)

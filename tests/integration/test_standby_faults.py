@@ -89,8 +89,12 @@ def test_standbys_that_do_not_stream_are_shown_and_not_promoted():
         are_shown(scenario, (SECOND, THIRD, FOURTH))
         successor_is(scenario, FIFTH)
         scenario.reads(cluster.nodes, FIRST, scenario.table(FIRST))
-        told = scenario.notified()
-        assert 'AHM-NODE-1 SUCCESSOR: the successor is AHM-NODE-5' in told
+        cluster.wait_until(lambda: 'AHM-NODE-1 SUCCESSOR: the successor is AHM-NODE-5'
+                           in scenario.notified(), 30, 'the successor to be told of')
+        cluster.wait_until(lambda: all(
+            any(line.startswith(name) and 'does not stream' in line
+                for line in scenario.notified())
+            for name in (SECOND, THIRD, FOURTH)), 30, 'who does not stream to be told of')
 
         nobody_else_takes_over(scenario)
         first.database.start()
@@ -113,8 +117,6 @@ def test_standbys_that_do_not_stream_are_shown_and_not_promoted():
         scenario.reads(cluster.nodes, FIFTH, scenario.table(FIFTH))
         all_stream_from(cluster, FIFTH)
         scenario.finish_chain()
-        assert all(any(line.startswith(name) and 'does not stream' in line for line in told)
-                   for name in (SECOND, THIRD, FOURTH)), told
 
 
 def sets(database, **settings):
@@ -186,7 +188,8 @@ def comes_back_from_a_wrong_primary(scenario):
                        '%s to stream from %s' % (FOURTH, FIFTH))
     points_elsewhere(cluster, fourth)
     attach(scenario, FOURTH)
-    assert fourth.database.streams_from(cluster.node(FIFTH).database)
+    cluster.wait_until(lambda: fourth.database.streams_from(cluster.node(FIFTH).database), 60,
+                       '%s to stream from %s again' % (FOURTH, FIFTH))
 
 
 def refusal(scenario, name):

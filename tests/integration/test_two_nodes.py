@@ -3,7 +3,7 @@
 import pytest
 
 from .fences import fenced, fencing_script
-from .scenarios import formed, needs_namespaces
+from .scenarios import CALM, formed, needs_namespaces
 
 pytestmark = needs_namespaces
 
@@ -17,8 +17,8 @@ def fence():
 
 def half_votes(fence):
     """Two nodes with half votes and this fencing script, formed."""
-    return formed(nodes=2, settings={'failover_consensus_with_half_votes': True,
-                                     'pre_promotion_command': fence})
+    return formed(nodes=2, settings=dict(CALM, failover_consensus_with_half_votes=True,
+                                         pre_promotion_command=fence))
 
 
 def test_ahm_stop_on_the_leader_hands_over_to_the_standby(fence):
@@ -59,7 +59,7 @@ def test_power_off_of_the_leaders_host_with_half_votes_and_fencing(fence):
 
 
 def test_without_half_votes_the_loss_of_the_standbys_host_leaves_the_service_untouched():
-    with formed(nodes=2) as scenario:
+    with formed(nodes=2, settings=CALM) as scenario:
         scenario.cluster.nodes[1].power_off()
         the_leader_stays(scenario, ('STANDBY', 'LOST'))
 

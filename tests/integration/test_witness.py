@@ -6,7 +6,8 @@ the failover, until it is back (SPEC 6, 7.4).
 
 import pytest
 
-from .scenarios import FIRST, HOLD, SECOND, THIRD, Shared, comes_back, no_majority, refusal
+from .scenarios import (CALM, FIRST, SECOND, THIRD, Shared, comes_back, no_majority,
+                        refusal)
 
 WITNESS_LOST = {THIRD: ('NOT_CONFIGURED', 'LOST')}
 
@@ -15,7 +16,7 @@ WITNESS_LOST = {THIRD: ('NOT_CONFIGURED', 'LOST')}
 def two():
     """Two nodes with a database, and a witness."""
     with Shared(kind='loopback', nodes=2, witnesses=1,
-                settings={'use_pg_rewind': True}) as shared:
+                settings=dict(CALM, use_pg_rewind=True)) as shared:
         yield shared
 
 
@@ -32,7 +33,7 @@ def test_the_witness_is_killed_and_the_leader_stays(two):
             'AHM-NODE-3 is a witness: it has no database to promote')
         assert refusal(witness, 'ahm_attach_node') == (
             'AHM-NODE-3 is a witness: it has no database to attach')
-        scenario.undisturbed(FIRST, HOLD)
+        scenario.undisturbed(FIRST)
 
 
 def test_without_the_witness_the_last_node_promotes_nothing_until_the_witness_is_back(two):

@@ -14,11 +14,10 @@ import pytest
 from ahmlib.lab import LabError, binaries, record
 from ahmlib.lab.cluster import Cluster, loopback_available
 from ahmlib.lab.installations import find_postgres
-from tests.integration.scenarios import FORM_LIMIT, Scenario, run
+from tests.integration.scenarios import FORM_LIMIT, Scenario, run, switched_over
 
 OLD = 'AHM-NODE-1'
 LIMIT = 30
-SWITCHOVERS_MAX = 3
 
 FIRST_VERSION_WITH_SIGNAL = 12
 FIRST_VERSION_THAT_RELOADS = 13             # primary_conninfo
@@ -247,27 +246,14 @@ def is_attached(scenario, leader):
     done = run(node, 'ahm_attach_node')
     assert done.code == 0, done.output + node.log_tail()
     assert done.output == 'Command Success\nInfo: attach database executed successfully\n'
-    assert node.database.streams_from(scenario.cluster.node(leader).database)
+    streams(scenario, OLD, leader)
     is_healthy(scenario, leader)
 
 
 def is_promoted_back(scenario):
-    """ahm_promote_node on the old node: a switchover, after which the others follow it.
-
-    A machine that is busy with other things may let another node be quicker; that is said, the
-    cluster is healthy under that one, and the operator asks again.
-    """
-    cluster, node = scenario.cluster, scenario.cluster.node(OLD)
-    for _ in range(SWITCHOVERS_MAX):
-        scenario.fault_at = time.monotonic()
-        done = run(node, 'ahm_promote_node', '--wait')
-        if done.code == 0:
-            break
-        instead = re.search(r'Command Failed: (\S+) leads now instead', done.output)
-        assert instead, done.output + cluster.log_tails()
-        is_healthy(scenario, instead.group(1))
-    assert done.output.endswith('Command Success\n'
-                                'Info: Promote node task successfully finished\n')
+    """ahm_promote_node on the old node: a switchover, after which the others follow it."""
+    said = switched_over(scenario, scenario.cluster.node(OLD))
+    assert said.endswith('Command Success\nInfo: Promote node task successfully finished\n')
     scenario.written_through(OLD)
     is_healthy(scenario, OLD)
 

@@ -48,6 +48,15 @@ def test_an_outage_that_does_not_end_is_endless():
     assert record.write_outage([], after=1.0) == math.inf
 
 
+def test_a_gap_in_which_nothing_failed_is_no_failing_outage():
+    assert record.failing_outage(FAILOVER, after=2.5) == 3.5
+    slow = writes((1.0, 1, 'ok', 'a'), (9.0, 2, 'ok', 'a'), (9.1, 3, 'fail', None),
+                  (9.5, 4, 'ok', 'a'), (20.0, 5, 'ok', 'a'))
+    assert record.failing_outage(slow, after=0.5) == 0.5
+    assert record.failing_outage(slow, after=10.0) == 0.0
+    assert record.failing_outage(slow, after=30.0) == math.inf
+
+
 def test_only_acknowledged_rows_can_be_missing():
     acknowledged = record.acknowledged_ids(FAILOVER)
     assert acknowledged == {1, 2, 5, 6}

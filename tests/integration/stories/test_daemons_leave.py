@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ..scenarios import (FIRST, HOLD, SECOND, THIRD, WATCHED, all_stream_from, comes_back,
+from ..scenarios import (FIRST, SECOND, THIRD, all_stream_from, comes_back,
                          is_led_by_another, run, succeeds)
 
 
@@ -37,7 +37,7 @@ def test_the_primarys_ahm_ends_and_database_and_vip_stay_until_it_is_back(three,
         assert first.host.holds_vip()
         first.start_ahm()
         scenario.healthy()
-        scenario.undisturbed(FIRST, HOLD)
+        scenario.undisturbed(FIRST)
 
 
 GONE = (('stop_ahm', 'start_ahm'), ('kill_ahm', 'start_ahm'), ('freeze_ahm', 'thaw_ahm'))
@@ -57,7 +57,7 @@ def test_a_standbys_ahm_is_stopped_killed_and_frozen_and_another_successor_is_na
             getattr(second, comes)()
             scenario.healthy()
         names_successor(scenario, cluster.nodes, SECOND)
-        scenario.undisturbed(FIRST, HOLD)
+        scenario.undisturbed(FIRST)
 
 
 def names_successor(scenario, living, name):
@@ -74,15 +74,15 @@ def test_every_daemon_is_restarted_and_asked_everything_and_nothing_is_promoted(
             node.terminate_ahm()
             node.start_ahm()
             scenario.healthy()
-        until = time.monotonic() + WATCHED
+        until = time.monotonic() + scenario.watched
 
         def asked_long_enough():
             for node in cluster.nodes:
                 ask_everything(node)
             return time.monotonic() > until
-        cluster.wait_until(asked_long_enough, WATCHED + 60, 'the time to watch to be over')
+        cluster.wait_until(asked_long_enough, scenario.watched + 60, 'the time to watch to be over')
         scenario.healthy()
-        scenario.undisturbed(FIRST, HOLD)
+        scenario.undisturbed(FIRST)
 
 
 def ask_everything(node):

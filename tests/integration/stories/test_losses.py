@@ -6,7 +6,7 @@ Old primaries come back by `ahm start`, `ahm_attach_node` and `ahm_promote_node`
 import re
 
 from ..scenarios import (FIRST, SECOND, THIRD, comes_back, is_led_by_another, no_majority, refusal,
-                         succeeds)
+                         succeeds, switched_over)
 
 
 def fails_over(scenario, old):
@@ -29,7 +29,7 @@ def test_a_second_failover_after_the_first(three):
             scenario.healthy(new.name)
             old = new
         if new.name != FIRST:
-            succeeds(scenario.cluster.nodes[0], 'ahm_promote_node', '--wait')
+            switched_over(scenario, scenario.cluster.nodes[0])
         scenario.healthy()
 
 
@@ -58,7 +58,7 @@ def test_three_nodes_are_lost_one_by_one_and_come_back_one_by_one(three):
         for node in (new, first):
             succeeds(node, 'ahm_attach_node', '--wait')
         scenario.healthy(last.name)
-        succeeds(first, 'ahm_promote_node', '--wait')
+        switched_over(scenario, first)
         scenario.healthy()
 
 
@@ -67,7 +67,7 @@ def test_the_whole_cluster_is_lost_only_standbys_start_and_an_operator_chooses_t
         first, second, third = scenario.cluster.nodes
         # There and back: the timeline is newer than what a restarted standby says by itself.
         for node in (second, first):
-            succeeds(node, 'ahm_promote_node', '--wait')
+            switched_over(scenario, node)
             scenario.healthy(node.name)
         third.power_off()
         written_further(scenario)

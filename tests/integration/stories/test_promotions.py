@@ -2,7 +2,8 @@
 
 import concurrent.futures
 
-from ..scenarios import (FIRST, HOLD, SECOND, THIRD, is_led_by_another, refusal, run, succeeds)
+from ..scenarios import (FIRST, SECOND, THIRD, is_led_by_another, refusal, run, succeeds,
+                         switched_over)
 
 
 def promotion_refused(node):
@@ -34,7 +35,7 @@ def test_who_cannot_be_promoted_is_told_why_and_the_primary_stays(three):
         scenario.reads(cluster.nodes, FIRST, scenario.table(others={SECOND: ('FAILED', 'STANDBY')}))
         succeeds(second, 'ahm_attach_node', '--wait')
         scenario.healthy()
-        scenario.undisturbed(FIRST, HOLD)
+        scenario.undisturbed(FIRST)
 
 
 def test_the_primary_role_is_handed_over_while_one_node_is_down(three):
@@ -53,7 +54,7 @@ def test_the_primary_role_is_handed_over_while_one_node_is_down(three):
                        scenario.table(SECOND, {THIRD: ('FAILED', 'STANDBY')}))
         succeeds(third, 'ahm_attach_node', '--wait')
         scenario.healthy(SECOND)
-        succeeds(first, 'ahm_promote_node', '--wait')
+        switched_over(scenario, first)
         scenario.healthy()
         scenario.nothing_lost()
 
@@ -71,6 +72,6 @@ def test_two_operators_promote_two_nodes_at_once_and_one_of_them_wins(three):
         leader = is_led_by_another(cluster, FIRST)
         assert leader in done, said
         scenario.healthy(leader)
-        succeeds(cluster.nodes[0], 'ahm_promote_node', '--wait')
+        switched_over(scenario, cluster.nodes[0])
         scenario.healthy()
         scenario.nothing_lost()

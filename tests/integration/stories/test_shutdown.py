@@ -7,7 +7,7 @@ tests/simulation/test_cold_start.py.
 
 from ahmlib.lab import record
 
-from ..scenarios import FIRST, HOLD, WATCHED, is_led_by_another, succeeds, taken_back
+from ..scenarios import FIRST, is_led_by_another, succeeds, taken_back
 
 
 def shuts_down(scenario, asked):
@@ -34,12 +34,12 @@ def test_the_daemons_end_and_start_again_and_the_service_goes_on(three):
     with three.story() as scenario:
         cluster = scenario.cluster
         shuts_down(scenario, cluster.nodes[1])
-        scenario.nothing_happens(FIRST, WATCHED)
+        scenario.nothing_happens(FIRST, scenario.watched)
         assert [node.name for node in cluster.vip_holders()] == [FIRST]
         for node in in_order(cluster, (3, 2, 1)):
             answers(cluster, node)
         scenario.healthy()
-        scenario.undisturbed(FIRST, HOLD)
+        scenario.undisturbed(FIRST)
 
 
 def test_a_cold_start_with_the_databases_before_ahm(three):
