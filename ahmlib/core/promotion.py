@@ -63,8 +63,8 @@ class Promotion:
                 'others, or use --force if they are gone for good' % name
         why = why_not_eligible(node.own_row(), node.view)
         if why:
-            known = node.database.reason if node.database.failures else ''
-            return sentence(name, why) + (': ' + known if known else '')
+            failed = node.database.state is DatabaseState.FAILED and not node.database.out
+            return sentence(name, why) + (': ' + node.database.reason if failed else '')
         leader = node.leader_row()
         if leader is not None and node.promise.holds(node.now):
             return self._why_not_switch(leader)

@@ -275,6 +275,17 @@ def test_of_two_that_stand_at_once_one_is_elected():
     assert met, 'nothing is shown: they never stood at once'
 
 
+def test_who_cannot_be_promoted_for_its_database_is_told_what_ails_that():
+    world = formed()
+    world.crash(2)
+    world.hosts[2].database.stop()
+    world.start(2)
+    state = DatabaseState.FAILED
+    assert world.run_until(lambda: world.hosts[2].node.database.state is state, 30.0), trace(world)
+    assert ask(world, 2, 'promote')['reason'] == \
+        "AHM-NODE-3's database failed its checks: connection refused"
+
+
 def test_people_are_told_of_a_standby_that_does_not_stream_and_of_its_return():
     world = formed()
     world.hosts[2].behaves['replication'] = HANGS
