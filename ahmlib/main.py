@@ -102,8 +102,6 @@ def start(arguments):
     _refuse_second(config)
     environment = Environment(dict(os.environ), os.getcwd())
     detach = not arguments['--no-detach']
-    if detach and not config.log_filename:
-        _warn_without_syslog()
     ready = daemonize.detach() if detach else _say
     daemonize.ensure_stdio()
     try:
@@ -112,19 +110,18 @@ def start(arguments):
     except (StartError, OSError) as error:
         ready(False, str(error))
         return FAILED
-    ready(True)
+    ready(True, _log_warning(config) if detach else '')
     return daemon.run()
 
 
-def _warn_without_syslog():
-    problem = syslog_problem()
-    if problem:
-        sys.stderr.write('warning: the log will be lost: there is no syslog (%s); set '
-                         'log_filename\n' % problem)
+def _log_warning(config):
+    problem = '' if config.log_filename else syslog_problem()
+    return 'warning: the log is lost: there is no syslog (%s); set log_filename' % problem \
+        if problem else ''
 
 
 def _say(ok, message=''):
-    if not ok:
+    if message:
         sys.stderr.write('%s\n' % message)
 
 

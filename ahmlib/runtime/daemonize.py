@@ -22,7 +22,7 @@ def detach():
     """Go on as a daemon; return `ready(ok, message='')`, which must be called once it is up.
 
     The process that called does not return from here: it waits, prints `message` on stderr if
-    `ok` is False, and exits with 0 or 1.  In the daemon, stdin, stdout and stderr are /dev/null
+    there is one, and exits with 0 or 1.  In the daemon, stdin, stdout and stderr are /dev/null
     and the working directory is `/`: resolve relative paths before.
     """
     ensure_stdio()
@@ -62,7 +62,7 @@ def _readiness(write_fd):
     open_fds = [write_fd]
 
     def ready(ok, message=''):
-        """Tell the waiting command that the daemon is up, or why it is not."""
+        """Tell the waiting command that the daemon is up, or why it is not, or what to warn of."""
         if not open_fds:
             return
         data = (_OK if ok else _FAILED) + message.encode('utf-8', 'backslashreplace')
@@ -86,7 +86,7 @@ def _wait_and_exit(read_fd):
     is_ok = data[:1] == _OK
     if not data:
         message = 'the daemon ended before it was ready; its log may say why'
-    if not is_ok:
+    if message:
         sys.stderr.write(message + '\n')
         sys.stderr.flush()
     # Not sys.exit: nothing that the caller prepared for the daemon is to be undone here.

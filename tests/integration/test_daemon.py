@@ -163,7 +163,7 @@ def test_detached_and_without_a_log_file_it_needs_no_syslog(lone):
     lone.configure(log_filename=None)
     done = lone.ahm('start')
     assert done.code == 0 and lone.answers()
-    lost = 'warning: the log will be lost: there is no syslog'
+    lost = 'warning: the log is lost: there is no syslog'
     assert done.err.startswith(lost) if syslog_problem() else done.err == '', done
     assert lone.ahm('stop') == Done(0, 'AHM stopped\n', '')
 

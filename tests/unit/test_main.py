@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -18,17 +19,13 @@ ENTRANCES = sorted(os.path.join('bin', name) for name in os.listdir(os.path.join
 
 
 @pytest.fixture
-def witness(tmp_path, monkeypatch):
-    """Configures a witness; `start` ends where it would detach."""
+def witness(tmp_path):
+    """Configures a witness; the arguments that name its configuration."""
     def configure(text=''):
         path = tmp_path / 'ahm_config.yml'
         path.write_text('node_name: w\nis_witness: true\ndata_dir: .\nsocket_dir: .\n' + text)
         (tmp_path / 'nodes.conf').write_text('127.0.0.1:9500\n')
         return ['-f', str(path)]
-
-    def detach():
-        raise ahmlib.main.Refused('detached')
-    monkeypatch.setattr(ahmlib.main.daemonize, 'detach', detach)
     return configure
 
 
@@ -57,29 +54,39 @@ def test_a_restart_command_that_succeeds_is_0_and_silent(witness, capfd):
 # -- a log that would be lost -----------------------------------------------------------------
 
 
+@pytest.fixture
+def started(witness, monkeypatch):
+    """Starts a daemon that does nothing; [(ok, message)] of what the waiting command was told."""
+    def start(text=''):
+        told = []
+        idle = types.SimpleNamespace(open=lambda: None, run=lambda: 0)
+        monkeypatch.setattr(ahmlib.main.daemonize, 'detach', lambda: lambda ok, message='':
+                            told.append((ok, message)))
+        monkeypatch.setattr(ahmlib.main, 'Daemon', lambda *_, **__: idle)
+        assert main(witness(text) + ['start']) == 0
+        return told
+    return start
+
+
 @pytest.mark.parametrize('there', ['nothing', 'a socket that nobody reads'])
-def test_who_detaches_without_any_log_is_told_before(witness, capfd, monkeypatch, tmp_path, there):
+def test_who_detaches_without_any_log_is_told(started, monkeypatch, tmp_path, there):
     path = str(tmp_path / 'log.socket')
     monkeypatch.setattr(log, '_SYSLOG_SOCKET', path)
     if there != 'nothing':
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as gone:
             gone.bind(path)
-    assert main(witness() + ['start']) == 1
-    warning, end = capfd.readouterr().err.splitlines()
-    assert end == 'detached'
-    assert warning.startswith('warning: the log will be lost: ') and path in warning
+    (ok, warning), = started()
+    assert ok and warning.startswith('warning: the log is lost: ') and path in warning
     assert warning.endswith('set log_filename')
 
 
-def test_who_has_a_log_is_told_nothing(witness, capfd, monkeypatch, tmp_path):
+def test_who_has_a_log_is_told_nothing(started, monkeypatch, tmp_path):
     path = str(tmp_path / 'log.socket')
     monkeypatch.setattr(log, '_SYSLOG_SOCKET', path)
-    assert main(witness('log_filename: ahm.log\n') + ['start']) == 1
-    assert capfd.readouterr().err == 'detached\n'
+    assert started('log_filename: ahm.log\n') == [(True, '')]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
         syslog.bind(path)
-        assert main(witness() + ['start']) == 1
-    assert capfd.readouterr().err == 'detached\n'
+        assert started() == [(True, '')]
 
 
 # -- modules that are missing -----------------------------------------------------------------
