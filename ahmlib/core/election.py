@@ -70,10 +70,18 @@ def _size(count: int) -> str:
 
 
 def rank(row: Beacon, view: View) -> Rank:
-    """Sort key: greater leads."""
+    """Sort key: greater leads.  Data first, then preference."""
+    return _data(row) + _preference(row, view)
+
+
+def _data(row: Beacon) -> Tuple[bool, int, int]:
     running = row.database is DatabaseState.PRIMARY and row.rightful
-    return (running, row.timeline, row.lsn, row.sender == view.named,
-            -row.priority, tuple(-ord(letter) for letter in row.name) + (1,))
+    return running, row.timeline, row.lsn
+
+
+def _preference(row: Beacon, view: View) -> Tuple[bool, int, Tuple[int, ...]]:
+    return (row.sender == view.named, -row.priority,
+            tuple(-ord(letter) for letter in row.name) + (1,))
 
 
 def level_needed(row: Beacon, on_record: Optional[int]) -> Due:
@@ -133,11 +141,9 @@ def best(rows: List[Beacon], view: View, lsn_step: int = 0) -> Optional[Beacon]:
     eligible = [row for row in rows if not why_not_eligible(row, view)]
     if not eligible:
         return None
-    first = max(eligible, key=lambda row: rank(row, view))
-    running, timeline, lsn = rank(first, view)[:3]
-    level = [row for row in eligible if rank(row, view)[:2] == (running, timeline)
-             and row.lsn >= lsn - lsn_step]
-    return max(level, key=lambda row: rank(row._replace(lsn=lsn), view))
+    running, timeline, lsn = max(map(_data, eligible))
+    level = [row for row in eligible if _data(row) >= (running, timeline, lsn - lsn_step)]
+    return max(level, key=lambda row: _preference(row, view))
 
 
 def pause_after_losing(name: str, term: int, least: float) -> float:

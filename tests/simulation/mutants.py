@@ -130,7 +130,7 @@ MUTANTS = (
            ((0.5, 'hook-fails', 1), (0.0, 'hook-fails', 2), (0.5, 'power-off', 0)), (
                Patch(take_over, '_make_sure', 'if not event.ok:', 'if False:'),)),
     Mutant('candidates are ranked without their data', 5, 'three nodes', LAGGING, (
-        Patch(election, 'rank', 'row.timeline, row.lsn', '0, 0'),)),
+        Patch(election, '_data', 'row.timeline, row.lsn', '0, 0'),)),
     Mutant('term and vote are forgotten at a start', 6, 'three nodes', BOTH_RESTART + ALONE, (
         Patch(Node, '__init__', 'self.term, self.voted_for = on_disk.term, on_disk.voted_for',
               'self.term, self.voted_for = 0, None'),)),
