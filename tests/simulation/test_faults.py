@@ -1,22 +1,20 @@
 """Under any faults every lemma holds; once the faults end, the cluster serves again.
 
-hypothesis draws the plans and shrinks what breaks.  AHM_PROFILE: `dev` takes seconds, `ci` (the
-default) minutes and draws the same plans every time, `nightly` searches for an hour at random.
+hypothesis draws the plans and shrinks what breaks.  AHM_PROFILE (tests/conftest.py): `dev` takes
+seconds, `ci` (the default) minutes, `nightly` an hour.
 The long search (`make search`) draws several times as fast; the first of its schedules run here.
 """
-
-import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ..conftest import PROFILE
 from .clusters import CLUSTERS, SYNCHRONOUS
 from .plans import apply, formed, heal, plans, recovers
 from .search import look
 
 EXAMPLES = {'dev': 4, 'ci': 25, 'nightly': 20000}
-PROFILE = os.environ.get('AHM_PROFILE', 'ci')
 
 #: How many schedules of the long search run, in slices so that a failure does not hide the others.
 LOOKED_AT = {'dev': 40, 'ci': 480, 'nightly': 10000}[PROFILE]
@@ -27,8 +25,7 @@ SLICES = 8
 def test_all_lemmas_hold_and_service_returns_after_the_faults(cluster):
     members = CLUSTERS[cluster]
 
-    @settings(max_examples=EXAMPLES[PROFILE], deadline=None, derandomize=PROFILE != 'nightly',
-              suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES[PROFILE], suppress_health_check=list(HealthCheck))
     @given(plan=plans(members), seed=st.integers(0, 7), loss=st.sampled_from((0.0, 0.1)))
     def search(plan, seed, loss):
         world = formed(members, seed, loss, synchronous=SYNCHRONOUS.get(cluster, 0))

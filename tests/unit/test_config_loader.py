@@ -267,7 +267,7 @@ def test_passwords_never_show():
 @example(b'!<tag:yaml.org,2002:int> {}')
 @example(b'a: !!binary ////')
 @example(b'"\\x')
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 def test_any_bytes_load_or_are_refused_with_file_and_line(source):
     assert_loads_or_is_refused(source)
 
@@ -279,14 +279,14 @@ FRAGMENTS = st.sampled_from([row.name for row in PARAMETERS] + [
 
 
 @given(st.lists(FRAGMENTS, max_size=25).map(''.join))
-@settings(max_examples=400)
+@settings(max_examples=4 * settings().max_examples)
 def test_any_text_out_of_fitting_pieces_loads_or_is_refused(text):
     assert_loads_or_is_refused(text.encode('utf-8'))
     assert_loads_or_is_refused((WITNESS + text).encode('utf-8'))
 
 
 @given(st.sampled_from(PARAMETERS), st.text(max_size=20))
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 def test_any_quoted_value_of_any_parameter_loads_or_is_refused(row, value):
     quoted = "'%s'" % value.replace("'", "''")
     assert_loads_or_is_refused((WITNESS + '%s: %s\n' % (row.name, quoted)).encode(

@@ -156,7 +156,7 @@ PIECES = st.lists(st.sampled_from(['192.0.2.1', '::1', '[', ']', ':', '9500', '#
 
 
 @given(st.one_of(PIECES.map(''.join), st.text()))
-@settings(max_examples=400)
+@settings(max_examples=4 * settings().max_examples)
 def test_any_text_is_read_or_refused_with_its_lines(text):
     lines, problems = parse(text, PATH)
     assert lines or problems

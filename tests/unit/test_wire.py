@@ -18,6 +18,7 @@ REQUIRED = len(Beacon._fields) - 1 - len(Beacon._field_defaults)
 numbers = st.integers(0, wire.INTEGER_MAX)
 # What is sent is rounded to a tenth of a millisecond.
 seconds = st.floats(0, 1e9).map(lambda value: round(value, 4))
+intervals = st.floats(wire.INTERVAL_LEAST, 1e9).map(lambda value: round(value, 4))
 texts = st.text(st.characters(blacklist_categories=('Cs',)), max_size=wire.NAME_MAX)
 sizes = st.integers(1, 7)
 
@@ -28,7 +29,7 @@ def rows(size):
     maybe_node = st.none() | nodes
     values = {
         'cluster': st.just(CLUSTER), 'sender': nodes, 'name': texts, 'priority': numbers,
-        'witness': st.booleans(), 'interval': seconds.filter(bool), 'retries': numbers,
+        'witness': st.booleans(), 'interval': intervals, 'retries': numbers,
         'incarnation': numbers, 'seq': numbers, 'uptime': seconds,
         'heard': st.tuples(*[st.none() | st.tuples(numbers, numbers)] * size),
         'term': numbers, 'voted_for': maybe_node | st.just(-1), 'leader': maybe_node,
@@ -135,7 +136,8 @@ def decodes_or_refuses(data, size):
 
 @pytest.mark.parametrize('name, value', [
     ('sender', 3), ('sender', -1), ('sender', True), ('name', 'x' * 257), ('name', b'x'),
-    ('interval', 0), ('interval', 1e-5), ('interval', float('nan')), ('interval', float('inf')), ('interval', True),
+    ('interval', 0), ('interval', 1e-5), ('interval', float('nan')), ('interval', float('inf')),
+    ('interval', True),
     ('seq', -1), ('seq', 2 ** 63), ('seq', 1.0), ('witness', 1), ('heard', []),
     ('heard', [None, None, [1]]), ('due', 9), ('due', True), ('state', 'LEADER'), ('leader', 3),
     ('voted_for', -2), ('voted_for', True), ('record', [1, 2, 3, 'x']), ('record', [1, 2, 0]),
@@ -146,6 +148,18 @@ def test_a_value_out_of_its_kind_or_range_is_refused(name, value):
     with pytest.raises(wire.WireError) as refused:
         wire.decode(changed(a_row(), place_of(name), value), CLUSTER, 3)
     assert not isinstance(refused.value, wire.ForeignRow)
+
+
+@pytest.mark.parametrize('interval, taken', [
+    (wire.INTERVAL_LEAST, True), (0.0009, False), (0.00004, False), (0.0, False)])
+def test_the_shortest_interval_that_is_taken_survives_the_rounding_of_what_is_sent(interval, taken):
+    datagram = changed(a_row(), place_of('interval'), interval)
+    if not taken:
+        with pytest.raises(wire.WireError, match='a beacon interval of'):
+            wire.decode(datagram, CLUSTER, 3)
+    else:
+        row = wire.decode(datagram, CLUSTER, 3)
+        assert same(wire.decode(wire.encode(row), CLUSTER, 3), row)
 
 
 def test_unknown_trailing_fields_are_ignored():

@@ -1,0 +1,20 @@
+"""How hypothesis draws, for all tests alike.
+
+Whether a change is good must not hang on luck: by default the same examples are drawn every time,
+and a busy machine may take as long as it likes for each.  What was never drawn is looked for at
+random and at length, where a finding delays nobody.
+
+AHM_PROFILE: `dev` for some seconds, `ci` (the default) for every change, `nightly` at random.
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+PROFILE = os.environ.get('AHM_PROFILE', 'ci')
+
+_CALM = {'deadline': None, 'suppress_health_check': [HealthCheck.too_slow]}
+settings.register_profile('dev', max_examples=20, derandomize=True, **_CALM)
+settings.register_profile('ci', derandomize=True, **_CALM)
+settings.register_profile('nightly', max_examples=5000, **_CALM)
+settings.load_profile(PROFILE)
