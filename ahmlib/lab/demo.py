@@ -13,7 +13,7 @@ import sys
 import time
 
 from ahmlib.lab import LabError, record
-from ahmlib.lab.cluster import Cluster
+from ahmlib.lab.cluster import DEFAULTS, Cluster
 
 START_LIMIT = 60
 FAILOVER_LIMIT = 60
@@ -150,8 +150,10 @@ def main():
     # A SIGTERM ends the demo like an exception, so that everything is cleaned up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        # What the killed primary had not sent any more is discarded when it comes back.
-        cluster = Cluster('loopback', nodes=3, settings={'use_pg_rewind': True})
+        # What the killed primary had not sent any more is discarded when it comes back.  A check
+        # has to be over when the next one is due, or the table warns of it.
+        cluster = Cluster('loopback', nodes=3, settings={
+            'use_pg_rewind': True, 'db_connect_timeout': DEFAULTS['health_check_period']})
         say('AHM demo: three nodes on loopback addresses, PostgreSQL %d, Python %s.'
             % (cluster.installation.version, platform.python_version()))
         with cluster:

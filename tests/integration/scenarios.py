@@ -12,7 +12,6 @@ one costs seconds.
 import contextlib
 import math
 import os
-import re
 import sys
 import time
 
@@ -28,8 +27,6 @@ FORM_LIMIT = 60
 SETTLE_LIMIT = 60
 UTILITY_LIMIT = 120
 FIRST, SECOND, THIRD = NAMES = ('AHM-NODE-1', 'AHM-NODE-2', 'AHM-NODE-3')
-#: How often a switchover is asked for, where a busy machine lets another node be quicker.
-SWITCHOVERS_MAX = 3
 #: Seconds between two looks that start programs: to look all the time would slow down what is
 #: looked at.
 PAUSE = 0.2
@@ -294,18 +291,10 @@ def taken_back(scenario, node, leader):
 def switched_over(scenario, node, asked=None, words=()):
     """A switchover to this node succeeds, asked for there or on another one; what was printed.
 
-    A machine that is busy with other things may let another node be quicker; that is said, the
-    cluster is healthy under that one, and the operator asks again.  What follows is counted from
-    when it was asked for last.
+    What follows is counted from when it was asked for.
     """
-    for _ in range(SWITCHOVERS_MAX):
-        scenario.next_fault()
-        done = run(asked or node, 'ahm_promote_node', *words, '--wait')
-        if done.code == 0:
-            break
-        instead = re.search(r'Command Failed: (\S+) leads now instead', done.output)
-        assert instead, done.output + scenario.cluster.log_tails()
-        scenario.healthy(instead.group(1))
+    scenario.next_fault()
+    done = run(asked or node, 'ahm_promote_node', *words, '--wait')
     assert done.code == 0, done.output + scenario.cluster.log_tails()
     return done.output
 
