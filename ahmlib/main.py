@@ -60,6 +60,10 @@ def main(argv=None):
     except docopt.DocoptExit as error:
         sys.stderr.write(_usage_problem(str(error), sys.argv[1:] if argv is None else argv))
         return USAGE
+    if arguments['--config-file'] == '':    # of a variable of the shell that is not set, mostly
+        sys.stderr.write("-f: found '', expected the path of a configuration file; leave -f out "
+                         'for %s\n' % loader.DEFAULT_PATH)
+        return USAGE
     action = next((name for name in ('stop', 'restart', 'reload') if arguments[name]), 'start')
     try:
         return ACTIONS[action](arguments) or 0
@@ -184,7 +188,8 @@ def _end(path, number):
     pid = running_pid(path)
     if pid is None:
         stale = ' (a stale PID file was removed)' if _remove_stale(path) else ''
-        raise Refused('no AHM daemon runs with PID file %s: nothing to stop%s' % (path, stale))
+        raise Refused('no AHM daemon runs with PID file %s: nothing to stop%s; name another '
+                      "daemon's configuration with -f" % (path, stale))
     born = _born(pid)
     _signal(pid, number)
     began = time.monotonic()

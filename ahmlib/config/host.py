@@ -32,10 +32,6 @@ def advise_host(config):
     if not config.is_witness and config.db_data_dir and not os.path.isdir(config.db_data_dir):
         warnings.append('db_data_dir: there is no directory %s; correct it unless the database '
                         'is still to be made' % show_path(config.db_data_dir))
-    device = config.watchdog_device
-    if config.watchdog_mode == 'automatic' and device and not os.access(device, os.W_OK):
-        warnings.append('watchdog_device: %s cannot be opened for writing, so there is no '
-                        'watchdog; load its driver or correct its permissions' % show_path(device))
     return warnings
 
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ahmlib.config import libpq
 from ahmlib.config.document import TEXTUAL_TAGS
+from ahmlib.config.problems import show
 from ahmlib.network.addresses import canonical
 
 WHOLE = re.compile(r'-?(0|[1-9][0-9]{0,19})')
@@ -238,8 +239,15 @@ def parse_addresses(written, parameter):
         texts = [parse_text(item, parameter) for item in written.items]
     else:
         texts = [text for text in re.split(r'[,\s]+', parse_text(written, parameter)) if text]
-    addresses = [_host_address(text) for text in texts]
+    addresses = [_one_of_them(text) if len(texts) > 1 else _host_address(text) for text in texts]
     return tuple(sorted(set(addresses), key=addresses.index))
+
+
+def _one_of_them(text):
+    try:
+        return _host_address(text)
+    except ValueError as error:
+        raise ValueError('mend %s in it: %s' % (show(text), error))
 
 
 def parse_multicast(written, parameter):
@@ -307,7 +315,8 @@ CONNINFO = Kind('a libpq connection string', parse_conninfo, write_text)
 CONNINFO_OPTIONS = Kind('options of a libpq connection string', parse_conninfo_options,
                         write_text)
 COMMAND = Kind('a command line', parse_command, write_command)
-VIP_COMMAND = Kind('a command line with $_IP_$ for the address', parse_vip_command, write_command)
+VIP_COMMAND = Kind('a command line, $_IP_$ in place of the address', parse_vip_command,
+                   write_command)
 ADDRESS = Kind('an IP address', parse_address, write_text)
 ADDRESSES = Kind('a list of IP addresses', parse_addresses, write_addresses)
 MULTICAST = Kind('a multicast address', parse_multicast, write_text)

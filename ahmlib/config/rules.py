@@ -2,8 +2,7 @@
 
 RULES are requirements: a configuration that breaks one cannot be safe, or cannot work at all, and
 is refused.  ADVICE are warnings: what is legal and unwise; the table in schema.py adds what has no
-effect yet.  The text of a row is both what the person at the terminal reads and what the reference
-page says.
+effect yet.  The text of a row is what the person at the terminal reads.
 """
 
 import ipaddress
@@ -18,6 +17,7 @@ COMMANDS = ('pre_promotion_command', 'promotion_command', 'post_promotion_comman
             'follow_command', 'notification_command', 'service_restart_command',
             'db_start_command', 'db_stop_command', 'db_restart_command',
             'if_up_cmd', 'if_down_cmd', 'if_check_cmd', 'arping_cmd')
+VIP_COMMANDS = ('if_up_cmd', 'if_down_cmd', 'if_check_cmd', 'arping_cmd')
 # What AHM remembers, in data_dir: nothing else may be written there under these names.
 STATE_NAME, LEASE_NAME = 'ahm.state', 'ahm.lease'
 # The most that the kernel takes as a UNIX socket's path.
@@ -186,6 +186,13 @@ def _same_port(config):
     return config.is_witness or not ports or ports[-1] == str(config.db_port)
 
 
+def _address_rule(name):
+    return Rule((name, 'virtual_IP'), 'without $_IP_$ it is run for the address that is written in '
+                'it, whatever virtual_IP says', 'write $_IP_$ in place of the address',
+                lambda c: c.virtual_ip is None or not getattr(c, name)
+                or any('$_IP_$' in word for word in getattr(c, name)))
+
+
 def _no_shell_rule(name):
     return Rule((name,), 'a word such as | && ; or > means nothing without a shell',
                 "write sh -c '...' around the command",
@@ -241,4 +248,5 @@ ADVICE = (
          'without multicast_group beacons go by unicast, whatever multicast_interface says',
          'set multicast_group or leave multicast_interface out',
          lambda c: c.multicast_interface is None or c.multicast_group is not None),
-) + tuple(_no_shell_rule(name) for name in COMMANDS)
+) + tuple(_address_rule(name) for name in VIP_COMMANDS) + tuple(
+    _no_shell_rule(name) for name in COMMANDS)

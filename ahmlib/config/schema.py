@@ -1,6 +1,6 @@
 """Every parameter of ahm_config.yml, once.
 
-Parsing, limits, the reload policy, the sample file and the reference page follow from this table.
+Parsing, limits, the reload policy and the sample file follow from this table.
 To add a parameter: add its row in its section (and, where its default depends on others or on the
 environment, a function in defaults.py), run `python3 -m ahmlib.config.sample` into
 conf/ahm_config.yml.sample, and name it in the test that lists them all.
@@ -91,8 +91,9 @@ PARAMETERS = (
          'and never leads.', example=False),
     _row(NODE, 'priority', INTEGER, 1, 'Priority at failover, lower is better. 0: a standby that '
          'is never promoted.', minimum=0, maximum=65535, reload=ALWAYS, example=1),
-    _row(NODE, 'data_dir', PATH, '/tmp', 'Where AHM keeps its own files: PID file, state file, '
-         'events. It has to outlive a reboot.', example='/tmp/'),
+    _row(NODE, 'data_dir', PATH, '/tmp', 'Where AHM keeps its own files: the PID file, what it '
+         'has to remember, what a server that it started prints. It has to outlive a reboot.',
+         example='/tmp/'),
     _row(NODE, 'socket_dir', PATH, '/tmp', 'Where AHM makes its UNIX socket, '
          '.s.AHM.<ipc_port>.', example='/tmp'),
     _row(NODE, 'pid_file_name', FILE_NAME, 'ahm.pid', 'The PID file in data_dir.',
@@ -164,7 +165,8 @@ PARAMETERS = (
     _row(LOGGING, 'log_prefix', LOG_PREFIX, '%l PID:%p %t ', 'What starts each line: %l severity, '
          '%p PID, %t timestamp, %n node name, %% percent.', reload=ALWAYS,
          example='%l PID:%p %t '),
-    _row(LOGGING, 'log_verbose', BOOLEAN, False, 'Detailed log.', reload=ALWAYS, example=False),
+    _row(LOGGING, 'log_verbose', BOOLEAN, False, 'Detailed log, as with log_severity: DEBUG, '
+         'which has no effect then.', reload=ALWAYS, example=False),
     _row(LOGGING, 'log_severity', CHOICE, 'INFO', 'The least severity that is logged.',
          choices=('DEBUG', 'INFO', 'NOTICE', 'WARNING', 'ERROR', 'CRITICAL'), reload=ALWAYS),
     _command(LOGGING, 'notification_command', 'Run at every event in the cluster that is logged as '
@@ -193,8 +195,11 @@ PARAMETERS = (
     _command(PROMOTION, 'promotion_command', 'Run instead of the built-in promotion. What counts '
              'is what the database says afterwards.'),
     _command(PROMOTION, 'post_promotion_command', 'Run after promotion.'),
-    _seconds(PROMOTION, 'hook_timeout_seconds', 60, 'How long such a command, follow_command or '
-             'notification_command may take before it is killed.', beyond=True),
+    _seconds(PROMOTION, 'hook_timeout_seconds', 60, 'How long pre_promotion_command, '
+             'post_promotion_command or notification_command may take before it is killed. '
+             'promotion_command has promote_leader_timeout_seconds, follow_command two minutes '
+             '(an hour while a node is attached).',
+             beyond=True),
 
     _command(FAILOVER, 'follow_command', 'Run on a standby to make it follow a new primary. Unset: '
              'AHM does it itself.'),

@@ -1,4 +1,4 @@
-"""The row: all that one node tells the others, and the only message between them (DESIGN 2).
+"""The row: all that one node tells the others, and the only message between them (R1).
 
 Every decision is a function of (own row, newest rows of the others, now), so a lost, doubled,
 late or reordered datagram can do no more than delay one: the newest row wins and older ones are
@@ -24,14 +24,14 @@ class Due(IntEnum):
 
 
 class Verdict(IntEnum):
-    """What a probe of a database says (DESIGN 6)."""
+    """What a probe of a database says (R26)."""
     UNREACHABLE = 0
     STARTING = 1
     REACHABLE = 2
 
 
 class Farewell(IntEnum):
-    """The two goodbyes of SPEC 3, and none."""
+    """The two goodbyes, for good (R35, R37) and for a restart, and none."""
     NONE = 0
     LEAVING = 1
     RESTARTING = 2

@@ -154,7 +154,7 @@ class Chores:
     # -- procedures that start by themselves ---------------------------------------------------
 
     def _maybe_quarantine(self) -> None:
-        """A second primary while a leader exists (SPEC 6)."""
+        """A second primary while a leader exists: stopped, and quarantined."""
         node = self.node
         if node.is_leading or node.stepping_down or not node.database.runs_as_primary:
             return

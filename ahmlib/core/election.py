@@ -1,4 +1,4 @@
-"""Who may lead, who should, and when (DESIGN 4): pure functions of rows.
+"""Who may lead, who should, and when (R12 to R21): pure functions of rows.
 
 Data first, then preference: a running rightful primary, then the higher timeline, then the higher
 position, then whom a resignation named, then the lower `priority`, then the name.

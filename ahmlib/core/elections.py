@@ -1,4 +1,4 @@
-"""Stand, vote, win, lose (DESIGN 4).
+"""Stand, vote, win, lose (ahm_protocol(7), R12 to R24).
 
 An election is due for a node when it owes nobody a promise and the evidence allows it; it says so
 in its row.  A node stands only while the newest rows of a majority, its own among them, say that

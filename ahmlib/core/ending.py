@@ -1,4 +1,4 @@
-"""All daemons end, databases and VIP stay (SPEC 5, ahm_shutdown_cluster; DESIGN 4, intents).
+"""All daemons end, databases and VIP stay: ahm_shutdown_cluster (ahm_protocol(7), R43).
 
 The intent is repeated by everybody who hears it, and carried out when every living node repeats
 it and they are a majority, or after T_hold a majority; else it fails, and says who is missing.

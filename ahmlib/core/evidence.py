@@ -1,4 +1,4 @@
-"""What the living say of the old primary's database (DESIGN 6).
+"""What the living say of the old primary's database (ahm_protocol(7), R26 to R29).
 
 A majority of votes says who may lead; it does not say that the old primary is gone.  So every node
 tries the database of the primary on record by new connections: while its leader is merely late, so

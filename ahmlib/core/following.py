@@ -1,4 +1,4 @@
-"""Follow the leader: take its rows, keep the promise, and notice when it is over (DESIGN 3)."""
+"""Follow the leader: take its rows, keep the promise, and notice when it is over (R7, R9)."""
 
 from typing import List, Optional
 

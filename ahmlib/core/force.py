@@ -1,4 +1,4 @@
-"""Promotion by force: a majority of the nodes is gone for good, as an operator says (SPEC 5).
+"""Promotion by force: a majority of the nodes is gone for good, as an operator says (R45 to R49).
 
 In place of a majority, everybody who is left elects: a forced candidate needs a majority or the
 vote of each living node, and no eligibility.  That the others are not alive behind a cut network is

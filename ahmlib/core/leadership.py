@@ -1,7 +1,7 @@
 """Lead: hold the lease, keep the term above everybody's, look after the database, name a successor.
 
 A leader acts only under a valid lease.  When the lease ends it steps down at once, and does not ask
-whether anybody else leads by now: the lease was made to end before anybody could (DESIGN 3).
+whether anybody else leads by now: the lease was made to end before anybody could (R8).
 """
 
 from typing import List, Optional, Tuple
@@ -139,7 +139,7 @@ class Leadership:
             self._hear_wishes()
 
     def _hear_wishes(self) -> None:
-        """A follower is to be the primary instead: hand over to it (SPEC 5)."""
+        """A follower is to be the primary instead: hand over to it (R40)."""
         node = self.node
         if node.plan.busy or node.stepping_down or not node.database.runs_as_primary \
                 or node.database.failures:
@@ -197,7 +197,7 @@ class Leadership:
             self._ask_everybody()
 
     def _ask_everybody(self) -> None:
-        """The own checks fail: it is down only if nobody else reaches it either (SPEC 7.1)."""
+        """The own checks fail: it is down only if nobody else reaches it either (R34)."""
         node, settings = self.node, self.node.settings
         if self.inquiry is None:
             node.report('WARNING', 'database', 'the database failed %d checks (%s): asking all '

@@ -1,4 +1,4 @@
-"""The leader's right to act, counted from when it spoke (DESIGN 3).
+"""The leader's right to act, counted from when it spoke (ahm_protocol(7), R8).
 
 A follower that takes a leading row promises, from its receipt, not to help anybody else for
 T_hold. The leader cannot know the receipt, but it knows when it sent what is acknowledged, and

@@ -160,7 +160,7 @@ class Node:
                 self._try_database_of(node)
 
     def _try_database_of(self, node: int) -> None:
-        """A standby's AHM is gone: tell whether its database is, too (SPEC 7.4)."""
+        """A standby's AHM is gone: tell whether its database is, too (manual 19.7.4)."""
         self.ask(ProbeDatabase(0, node, self.settings.connect_timeout), lambda event: self.report(
             'NOTICE', 'node', 'the database of %s %s from here' % (
                 self.name_of(node), 'does not answer' if event.verdict is Verdict.UNREACHABLE

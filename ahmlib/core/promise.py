@@ -1,4 +1,4 @@
-"""A follower's duty to its leader, counted from when it listened (DESIGN 3).
+"""A follower's duty to its leader, counted from when it listened (ahm_protocol(7), R7).
 
 From the receipt of a leading row until T_hold later a node neither votes for anybody but that
 leader, nor follows or acknowledges anybody else, nor takes over a higher term from anybody else.

@@ -1,4 +1,4 @@
-"""An operator wants the database of this node to be the primary (SPEC 5, ahm_promote_node).
+"""An operator wants the database of this node to be the primary: ahm_promote_node (R40, R42).
 
 Where somebody leads, that one hands over (procedures.switch_over); where nobody leads, and nobody
 would by itself because no node has followed a leader since its start, the intent is what makes the

@@ -1,4 +1,4 @@
-"""Majority arithmetic (DESIGN 3, 4; SPEC 6).  Knows numbers and nothing else.
+"""Majority arithmetic (ahm_protocol(7), R6).  Knows numbers and nothing else.
 
 Any `votes_needed` voters and any `lease_needed` acknowledgers share a node: that node is why a
 leader that holds a lease cannot be outvoted.  Half votes on an even number of nodes give this up:

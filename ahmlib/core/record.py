@@ -1,4 +1,4 @@
-"""Which primary database is the rightful one (DESIGN 4, "primary on record").
+"""Which primary database is the rightful one: the one on record (ahm_protocol(7), R32).
 
 Every node keeps on disk and publishes the newest (timeline, term, node) seen leading over a
 primary, and a new leader raises the VIP only once a majority repeats its record.  So the rows of

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict
 
 from .status import status
 
-#: Requests that change something: allowed to the operators of this cluster only (SPEC 8).
+#: Requests that change something: allowed to the operators of this cluster only.
 CHANGING = frozenset(('attach', 'promote', 'shutdown'))
 
 

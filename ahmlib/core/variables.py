@@ -1,4 +1,4 @@
-"""What the operator's commands are told in their environment (SPEC 6)."""
+"""What the operator's commands are told in their environment (README.md)."""
 
 from typing import Tuple
 

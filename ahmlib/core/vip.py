@@ -1,4 +1,4 @@
-"""The VIP on this host: seen, wanted, and put right where the two differ (SPEC 6.7).
+"""The VIP on this host: seen, wanted, and put right where the two differ.
 
 What counts is what is on the interface, looked up at every health check, never what was last
 ordered. The takeover raises the VIP and the step-down drops it; this module keeps it so in

@@ -1,4 +1,4 @@
-"""Making the server beside this node a standby of the primary again, seen to stream (SPEC 7.5).
+"""Making the server beside this node a standby of the primary again, seen to stream.
 
     it streams from there       nothing, or a primary_conninfo that says it rightly
     it is another's standby     compared, re-pointed

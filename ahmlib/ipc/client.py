@@ -97,7 +97,7 @@ def _connect_unix(socket_dir, port, deadline_at):
     except OSError as error:
         connection.close()
         raise NoDaemon('no AHM daemon at %s (%s); start it with "ahm start", or say where it is'
-                       ' with -h, -p or -s' % (path, _reason(error)))
+                       ' with -f, -h, -p or -s' % (path, _reason(error)))
 
 
 def _connect_tcp(host, port, deadline_at):

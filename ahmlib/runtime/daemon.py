@@ -90,7 +90,8 @@ class Daemon:
             saved = None
         if saved is None:
             self.remarks.append(('NOTICE', 'no state file: no vote and no acknowledgement for '
-                                 '%.1f s, or until every node was heard' % settings.timing.hold))
+                                 '%.1f s, or until every node was heard and none of them leads'
+                                 % settings.timing.hold))
         incarnation = random.SystemRandom().randrange(1, 2 ** 32)
         node = Node(settings, saved, incarnation, clock(), memory.load_lease())
         self.driver = Driver(self.config, node, memory, self.children, self.log, clock,

@@ -5,6 +5,7 @@ clock. Nothing here decides anything.
 """
 
 import ipaddress
+import re
 
 from ahmlib.core import effects, events
 from ahmlib.core.beacon import Verdict
@@ -85,7 +86,7 @@ class Driver:
         self.feed(events.ClientAsked(self.client_tokens, request, _who(origin)))
 
     def _why_not_allowed(self, request, origin):
-        """Why this client may not ask for this; '' where it may (SPEC 8).
+        """Why this client may not ask for this; '' where it may.
 
         What changes something may be asked through the UNIX socket, which only this user and root
         can open, and from the hosts of the cluster; so from this one by whichever address.
@@ -272,7 +273,7 @@ class Driver:
         self.log.write(effect.severity, '%s: %s' % (effect.event, effect.text))
         command = self.config.notification_command
         if command and effect.severity in NOTIFY_FROM:
-            name = effect.event.upper().replace(' ', '_')
+            name = re.sub('[^A-Z]', '_', effect.event.upper())
             environment = _notified_of(self.node, name)
             environment.update(AHM_SEVERITY=effect.severity, AHM_MESSAGE=effect.text)
             self.notifications.add('notification_command', command, environment,

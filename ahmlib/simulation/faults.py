@@ -176,7 +176,9 @@ def force(world, node):
             not host.node.members.is_two_way(other, host.node.now)
             or world.hosts[other].node is None or world.hosts[other].paused
             for other in others if other not in off):
-        return      # some are silent and not off: an operator would see that they are not gone
+        # An operator would see that they are not gone.
+        world.note(host, 'no operator would force it: it is silent, or another node is and not off')
+        return
     world.feed(host, events.ClientAsked(0, {'ask': 'promote', 'force': True}, 'an operator'))
     if host.answered['ok']:
         world.gone.update(off)

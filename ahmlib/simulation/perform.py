@@ -275,6 +275,8 @@ def _report(world, host: Host, effect: effects.Report) -> None:
 
 def _reply(world, host: Host, effect: effects.Reply) -> None:
     host.answered = effect.answer
+    if not effect.answer['ok']:
+        world.note(host, 'refuses the operator: %s' % effect.answer['reason'])
 
 
 def _exit(world, host: Host, effect: effects.Exit) -> None:

@@ -2,6 +2,7 @@
 
 Usage:
   ahm_cluster_status [options]
+  ahm_cluster_status --watch [SECONDS] [options]
 
 Options:
   -h, --host=HOST         AHM node to ask: an address, or the virtual IP; its
@@ -13,14 +14,14 @@ Options:
   -v, --verbose           Below the table: positions, lag, who hears whom, and
                           why each node may lead or may not.
   --json                  Print the status as JSON, which always holds all.
-  -w, --watch             Ask and print again and again, until Ctrl-C.
-  --interval=SECONDS      With --watch: the pause in between (default: 2).
+  -w, --watch             Ask and print again and again, until Ctrl-C, with a
+                          pause of so many SECONDS in between (default: 2).
   --check                 One line and an exit code for Nagios-like monitors.
   --help                  Print this help.
 
 Exit status: 0 shown, and --watch that was ended; 1 refused, the reason is on
-stderr; 2 wrong usage; 3 no daemon there; 4 shown, and the cluster has no
-leader.
+stderr; 2 wrong usage; 3 no daemon there, or no answer within 10 s; 4 shown,
+and the cluster has no leader.
 
 Exit status of --check: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN: no daemon, no
 answer within 5 s, refused, or wrong usage.
@@ -75,17 +76,15 @@ def _shown(args, status):
 
 def _pause(args):
     """Return the seconds between two looks."""
-    text = args['--interval']
+    text = args['SECONDS']
     if text is None:
         return PAUSE_SECONDS
-    if not args['--watch']:
-        raise common.Failure('--interval is of use with --watch only', common.USAGE)
     try:
         seconds = float(text)
     except ValueError:
         seconds = None
     if seconds is None or not PAUSE_SECONDS_MIN <= seconds <= PAUSE_SECONDS_MAX:
-        raise common.Failure('--interval %s found, expected a number of seconds from %g to %g' % (
+        raise common.Failure('--watch: found %r, expected a number of seconds from %g to %g' % (
             text, PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX), common.USAGE)
     return seconds
 
@@ -154,7 +153,7 @@ def _check(argv):
 
 def _checked(argv):
     args = common.arguments(__doc__, argv)
-    for other in ('--json', '--watch', '--verbose', '--interval'):
-        if args[other] not in (None, False):
+    for other in ('--json', '--watch', '--verbose'):
+        if args[other]:
             raise common.Failure('--check goes without %s' % other, common.USAGE)
     return status_check.check(_ask(args, CHECK_SECONDS))

@@ -4,7 +4,7 @@
     1  refused, or failed: why is on stderr    3  no daemon there
 
 A daemon that is there and does not answer in time is 3 for who only looks, and 1 for who asked for
-a change: it may have begun.
+a change, also while that is waited for: it may have begun.
 
 Failure is one line on stderr: `Command Failed: ` and a reason that a person can act on.
 """
@@ -29,6 +29,9 @@ USAGE = 2
 NO_DAEMON = 3
 
 ANSWER_SECONDS = 10
+
+_EXPECTED = (('--host', 'the address or the name of a host'), ('--port', 'a port'),
+             ('--socket-dir', 'a directory'), ('--config-file', 'the path of an ahm_config.yml'))
 
 
 class Failure(Exception):
@@ -101,16 +104,30 @@ def where(args):
 
     Raises Failure with exit code 2 if one of them is wrong.
     """
-    settings = {}
-    if args.get('--config-file') is not None:
-        settings = _read_config(args['--config-file'])
-    port = args.get('--port')
-    if port is None:
-        port = settings.get('ipc_port', client.DEFAULT_PORT)
-    socket_dir = args.get('--socket-dir')
-    if socket_dir is None:
-        socket_dir = settings.get('socket_dir', client.DEFAULT_SOCKET_DIR)
-    return socket_dir, _port_number(port)
+    for option, expected in _EXPECTED:
+        if args.get(option) == '':      # of a variable of the shell that is not set, mostly
+            raise Failure("%s: found '', expected %s" % (option, expected), USAGE)
+    if args.get('--host') is not None and args.get('--socket-dir') is not None:
+        raise Failure('--socket-dir: found beside --host, expected one of the two; leave out '
+                      '--socket-dir to ask over the network', USAGE)
+    path, written = args.get('--config-file'), {}
+    if path is not None:
+        path = os.path.abspath(path)
+        written = _read_config(path)
+    if args.get('--port') is not None:
+        port = _port_number(args['--port'], '--port')
+    elif 'ipc_port' in written:
+        port = _port_number(*_one_value(written['ipc_port'], path))
+    else:
+        port = client.DEFAULT_PORT
+    if args.get('--socket-dir') is not None:
+        socket_dir = args['--socket-dir']
+    elif 'socket_dir' in written:
+        text, _ = _one_value(written['socket_dir'], path)
+        socket_dir = absolute(text, os.path.dirname(path))
+    else:
+        socket_dir = client.DEFAULT_SOCKET_DIR
+    return socket_dir, port
 
 
 def put(text):
@@ -151,30 +168,33 @@ def _program(doc):
     return 'the utility'
 
 
-def _port_number(value):
-    text = str(value)
+def _port_number(text, where):
     is_number = 0 < len(text) <= 5 and all(character in '0123456789' for character in text)
     if not is_number or not 1 <= int(text) <= 65535:
-        raise Failure('port %s found, expected a number from 1 to 65535' % text, USAGE)
+        raise Failure('%s: found %r, expected a port, a number from 1 to 65535' % (where, text),
+                      USAGE)
     return int(text)
 
 
 def _read_config(path):
-    """Return socket_dir and ipc_port of a configuration file, where they are set.
+    """Return {name: entry} of socket_dir and ipc_port in a configuration file, where they are set.
 
     Only these two are looked at: a utility must work while the rest is being edited.
     """
-    path = os.path.abspath(path)
     try:
         text = read_text(path, 'the configuration file')
         entries, _ = document.read_entries(text, path)
     except ConfigError as error:
         raise Failure(error.problems[0], USAGE)
-    settings = {}
-    for entry in entries:
-        name = entry.key.strip().lower()
-        if name in ('socket_dir', 'ipc_port') and not document.is_unset(entry.written):
-            settings[name] = str(entry.written.text)
-    if 'socket_dir' in settings:
-        settings['socket_dir'] = absolute(settings['socket_dir'], os.path.dirname(path))
-    return settings
+    names = {entry.key.strip().lower(): entry for entry in entries
+             if not document.is_unset(entry.written)}
+    return {name: names[name] for name in ('socket_dir', 'ipc_port') if name in names}
+
+
+def _one_value(entry, path):
+    """Return (text, where it stands) of an entry.  Raises Failure if it is a list or the like."""
+    where = '%s:%d: %s' % (path, entry.line, entry.key.strip())
+    if entry.written.text is None:
+        raise Failure('%s: found %s, expected one value' % (
+            where, document.describe(entry.written)), USAGE)
+    return entry.written.text, where

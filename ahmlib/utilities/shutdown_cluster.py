@@ -13,7 +13,8 @@ Options:
   -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml.
   --help                  Print this help.
 
-The daemons of the standbys end first, the leader's last.
+The daemons of the standbys end first, the leader's last; where a node is
+missing, the leader's first.
 
 Exit status: 0 asked for; 1 refused or not answered in time, the reason is on
 stderr; 2 wrong usage; 3 no daemon there.

@@ -191,6 +191,9 @@ def _check_combination(args):
     if args['--runs'] and args['--replay']:
         raise _wrong('--replay', '--runs besides', 'one of the two',
                      'leave --runs out to see that one run')
+    if args['--seed'] and args['--replay']:
+        raise _wrong('--replay', '--seed besides', 'one of the two',
+                     'leave --seed out: --replay takes its place')
     if not (args['--fault'] or args['--runs'] or args['--replay']):
         raise _wrong('ahm_simulate', 'nothing to simulate', '--fault, --runs or --replay',
                      'name a fault; "ahm_simulate --list" prints them')
@@ -200,6 +203,9 @@ def _config_file(path):
     if path is None and not os.path.exists(loader.DEFAULT_PATH):
         raise _wrong('--config-file', 'no %s' % loader.DEFAULT_PATH,
                      'the configuration file there', 'name yours with -f FILE')
+    if path == '':
+        raise _wrong('--config-file', repr(path), 'the path of a configuration file',
+                     'leave it out for %s' % loader.DEFAULT_PATH)
     return loader.DEFAULT_PATH if path is None else path
 
 

@@ -13,8 +13,6 @@ from ahmlib.utilities.status_text import label
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 WORDS = ('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')
 
-#: What a node is in while all is well with it; LOADING and the rest pass, or wait for something.
-GOOD_STATES = ('LEADER', 'TAKING_OVER', 'STANDBY')
 BAD_DATABASES = ('FAILED', 'QUARANTINED', 'UNKNOWN')
 
 Rule = collections.namedtuple('Rule', 'code find')
@@ -129,7 +127,7 @@ def _node_trouble(status):
     """One text for each node: what follows from one fault is said once."""
     for node in _others(status):
         # Without a leader no node is in a good state, and that there is none says it all.
-        waits = status['leader'] and node.get('state') not in GOOD_STATES
+        waits = status['leader'] and node.get('state') != 'STANDBY'
         if not is_alive(node):
             yield '%s is %s%s' % (label(node), node.get('state'), _because(node))
         elif waits or node.get('database') in BAD_DATABASES or node.get('out'):

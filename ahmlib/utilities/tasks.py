@@ -1,8 +1,8 @@
 """Asking a node for something that takes a while, and watching it to its end.
 
 The daemon names the task by a number; the utility looks again and again until it is done or has
-failed.  A daemon that does not answer once in between is asked again for a while: the VIP, or the
-host, may just be on the move.
+failed.  A daemon that does not answer in between is asked again for a while: the VIP, or the host,
+may just be on the move.  Whatever ends the waiting, the task was begun and goes on without it.
 """
 
 import time
@@ -23,33 +23,50 @@ def succeed(info):
 
 def wait(args, number, progress):
     """Wait for the end of this task; print its steps if `progress`.  Raises Failure."""
+    try:
+        for task in _looks(args, number, progress):
+            if task.get('state') == 'failed':
+                raise common.Failure(task.get('reason') or 'the daemon gave no reason')
+            if task.get('state') == 'done':
+                return
+            time.sleep(LOOK_SECONDS)
+    except KeyboardInterrupt:
+        raise common.Failure('interrupted; what was asked for goes on: see ahm_cluster_status, and '
+                             'the log of the daemon')
+
+
+def _looks(args, number, progress):
+    """The task, again and again, as the daemon has it."""
     shown, heard_at = None, time.monotonic()
     while True:
         try:
-            task = common.ask(args, {'ask': 'task', 'task': number}).get('task')
-            heard_at = time.monotonic()
-        except client.NoDaemon:
+            task = _task_in(common.ask(args, {'ask': 'task', 'task': number}))
+        except (client.NoDaemon, client.ProtocolError) as error:
             if time.monotonic() > heard_at + SILENCE_SECONDS:
-                raise
+                raise common.Failure(
+                    'the daemon took the request and has not answered for %g s (%s): what became '
+                    'of it is in its log, and in ahm_cluster_status' % (SILENCE_SECONDS, error))
             time.sleep(LOOK_SECONDS)
             continue
-        if not isinstance(task, dict):
-            raise client.ProtocolError('the answer holds no task; is an AHM daemon of this version'
-                                       ' listening there?')
+        heard_at = time.monotonic()
         if progress and task.get('step') != shown:
             shown = task.get('step')
             common.put('%s: %s' % (task.get('name'), common.printable(str(shown))))
-        if task.get('state') == 'failed':
-            raise common.Failure(task.get('reason') or 'the daemon gave no reason')
-        if task.get('state') == 'done':
-            return
-        time.sleep(LOOK_SECONDS)
+        yield task
+
+
+def _task_in(answer):
+    task = answer.get('task')
+    if not isinstance(task, dict):
+        raise client.ProtocolError('the answer holds no task; is an AHM daemon of this version'
+                                   ' listening there?')
+    return task
 
 
 def number_of(answer):
     """The number of the task in an answer to what began it."""
-    task = answer.get('task')
-    if not isinstance(task, dict) or not isinstance(task.get('number'), int):
-        raise client.ProtocolError('the answer holds no task; is an AHM daemon of this version'
-                                   ' listening there?')
-    return task['number']
+    number = _task_in(answer).get('number')
+    if not isinstance(number, int):
+        raise client.ProtocolError('the answer holds no number of a task; is an AHM daemon of this'
+                                   ' version listening there?')
+    return number

@@ -1,4 +1,4 @@
-"""What operators ask for, on real databases: attach, promote, the end of the cluster (SPEC 5, 7.5).
+"""What operators ask for, on real databases: attach, promote, the end of the cluster.
 
 The first test is the walk through the manual's 19.8 with the database of the primary; each ends by
 a documented utility and a healthy table on every node.

@@ -1,4 +1,4 @@
-"""The utilities over the network, and a primary that only some others reach (SPEC 5, 8, 7.3).
+"""The utilities over the network, and a primary that only some others reach (manual 19.5, 19.7.3).
 
 Who may change something is decided by where the request comes from, so each host has a network
 namespace of its own here, and the client's is not in nodes.conf.

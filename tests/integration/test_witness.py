@@ -1,7 +1,7 @@
 """Two nodes and a witness: the witness goes, with and without the primary after it, and comes back.
 
 Two of three are a majority, so the loss of the witness alone changes nothing; what it took away is
-the failover, until it is back (SPEC 6, 7.4).
+the failover, until it is back (manual 19.7.4).
 """
 
 import pytest

@@ -18,9 +18,9 @@ from .plans import formed, recovers
 from .reach import LISTED, Reached, listed, matches
 from .search import draw, place
 from .test_force import STORIES as FORCE_STORIES
+from .test_force_found import STORIES as FORCE_FOUND
 from .test_found import FOUND
 from .test_operators import STORIES as OPERATOR_STORIES
-from .test_review import STORIES as REVIEW_STORIES
 
 #: Numbers of schedules of the long search.
 NUMBERS = (6, 8, 13, 21, 43, 46, 53, 65, 68, 71, 96, 97, 98, 113, 114, 118, 137, 185, 187, 195,
@@ -83,7 +83,7 @@ def reached():
             repair(world)
             recovers(world)
         found.take(world.trace)
-    for story in OPERATOR_STORIES + FORCE_STORIES + REVIEW_STORIES:
+    for story in OPERATOR_STORIES + FORCE_STORIES + FORCE_FOUND:
         with found.watching():
             story()
     return found

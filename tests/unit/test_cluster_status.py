@@ -248,15 +248,15 @@ def test_no_daemon_at_a_host():
 
 @pytest.mark.parametrize('argv, said', [
     (['-p'], '-p requires argument'), (['--bogus'], 'not understood: --bogus'),
-    (['extra'], 'not understood: extra'), (['-p', 'x'], 'port x found'),
-    (['-p', '0'], 'port 0 found'), (['-p', '65536'], 'port 65536 found'),
-    (['-p', '-1'], 'port -1 found'), (['--json=1'], '--json must not have an argument'),
+    (['extra'], 'not understood: extra'), (['-p', 'x'], "--port: found 'x', expected a port"),
+    (['-p', '0'], "found '0'"), (['-p', '65536'], "found '65536'"),
+    (['-p', '-1'], "found '-1'"), (['--json=1'], '--json must not have an argument'),
     (['-p', '1', '-p', '2'], 'not understood'), (['-f', '/nowhere/x.yml'], '/nowhere/x.yml'),
-    (['--interval', '1'], 'with --watch only'), (['-w', '--interval', 'x'], '--interval x found'),
-    (['-w', '--interval', '0'], '--interval 0 found'), (['-w', '--interval=nan'], 'nan found'),
-    (['-w', '--interval', '0.09'], 'from 0.1 to'), (['-w', '--interval', '1e9'], '1e9 found'),
-    (['--watch=2'], '--watch must not have an argument'), (['--watch', '2'], 'not understood'),
-    (['-w', '-p', 'x'], 'port x found')])
+    (['-w', 'x'], "--watch: found 'x'"), (['-w', '0'], "found '0'"), (['-w', 'nan'], "'nan'"),
+    (['-w', '0.09'], 'from 0.1 to'), (['1e9', '--watch'], "found '1e9'"),
+    (['--watch=2'], '--watch must not have an argument'), (['2'], 'not understood: 2'),
+    (['-w', '1', '2'], 'not understood'), (['--watch', ''], "found ''"),
+    (['-w', '-p', 'x'], "--port: found 'x', expected a port")])
 def test_a_wrong_usage_is_2_in_one_line(argv, said):
     code, reason = failure(*argv)
     assert code == 2
@@ -267,7 +267,7 @@ def test_help_is_the_docstring():
     code, out, error = run('--help')
     assert (code, out, error) == (0, cluster_status.__doc__.strip() + '\n', '')
     for option in ('-h, --host=', '-p, --port=', '-s, --socket-dir=', '-f, --config-file=',
-                   '--json', '--help', '-v, --verbose', '-w, --watch', '--interval=', '--check'):
+                   '--json', '--help', '-v, --verbose', '-w, --watch', '--check'):
         assert '\n  ' + option in out
 
 
@@ -390,7 +390,7 @@ class Watcher:
     def __init__(self, *argv, **popen):
         popen.setdefault('stdout', subprocess.PIPE)
         self.process = subprocess.Popen(
-            [sys.executable, ENTRANCE, '--watch', '--interval=0.1'] + list(argv),
+            [sys.executable, ENTRANCE, '--watch', '0.1'] + list(argv),
             stderr=subprocess.PIPE, cwd='/', **popen)
         # So nothing that waits for its output does so for ever.
         self.limit = threading.Timer(60, self.process.kill)
@@ -602,9 +602,8 @@ def test_without_a_daemon_it_is_unknown(tmp_path):
 
 @pytest.mark.parametrize('argv, said', [
     (['--json'], 'without --json'), (['--watch'], 'without --watch'), (['-w'], 'without --watch'),
-    (['-v'], 'without --verbose'), (['--interval', '1'], 'without --interval'),
-    (['--interval='], 'without --interval'), (['--bogus'], 'not understood'), (['x'], 'not unders'),
-    (['-p', 'x'], 'port x found'), (['-f', '/nowhere/x.yml'], '/nowhere/x.yml'),
+    (['-v'], 'without --verbose'), (['-w', '1'], 'without --watch'), (['--bogus'], 'not understood'), (['x'], 'not unders'),
+    (['-p', 'x'], "--port: found 'x'"), (['-f', '/nowhere/x.yml'], '/nowhere/x.yml'),
     (['--check'], 'not understood')])
 def test_a_wrong_usage_of_check_is_unknown(argv, said):
     code, line = checked('--check', *argv)
@@ -654,6 +653,34 @@ def test_a_relative_directory_in_it_is_relative_to_the_file(tmp_path):
     path = tmp_path / 'ahm_config.yml'
     path.write_text('socket_dir: run\n')
     assert where('-f', str(path)) == (str(tmp_path / 'run'), 9595)
+
+
+def test_what_an_option_replaces_is_not_looked_at(tmp_path):
+    path = tmp_path / 'ahm_config.yml'
+    path.write_text('ipc_port: many\nsocket_dir: [a]\n')
+    assert where('-f', str(path), '-s', '/x', '-p', '9888') == ('/x', 9888)
+
+
+@pytest.mark.parametrize('text, said', [
+    ('\nipc_port: many\n', ":2: ipc_port: found 'many', expected a port"),
+    ('ipc_port: [1]\n', ':1: ipc_port: found a list, expected one value'),
+    ('Socket_Dir: {a: 1}\n', ':1: Socket_Dir: found a mapping, expected one value')])
+def test_a_wrong_value_in_it_is_named_with_its_place(tmp_path, text, said):
+    path = tmp_path / 'ahm_config.yml'
+    path.write_text(text)
+    code, reason = failure('-f', str(path))
+    assert code == 2 and str(path) + said in reason
+
+
+@pytest.mark.parametrize('option', ['-h', '-p', '-s', '-f'])
+def test_an_empty_value_of_an_option_is_a_usage_error(option):
+    code, reason = failure(option, '')
+    assert code == 2 and "found '', expected" in reason
+
+
+def test_a_socket_directory_is_of_no_use_over_the_network():
+    code, reason = failure('-h', '127.0.0.1', '-s', '/tmp')
+    assert code == 2 and '--socket-dir: found beside --host' in reason
 
 
 @pytest.mark.parametrize('text', ['socket_dir: [\n', '', '- a\n', 'ipc_port: many\n'])

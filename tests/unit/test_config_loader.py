@@ -153,6 +153,12 @@ def test_a_wrong_value_is_refused_with_its_line(text):
         assert re.match(r'%s:[34]: ' % re.escape(PATH), line), line
 
 
+@pytest.mark.parametrize('text', ['[192.0.2.1, router]', '192.0.2.1 router', '[router, router]'])
+def test_the_one_of_several_addresses_that_is_wrong_is_named(text):
+    assert "; mend 'router' in it: write the literal address" in refusal(
+        WITNESS + 'trusted_servers: %s\n' % text)
+
+
 @pytest.mark.parametrize('name', ['', 'AHM NODE', 'a' * 64, 'nöde', 'a"b', "a'b", 'a,b', 'a\\b'])
 def test_a_node_name_has_to_be_an_application_name(name):
     line = refusal("is_witness: true\nnode_name: '%s'\n" % name.replace("'", "''"))

@@ -96,6 +96,10 @@ HALF = 'failover_consensus_with_half_votes: true\n'
     ('data_dir: /tmp/ahm/\n', 3, '/tmp is cleaned'),
     ('priority: 0\n', 3, 'never promoted'),
     (VIP.replace('arping_cmd: a $_IP_$\n', ''), 3, 'arping_cmd'),
+    (VIP.replace('up $_IP_$', 'up 192.0.2.8'), 3, 'if_up_cmd: without $_IP_$'),
+    (VIP.replace('down $_IP_$', 'down 192.0.2.8'), 3, 'if_down_cmd: without $_IP_$'),
+    (VIP.replace('a $_IP_$', 'a 192.0.2.8'), 3, 'arping_cmd: without $_IP_$'),
+    (VIP + 'if_check_cmd: here\n', 3, 'if_check_cmd: without $_IP_$'),
     ('stop_isolated_primary: false\n', 3, 'goes on accepting writes'),
     ('db_connect_timeout: 31\n', 3, 'longer than health_check_period'),
     ('conn_string: host=a port=5433\n', 3, 'not db_port'),
@@ -137,7 +141,8 @@ def test_no_advice_speaks_of_a_parameter_without_effect_as_if_it_had_one():
 
 
 def test_each_requirement_and_each_warning_has_a_test_above():
-    assert (len(rules.RULES), len(rules.ADVICE) - len(rules.COMMANDS)) == (14, 13)
+    general = len(rules.ADVICE) - len(rules.COMMANDS) - len(rules.VIP_COMMANDS)
+    assert (len(rules.RULES), general) == (14, 13)
 
 
 # The host.
@@ -205,7 +210,6 @@ def test_a_witness_needs_no_control_program(ready):
     ('pre_promotion_command: /no/such/script\n', 'pre_promotion_command'),
     ('virtual_IP: 192.0.2.9\nif_cmd_path: bin\nif_up_cmd: gone $_IP_$\nif_down_cmd: tool\n'
      'ping_path: bin\n', "gone'"),
-    ('watchdog_device: dog\n', 'watchdog_device'),
     ('trusted_servers: 192.0.2.77\nping_path: pg\n', 'ping_path'),
 ])
 def test_what_will_hurt_later_is_warned_about(ready, text, word):

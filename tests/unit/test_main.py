@@ -51,6 +51,16 @@ def test_a_restart_command_that_succeeds_is_0_and_silent(witness, capfd):
     assert capfd.readouterr() == ('done\n', '')
 
 
+# -- wrong usage ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('action', ['start', 'stop', 'restart', 'reload'])
+def test_an_empty_path_is_not_taken_for_the_default(action, capfd):
+    assert main(['-f', '', action]) == 2
+    line, = capfd.readouterr().err.splitlines()
+    assert line.startswith("-f: found '', expected the path of a configuration file")
+
+
 # -- a log that would be lost -----------------------------------------------------------------
 
 

@@ -27,7 +27,7 @@ def daemon(monkeypatch):
             """Stands for client.ask."""
             self.asked.append(request)
             answer = self.answers.pop(0)
-            if isinstance(answer, Exception):
+            if isinstance(answer, BaseException):
                 raise answer
             return answer
     it = Daemon()
@@ -64,16 +64,27 @@ def test_a_task_that_fails_says_why_and_is_1(daemon, capsys):
     assert capsys.readouterr() == ('', 'Command Failed: it diverged\n')
 
 
-def test_a_daemon_that_is_silent_for_a_moment_is_asked_again(daemon):
-    daemon.answers = [task('running'), client.NoDaemon('nobody'), task('done')]
+def test_a_daemon_that_is_silent_or_breaks_off_for_a_moment_is_asked_again(daemon):
+    daemon.answers = [task('running'), client.NoDaemon('nobody'), client.ProtocolError('closed'),
+                      {'ok': True}, task('done')]
     assert common.run(attach_node.main, []) == 0
 
 
-def test_a_daemon_that_stays_silent_is_3(daemon, monkeypatch, capsys):
+@pytest.mark.parametrize('utility, words', [('ahm_attach_node', []), ('ahm_promote_node', ['--wait'])])
+def test_a_daemon_that_took_the_request_and_stays_silent_is_1_for_it_may_have_begun(
+        daemon, monkeypatch, capsys, utility, words):
     monkeypatch.setattr(tasks, 'SILENCE_SECONDS', -1.0)
     daemon.answers = [task('running'), client.NoDaemon('nobody there')]
-    assert common.run(attach_node.main, []) == 3
-    assert capsys.readouterr().err == 'Command Failed: nobody there\n'
+    assert common.run(UTILITIES[utility].main, words) == 1
+    said = capsys.readouterr().err
+    assert said.startswith('Command Failed: the daemon took the request and has not answered')
+    assert '(nobody there)' in said and 'ahm_cluster_status' in said
+
+
+def test_who_interrupts_the_waiting_is_told_that_it_goes_on(daemon, capsys):
+    daemon.answers = [task('running'), KeyboardInterrupt()]
+    assert common.run(attach_node.main, []) == 1
+    assert 'interrupted; what was asked for goes on' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('utility', sorted(UTILITIES))
@@ -190,7 +201,8 @@ def test_shutdown_prints_what_the_manual_prints(daemon, capsys):
 def test_an_answer_without_a_task_is_a_failure(daemon, name, answer, capsys):
     daemon.answers = [answer]
     assert common.run(UTILITIES[name].main, ['--wait']) == 1
-    assert 'holds no task' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert 'holds no task' in said or 'holds no number of a task' in said
 
 
 @pytest.mark.parametrize('name', sorted(UTILITIES))

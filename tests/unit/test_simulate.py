@@ -446,6 +446,7 @@ WRONG = [
     (['--runs', '3', '--seed', '-4'], "--seed: found '-4'"),
     (['--replay', '99999999999'], "--replay: found '99999999999'"),
     (['--replay', '1', '--runs', '2'], 'one of the two'),
+    (['--replay', '1', '--seed', '2'], '--replay: found --seed besides'),
     (['--fault', 'cut', '--witness', 'nobody'], "--witness: found 'nobody'"),
     (['--fault', 'cut', '--witness', 'AHM-NODE-1', '--witness', 'AHM-NODE-2', '--witness',
       'AHM-NODE-3'], 'found only witnesses'),
@@ -501,6 +502,19 @@ def test_without_a_file_one_is_asked_for(cluster, capsys, monkeypatch):
     assert common.run(simulate.main, ['--fault', 'cut']) == common.USAGE
     err = capsys.readouterr().err
     assert 'found no /nowhere/ahm_config.yml' in err and '-f FILE' in err
+
+
+def test_an_empty_path_is_not_taken_for_the_default(capsys):
+    assert common.run(simulate.main, ['--fault', 'cut', '-f', '']) == common.USAGE
+    assert "--config-file: found '', expected the path" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('fault, said', [
+    ('promote AHM-NODE-1', 'AHM-NODE-1  refuses the operator: AHM-NODE-1 is the primary already'),
+    ('force AHM-NODE-2', 'AHM-NODE-2  refuses the operator: ')])
+def test_what_the_operator_is_refused_is_told(cluster, show, fault, said):
+    code, out = show('-f', cluster(), '--fault', fault)
+    assert code == common.OK and said in out
 
 
 def test_a_missing_list_of_nodes_is_one_line(cluster, capsys):

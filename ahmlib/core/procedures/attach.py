@@ -1,4 +1,4 @@
-"""Attach: make the local database a trusted standby of the present primary again (SPEC 7.5).
+"""Attach: make the local database a trusted standby of the present primary again.
 
 What is done to the server (nothing, a new primary_conninfo, a start, a rewind) is the world's to
 find out; here it counts only whether it streams from the primary afterwards.

@@ -1,7 +1,7 @@
 """Point the local database to the new primary, whether it runs or not.
 
 A running standby is re-pointed; one that is down only gets its settings, so that a later start, by
-whomever, makes a standby of the new primary and not a second primary (SPEC 7.1).
+whomever, makes a standby of the new primary and not a second primary (manual 19.7.1).
 """
 
 from ..effects import AttachDatabase, FollowPrimary

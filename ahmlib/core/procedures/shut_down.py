@@ -1,4 +1,4 @@
-"""Say goodbye and end (SPEC 3 and 7.3).
+"""Say goodbye and end (ahm_protocol(7), R35 to R38).
 
 A follower that leaves for good binds itself on disk to its leader, and says so until the leader
 has heard it.  A leader hands over, as in a switchover, where a successor is there that can fence,

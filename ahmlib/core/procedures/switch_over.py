@@ -1,4 +1,4 @@
-"""Hand the primary role to a standby without losing a row (SPEC 5, DESIGN 9).
+"""Hand the primary role to a standby without losing a row (ahm_protocol(7), R40 and R41).
 
     checkpoint -> the target keeps up -> VIP down -> fast stop -> the target has the shutdown
     checkpoint -> standby.signal -> resign

@@ -1,4 +1,4 @@
-"""Take over: from the election won to the VIP up (SPEC 6.5, DESIGN 6).
+"""Take over: from the election won to the VIP up (ahm_protocol(7), R30 to R32).
 
     lease -> fencing script -> VIP silent -> everybody looks again -> promote -> on record -> VIP up
 

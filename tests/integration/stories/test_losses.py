@@ -1,6 +1,6 @@
 """One failover after the other, three nodes lost one by one, and what is left of them comes back.
 
-Old primaries come back by `ahm start`, `ahm_attach_node` and `ahm_promote_node` (SPEC 7.5).
+Old primaries come back by `ahm start`, `ahm_attach_node` and `ahm_promote_node`.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The whole cluster is shut down and started again, in several orders: nothing is promoted by that.
 
 Databases that go on, that start before AHM, and that start after it; and an old primary among them
-that was dead while another one was promoted (SPEC 5, 6).  All orders of three nodes are in
+that was dead while another one was promoted.  All orders of three nodes are in
 tests/simulation/test_cold_start.py.
 """
 

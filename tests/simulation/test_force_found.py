@@ -1,7 +1,7 @@
-"""Schedules that an adversarial review of promotion by force and of the operators' part has found.
+"""Promotion by force, and what operators ask for, where it once went wrong.
 
-Each broke a lemma, left a cluster without a primary, or misled an operator, before what it tells of
-was put right.
+Each schedule broke a lemma, left a cluster without a primary, or misled an operator, before what it
+tells of was put right.
 """
 
 import functools
