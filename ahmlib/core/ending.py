@@ -11,6 +11,7 @@ hears.
 from typing import List, Optional, Set, Tuple
 
 from .beacon import Beacon, Farewell, Intent, IntentKind
+from .states import NodeState
 
 
 class ClusterEnd:
@@ -57,13 +58,25 @@ class ClusterEnd:
     def _is_my_turn(self) -> bool:
         """Followers first, the leader last; the other way round where somebody is missing.
 
+        No follower leaves while the primary role is on its way from one node to another.
+
         Who left counts for the lease only while all others acknowledge, and who is missing does
         not: the leader would have to step down as soon as a follower has left.
         """
         node = self.node
+        if not node.is_leading and self._role_moves():
+            return False
         if self._somebody_is_missing():
             return node.is_leading or node.leader_row() is None
         return not node.is_leading or self._others_left()
+
+    def _role_moves(self) -> bool:
+        """Whether the primary role is on its way: who takes it over needs those who follow."""
+        return any(row.state in (NodeState.STAND_FOR_LEADER, NodeState.TAKING_OVER)
+                   or row.stepping_down
+                   or (row.intent is not None and row.intent.kind is IntentKind.PROMOTE)
+                   for row in self.node.members.living(self.node.now)
+                   if row.farewell is Farewell.NONE)
 
     def _somebody_is_missing(self) -> bool:
         """Whether a node of nodes.conf is silent that did not say goodbye for good."""

@@ -6,7 +6,7 @@ whether anybody else leads by now: the lease was made to end before anybody coul
 
 from typing import List, Optional, Tuple
 
-from .beacon import Beacon, Inquiry, Intent, IntentKind, Verdict
+from .beacon import Beacon, Farewell, Inquiry, Intent, IntentKind, Verdict
 from .effects import SaveLease
 from .election import best, sentence, why_not_eligible
 from .lease import FOREVER, Lease
@@ -49,7 +49,7 @@ class Leadership:
         self.acting, self.inquiry = False, None
         node.leader = node.own
         node.promise.end()
-        node.followed = True
+        node.followed, node.successor, node.chores.handed_over = True, None, False
         node.force.elected(votes)
         node.become(NodeState.TAKING_OVER, 'elected in term %d by %d of %d nodes' % (
             node.term, votes, node.settings.size))
@@ -102,6 +102,7 @@ class Leadership:
         """This leadership is over."""
         self.acting, self.inquiry, self.successor = False, None, None
         self.starting_since = None
+        self.node.lost_at = None        # a leader is missed from now on, not since the last time
         self.node.force.ended()
 
     def _acknowledging(self) -> int:
@@ -207,6 +208,8 @@ class Leadership:
             return
         verdicts, silent = node.investigation.replies(self.inquiry)
         waited = node.now >= self.inquired_at + node.investigation.patience
+        if verdicts and not silent and Verdict.STARTING not in verdicts:
+            self.starting_since = None
         if Verdict.REACHABLE in verdicts:
             self._quarantine()
         elif silent and not waited:
@@ -278,7 +281,8 @@ class Leadership:
         node = self.node
         self._measure_wal()
         rows = [row for row in node.members.in_touch(node.now)
-                if row.database is DatabaseState.STANDBY and row.streaming is not False]
+                if row.database is DatabaseState.STANDBY and row.streaming is not False
+                and row.farewell is Farewell.NONE]
         span = max(node.settings.interval, node.settings.health_check_period)
         winner = best(rows, node.view, int(self.wal_rate * span) + 16 * 1024 * 1024)
         successor = winner.sender if winner else None

@@ -187,9 +187,12 @@ class Promotion:
     @property
     def wants_position(self) -> bool:
         """Whether the position of this database is waited for: asked for, or handed over to."""
-        leader = self.node.leader_row()
-        return self.intent is not None or (leader is not None and leader.stepping_down
-                                           and leader.successor == self.node.own)
+        own, leader = self.node.own, self.node.leader_row()
+        if self.intent is not None or leader is None:
+            return self.intent is not None
+        if leader.intent is not None and leader.intent.kind is IntentKind.PROMOTE:
+            return leader.intent.node == own
+        return leader.stepping_down and leader.successor == own
 
     def deadlines(self) -> List[float]:
         """When waiting ends."""

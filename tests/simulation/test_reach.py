@@ -20,6 +20,7 @@ from .search import draw, place
 from .test_force import STORIES as FORCE_STORIES
 from .test_force_found import STORIES as FORCE_FOUND
 from .test_found import FOUND
+from .test_leaving import STORIES as LEAVING_STORIES
 from .test_operators import STORIES as OPERATOR_STORIES
 
 #: Numbers of schedules of the long search.
@@ -36,6 +37,9 @@ AIMED = (
                                   (0.5, 'stop', 0))),
     ('three nodes with fencing', ((1.0, 'hook-lies', 1), (0.0, 'hook-lies', 2),
                                   (0.5, 'crash', 0))),
+    # Fenced by a script that lies, it is just starting when it is looked at again.
+    ('three nodes with fencing', ((1.0, 'hook-lies', 1), (0.0, 'hook-lies', 2), (0.5, 'crash', 0),
+                                  (1.6, 'crash-recovery', 0))),
     ('three nodes with fencing', ((1.0, 'cut', 0), (0.1, 'stop', 0))),
     ('three nodes', ((1.0, 'stop', 1), (0.0, 'restart', 1))),
     ('three nodes', ((1.0, 'mute', 0), (0.1, 'stop', 0))),
@@ -83,7 +87,7 @@ def reached():
             repair(world)
             recovers(world)
         found.take(world.trace)
-    for story in OPERATOR_STORIES + FORCE_STORIES + FORCE_FOUND:
+    for story in OPERATOR_STORIES + LEAVING_STORIES + FORCE_STORIES + FORCE_FOUND:
         with found.watching():
             story()
     return found

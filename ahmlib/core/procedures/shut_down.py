@@ -8,7 +8,7 @@ they are: but only once a majority has heard the goodbye, for a leader that is c
 down first.
 """
 
-from ..beacon import Farewell
+from ..beacon import Farewell, IntentKind
 from ..effects import CheckpointDatabase, Exit
 from ..election import why_not_eligible
 from ..lease import FOREVER
@@ -28,17 +28,28 @@ def shut_down(node, farewell: Farewell):
     if farewell is Farewell.LEAVING and node.exits.hands_over and _can_hand_over(node):
         if not (yield from _hand_over(node)):
             return
+    elif node.successor is not None and not node.is_leading and node.has_majority():
+        # It has just handed over in a switchover: its vote may be needed yet.
+        if not (yield from _see_taken_over(node, node.successor)):
+            return
     yield from _say_goodbye(node, farewell)
 
 
 def _can_hand_over(node) -> bool:
     if node.state is not NodeState.LEADER or not node.settings.pre_promotion \
             or not node.has_majority() or not node.database.runs_as_primary \
-            or node.database.failures:
+            or node.database.failed or not _can_lead_without(node):
         return False
     successor = node.leadership.successor
     row = node.living_row(successor) if successor is not None else None
-    return row is not None and row.can_fence and not why_not_eligible(row, node.view)
+    return row is not None and row.farewell is Farewell.NONE and row.can_fence \
+        and not why_not_eligible(row, node.view)
+
+
+def _can_lead_without(node) -> bool:
+    """Whether those who stay suffice for a lease: who left counts only while all others answer."""
+    staying = [row for row in node.members.in_touch(node.now) if row.farewell is Farewell.NONE]
+    return len(staying) >= node.leadership.lease.needed
 
 
 def _hand_over(node):
@@ -46,20 +57,36 @@ def _hand_over(node):
     successor = node.leadership.successor
     name = node.name_of(successor)
     node.report('NOTICE', 'hand over', 'stops for good: handing over to %s' % name)
+    # So that the successor looks at its position again and again.
+    node.operator.carried_out = node.operator.new_intent(IntentKind.PROMOTE)._replace(
+        node=successor)
+    try:
+        why = yield from _prepare_and_hand_over(node, successor)
+    finally:
+        node.operator.carried_out = None
+    if why:
+        node.report('ERROR', 'hand over', 'nothing was handed over to %s (%s): this daemon ends as '
+                    'for a restart, and the database serves on; start the daemon again within '
+                    '%.1f s, or who can fence takes over' % (name, why, node.timing.hold))
+        node.exits.stay()
+        return False
+    return (yield from _see_taken_over(node, successor))
+
+
+def _prepare_and_hand_over(node, successor):
     event = yield CheckpointDatabase(0, CHECKPOINT_SECONDS)
     if not event.ok:
         node.report('NOTICE', 'hand over', 'no checkpoint before it, so the stop may take longer: '
                     '%s' % event.reason)
-    why = (yield from keep_up(node, successor)) or (yield from hand_over(node, successor))
-    if why:
-        node.report('ERROR', 'hand over', 'nothing was handed over to %s (%s): this daemon ends as '
-                    'for a restart, and the database serves on' % (name, why))
-        node.exits.stay()
-        return False
+    return (yield from keep_up(node, successor)) or (yield from hand_over(node, successor))
+
+
+def _see_taken_over(node, successor: int):
+    """Wait until somebody leads over a primary; where nobody does, take the role back: False."""
     if (yield Until(lambda: _somebody_leads(node), node.settings.promote_timeout)):
         return True
     node.report('ERROR', 'hand over', '%s did not take over in %g s: taking the role back before '
-                'this daemon ends' % (name, node.settings.promote_timeout))
+                'this daemon ends' % (node.name_of(successor), node.settings.promote_timeout))
     node.exits.take_back()
     return False
 

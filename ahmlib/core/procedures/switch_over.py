@@ -11,7 +11,7 @@ is renewed; when that ends the plan is closed, and the step-down does what is le
 A leader whose daemon ends for good hands over in the same way (shut_down).
 """
 
-from ..beacon import Intent
+from ..beacon import Farewell, Intent
 from ..effects import (CheckpointDatabase, LeaveStandbySignal, LowerVip, SaveLease, StartDatabase,
                        StopDatabase)
 from ..plan import Until
@@ -114,7 +114,8 @@ def _stop(node, target: int):
     def has_it() -> bool:
         """Whether the target has received the shutdown checkpoint record."""
         row = node.living_row(target)
-        return row is not None and row.timeline == timeline and row.lsn > lsn
+        return row is not None and row.farewell is Farewell.NONE and row.timeline == timeline \
+            and row.lsn > lsn
     if (yield Until(has_it, RECEIVE_SECONDS)):
         return ''
     row = node.living_row(target)

@@ -85,6 +85,11 @@ def _suspect_is_primary(node) -> bool:
     return row is not None and row.database is DatabaseState.PRIMARY
 
 
+def _suspect_is_standby(node) -> bool:
+    row = node.living_row(node.suspect)
+    return row is not None and row.database is DatabaseState.STANDBY
+
+
 def _look_again(node):
     """After fencing, new probes by every living node; the reason not to promote, or ''."""
     suspect = node.suspect
@@ -98,7 +103,8 @@ def _look_again(node):
         if Verdict.REACHABLE in verdicts:
             return 'the database of %s still answers after fencing' % node.name_of(suspect)
         waited = node.now >= began + node.settings.wait_for_primary
-        if Verdict.STARTING in verdicts and not waited:
+        # The suspect's own daemon is believed where it says that what starts is a standby.
+        if Verdict.STARTING in verdicts and not waited and not _suspect_is_standby(node):
             yield pause(LOOK_AGAIN_SECONDS)
             continue
         if silent and node.leadership.lease.halves:
