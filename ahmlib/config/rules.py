@@ -11,6 +11,7 @@ from typing import Any, Callable, NamedTuple, Tuple
 
 from ahmlib.config.kinds import conninfo_pairs
 from ahmlib.config.timing import timing_of
+from ahmlib.network.addresses import canonical
 
 SHELL_WORDS = frozenset(['|', '||', '&&', '&', ';', '>', '>>', '<', '2>', '2>&1', '>/dev/null'])
 COMMANDS = ('pre_promotion_command', 'promotion_command', 'post_promotion_command',
@@ -187,10 +188,24 @@ def _same_port(config):
 
 
 def _address_rule(name):
-    return Rule((name, 'virtual_IP'), 'without $_IP_$ it is run for the address that is written in '
-                'it, whatever virtual_IP says', 'write $_IP_$ in place of the address',
-                lambda c: c.virtual_ip is None or not getattr(c, name)
-                or any('$_IP_$' in word for word in getattr(c, name)))
+    return Rule((name, 'virtual_IP'), 'it names another address than virtual_IP, and $_IP_$ '
+                'nowhere',
+                'write $_IP_$ in place of the address',
+                lambda c: c.virtual_ip is None or not _names_another_address(
+                    getattr(c, name) or (), c.virtual_ip))
+
+
+def _names_another_address(command, virtual_ip):
+    if any('$_IP_$' in word for word in command):
+        return False
+    return any(_is_another_address(word.partition('/')[0], virtual_ip) for word in command)
+
+
+def _is_another_address(word, virtual_ip):
+    try:
+        return canonical(word) != virtual_ip
+    except ValueError:
+        return False
 
 
 def _no_shell_rule(name):

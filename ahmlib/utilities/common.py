@@ -107,9 +107,6 @@ def where(args):
     for option, expected in _EXPECTED:
         if args.get(option) == '':      # of a variable of the shell that is not set, mostly
             raise Failure("%s: found '', expected %s" % (option, expected), USAGE)
-    if args.get('--host') is not None and args.get('--socket-dir') is not None:
-        raise Failure('--socket-dir: found beside --host, expected one of the two; leave out '
-                      '--socket-dir to ask over the network', USAGE)
     path, written = args.get('--config-file'), {}
     if path is not None:
         path = os.path.abspath(path)

@@ -678,11 +678,6 @@ def test_an_empty_value_of_an_option_is_a_usage_error(option):
     assert code == 2 and "found '', expected" in reason
 
 
-def test_a_socket_directory_is_of_no_use_over_the_network():
-    code, reason = failure('-h', '127.0.0.1', '-s', '/tmp')
-    assert code == 2 and '--socket-dir: found beside --host' in reason
-
-
 @pytest.mark.parametrize('text', ['socket_dir: [\n', '', '- a\n', 'ipc_port: many\n'])
 def test_a_configuration_that_cannot_be_read_is_a_usage_error(tmp_path, text):
     path = tmp_path / 'ahm_config.yml'
