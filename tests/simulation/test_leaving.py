@@ -87,6 +87,18 @@ def test_one_failed_check_does_not_keep_a_leader_from_handing_over():
     assert world.clients.lost_by(1) == 0
 
 
+def test_a_leader_whose_checkpoint_hangs_stops_no_database():
+    """Its stop has to write the same, and was cut short: a crash in place of a handover."""
+    world = formed(pre_promotion=True)
+    world.hosts[0].behaves['checkpoint'] = HANGS
+    starts = world.hosts[0].database.starts
+    world.stop(0)
+    left_after(world, 0)
+    assert said(world, 'the checkpoint before it takes longer than'), trace(world)
+    assert world.serves_clients(world.hosts[0]), trace(world)
+    assert world.hosts[0].database.starts == starts, trace(world)
+
+
 @pytest.mark.parametrize('vip', ['10.0.0.100', ''])
 def test_a_handover_that_was_undone_is_waited_for_no_longer_than_its_vip(vip):
     """Without a VIP it waited for one, three times as long as for a primary."""

@@ -15,12 +15,10 @@ from ..lease import FOREVER
 from ..plan import Until
 from ..states import NodeState
 from .step_down import Reason, give_up_role
-from .switch_over import hand_over, keep_up
+from .switch_over import CHECKPOINT_SECONDS, hand_over, keep_up
 from .take_over import is_primary
 
 GOODBYE_SECONDS = 1.0
-#: The stop writes what this checkpoint did not: it only has to be short.
-CHECKPOINT_SECONDS = 30.0
 
 
 def shut_down(node, farewell: Farewell):
@@ -74,7 +72,11 @@ def _hand_over(node):
 
 
 def _prepare_and_hand_over(node, successor):
+    began = node.now
     event = yield CheckpointDatabase(0, CHECKPOINT_SECONDS)
+    if not event.ok and node.now >= began + CHECKPOINT_SECONDS:
+        # The stop has to write the same: cut short, it would be a crash.
+        return 'the checkpoint before it takes longer than %g s' % CHECKPOINT_SECONDS
     if not event.ok:
         node.report('NOTICE', 'hand over', 'no checkpoint before it, so the stop may take longer: '
                     '%s' % event.reason)
