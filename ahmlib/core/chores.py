@@ -17,6 +17,9 @@ from .states import DatabaseState, NodeState
 CHECK_SLACK_SECONDS = 0.5
 #: Between checks while a leader waits for this node's position.
 QUICK_CHECK_SECONDS = 0.2
+#: Until a standby that streams again is checked once more: a walreceiver that is refused is gone by
+#: then, and not back yet (wal_retrieve_retry_interval, 5 s).
+STREAMS_ANEW_SECONDS = 1.0
 
 
 class Chores:
@@ -93,6 +96,8 @@ class Chores:
         streamed = node.database.streaming
         node.database.judge_streaming(node.now, ok_at)
         self._tell_of_streaming(streamed)
+        if node.database.streams_anew:
+            self.check_at = min(self.check_at, node.now + STREAMS_ANEW_SECONDS)
         if node.database.runs_as_primary and not node.database.failures:
             node.sync_needed = event.sync_needed
             node.sync_nodes = tuple(place for place, name in enumerate(node.names)
@@ -146,7 +151,7 @@ class Chores:
             node.report('ERROR', 'standby failed', 'the standby database failed (%s): reported '
                         'out until it is attached again' % database.reason)
         elif database.out and node.settings.auto_attach and not database.failures \
-                and database.in_recovery and database.answer.streaming:
+                and database.in_recovery and database.streams:
             database.attached()
             node.out_as = None
             node.report('NOTICE', 'attached', 'the standby streams again: attached (auto_attach)')

@@ -41,6 +41,7 @@ class LocalDatabase:
         self.out = ''
         self.streaming: Optional[bool] = None
         self.unstreamed_since: Optional[float] = None
+        self.streams_anew = False           # in the newest check, and not in the one before
 
     def apply(self, event: DatabaseChecked, asked_at: float) -> None:
         """Take the result of a check that began at this instant."""
@@ -71,15 +72,26 @@ class LocalDatabase:
             return max(self.timeline, event.timeline)
         return event.timeline
 
+    @property
+    def streams(self) -> bool:
+        """Whether this standby streams now, by more than one look where it did not before."""
+        return self.answer.streaming and not self.streams_anew
+
     def judge_streaming(self, now: float, primary_ok_at: Optional[float]) -> None:
         """See whether this standby streams, or did when the primary was last healthy.
 
         `primary_ok_at`: when the leader's database last passed a check, as its row tells.
+        A walreceiver says that it streams until the primary has refused it, for WAL that is gone,
+        say, and is back some seconds later: so one check does not prove that it streams again.
         """
         if not self.in_recovery or self.failures:
             return
-        if self.answer.streaming:
-            self.streaming, self.unstreamed_since = True, None
+        anew = self.answer.streaming and self.unstreamed_since is not None
+        if self.answer.streaming and (self.streams_anew or not anew):
+            self.streaming, self.unstreamed_since, self.streams_anew = True, None, False
+            return
+        self.streams_anew = anew
+        if anew:
             return
         if self.unstreamed_since is None:
             self.unstreamed_since = now

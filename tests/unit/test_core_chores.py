@@ -53,6 +53,26 @@ class Follower:
         self.feed(events.ActionEnded(self.follows[-1].token, ok, '' if ok else 'it is broken'))
 
 
+def test_a_walreceiver_that_is_refused_again_and_again_does_not_stream():
+    """A check met it in the moment before the refusal: the standby, without the WAL that its primary
+    had removed, was the successor, and was promoted."""
+    follower = Follower()
+    refused = follower.check._replace(upstream=(follower.settings.host(1), 5432))
+    follower.check = refused
+    follower.live(STREAM_GRACE_SECONDS + 2.0)
+    assert follower.node.own_row().streaming is False
+    for _ in range(4):
+        follower.check = refused._replace(streaming=True)
+        while not follower.node.database.streams_anew:
+            follower.live(0.2)
+        follower.check = refused
+        follower.live(3.0)
+        assert follower.node.own_row().streaming is False
+    follower.check = refused._replace(streaming=True)
+    follower.live(2.5)
+    assert follower.node.own_row().streaming is True
+
+
 def a_restarted_standby():
     """One that fails its checks because it is being restarted to follow the new primary."""
     follower = Follower()
