@@ -23,7 +23,7 @@ class ClusterEnd:
         self.since = 0.0
         self.met: Set[Tuple[int, int]] = set()      # (node, incarnation) heard before
         self.ignored: Set[Intent] = set()
-        self.leaves = False
+        self.leaves, self.leaves_at = False, 0.0
 
     def ask(self) -> str:
         """End the cluster; why not, or ''."""
@@ -71,12 +71,20 @@ class ClusterEnd:
         return not node.is_leading or self._others_left()
 
     def _role_moves(self) -> bool:
-        """Whether the primary role is on its way: who takes it over needs those who follow."""
-        return any(row.state in (NodeState.STAND_FOR_LEADER, NodeState.TAKING_OVER)
-                   or row.stepping_down
-                   or (row.intent is not None and row.intent.kind is IntentKind.PROMOTE)
-                   for row in self.node.members.living(self.node.now)
-                   if row.farewell is Farewell.NONE)
+        """Whether the primary role is on its way: who takes it over needs those who follow.
+
+        Not for ever: a step-down may never be through, and a row may go on naming a successor.
+        """
+        node = self.node
+        return node.now < self._patient_until() and any(
+            _moves_the_role(row) for row in node.members.living(node.now) + [node.own_row()]
+            if row.farewell is Farewell.NONE)
+
+    def _patient_until(self) -> float:
+        """When whatever moves the role has had the time that a takeover may need."""
+        settings = self.node.settings
+        return self.leaves_at + settings.hook_timeout + settings.promote_timeout \
+            + 2 * settings.wait_for_primary + 2 * self.node.timing.hold
 
     def _somebody_is_missing(self) -> bool:
         """Whether a node of nodes.conf is silent that did not say goodbye for good."""
@@ -103,7 +111,7 @@ class ClusterEnd:
         if self._repeaters() >= node.votes_needed and (waited or not missing):
             if missing:
                 node.report('WARNING', 'shutdown', 'shuts down without %s' % ', '.join(missing))
-            self.leaves = True
+            self.leaves, self.leaves_at = True, node.now
         elif waited:
             node.problem = 'the cluster was not shut down: %d of %d nodes agree%s' % (
                 self._repeaters(), node.settings.size,
@@ -127,3 +135,10 @@ class ClusterEnd:
     def deadlines(self) -> List[float]:
         """When waiting for the others ends."""
         return [] if self.intent is None else [self.since + self.node.timing.hold]
+
+
+def _moves_the_role(row: Beacon) -> bool:
+    """Whether this node takes the role over, gives it up, or has done so for somebody else."""
+    return row.state in (NodeState.STAND_FOR_LEADER, NodeState.TAKING_OVER) or row.stepping_down \
+        or (row.successor is not None and not row.leads) \
+        or (row.intent is not None and row.intent.kind is IntentKind.PROMOTE)

@@ -7,9 +7,10 @@ import functools
 
 import pytest
 
+from ahmlib.core.beacon import Farewell
 from ahmlib.core.states import DatabaseState, NodeState
 from ahmlib.simulation import faults, perform
-from ahmlib.simulation.host import FAILS, HANGS
+from ahmlib.simulation.host import FAILS, HANGS, SLOW
 
 from .test_operators import ask, formed, settled, trace
 
@@ -108,7 +109,7 @@ def test_a_handover_that_was_undone_is_waited_for_no_longer_than_its_vip(vip):
     world.hosts[1].behaves['replication'] = world.hosts[2].behaves['replication'] = HANGS
     assert world.run_until(lambda: not world.hosts[0].node.stepping_down, 90.0), trace(world)
     assert left_after(world, 0) < 2.0, trace(world)
-    assert said(world, 'start the daemon again within')
+    assert said(world, 'start it again within')
 
 
 # -- ahm stop during a switchover -----------------------------------------------------------------
@@ -147,6 +148,55 @@ def test_a_target_that_leaves_is_not_resigned_to(seconds):
         left_after(world, 1)
     assert world.run_until(lambda: world.serves() is not None, 60.0), trace(world)
     assert world.hosts[world.serves()].node is not None
+
+
+@pytest.mark.parametrize('farewell', [Farewell.LEAVING, Farewell.RESTARTING])
+@pytest.mark.parametrize('size', [2, 3])
+def test_who_handed_over_ends_also_where_nobody_takes_over(size, farewell):
+    """It waited for that, took the role back in vain, and began to wait anew, for ever."""
+    world = formed(size=size)
+    assert ask(world, 1, 'promote')['ok']
+    assert world.run_until(lambda: world.hosts[0].node.successor == 1, 10.0), trace(world)
+    for node in range(1, size):
+        world.hosts[node].database.stop()
+    world.hosts[0].behaves['start'] = FAILS
+    world.stop(0, farewell)
+    left_after(world, 0, 160.0)
+
+
+def test_a_leader_without_anybody_to_hand_over_to_ends():
+    world = formed(priorities=(0, 1, 0), pre_promotion=True)
+    world.stop(0)
+    assert world.run_until(lambda: world.hosts[0].node.successor == 1, 10.0), trace(world)
+    world.hosts[1].database.stop()
+    left_after(world, 0, 160.0)
+
+
+@pytest.mark.parametrize('half_votes', [False, True])
+@pytest.mark.parametrize('promotion', [None, SLOW])
+def test_who_handed_over_leaves_when_the_new_leader_leads_over_a_primary(half_votes, promotion):
+    """It left while the other one took over, which then had nobody to put it on record."""
+    world = formed(size=2, half_votes=half_votes)
+    world.hosts[1].behaves['promote'] = promotion
+    assert ask(world, 1, 'promote')['ok']
+    assert world.run_until(lambda: world.hosts[0].node.following
+                           and world.hosts[1].node.state is NodeState.TAKING_OVER, 20.0), \
+        trace(world)
+    world.stop(0)
+    left_after(world, 0)
+    world.run(60.0)
+    assert world.serves() == 1, trace(world)
+
+
+@pytest.mark.parametrize('farewell', [Farewell.LEAVING, Farewell.RESTARTING])
+def test_a_daemon_that_ends_while_its_switchover_is_undone_puts_the_vip_back_first(farewell):
+    world = formed()
+    assert ask(world, 1, 'promote')['ok']
+    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    world.hosts[1].behaves['replication'] = HANGS
+    world.stop(0, farewell)
+    left_after(world, 0)
+    assert world.serves_clients(world.hosts[0]), trace(world)
 
 
 @pytest.mark.parametrize('stops', [True, False])
@@ -218,6 +268,49 @@ def test_the_end_of_the_cluster_waits_until_the_primary_role_has_arrived(fence, 
     assert world.serves_clients(world.hosts[new]), trace(world)
 
 
+def all_end(world, limit):
+    """Run until no daemon is left."""
+    assert world.run_until(lambda: all(host.node is None for host in world.hosts), limit), \
+        trace(world)
+
+
+@pytest.mark.parametrize('seconds', [0.0, 0.05, 0.1, 0.15, 0.2, 0.25])
+def test_the_end_of_the_cluster_waits_for_a_resigned_role_to_be_taken(seconds):
+    """Between the resignation and the candidacy nobody moved, so all left, without a primary."""
+    world = formed()
+    assert ask(world, 1, 'promote')['ok']
+    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    world.run(seconds)
+    assert ask(world, 2, 'shutdown')['ok']
+    all_end(world, 200.0)
+    assert any(map(world.serves_clients, world.hosts)), trace(world)
+
+
+@pytest.mark.parametrize('seconds', [0.5, 0.58, 0.6, 0.61, 0.62, 0.65, 0.7])
+def test_the_end_of_the_cluster_waits_for_a_switchover_that_is_prepared(seconds):
+    world = formed()
+    world.hosts[0].behaves['checkpoint'] = SLOW
+    assert ask(world, 1, 'promote')['ok']
+    assert world.run_until(lambda: world.hosts[0].node.plan.name == 'switch over', 10.0), \
+        trace(world)
+    world.run(seconds)
+    ask(world, 2, 'shutdown')
+    all_end(world, 100.0)
+    assert any(map(world.serves_clients, world.hosts)), trace(world)
+
+
+@pytest.mark.parametrize('fence', [False, True])
+def test_the_end_of_the_cluster_waits_for_no_step_down_for_ever(fence):
+    """One that was never through kept all others, until it was: then they ended, days later."""
+    world = formed(pre_promotion=fence)
+    world.hosts[0].behaves['vip'] = HANGS
+    world.hosts[0].database.stop()
+    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 30.0), trace(world)
+    assert ask(world, 2, 'shutdown')['ok']
+    assert world.run_until(lambda: world.hosts[1].node is None and world.hosts[2].node is None,
+                           200.0), trace(world)
+
+
 # -- what is starting -----------------------------------------------------------------------------
 
 
@@ -251,6 +344,14 @@ STORIES = [story for name, story in sorted(globals().items())
     functools.partial(test_a_leader_hands_over_to_nobody_who_could_not_lead_without_it, 3, (2,)),
     functools.partial(test_a_handover_that_was_undone_is_waited_for_no_longer_than_its_vip, ''),
     functools.partial(test_a_switchover_whose_lease_ends_leaves_a_standby_behind, False),
+    functools.partial(test_who_handed_over_ends_also_where_nobody_takes_over, 3,
+                      Farewell.RESTARTING),
+    functools.partial(test_who_handed_over_leaves_when_the_new_leader_leads_over_a_primary, False,
+                      SLOW),
+    functools.partial(test_a_daemon_that_ends_while_its_switchover_is_undone_puts_the_vip_back_first,
+                      Farewell.LEAVING),
+    functools.partial(test_the_end_of_the_cluster_waits_for_a_resigned_role_to_be_taken, 0.1),
+    functools.partial(test_the_end_of_the_cluster_waits_for_no_step_down_for_ever, False),
     functools.partial(test_the_end_of_the_cluster_waits_until_the_primary_role_has_arrived, True,
                       'promote'),
 ]

@@ -26,11 +26,18 @@ def shut_down(node, farewell: Farewell):
     if farewell is Farewell.LEAVING and node.exits.hands_over and _can_hand_over(node):
         if not (yield from _hand_over(node)):
             return
-    elif node.successor is not None and not node.is_leading and node.has_majority():
-        # It has just handed over in a switchover: its vote may be needed yet.
-        if not (yield from _see_taken_over(node, node.successor)):
+    elif _is_handing_over(node) and node.exits.taking_back_until is None:
+        # In a switchover that is not over yet: its vote and its promise are needed.
+        if not (yield from _see_taken_over(
+                node, node.promise.leader if node.successor is None else node.successor)):
             return
     yield from _say_goodbye(node, farewell)
+
+
+def _is_handing_over(node) -> bool:
+    if node.is_leading or not node.has_majority():
+        return False
+    return node.successor is not None or (node.chores.handed_over and not _somebody_leads(node))
 
 
 def _can_hand_over(node) -> bool:
@@ -64,8 +71,8 @@ def _hand_over(node):
         node.operator.carried_out = None
     if why:
         node.report('ERROR', 'hand over', 'nothing was handed over to %s (%s): this daemon ends as '
-                    'for a restart, and the database serves on; start the daemon again within '
-                    '%.1f s, or who can fence takes over' % (name, why, node.timing.hold))
+                    'for a restart; start it again within %.1f s, or who can fence takes over' % (
+                        name, why, node.timing.hold))
         node.exits.stay()
         return False
     return (yield from _see_taken_over(node, successor))

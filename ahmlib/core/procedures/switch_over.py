@@ -126,6 +126,8 @@ def _stop(node, target: int):
 def _undo(node, why: str):
     """Be the primary again, under the lease that still holds."""
     node.report('ERROR', 'switchover', '%s; starting the database again' % why)
+    if node.leaving:
+        node.exits.stay()       # until the VIP is back, too
     node.promoting = True       # a step-down now must stop what is being started
     event = yield StartDatabase(0, START_SECONDS)
     if event.ok:
