@@ -85,6 +85,7 @@ class LocalDatabase:
         say, and is back some seconds later: so one check does not prove that it streams again.
         """
         if not self.in_recovery or self.failures:
+            self.streams_anew = False
             return
         anew = self.answer.streaming and self.unstreamed_since is not None
         if self.answer.streaming and (self.streams_anew or not anew):

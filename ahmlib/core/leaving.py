@@ -3,8 +3,7 @@
 from typing import List, Optional
 
 from .beacon import Farewell
-from .procedures.shut_down import shut_down
-from .procedures.take_over import is_primary
+from .procedures.shut_down import shut_down, somebody_leads
 from .states import NodeState
 
 
@@ -33,17 +32,13 @@ class Leaving:
         if self.asked is Farewell.NONE or node.plan.busy or node.farewell is not Farewell.NONE:
             return
         farewell = self.asked
-        if self.taking_back_until is not None and not self._somebody_leads():
+        if self.taking_back_until is not None and not somebody_leads(node):
             back = node.state is NodeState.LEADER and (
                 not node.vip.configured or node.vip.here is not False)
             if not back and node.now < self.taking_back_until:
                 return
             farewell = Farewell.RESTARTING      # the database and the VIP stay as they are
         node.plan.start('shut down', shut_down(node, farewell), node.now)
-
-    def _somebody_leads(self) -> bool:
-        row = self.node.leader_row()
-        return row is not None and is_primary(row)
 
     def stay(self) -> None:
         """A handover was undone: leave once this node leads with the VIP, or another one leads."""

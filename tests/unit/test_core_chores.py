@@ -1,5 +1,7 @@
 """What a follower does by itself, here: a standby that is restarted to follow another primary."""
 
+import pytest
+
 from ahmlib.core import effects, events
 from ahmlib.core.beacon import Verdict
 from ahmlib.core.database import STREAM_GRACE_SECONDS
@@ -15,8 +17,8 @@ FAILING = events.DatabaseChecked(0, Verdict.UNREACHABLE, 'no answer')
 class Follower:
     """Node 1 of three, which follows node 2; its database was set to follow another primary."""
 
-    def __init__(self):
-        self.settings = one_settings(health_check_period=0.5, max_consec_failures=2)
+    def __init__(self, health_check_period=0.5):
+        self.settings = one_settings(health_check_period=health_check_period, max_consec_failures=2)
         self.node = Node(self.settings, Saved(), 4711, 100.0)
         self.now = 100.0
         self.check = events.DatabaseChecked(
@@ -71,6 +73,22 @@ def test_a_walreceiver_that_is_refused_again_and_again_does_not_stream():
     follower.check = refused._replace(streaming=True)
     follower.live(2.5)
     assert follower.node.own_row().streaming is True
+
+
+@pytest.mark.parametrize('found', [
+    FAILING, events.DatabaseChecked(0, Verdict.REACHABLE, in_recovery=False, system_id=SYSTEM,
+                                    timeline=2, lsn=2000)])
+def test_a_standby_that_streams_again_for_a_moment_is_not_checked_ever_faster(found):
+    """What came after that moment was checked every second: it failed in no time."""
+    follower = Follower(health_check_period=30.0)
+    follower.live(2 * 30.0 + 1.0)
+    follower.check = follower.check._replace(streaming=True)
+    while not follower.node.database.streams_anew:
+        follower.live(0.2)
+    follower.check = found
+    follower.live(20.0)
+    assert follower.node.database.failures <= 1 and not follower.node.database.streams_anew
+    assert follower.node.chores.check_at > follower.now + 5.0
 
 
 def a_restarted_standby():

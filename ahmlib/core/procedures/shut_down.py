@@ -37,7 +37,7 @@ def shut_down(node, farewell: Farewell):
 def _is_handing_over(node) -> bool:
     if node.is_leading or not node.has_majority():
         return False
-    return node.successor is not None or (node.chores.handed_over and not _somebody_leads(node))
+    return node.successor is not None or (node.chores.handed_over and not somebody_leads(node))
 
 
 def _can_hand_over(node) -> bool:
@@ -92,7 +92,7 @@ def _prepare_and_hand_over(node, successor):
 
 def _see_taken_over(node, successor: int):
     """Wait until somebody leads over a primary; where nobody does, take the role back: False."""
-    if (yield Until(lambda: _somebody_leads(node), node.settings.promote_timeout)):
+    if (yield Until(lambda: somebody_leads(node), node.settings.promote_timeout)):
         return True
     node.report('ERROR', 'hand over', '%s did not take over in %g s: taking the role back before '
                 'this daemon ends' % (node.name_of(successor), node.settings.promote_timeout))
@@ -100,7 +100,8 @@ def _see_taken_over(node, successor: int):
     return False
 
 
-def _somebody_leads(node) -> bool:
+def somebody_leads(node) -> bool:
+    """Whether another node leads, and over a primary."""
     row = node.leader_row()
     return row is not None and is_primary(row)
 
