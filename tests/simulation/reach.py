@@ -6,6 +6,7 @@ function.  Which of them no schedule reaches, and why, is listed in `unreached.t
 
 import ast
 import contextlib
+import dis
 import fnmatch
 import pathlib
 import re
@@ -73,7 +74,11 @@ class Reached:
     def __init__(self):
         self.transitions, self.statements = set(), set()
         self.lines = statements()
-        self.files = {path for path, _ in self.lines}
+        self.missing = {}       # code: its lines that were not reached yet
+
+    def _lines_of(self, code):
+        return {line for _, line in dis.findlinestarts(code)
+                if (code.co_filename, line) in self.lines}
 
     def take(self, trace):
         """Take the transitions from a world's trace."""
@@ -82,18 +87,22 @@ class Reached:
     @contextlib.contextmanager
     def watching(self):
         """Take the statements that run meanwhile."""
-        seen, files = set(), self.files
+        seen = set()
 
         def within(frame, event, _):
             if event == 'line':
-                seen.add((frame.f_code.co_filename, frame.f_lineno))
+                code, line = frame.f_code, frame.f_lineno
+                seen.add((code.co_filename, line))
+                self.missing[code].discard(line)
             return within
 
         def enter(frame, _event, _arg):
-            if frame.f_code.co_filename not in files:
-                return None
-            seen.add((frame.f_code.co_filename, frame.f_lineno))
-            return within
+            # A function of which all was reached costs no more than this.
+            code = frame.f_code
+            missing = self.missing.get(code)
+            if missing is None:
+                missing = self.missing[code] = self._lines_of(code)
+            return within if missing else None
         before = sys.gettrace()
         sys.settrace(enter)
         try:
