@@ -87,13 +87,12 @@ class LocalDatabase:
         if not self.in_recovery or self.failures:
             self.streams_anew = False
             return
-        anew = self.answer.streaming and self.unstreamed_since is not None
-        if self.answer.streaming and (self.streams_anew or not anew):
-            self.streaming, self.unstreamed_since, self.streams_anew = True, None, False
+        if self.answer.streaming:
+            self.streams_anew = self.unstreamed_since is not None and not self.streams_anew
+            if not self.streams_anew:
+                self.streaming, self.unstreamed_since = True, None
             return
-        self.streams_anew = anew
-        if anew:
-            return
+        self.streams_anew = False
         if self.unstreamed_since is None:
             self.unstreamed_since = now
         if primary_ok_at is not None \

@@ -23,7 +23,7 @@ class ClusterEnd:
         self.since = 0.0
         self.met: Set[Tuple[int, int]] = set()      # (node, incarnation) heard before
         self.ignored: Set[Intent] = set()
-        self.leaves, self.leaves_at = False, 0.0
+        self.leaves_at: Optional[float] = None      # since when it is carried out
 
     def ask(self) -> str:
         """End the cluster; why not, or ''."""
@@ -50,9 +50,9 @@ class ClusterEnd:
         self._hear()
         if self.intent is None or self.node.leaving:
             return
-        if not self.leaves:
+        if self.leaves_at is None:
             self._judge()
-        if self.leaves and self._is_my_turn():
+        if self.leaves_at is not None and self._is_my_turn():
             self.node.exits.ask(Farewell.LEAVING, hand_over=False)
 
     def _is_my_turn(self) -> bool:
@@ -75,16 +75,12 @@ class ClusterEnd:
 
         Not for ever: a step-down may never be through, and a row may go on naming a successor.
         """
-        node = self.node
-        return node.now < self._patient_until() and any(
+        node, settings = self.node, self.node.settings
+        needed = settings.hook_timeout + settings.promote_timeout \
+            + 2 * settings.wait_for_primary + 2 * node.timing.hold
+        return node.now < self.leaves_at + needed and any(
             _moves_the_role(row) for row in node.members.living(node.now) + [node.own_row()]
             if row.farewell is Farewell.NONE)
-
-    def _patient_until(self) -> float:
-        """When whatever moves the role has had the time that a takeover may need."""
-        settings = self.node.settings
-        return self.leaves_at + settings.hook_timeout + settings.promote_timeout \
-            + 2 * settings.wait_for_primary + 2 * self.node.timing.hold
 
     def _somebody_is_missing(self) -> bool:
         """Whether a node of nodes.conf is silent that did not say goodbye for good."""
@@ -111,7 +107,7 @@ class ClusterEnd:
         if self._repeaters() >= node.votes_needed and (waited or not missing):
             if missing:
                 node.report('WARNING', 'shutdown', 'shuts down without %s' % ', '.join(missing))
-            self.leaves, self.leaves_at = True, node.now
+            self.leaves_at = node.now
         elif waited:
             node.problem = 'the cluster was not shut down: %d of %d nodes agree%s' % (
                 self._repeaters(), node.settings.size,

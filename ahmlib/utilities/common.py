@@ -104,9 +104,7 @@ def where(args):
 
     Raises Failure with exit code 2 if one of them is wrong.
     """
-    for option, expected in _EXPECTED:
-        if args.get(option) == '':      # of a variable of the shell that is not set, mostly
-            raise Failure("%s: found '', expected %s" % (option, expected), USAGE)
+    refuse_empty(args)
     path, written = args.get('--config-file'), {}
     if path is not None:
         path = os.path.abspath(path)
@@ -125,6 +123,13 @@ def where(args):
     else:
         socket_dir = client.DEFAULT_SOCKET_DIR
     return socket_dir, port
+
+
+def refuse_empty(args):
+    """Raise Failure for an option with an empty value: of a shell variable not set, mostly."""
+    for option, expected in _EXPECTED:
+        if args.get(option) == '':
+            raise Failure("%s: found '', expected %s" % (option, expected), USAGE)
 
 
 def put(text):

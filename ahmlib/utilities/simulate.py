@@ -62,6 +62,7 @@ def main(argv):
     if args['--list']:
         common.put(_list())
         return common.OK
+    common.refuse_empty(args)
     _check_combination(args)
     seed = _number('--seed', args['--seed'] or '1', 0, SEED_MAX)
     replayed = args['--replay'] and _number('--replay', args['--replay'], 0, SEED_MAX)
@@ -203,9 +204,6 @@ def _config_file(path):
     if path is None and not os.path.exists(loader.DEFAULT_PATH):
         raise _wrong('--config-file', 'no %s' % loader.DEFAULT_PATH,
                      'the configuration file there', 'name yours with -f FILE')
-    if path == '':
-        raise _wrong('--config-file', repr(path), 'the path of a configuration file',
-                     'leave it out for %s' % loader.DEFAULT_PATH)
     return loader.DEFAULT_PATH if path is None else path
 
 

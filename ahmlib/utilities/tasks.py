@@ -57,7 +57,7 @@ def _looks(args, number, progress):
 
 def _task_in(answer):
     task = answer.get('task')
-    if not isinstance(task, dict):
+    if not isinstance(task, dict) or not isinstance(task.get('number'), int):
         raise client.ProtocolError('the answer holds no task; is an AHM daemon of this version'
                                    ' listening there?')
     return task
@@ -65,8 +65,4 @@ def _task_in(answer):
 
 def number_of(answer):
     """The number of the task in an answer to what began it."""
-    number = _task_in(answer).get('number')
-    if not isinstance(number, int):
-        raise client.ProtocolError('the answer holds no number of a task; is an AHM daemon of this'
-                                   ' version listening there?')
-    return number
+    return _task_in(answer)['number']

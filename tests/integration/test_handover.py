@@ -1,5 +1,5 @@
-"""The primary's AHM ends where a fencing script is set: another node takes over (manual 19.7.3), unless
-the script fails or does not do what it says.  (The AHM alone that is killed: test_fencing.py.)
+"""The primary's AHM ends where a fencing script is set: another node takes over (manual 19.7.3),
+unless the script fails or does not do what it says.  (The AHM alone that is killed: test_fencing.py.)
 
 Three nodes, one fault after the other on the same cluster; the old primary comes back each time by
 `ahm start`, `ahm_attach_node` and `ahm_promote_node`.

@@ -1,4 +1,5 @@
-"""The database of the primary is at fault (manual 19.7.1): refuses us, hangs, starts for ever, is full.
+"""The database of the primary is at fault (manual 19.7.1): refuses us, hangs, starts for
+ever, is full.
 
 Each story ends by a documented utility or a wait, and a healthy table on every node.  A server that
 refuses is alive, so nothing may happen to it but that people are told; one that hangs, or is

@@ -1,4 +1,5 @@
-"""The database of a standby is at fault (manual 19.7.2): it is down, or it runs and does not stream.
+"""The database of a standby is at fault (manual 19.7.2): it is down, or it runs and does
+not stream.
 
 Neither disturbs the service.  What is down is reported out until somebody has attached it; what
 does not stream stays a standby, and is shown and not promoted, whatever becomes of the primary.

@@ -171,7 +171,7 @@ MUTANTS = (
         Patch(promise, 'resigns', 'return (_idle(row) and row.holds_vip is not True and '
               'row.database in _GIVEN_UP)', 'return not row.leads'), DAEMON_IGNORED, NO_EVIDENCE,
         Patch(take_over, '_vip_silent', 'began = node.now', "return ''\n    yield"),
-        Patch(take_over, '_suspect_is_primary', 'if node.suspect in (None, node.own):',
+        Patch(take_over, '_suspect_is', 'if node.suspect in (None, node.own):',
               'if True:'))),
     Mutant('synchronous standbys are not asked', 18, 'five nodes, synchronous',
            ((0.5, 'stop-replication', 1), (0.0, 'stop-replication', 2),

@@ -12,7 +12,8 @@ from ahmlib.core.beacon import Due
 from ahmlib.simulation import faults
 from ahmlib.simulation.host import HANGS
 
-from .test_force import ANYWAY, come_back, force, half_that_is_isolated, left, reigns, serves
+from .test_force import (come_back, force, half_that_is_isolated, left,
+                         reign_beside_a_leader, reigns, serves)
 from .test_operators import ask, formed, refusal, trace
 
 
@@ -158,11 +159,7 @@ def test_who_was_bound_to_a_reign_that_is_gone_returns_to_the_one_that_was_force
 
 def reign_that_yielded():
     """The leader of a majority that was not gone has met a reign, whose timeline is above its own."""
-    world = formed(size=5, world=dict(lemmas=ANYWAY))
-    world.network.part((3, 4), (0, 1, 2))
-    world.run(10.0)
-    assert force(world, 4) == ''
-    world.run(5.0)
+    world = reign_beside_a_leader()
     world.network.heal()
     world.run(20.0)
     assert world.serves() == 0 and world.hosts[4].database.timeline == 2

@@ -602,7 +602,8 @@ def test_without_a_daemon_it_is_unknown(tmp_path):
 
 @pytest.mark.parametrize('argv, said', [
     (['--json'], 'without --json'), (['--watch'], 'without --watch'), (['-w'], 'without --watch'),
-    (['-v'], 'without --verbose'), (['-w', '1'], 'without --watch'), (['--bogus'], 'not understood'), (['x'], 'not unders'),
+    (['-v'], 'without --verbose'), (['-w', '1'], 'without --watch'),
+    (['--bogus'], 'not understood'), (['x'], 'not unders'),
     (['-p', 'x'], "--port: found 'x'"), (['-f', '/nowhere/x.yml'], '/nowhere/x.yml'),
     (['--check'], 'not understood')])
 def test_a_wrong_usage_of_check_is_unknown(argv, said):

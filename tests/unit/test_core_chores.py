@@ -56,8 +56,7 @@ class Follower:
 
 
 def test_a_walreceiver_that_is_refused_again_and_again_does_not_stream():
-    """A check met it in the moment before the refusal: the standby, without the WAL that its primary
-    had removed, was the successor, and was promoted."""
+    """A check met it just before the refusal: without WAL that is gone it was promoted."""
     follower = Follower()
     refused = follower.check._replace(upstream=(follower.settings.host(1), 5432))
     follower.check = refused

@@ -70,7 +70,8 @@ def test_a_daemon_that_is_silent_or_breaks_off_for_a_moment_is_asked_again(daemo
     assert common.run(attach_node.main, []) == 0
 
 
-@pytest.mark.parametrize('utility, words', [('ahm_attach_node', []), ('ahm_promote_node', ['--wait'])])
+@pytest.mark.parametrize('utility, words', [
+    ('ahm_attach_node', []), ('ahm_promote_node', ['--wait'])])
 def test_a_daemon_that_took_the_request_and_stays_silent_is_1_for_it_may_have_begun(
         daemon, monkeypatch, capsys, utility, words):
     monkeypatch.setattr(tasks, 'SILENCE_SECONDS', -1.0)
@@ -201,8 +202,7 @@ def test_shutdown_prints_what_the_manual_prints(daemon, capsys):
 def test_an_answer_without_a_task_is_a_failure(daemon, name, answer, capsys):
     daemon.answers = [answer]
     assert common.run(UTILITIES[name].main, ['--wait']) == 1
-    said = capsys.readouterr().err
-    assert 'holds no task' in said or 'holds no number of a task' in said
+    assert 'holds no task' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('name', sorted(UTILITIES))

@@ -101,7 +101,7 @@ def _must_stop(node, reason: Reason) -> bool:
     if node.settings.witness or reason.mode == 'none':
         return False
     if reason.kind == 'lease' and not node.settings.stop_isolated_primary:
-        return node.promoting   # a handover had begun to stop it: it is not left half done
+        return node.promoting   # a handover, restart or promotion is not left half done
     return node.database.runs_as_primary or node.promoting or reason.kind == 'database'
 
 

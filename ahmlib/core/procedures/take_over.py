@@ -72,22 +72,17 @@ def _make_sure(node):
     why = yield from _vip_silent(node)
     if not why and (node.settings.pre_promotion or node.now > began + LOOK_AGAIN_SECONDS):
         why = yield from _look_again(node)
-    elif not why and _suspect_is_primary(node):
+    elif not why and _suspect_is(node, DatabaseState.PRIMARY):
         why = 'the database of %s is a primary' % node.name_of(node.suspect)
     return why
 
 
-def _suspect_is_primary(node) -> bool:
-    """Whether the old primary's own daemon, alive, says that its database is a primary."""
+def _suspect_is(node, state: DatabaseState) -> bool:
+    """Whether the old primary's own daemon, alive, says that its database is in this state."""
     if node.suspect in (None, node.own):
         return False
     row = node.living_row(node.suspect)
-    return row is not None and row.database is DatabaseState.PRIMARY
-
-
-def _suspect_is_standby(node) -> bool:
-    row = node.living_row(node.suspect)
-    return row is not None and row.database is DatabaseState.STANDBY
+    return row is not None and row.database is state
 
 
 def _look_again(node):
@@ -104,7 +99,8 @@ def _look_again(node):
             return 'the database of %s still answers after fencing' % node.name_of(suspect)
         waited = node.now >= began + node.settings.wait_for_primary
         # The suspect's own daemon is believed where it says that what starts is a standby.
-        if Verdict.STARTING in verdicts and not waited and not _suspect_is_standby(node):
+        if Verdict.STARTING in verdicts and not waited \
+                and not _suspect_is(node, DatabaseState.STANDBY):
             yield pause(LOOK_AGAIN_SECONDS)
             continue
         if silent and node.leadership.lease.halves:

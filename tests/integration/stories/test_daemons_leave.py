@@ -1,7 +1,8 @@
 """Daemons end and come back while their databases go on, and nobody has a fencing script.
 
 Whatever happens to an AHM, the database beside it is not touched, and no other one is promoted
-while it answers (manual 19.7.3, 19.7.4).  The primary's AHM that is killed or frozen: ../test_fencing.py.
+while it answers (manual 19.7.3, 19.7.4).  The primary's AHM that is killed or frozen:
+../test_fencing.py.
 """
 
 import time
