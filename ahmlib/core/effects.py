@@ -46,9 +46,10 @@ class CheckVip(NamedTuple):
 
 
 class PingVip(NamedTuple):
-    """See whether the VIP answers -> VipPinged."""
+    """See whether the VIP answers, and whether it is the host of node `about` -> VipPinged."""
     token: int = 0
     limit: float = 0.0
+    about: Optional[int] = None
 
 
 class PingTrusted(NamedTuple):

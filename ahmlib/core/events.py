@@ -35,6 +35,8 @@ class DatabaseChecked(NamedTuple):
 
     `verdict` REACHABLE with `in_recovery` None means: it answered, and refused us.
     Positions are byte counts; `upstream` is the (host, port) it is told to stream from.
+    `sync_names` are all that synchronous_standby_names lists, connected or not, '*' too;
+    `sync_peers` are the (application_name, address) of the standbys that are connected.
     """
     token: int
     verdict: Verdict
@@ -47,6 +49,13 @@ class DatabaseChecked(NamedTuple):
     upstream: Optional[Tuple[str, int]] = None
     sync_needed: int = 0
     sync_names: Tuple[str, ...] = ()
+    sync_peers: Tuple[Tuple[str, str], ...] = ()
+    replayed: int = 0           # of a standby: how far it has replayed
+    standstill: str = ''        # why its replay cannot go on by itself; '' where it can
+    held: bool = False          # its replay waits, for a reader or a delay
+    lsn_known: bool = True      # False: more WAL may be on its disk than `lsn` says
+    mismatch: str = ''          # why this server is not the one of db_data_dir
+    remark: str = ''            # what people should know of it
 
 
 class DatabaseProbed(NamedTuple):
@@ -57,17 +66,27 @@ class DatabaseProbed(NamedTuple):
 
 
 class VipChecked(NamedTuple):
-    """Whether the VIP is on an interface of this host; None: could not be found out."""
+    """Whether the VIP is on an interface of this host; None: could not be found out.
+
+    `usable` False: it is there, and the kernel does not use it (`reason` says why).
+    """
     token: int
     here: Optional[bool]
     reason: str = ''
+    usable: bool = True
 
 
 class VipPinged(NamedTuple):
-    """Whether the VIP answered a ping; None: could not be found out."""
+    """Whether anybody answers for the VIP; None: could not be found out.
+
+    `by` is the hardware address that answers, '' where it is not known; `of_suspect` whether that
+    is the host that was asked about.
+    """
     token: int
     answers: Optional[bool]
     reason: str = ''
+    by: str = ''
+    of_suspect: bool = False
 
 
 class TrustedPinged(NamedTuple):
@@ -85,6 +104,9 @@ class ActionEnded(NamedTuple):
     lsn: int = 0            # of a promotion; of a clean stop: where its shutdown checkpoint begins
     here: Optional[bool] = None     # of a VIP command: where the VIP is now
     diverged: bool = False  # of an attach that failed: this history is not the primary's
+    switch_lsn: int = 0     # of a promotion: where the timeline before ended
+    withdrawn: bool = False     # of a promotion that failed: it cannot complete any more
+    remark: str = ''        # of an action that succeeded: what people should know
 
 
 class StopAsked(NamedTuple):

@@ -113,7 +113,7 @@ def announce_vip(settings, limit):
     return _result(False, 'arping_cmd: ' + outcome.reason, None)
 
 
-def ping_vip(settings, limit):
+def ping_vip(settings, limit, suspect=None):
     """Does anybody answer for the address?  No answer to ping within its own second is silence.
 
     Returns {'ok', 'reason', 'answers', 'here'}: `answers` is True or False, and None (ok False)

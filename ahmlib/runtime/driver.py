@@ -31,7 +31,6 @@ CHILD_SLACK_SECONDS = 0.25
 MALFORMED_LOG_SECONDS = 60.0
 FOREIGN_SECONDS = 10.0
 NOTIFY_FROM = ('NOTICE', 'WARNING', 'ERROR', 'CRITICAL')
-SYNC_STATES = ('sync', 'quorum')
 
 
 class Driver:
@@ -239,11 +238,14 @@ class Driver:
 
     def _check_vip(self, effect):
         self._child(effect, vip.check_vip, (self.vip, effect.limit), lambda result:
-                    events.VipChecked(effect.token, result.get('here'), _reason(result)))
+                    events.VipChecked(effect.token, result.get('here'), _reason(result),
+                                      bool(result.get('usable', True))))
 
     def _ping_vip(self, effect):
-        self._child(effect, vip.ping_vip, (self.vip, effect.limit), lambda result:
-                    events.VipPinged(effect.token, result.get('answers'), _reason(result)))
+        host = None if effect.about is None else self.node.settings.host(effect.about)
+        self._child(effect, vip.ping_vip, (self.vip, effect.limit, host), lambda result:
+                    events.VipPinged(effect.token, result.get('answers'), _reason(result),
+                                     result.get('by') or '', bool(result.get('of_suspect'))))
 
     def _ping_trusted(self, effect):
         self._child(effect, vip.ping_any,
@@ -343,7 +345,9 @@ def _ended(token, result):
     ok = bool(result.get('ok'))
     return events.ActionEnded(token, ok, '' if ok else _reason(result),
                               int(result.get('timeline') or 0), int(result.get('lsn') or 0),
-                              result.get('here'), bool(result.get('diverged')))
+                              result.get('here'), bool(result.get('diverged')),
+                              int(result.get('switch_lsn') or 0), bool(result.get('withdrawn')),
+                              str(result.get('remark') or ''))
 
 
 def _verdict(result):
@@ -363,21 +367,11 @@ def _checked(token, result):
     upstream = result.get('upstream')
     if upstream is not None:
         upstream = (str(upstream.get('host') or ''), int(upstream.get('port') or 0))
-    needed, names = _sync(result.get('sync_standbys') or ())
     return events.DatabaseChecked(
         token, verdict, '', bool(result['in_recovery']), result.get('system_identifier') or '',
         result.get('timeline') or 0, result.get('lsn') or 0, bool(result.get('streaming')),
-        upstream, needed, names)
-
-
-def _sync(standbys):
-    """(how many confirm a commit, which ones).
-
-    In priority mode the `sync` ones all confirm; in quorum mode at least one of the `quorum` ones
-    does, and that is the safe reading where the number is not known.
-    """
-    by_state = {state: tuple(item['application_name'] for item in standbys
-                             if item['sync_state'] == state) for state in SYNC_STATES}
-    if by_state['sync']:
-        return len(by_state['sync']), by_state['sync']
-    return (1, by_state['quorum']) if by_state['quorum'] else (0, ())
+        upstream, result.get('sync_needed') or 0, tuple(result.get('sync_names') or ()),
+        tuple((str(name), str(address)) for name, address in result.get('sync_peers') or ()),
+        result.get('replayed_lsn') or 0, result.get('standstill') or '', bool(result.get('held')),
+        bool(result.get('lsn_known', True)), result.get('mismatch') or '',
+        result.get('remark') or '')
