@@ -49,6 +49,17 @@ class Record(NamedTuple):
     system_id: str
 
 
+class Claim(NamedTuple):
+    """What a commit waits for: `needed` of these nodes confirm each one (R21).
+
+    Made by the leader of `term`; `version` is its number among those of that term.
+    """
+    term: int = 0
+    version: int = 0
+    needed: int = 0
+    nodes: Tuple[int, ...] = ()
+
+
 class Evidence(NamedTuple):
     """One node's verdict on the database of node `about`, `age` seconds old.
 
@@ -120,15 +131,21 @@ class Beacon(NamedTuple):
     database: DatabaseState = DatabaseState.UNKNOWN
     system_id: str = ''
     timeline: int = 0
-    lsn: int = 0                                # max(received, replayed), or written
+    lsn: int = 0                                # max(on disk, replayed), or written
+    replayed: int = 0                           # of a standby; 0: not told
+    held: bool = False                          # its replay waits, for a reader or a delay
+    standstill: str = ''                        # why its replay cannot go on; '' where it can
     fresh: bool = False                         # position probed after the leader was lost
     streaming: Optional[bool] = None            # it streamed when the primary was last healthy
     rightful: bool = False                      # it runs as the rightful primary
     out: bool = False                           # reported out, until it is attached again
     ok_age: Optional[float] = None              # since its last successful check
     primary_lsn: int = 0                        # the last position it knows of the primary
-    sync_needed: int = 0                        # standbys that confirm a commit
-    sync_nodes: Tuple[int, ...] = ()            # the synchronous standbys
+    sync_needed: int = 0                        # of the newest claim (R21): so many of
+    sync_nodes: Tuple[int, ...] = ()            # these nodes confirm a commit
+    sync_term: int = 0                          # the term of the leader that made the claim,
+    sync_version: int = 0                       # and its number among those of that term
+    sync_doubt: str = ''                        # why nothing can be guaranteed; '' if it can
     # evidence
     inquiry: Optional[Inquiry] = None
     evidence: Optional[Evidence] = None
@@ -147,6 +164,11 @@ class Beacon(NamedTuple):
         """Whether taking this row is an acknowledgement."""
         return self.state in LEADING
 
+    @property
+    def claim(self) -> Claim:
+        """The newest claim that its sender knows."""
+        return Claim(self.sync_term, self.sync_version, self.sync_needed, self.sync_nodes)
+
 
 def newer_record(one: Optional[Record], other: Optional[Record]) -> Optional[Record]:
     """The newer of two records; either may be missing."""
@@ -160,11 +182,11 @@ def significant(row: Beacon) -> Tuple[Any, ...]:
     evidence = row.evidence
     return (tuple(item and item[0] for item in row.heard),
             evidence and (evidence.about, evidence.verdict, evidence.inquirer, evidence.number),
-            row[:_SEQ], row[_TERM:_LEADER_SEQ], row[_LEADER_SEQ + 1:_LSN], row[_LSN + 1:_OK_AGE],
-            row[_PRIMARY_LSN + 1:_EVIDENCE], row[_EVIDENCE + 1:])
+            row[:_SEQ], row[_TERM:_LEADER_SEQ], row[_LEADER_SEQ + 1:_LSN],
+            row[_REPLAYED + 1:_OK_AGE], row[_PRIMARY_LSN + 1:_EVIDENCE], row[_EVIDENCE + 1:])
 
 
-# ok_age and primary_lsn stand side by side.
-_SEQ, _TERM, _LEADER_SEQ, _LSN, _OK_AGE, _PRIMARY_LSN, _EVIDENCE = map(
+# lsn and replayed, and ok_age and primary_lsn, stand side by side.
+_SEQ, _TERM, _LEADER_SEQ, _LSN, _REPLAYED, _OK_AGE, _PRIMARY_LSN, _EVIDENCE = map(
     Beacon._fields.index,
-    ('seq', 'term', 'leader_seq', 'lsn', 'ok_age', 'primary_lsn', 'evidence'))
+    ('seq', 'term', 'leader_seq', 'lsn', 'replayed', 'ok_age', 'primary_lsn', 'evidence'))

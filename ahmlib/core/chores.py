@@ -44,7 +44,6 @@ class Chores:
         """Start what is due."""
         self._check_database()
         self._ping_trusted()
-        self._mind_own_place()
         if not self.node.plan.busy and not self.node.leaving:
             self._maybe_quarantine()
         if not self.node.plan.busy and not self.node.leaving:
@@ -98,10 +97,8 @@ class Chores:
         self._tell_of_streaming(streamed)
         if node.database.streams_anew:
             self.check_at = min(self.check_at, node.now + STREAMS_ANEW_SECONDS)
-        if node.database.runs_as_primary and not node.database.failures:
-            node.sync_needed = event.sync_needed
-            node.sync_nodes = tuple(place for place, name in enumerate(node.names)
-                                    if event.sync_needed and name in event.sync_names)
+        node.claims.checked(event)
+        node.standby.tell()
         after = node.database.state
         if after is not before:
             node.report('WARNING' if node.database.failures else 'NOTICE', 'database',
@@ -133,28 +130,6 @@ class Chores:
         self.trusted_token = None
         if event.reached:
             self.node.leadership.trusted(began)
-
-    # -- the own place -------------------------------------------------------------------------
-
-    def _mind_own_place(self) -> None:
-        """A standby that failed is reported out, until somebody has repaired and attached it."""
-        node, database = self.node, self.node.database
-        if node.settings.witness or not node.following:
-            return
-        if not database.out:
-            node.out_as = None
-        # A procedure of its own may be restarting it (before PostgreSQL 13 to follow another one).
-        if database.failed and database.in_recovery and not database.out \
-                and not database.stopped and not database.second_primary and not node.plan.busy:
-            database.out = 'its database failed: %s' % database.reason
-            node.out_as = NodeState.LOST
-            node.report('ERROR', 'standby failed', 'the standby database failed (%s): reported '
-                        'out until it is attached again' % database.reason)
-        elif database.out and node.settings.auto_attach and not database.failures \
-                and database.in_recovery and database.streams:
-            database.attached()
-            node.out_as = None
-            node.report('NOTICE', 'attached', 'the standby streams again: attached (auto_attach)')
 
     # -- procedures that start by themselves ---------------------------------------------------
 

@@ -6,9 +6,13 @@ election compares.
 
 `out` is the reason why this database was reported out of the cluster; it stays until it is attached
 again, even if the server comes back, because nobody has looked at it yet.
+
+A server that refuses AHM runs, and so does one that another node reaches: it is QUARANTINED for as
+long as that lasts.  So is one that is not the server of db_data_dir: what AHM stops and what
+answers it are two servers then.
 """
 
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from .beacon import Verdict
 from .events import DatabaseChecked
@@ -18,6 +22,13 @@ from .states import DatabaseState
 #: A standby that does not stream is believed to have lost its primary only after this many seconds
 #: beside a healthy primary: a walreceiver comes back after wal_retrieve_retry_interval, 5 s.
 STREAM_GRACE_SECONDS = 10.0
+
+
+class Unpromotable(NamedTuple):
+    """A promotion that was taken back: how far it had replayed, why, and until when that counts."""
+    replayed: int
+    until: float
+    why: str
 
 
 class LocalDatabase:
@@ -36,6 +47,15 @@ class LocalDatabase:
         self.lsn = 0
         self.stopped = False                # stopped by this daemon, healthy as far as is known
         self.reached_by_others = False      # FAILED here, but another node reaches it
+        self.refused = False                # the newest check was answered, and we were refused
+        self.is_there = False         # likewise, or it was told that the server starts
+        self.mismatch = ''                  # why the server that answers is not ours
+        self.replayed = 0                   # of a standby
+        self.held = False                   # its replay waits, for a reader or a delay
+        self.lsn_known = True               # False: more may be on its disk than `lsn`
+        self.remark = ''                    # what its checks want people to know
+        self._stands_still = ''             # as its newest check says
+        self._unpromotable: Optional[Unpromotable] = None
         self.second_primary = False         # found to be a second primary, and dealt with as one
         self.diverged = False               # found to hold what the primary does not have
         self.out = ''
@@ -46,20 +66,48 @@ class LocalDatabase:
     def apply(self, event: DatabaseChecked, asked_at: float) -> None:
         """Take the result of a check that began at this instant."""
         self.checked, self.asked_at = True, asked_at
+        self.refused = event.verdict is Verdict.REACHABLE and event.in_recovery is None
+        self.is_there = event.verdict is not Verdict.UNREACHABLE
         if event.verdict is not Verdict.REACHABLE or event.in_recovery is None:
             self.failures += 1
             self.reason = event.reason
             return
         self.failures, self.reason = 0, ''
         timeline = self._timeline_of(event)
+        self._take_replay(event, asked_at)
         self.answer, self.ok_at = event, asked_at
         self.stopped = self.reached_by_others = False
-        self.timeline, self.lsn = timeline, event.lsn
+        self.timeline, self.lsn, self.lsn_known = timeline, event.lsn, event.lsn_known
+        self.mismatch, self.remark = event.mismatch, event.remark
         if not event.in_recovery:
             self.out = ''       # rightful or second, a primary is no standby to be attached
             self.streaming = self.unstreamed_since = None
         else:
             self.second_primary = False
+
+    def _take_replay(self, event: DatabaseChecked, asked_at: float) -> None:
+        """What its replay is about.  One that lags, and has not moved since, waits for something.
+
+        The end of a record that never came looks the same; it is level with who has replayed all.
+        """
+        lags = bool(event.in_recovery) and event.replayed < event.lsn
+        self.held = event.held or (lags and self.in_recovery and event.replayed == self.replayed)
+        self.replayed, self._stands_still = event.replayed, event.standstill
+        failed = self._unpromotable
+        if failed is not None and (not event.in_recovery or event.replayed != failed.replayed
+                                   or asked_at >= failed.until):
+            self._unpromotable = None
+
+    @property
+    def standstill(self) -> str:
+        """Why its replay cannot go on by itself, so that a promotion would lack WAL; '' if not."""
+        if not self.in_recovery:
+            return ''
+        return self._stands_still or (self._unpromotable.why if self._unpromotable else '')
+
+    def not_promoted(self, why: str, until: float) -> None:
+        """Its promotion was withdrawn: it is no candidate until its replay moves, or then."""
+        self._unpromotable = Unpromotable(self.replayed, until, why)
 
     def _timeline_of(self, event: DatabaseChecked) -> int:
         """Which timeline it has reached.
@@ -106,6 +154,7 @@ class LocalDatabase:
                                       streaming=False, upstream=None)
         self.failures, self.stopped, self.out = 0, False, ''
         self.timeline, self.lsn, self.ok_at = timeline, lsn, now
+        self.lsn_known, self.held, self._unpromotable = True, False, None
         self.streaming = self.unstreamed_since = None
 
     def trusted_by_force(self) -> None:
@@ -115,6 +164,7 @@ class LocalDatabase:
     def was_stopped(self, healthy: bool) -> None:
         """This daemon stopped it; a healthy one may be started again as a standby."""
         self.answer, self.stopped = None, healthy
+        self.refused = self.is_there = self.reached_by_others = False
         self.failures = max(self.failures, self.failures_max)
 
     def followed(self) -> None:
@@ -146,11 +196,21 @@ class LocalDatabase:
         return self.answer.system_id if self.answer else ''
 
     @property
+    def distrust(self) -> str:
+        """Why it is not trusted though it runs, for as long as that lasts; '' if it is."""
+        if self.mismatch and not self.failures:
+            return self.mismatch
+        if self.failed and not self.out and (self.refused or self.reached_by_others):
+            return 'it runs, and %s: %s' % (
+                'refuses AHM' if self.refused else 'fails its checks here only', self.reason)
+        return ''
+
+    @property
     def state(self) -> DatabaseState:
         """The manual's word for it."""
         if self.witness:
             return DatabaseState.NOT_CONFIGURED
-        if self.second_primary or self.diverged or (self.failed and self.reached_by_others):
+        if self.second_primary or self.diverged or self.distrust:
             return DatabaseState.QUARANTINED
         if self.out or self.failed:
             return DatabaseState.FAILED

@@ -16,7 +16,7 @@ class SaveState(NamedTuple):
 
 
 class SaveLease(NamedTuple):
-    """Note, without fsync, until when this node may keep the VIP if it is started again."""
+    """Note, without fsync, until when this node may lead on if it is started again in this boot."""
     until: float
 
 

@@ -1,15 +1,17 @@
 """Who may lead, who should, and when (R12 to R21): pure functions of rows.
 
 Data first, then preference: a running rightful primary, then the higher timeline, then the higher
-position, then whom a resignation named, then the lower `priority`, then the name.
+position, then who has replayed it, whom a resignation named, the lower `priority`, the name.
 """
 
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from .beacon import Beacon, Due
+from .beacon import Beacon, Claim, Due
 from .states import DatabaseState
 
-Rank = Tuple[bool, int, int, bool, int, Tuple[int, ...]]
+Rank = Tuple[bool, int, int, bool, bool, int, Tuple[int, ...]]
+#: So much WAL is replayed in no time: a standby that lags by no more counts as having replayed all.
+REPLAY_STEP_BYTES = 1024 * 1024
 
 
 class View(NamedTuple):
@@ -44,6 +46,8 @@ def why_not_eligible(row: Beacon, view: View) -> str:
     if view.timeline and row.timeline > view.timeline:
         return 'is on timeline %d, and the primary on record is on %d: promoted by somebody else' \
             % (row.timeline, view.timeline)
+    if row.standstill:
+        return 'cannot replay what it has received: %s' % row.standstill
     if row.streaming is False:
         return 'does not stream from the primary'
     return why_too_far_behind(row, view)
@@ -79,9 +83,17 @@ def _data(row: Beacon) -> Tuple[bool, int, int]:
     return running, row.timeline, row.lsn
 
 
-def _preference(row: Beacon, view: View) -> Tuple[bool, int, Tuple[int, ...]]:
-    return (row.sender == view.named, -row.priority,
+def _preference(row: Beacon, view: View) -> Tuple[bool, bool, int, Tuple[int, ...]]:
+    return (has_replayed(row), row.sender == view.named, -row.priority,
             tuple(-ord(letter) for letter in row.name) + (1,))
+
+
+def has_replayed(row: Beacon) -> bool:
+    """Whether its promotion need not wait for replay; one that does not tell is believed to have.
+    """
+    if row.database is DatabaseState.PRIMARY or not row.replayed:
+        return True
+    return not row.held and row.lsn - row.replayed <= REPLAY_STEP_BYTES
 
 
 def level_needed(row: Beacon, on_record: Optional[int]) -> Due:
@@ -98,23 +110,24 @@ def finds_due(row: Beacon, candidate: int, level: Due) -> bool:
     return row.due >= level and (row.due_only is None or row.due_only == candidate)
 
 
-def why_sync_forbids(row: Beacon, rows: Sequence[Beacon], view: View) -> str:
+def why_sync_forbids(row: Beacon, rows: Sequence[Beacon], view: View,
+                     known: Sequence[Beacon]) -> str:
     """With synchronous replication: why this candidate might lack an acknowledged commit.
 
-    `rows` are those in contact, the own one included.  Each repeats what its node last knew of the
-    primary's synchronous standbys, and all of that counts: a node that was restarted knows nothing.
+    `rows` are those in contact, the own one included; the newest claim in them is what commits
+    waited for.  Of `known` ones the position is known, as it is since the old primary is gone.
     A running primary lacks nothing: only its return is voted on.
     """
     if row.database is DatabaseState.PRIMARY:
         return ''
-    known = {(other.sync_needed, tuple(sorted(other.sync_nodes))) for other in rows}
-    found = [_why_sync_forbids(row, rows, view, nodes, needed) for needed, nodes in sorted(known)
-             if nodes and needed]
+    newest = max(other.claim[:2] for other in rows)
+    claims = {other.claim for other in rows if other.claim[:2] == newest}
+    found = [_why_sync_forbids(row, known, view, claim) for claim in sorted(claims)
+             if claim.needed and claim.nodes]
     return next((why for why in found if why), '')
 
 
-def _why_sync_forbids(row: Beacon, rows: Sequence[Beacon], view: View, nodes: Sequence[int],
-                      needed: int) -> str:
+def _why_sync_forbids(row: Beacon, known: Sequence[Beacon], view: View, claim: Claim) -> str:
     """As above, for one claim: `needed` of these `nodes` confirmed every commit.
 
     So among any m - needed + 1 of these m nodes is one that has it.  One that somebody else has
@@ -124,12 +137,12 @@ def _why_sync_forbids(row: Beacon, rows: Sequence[Beacon], view: View, nodes: Se
         """How far it confirmed, on the timeline on record."""
         return min(other.timeline, view.timeline or other.timeline), other.lsn
 
-    known = [other for other in rows if other.sender in nodes and other.fresh]
-    enough = len(nodes) - needed + 1
-    if len(known) < enough:
+    having = [other for other in known if other.sender in claim.nodes]
+    enough = len(claim.nodes) - claim.needed + 1
+    if len(having) < enough:
         return 'heard %d of the %d synchronous standbys, needs %d' % (
-            len(known), len(nodes), enough)
-    ahead = [other.name for other in known if position(other) > position(row)]
+            len(having), len(claim.nodes), enough)
+    ahead = [other.name for other in having if position(other) > position(row)]
     return 'synchronous standby %s has more data' % ahead[0] if ahead else ''
 
 

@@ -200,7 +200,7 @@ class Elections:
                 and node.now < self.listening_since() + node.timing.hold:
             why = why or 'has not listened long enough to know that the other half is silent'
         why = why or self.why_stale(own)
-        why = why or why_sync_forbids(own, rows, node.view)
+        why = why or self.why_claim_forbids(own)
         if why:
             return why
         if node.now < self.stopped_until and self._weigh() in (None, self.stood_on):
@@ -223,6 +223,11 @@ class Elections:
             return ''
         return 'is on timeline %d and never followed %s, the primary on record on timeline %d' % (
             own.timeline, self.node.name_of(record.node), record.timeline)
+
+    def why_claim_forbids(self, own: Beacon) -> str:
+        """Why this database might lack what a synchronous standby confirmed; '' if not."""
+        rows = self.node.contact_rows()
+        return why_sync_forbids(own, rows, self.node.view, [row for row in rows if row.fresh])
 
     def agrees(self, row: Beacon, own: Beacon) -> bool:
         """Whether this row finds an election due for me, as its sender judges it.
@@ -285,7 +290,11 @@ class Elections:
                   if row.term == node.term and row.voted_for == node.own]
         needed = node.force.votes_needed() if node.force.claims else node.votes_needed
         if len(voters) + 1 >= needed:
-            node.leadership.begin(len(voters) + 1)
+            why = '' if node.force.claims else self.why_claim_forbids(own)
+            if why:
+                self._lose('is not elected: %s' % why)
+            else:
+                node.leadership.begin(len(voters) + 1)
             return
         rivals = [row for row in node.members.in_touch(node.now)
                   if row.state is NodeState.STAND_FOR_LEADER and row.term > node.term]

@@ -105,6 +105,7 @@ class ActionEnded(NamedTuple):
     here: Optional[bool] = None     # of a VIP command: where the VIP is now
     diverged: bool = False  # of an attach that failed: this history is not the primary's
     switch_lsn: int = 0     # of a promotion: where the timeline before ended
+    needed_lsn: int = 0     # of a promotion: where the WAL ended that it had; 0: not known
     withdrawn: bool = False     # of a promotion that failed: it cannot complete any more
     remark: str = ''        # of an action that succeeded: what people should know
 

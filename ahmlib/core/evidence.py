@@ -9,7 +9,7 @@ inquiry): when its own checks fail, or when it has fenced.
 Verdicts are published in the row; a node that died takes its verdict with it.
 """
 
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from .beacon import Beacon, Evidence, Inquiry, Verdict
 from .effects import ProbeDatabase
@@ -32,6 +32,8 @@ class Investigation:
         self.next_at = 0.0
         self.starting_since: Optional[float] = None
         self.said: Optional[Tuple[int, Verdict]] = None     # about whom, and what, to people
+        self.answered: Dict[int, int] = {}      # by inquirer: the newest question it answered
+        self.said_until = 0.0                   # until then that answer is repeated
 
     # -- probing -------------------------------------------------------------------------------
 
@@ -43,8 +45,7 @@ class Investigation:
                 self._forget()
                 self.answers, self.about = inquiry
                 self._probe()
-                if self.about == self.node.own:
-                    self.node.chores.check_soon()
+                self.node.chores.check_soon()   # after fencing, positions are compared anew
             return
         if self.node.leadership.inquiry is not None:
             return      # a leader forms its own verdict for its own inquiry, and keeps it
@@ -61,11 +62,29 @@ class Investigation:
             self._probe()
 
     def _inquiry(self):
-        """((inquirer, number), about) of the living leading row that asks, if one does."""
-        for row in self.node.members.living(self.node.now):
-            if row.leads and row.inquiry is not None and row.term >= self.node.term:
-                return (row.sender, row.inquiry.number), row.inquiry.about
-        return None
+        """((inquirer, number), about) of the living row that asks, if one does.
+
+        A leader's question goes first.  Who follows may ask about its own database, while no leader
+        is missed; a question that was not answered yet goes before one that was.
+        """
+        node = self.node
+        asked = [((row.sender, row.inquiry.number), row.inquiry.about, row.leads)
+                 for row in node.members.living(node.now) if row.inquiry is not None
+                 and (row.leads and row.term >= node.term or row.inquiry.about == row.sender)]
+        for inquiry, about, leads in asked:
+            if leads:
+                return inquiry, about
+        if node.misses_leader or node.leadership.inquiry is not None or not asked:
+            return None
+        present = [item for item in asked if item[0] == self.answers]
+        fresh = [item for item in asked if self.answered.get(item[0][0]) != item[0][1]]
+        if present and (not fresh or self._is_being_said()):
+            return present[0][:2]
+        return (fresh or asked)[0][:2]
+
+    def _is_being_said(self) -> bool:
+        """Whether a verdict is being formed, or is so new that not everybody has heard it."""
+        return self.token is not None or self.node.now < self.said_until
 
     def _forget(self) -> None:
         if self.token is not None:
@@ -91,6 +110,9 @@ class Investigation:
                 self.node.name_of(self.about), event.verdict.name,
                 ': ' + event.reason if event.reason else ''))
         self.verdict, self.formed_at = event.verdict, began
+        if self.answers[0] is not None:
+            self.answered[self.answers[0]] = self.answers[1]
+            self.said_until = self.node.now + ANSWER_SLACK_SECONDS
         self.next_at = self.node.now + max(0.5, self.node.settings.interval / 2)
 
     def published(self) -> Optional[Evidence]:
@@ -102,7 +124,7 @@ class Investigation:
 
     def deadlines(self) -> List[float]:
         """When the next probe is due, and when waiting for others ends."""
-        found = [self.next_at]
+        found = [self.next_at, self.said_until]
         if self.starting_since is not None:
             found.append(self.starting_since + self.node.settings.wait_for_primary)
         if self.node.lost_at is not None:

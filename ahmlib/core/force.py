@@ -17,7 +17,7 @@ Where a reigning leader meets one whom a majority acknowledges, it yields, whate
 from typing import List, Optional
 
 from .beacon import Beacon, Farewell, IntentKind, Verdict
-from .election import sentence, why_not_eligible, why_sync_forbids
+from .election import sentence, why_not_eligible
 from .states import DatabaseState
 
 
@@ -132,7 +132,7 @@ class Force:
             found.append('%s: not heard; where such a host is alive behind a cut network, there '
                          'will be two primaries' % ', '.join(missing))
         for why in (why_not_eligible(own, node.view), node.elections.why_stale(own),
-                    why_sync_forbids(own, rows, node.view)):
+                    node.elections.why_claim_forbids(own)):
             if why:
                 found.append(sentence(own.name, why))
         found += ['%s has more data than %s (%s), which would be lost' % (

@@ -62,6 +62,12 @@ class Membership:
             return None
         return item[1]
 
+    def echoed_at(self, node: int) -> Optional[float]:
+        """When the newest row of mine was sent that this peer is known to have heard."""
+        peer = self.peers.get(node)
+        echo = self.echo(peer.row) if peer is not None and peer.row is not None else None
+        return None if echo is None else self.sent_at[echo]
+
     def accept(self, row: Beacon, now: float) -> bool:
         """Take a row; whether it counts."""
         peer = self.peers[row.sender]
@@ -117,8 +123,8 @@ class Membership:
         """Whether it is alive, and has heard me within T_hold: a deaf peer echoes an old seq."""
         if not self.is_alive(node, now):
             return False
-        echo = self.echo(self.peers[node].row)
-        return echo is not None and now < self.sent_at[echo] + self.hold
+        echoed_at = self.echoed_at(node)
+        return echoed_at is not None and now < echoed_at + self.hold
 
     def only_arrives(self, node: int, now: float) -> bool:
         """Whether its rows arrive, heard within T_hold, and none counts: it does not hear me."""
@@ -156,7 +162,7 @@ class Membership:
                 continue
             found.append(peer.row_at + self.hold)
             found.append(peer.row_at + 1.5 * self.interval)
-            echo = self.echo(peer.row)
-            if echo is not None:
-                found.append(self.sent_at[echo] + self.hold)
+            echoed_at = self.echoed_at(node)
+            if echoed_at is not None:
+                found.append(echoed_at + self.hold)
         return [instant for instant in found if instant > now]

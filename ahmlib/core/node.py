@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from . import events
 from .beacon import Beacon, Farewell, Record, Verdict, newer_record, significant
 from .chores import Chores
+from .claims import Claims
 from .database import LocalDatabase
 from .effects import Cancel, Exit, ProbeDatabase, Reply, Report, RunHook
 from .election import View
@@ -21,6 +22,7 @@ from .evidence import Investigation
 from .force import Force
 from .foreign import describe_foreign
 from .following import Following
+from .isolation import Isolation
 from .leadership import Leadership
 from .leaving import Leaving
 from .membership import Membership
@@ -31,8 +33,10 @@ from .promise import Promise
 from .quorum import votes_needed
 from .saved import Saved
 from .settings import Settings
+from .settling import settle
 from .requests import answer
 from .speaking import Speaker
+from .standby import StandbyWatch
 from .states import LEADING, DatabaseState, NodeState
 from .timing import candidacy_seconds
 from .vip import Vip
@@ -73,6 +77,8 @@ class Node:
         self.database = LocalDatabase(settings)
         self.members = Membership(settings, incarnation)
         self.plan = Plan(self._ask_for_plan, self.cancel)
+        self.claims, self.standby = Claims(self, on_disk.claim), StandbyWatch(self)
+        self.isolation = Isolation(self, lease_until)
         self.follower, self.elections = Following(self), Elections(self)
         self.leadership, self.investigation = Leadership(self), Investigation(self)
         self.vip, self.chores = Vip(self, lease_until), Chores(self)
@@ -93,9 +99,8 @@ class Node:
         self.primary_seen: Optional[int] = None     # whom it last followed, or led as, over one
         self.replaced: Optional[int] = None         # whose primary was the one before that
         self.regained_at = now              # when a node was last heard that had not been
-        self.primary_lsn = self.sync_needed = 0
+        self.primary_lsn = 0
         self.seen_timeline = 0              # of the newest primary that was followed, or led over
-        self.sync_nodes: Tuple[int, ...] = ()
         self.foreign: Dict[str, Tuple[float, str]] = {}
         self.effects: List[Any] = []
         self.waiting: Dict[int, Tuple[Any, Callable[[Any], None]]] = {}
@@ -132,13 +137,16 @@ class Node:
             self.force.decide()
             self.investigation.decide()
             self.leadership.decide()
+            self.claims.decide()
             self.elections.decide()
             self.plan.advance(self.now)
             self.operator.decide()
             self.exits.decide()
+            self.standby.decide()
+            self.isolation.decide()
             self.chores.decide()
             self.vip.decide()
-            self._settle_state()
+            settle(self)
             before, self.picture = self.picture, self._picture()
             if self.picture == before:
                 return
@@ -174,6 +182,10 @@ class Node:
         counts = self.members.accept(row, self.now)
         if counts:
             self._learn_name(row)
+            self.claims.learn(row)
+            if row.database is DatabaseState.PRIMARY and not row.leads \
+                    and not self.database.runs_as_primary:
+                self.speaker.answers.add(row.sender)    # it may run only while it is heard (R50)
         self.leadership.heard(row, counts, restarted)
 
     def _learn_name(self, row: Beacon) -> None:
@@ -353,7 +365,6 @@ class Node:
         if row.database is DatabaseState.PRIMARY:
             self._saw_primary(row.sender)
             self.primary_lsn = row.lsn
-            self.sync_needed, self.sync_nodes = row.sync_needed, row.sync_nodes
             self.seen_timeline = row.timeline
         if self.state is not NodeState.SHUTDOWN:
             self.become(self.out_as or NodeState.STANDBY, 'follows %s' % row.name)
@@ -370,6 +381,7 @@ class Node:
         self.had_role = True
         self._saw_primary(self.own)
         self.seen_timeline, self.primary_lsn = database.timeline, database.lsn
+        self.claims.begin()
         mine = Record(database.timeline, self.term, self.own, database.system_id)
         known = self.record is not None and self.record.system_id == mine.system_id
         self.record = newer_record(self.record, mine) if known else mine
@@ -383,28 +395,6 @@ class Node:
         needed = min(self.votes_needed, 1 + len(rows)) if self.force.reigns else self.votes_needed
         return 1 + sum(row.record == record for row in rows) >= needed
 
-    # -- the state for people ------------------------------------------------------------------
-
-    def _settle_state(self) -> None:
-        """The node state, where it follows from the rest and not from a decision."""
-        if self.is_leading or self.stepping_down or self.farewell is not Farewell.NONE \
-                or self.state is NodeState.STAND_FOR_LEADER or self.exited:
-            return
-        looked = self.database.checked and self.vip.here is not None
-        if self.state is NodeState.INITIALIZING and not looked:
-            return
-        self.become(*self._settled())
-
-    def _settled(self) -> Tuple[NodeState, str]:
-        leader = self.leader_row()
-        if leader is not None and self.promise.holds(self.now):
-            return self.out_as or NodeState.STANDBY, 'follows %s' % leader.name
-        if not self.has_majority():
-            if self.followed or self.now >= self.started_at + self.settings.wait_for_primary:
-                return NodeState.IN_RESOURCE_LIMITATION, 'no majority of the nodes is in contact'
-            return NodeState.WAITING_FOR_LEADER_FORMATION, 'no majority is in contact yet'
-        return self.elections.describe()
-
     # -- time ---------------------------------------------------------------------------------
 
     def _next_deadline(self) -> float:
@@ -413,7 +403,8 @@ class Node:
         if self.plan.ends_at is not None:
             found.append(self.plan.ends_at)
         for part in (self.speaker, self.leadership, self.investigation, self.elections, self.vip,
-                     self.chores, self.exits, self.operator, self.force):
+                     self.chores, self.exits, self.operator, self.force, self.standby,
+                     self.isolation):
             found += part.deadlines()
         found += self.members.deadlines(self.now)
         return min(instant for instant in found if instant > self.now)

@@ -4,12 +4,13 @@ from .beacon import Beacon
 from .record import is_rightful
 from .states import DatabaseState, NodeState
 
-PROBLEM_MAX = 120
+TEXT_MAX = 240
 
 
 def build_row(node) -> Beacon:
     """The row of this node as of `node.now`."""
     settings, database, promise = node.settings, node.database, node.promise
+    claim = node.claims.claim
     row = Beacon(
         cluster=settings.cluster, sender=node.own, name=settings.name,
         priority=settings.priority, witness=settings.witness,
@@ -24,22 +25,35 @@ def build_row(node) -> Beacon:
         farewell=node.farewell, bound=promise.bound,
         successor=node.leadership.successor if node.is_leading else node.successor,
         database=database.state, system_id=database.system_id, timeline=database.timeline,
-        lsn=database.lsn, fresh=_is_fresh(node), streaming=database.streaming,
+        lsn=database.lsn, replayed=database.replayed, held=database.held,
+        standstill=database.standstill[:TEXT_MAX], fresh=_is_fresh(node),
+        streaming=database.streaming,
         out=bool(database.out),
         ok_age=None if database.ok_at is None else node.now - database.ok_at,
-        inquiry=node.leadership.inquiry, evidence=node.investigation.published(),
+        inquiry=node.leadership.inquiry if node.is_leading else node.standby.inquiry,
+        evidence=node.investigation.published(),
         can_fence=settings.pre_promotion,
-        holds_vip=node.vip.here if node.vip.configured else None,
-        primary_lsn=node.primary_lsn, sync_needed=node.sync_needed, sync_nodes=node.sync_nodes,
-        problem=node.problem[:PROBLEM_MAX],
+        holds_vip=node.vip.held if node.vip.configured else None,
+        primary_lsn=node.primary_lsn, sync_needed=claim.needed, sync_nodes=claim.nodes,
+        sync_term=claim.term, sync_version=claim.version,
+        sync_doubt=node.claims.doubt[:TEXT_MAX], problem=_problem(node)[:TEXT_MAX],
         nodes=settings.addresses if node.foreign else (), intent=node.operator.published(),
         forced=node.force.reigns if node.is_leading else node.force.claims)
     return row._replace(rightful=_is_rightful(node, row))
 
 
+def _problem(node) -> str:
+    """What is wrong here: what the node is about first, then what its checks say."""
+    database = node.database
+    return node.problem or node.vip.problem or database.distrust or database.standstill \
+        or database.remark
+
+
 def _is_fresh(node) -> bool:
-    ok_at = node.database.ok_at
-    return node.lost_at is not None and ok_at is not None and ok_at >= node.lost_at
+    """Whether its position is known, and was looked at since the leader was lost."""
+    database, lost_at = node.database, node.lost_at
+    return lost_at is not None and database.ok_at is not None and database.ok_at >= lost_at \
+        and database.lsn_known
 
 
 def _is_rightful(node, row: Beacon) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Optional, Tuple
 
-from .beacon import Record
+from .beacon import Claim, Record
 
 #: `Saved.voted_for` of a vote that is spent without having been given to anybody.
 SPENT = -1
@@ -19,3 +19,4 @@ class Saved(NamedTuple):
     record: Optional[Record] = None
     names: Tuple[Optional[str], ...] = ()   # by node: the name once heard
     forced: bool = False                    # that leader leads by force, as far as is known here
+    claim: Claim = Claim()                  # the newest claim known here

@@ -14,6 +14,8 @@ from .saved import Saved
 from .states import NodeState
 
 SAVE_RETRY_SECONDS = 1.0
+#: After so long a disk that has not answered is told of.
+STALL_SECONDS = 1.0
 
 
 class Speaker:
@@ -25,10 +27,11 @@ class Speaker:
         self.saving = False
         self.save_retry_at = node.now
         self.unsaved_since: Optional[float] = None      # silent since then, for the disk lags
+        self.told_of: Optional[float] = None            # the silence that people were told of
         self.seq = 0
         self.sent_at = self.round_at = float('-inf')
         self.said: Any = None                   # what mattered in the last row for everybody
-        self.answers: Set[int] = set()          # leaders whose rows are to be answered
+        self.answers: Set[int] = set()          # whose rows are to be answered at once
         self.quick = min(max(node.settings.interval / 8, 0.05), 0.25)
 
     # -- the disk ------------------------------------------------------------------------------
@@ -40,7 +43,7 @@ class Speaker:
         leader = node.own if leads else node.promise.leader
         forced = node.force.reigns if leads else node.promise.reigned
         return Saved(node.term, node.voted_for, leader, node.hold, node.promise.bound,
-                     node.blind, node.record, tuple(node.names), forced)
+                     node.blind, node.record, tuple(node.names), forced, node.claims.claim)
 
     def is_saved(self) -> bool:
         """Whether the disk is up to date."""
@@ -63,6 +66,7 @@ class Speaker:
         if not self.is_saved():
             if self.unsaved_since is None:
                 self.unsaved_since = node.now
+            self._tell_of_a_stall()
             if not self.saving and node.now >= self.save_retry_at:
                 self.saving = True
                 node.effects.insert(0, SaveState(self.to_save()))
@@ -81,6 +85,15 @@ class Speaker:
                 self._send(row, leader)
         self.answers.clear()
 
+    def _tell_of_a_stall(self) -> None:
+        """A disk that does not answer says nothing, so this node does, once."""
+        if self.saving and self.told_of != self.unsaved_since \
+                and self.node.now >= self.unsaved_since + STALL_SECONDS:
+            self.told_of = self.unsaved_since
+            self.node.report('WARNING', 'state', 'the state file has not been written for %g s, '
+                             'and nothing was said: this node is silent until it is; see the disk '
+                             'of data_dir' % STALL_SECONDS)
+
     def _send(self, row: Beacon, to: Optional[int]) -> None:
         self.seq += 1
         self.node.members.sent(self.seq, self.node.now)
@@ -89,7 +102,8 @@ class Speaker:
     def is_hurried(self) -> bool:
         """Whether rows are repeated quickly: an election or a procedure is under way."""
         node = self.node
-        if node.leadership.wants_acknowledgements() or node.stepping_down \
+        if node.leadership.wants_acknowledgements() or node.isolation.wants_echoes() \
+                or node.stepping_down \
                 or node.operator.is_hurried or node.leaving \
                 or node.state in (NodeState.STAND_FOR_LEADER, NodeState.TAKING_OVER) \
                 or node.farewell is not Farewell.NONE:
@@ -103,4 +117,6 @@ class Speaker:
             found.append(self.sent_at + self.quick)
         if not self.saving:
             found.append(self.save_retry_at)
+        elif self.unsaved_since is not None:
+            found.append(self.unsaved_since + STALL_SECONDS)
         return found

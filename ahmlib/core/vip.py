@@ -3,9 +3,13 @@
 What counts is what is on the interface, looked up at every health check, never what was last
 ordered. The takeover raises the VIP and the step-down drops it; this module keeps it so in
 between: a leader puts a lost VIP back, and every other node drops one that it finds on itself.
+
+An address that the kernel does not use (duplicate address detection refused it) is none: a leader
+removes it and raises it again.  Who holds the VIP looks now and then whether somebody else answers
+for it, too; such a rival is named, and the VIP is announced again and again until it is gone.
 """
 
-from typing import List, Optional
+from typing import List, NamedTuple, Optional
 
 from .beacon import Farewell
 from .effects import AnnounceVip, CheckVip, LowerVip, PingVip, RaiseVip
@@ -16,6 +20,14 @@ ANNOUNCE_AFTER_SECONDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 COMMAND_SECONDS = 10.0
 #: For a ping to end by itself, on a busy host too; silence shows after 1 s.
 PING_SECONDS = 3.0
+#: Between two looks for a rival: while none is known, and while one is.
+RIVAL_SECONDS, RIVAL_KNOWN_SECONDS = 60.0, 1.0
+
+
+class Rival(NamedTuple):
+    """Somebody else who answers for the VIP."""
+    address: str                # its hardware address; '' where not known
+    node: Optional[int]         # whose host that is; None: of no node that is known
 
 
 class Vip:
@@ -25,6 +37,10 @@ class Vip:
         self.node = node
         self.configured = bool(node.settings.vip)
         self.here: Optional[bool] = None if self.configured else False
+        self.usable = True              # the kernel uses it, where it is here
+        self.why_unusable = ''
+        self.rival: Optional[Rival] = None
+        self.rival_look_at = 0.0
         self.tolerated_until = tolerated_until  # found at the start under a lease that still runs
         self.check_at = 0.0
         self.busy = False
@@ -42,6 +58,20 @@ class Vip:
         return (self.configured and node.state is NodeState.LEADER
                 and node.leadership.has_lease() and not node.stepping_down)
 
+    @property
+    def held(self) -> Optional[bool]:
+        """Whether it is here, as the row says: for a leader one that is not usable is not."""
+        if self.node.is_leading and self.here and not self.usable:
+            return False
+        return self.here
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it, for the row; '' where nothing is."""
+        if self.here and not self.usable:
+            return 'the VIP is on this host and cannot be used: %s' % self.why_unusable
+        return self._described() if self.rival is not None else ''
+
     def tolerated(self) -> bool:
         """Whether a VIP found here may stay though this node does not lead yet, or leaves."""
         node = self.node
@@ -58,9 +88,10 @@ class Vip:
             return
         if node.now >= self.check_at:
             self._check()
-        elif self.wanted and self.here is False and node.now >= self.retry_at:
-            node.report('WARNING', 'vip', 'the VIP is not on this host, whose node leads: '
-                        'raising it')
+        elif self.wanted and (self.here is False or self.here and not self.usable) \
+                and node.now >= self.retry_at:
+            node.report('WARNING', 'vip', 'the VIP is not on this host, whose node leads: raising '
+                        'it' if not self.here else '%s; raising it anew' % self.problem)
             self._act(RaiseVip(0, COMMAND_SECONDS))
         elif self.here is not False and not self.wanted and not self.tolerated() \
                 and not node.stepping_down and node.now >= self.retry_at:
@@ -71,6 +102,8 @@ class Vip:
             self.announce_at = [at for at in self.announce_at if at > node.now]
             self.busy = True
             node.ask(AnnounceVip(0, COMMAND_SECONDS), self._announced)
+        elif self.wanted and self.here and node.now >= self.rival_look_at and not self.pinging:
+            self._look_for_rival()
 
     def _listen(self) -> None:
         """While the leader is missed: does the VIP still answer?  So a takeover need not wait."""
@@ -81,11 +114,54 @@ class Vip:
         self.pinging = True
         self.ping_at = node.now + max(1.0, node.settings.interval / 2)
         began = node.now
-        node.ask(PingVip(0, PING_SECONDS), lambda event: self._pinged(event, began))
+        node.ask(PingVip(0, PING_SECONDS, self.suspect()),
+                 lambda event: self._pinged(event, began))
 
     def _pinged(self, event, began: float) -> None:
         self.pinging = False
         self.silent_at = began if event.answers is False else None
+
+    def suspect(self) -> Optional[int]:
+        """Whose host may answer for it still: that of the old primary, if that is another one."""
+        suspect = self.node.suspect
+        return None if suspect == self.node.own else suspect
+
+    # -- a rival -------------------------------------------------------------------------------
+
+    def _look_for_rival(self) -> None:
+        node = self.node
+        self.pinging = True
+        self.rival_look_at = node.now + (RIVAL_SECONDS if self.rival is None
+                                         else RIVAL_KNOWN_SECONDS)
+        about = None if self.rival is None else self.rival.node
+        node.ask(PingVip(0, PING_SECONDS, about), self._looked_for_rival)
+
+    def _looked_for_rival(self, event) -> None:
+        self.pinging = False
+        if not self.wanted or not self.here:
+            self.rival = None
+        elif event.answers and event.by:
+            about = self.rival.node if self.rival is not None and event.of_suspect else None
+            self.has_rival(event.by, about)
+            self.announce_at = self.announce_at or [self.node.now]
+        elif event.answers is False and self.rival is not None:
+            self.node.report('NOTICE', 'vip', 'nobody else answers for the VIP any more')
+            self.rival = None
+            self.announce_again()
+
+    def has_rival(self, address: str, about: Optional[int]) -> None:
+        """Somebody else answers for the VIP, and it is raised here all the same."""
+        if self.rival != Rival(address, about):
+            self.rival = Rival(address, about)
+            self.rival_look_at = self.node.now + RIVAL_KNOWN_SECONDS
+            self.node.report('CRITICAL', 'vip', '%s: it is announced again and again until that '
+                             'ends; remove the address there' % self._described())
+
+    def _described(self) -> str:
+        node, rival = self.node, self.rival
+        assert rival is not None
+        return 'the VIP %s of this node (%s) is answered for by %s, too' % (
+            node.settings.vip, node.settings.host(node.own), describe(node, *rival))
 
     def silent_lately(self) -> bool:
         """Whether the newest ping, not long ago, was not answered."""
@@ -108,10 +184,15 @@ class Vip:
             self.node.report('ERROR', 'vip', 'whether the VIP is here could not be found out: %s'
                              % event.reason)
         self.here = event.here
+        self._use(event.usable, event.reason)
 
-    def observe(self, here: Optional[bool]) -> None:
-        """A command has ended, and the VIP was seen here or not."""
+    def _use(self, usable: bool, reason: str) -> None:
+        self.usable, self.why_unusable = usable, reason if not usable else ''
+
+    def observe(self, here: Optional[bool], failed: str = '') -> None:
+        """A command has ended, and the VIP was seen here or not; raised in vain, it is no use."""
         self.here, self.changed_at = here, self.node.now
+        self._use(not (here and failed), failed)
 
     def _act(self, effect) -> None:
         self.busy = True
@@ -120,8 +201,8 @@ class Vip:
 
     def _acted(self, event) -> None:
         self.busy = False
-        raised = event.here and not self.here
-        self.observe(event.here)
+        raised = event.ok and event.here and not (self.here and self.usable)
+        self.observe(event.here, '' if event.ok else event.reason)
         if raised:
             self.announce_again()
         if not event.ok:
@@ -144,4 +225,13 @@ class Vip:
         """When to look, to act, to announce."""
         if not self.configured:
             return []
-        return [self.check_at, self.retry_at, self.ping_at, self.tolerated_until] + self.announce_at
+        found = [self.check_at, self.retry_at, self.ping_at, self.tolerated_until]
+        return found + self.announce_at + ([self.rival_look_at] if self.wanted else [])
+
+
+def describe(node, address: str, about: Optional[int]) -> str:
+    """Who answers for the VIP, in words: a hardware address, and whose host that is."""
+    told = address or 'a host whose hardware address is not known'
+    if about is None:
+        return told
+    return '%s (the host of %s, %s)' % (told, node.name_of(about), node.settings.host(about))

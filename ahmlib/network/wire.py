@@ -180,6 +180,8 @@ FIELDS = (
     Field('inquiry', _inquiry), Field('evidence', _evidence), Field('can_fence', _truth),
     Field('holds_vip', _maybe_truth), Field('problem', _text), Field('nodes', _texts),
     Field('intent', _intent), Field('forced', _truth),
+    Field('replayed', _number), Field('held', _truth), Field('standstill', _text),
+    Field('sync_term', _number), Field('sync_version', _number), Field('sync_doubt', _text),
 )
 _HEAD = 3
 _PLACES = {field.name: place for place, field in enumerate(FIELDS)}

@@ -346,7 +346,8 @@ def _ended(token, result):
     return events.ActionEnded(token, ok, '' if ok else _reason(result),
                               int(result.get('timeline') or 0), int(result.get('lsn') or 0),
                               result.get('here'), bool(result.get('diverged')),
-                              int(result.get('switch_lsn') or 0), bool(result.get('withdrawn')),
+                              int(result.get('switch_lsn') or 0),
+                              int(result.get('needed_lsn') or 0), bool(result.get('withdrawn')),
                               str(result.get('remark') or ''))
 
 

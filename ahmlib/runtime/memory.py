@@ -8,7 +8,7 @@ instant is of a clock that starts anew with the host.
 import os
 
 from ahmlib.config.rules import LEASE_NAME, STATE_NAME
-from ahmlib.core.beacon import Record
+from ahmlib.core.beacon import Claim, Record
 from ahmlib.core.saved import SPENT, Saved
 from ahmlib.network.wire import INTEGER_MAX
 from ahmlib.runtime import state_file
@@ -67,6 +67,8 @@ class Memory:
             'term': saved.term, 'voted_for': self._name(saved.voted_for),
             'leader': self._name(saved.leader), 'hold': saved.hold, 'bound': saved.bound,
             'blind': saved.blind, 'forced': saved.forced,
+            'claim': [saved.claim.term, saved.claim.version, saved.claim.needed,
+                      [self._addresses[place] for place in saved.claim.nodes]],
             'record': record and [record.timeline, record.term, self._name(record.node),
                                   record.system_id],
             'names': {self._addresses[place]: name for place, name in enumerate(saved.names)
@@ -84,7 +86,7 @@ class Memory:
             _kind(content, 'bound', bool), _kind(content, 'blind', bool),
             self._record(content['record']),
             tuple(names.get(address) for address in self._addresses),
-            _kind(content, 'forced', bool))
+            _kind(content, 'forced', bool), self._claim(content.get('claim')))
 
     def _record(self, found):
         if found is None:
@@ -96,6 +98,18 @@ class Memory:
         record = Record(_number(parts, 'timeline'), _number(parts, 'term'), node,
                         _kind(parts, 'system_id', str))
         return None if node is None else record
+
+    def _claim(self, found):
+        """The claim; who left nodes.conf is in it no more.  The version before wrote none."""
+        if found is None:
+            return Claim()
+        if type(found) is not list or len(found) != len(Claim._fields) \
+                or type(found[-1]) is not list or not all(type(each) is str for each in found[-1]):
+            raise ValueError('claim %.60r' % (found,))
+        parts = dict(zip(Claim._fields, found))
+        nodes = tuple(self._places[each] for each in parts['nodes'] if each in self._places)
+        needed = min(_number(parts, 'needed'), len(nodes))
+        return Claim(_number(parts, 'term'), _number(parts, 'version'), needed, nodes)
 
     def _name(self, place):
         if place is None:

@@ -1,13 +1,16 @@
-"""The lemmas that keep the data: who may be promoted, and beside whom (L4, L5, L14, L18)."""
+"""The lemmas that keep the data (L4, L5, L14, L18, L20, L21): who is promoted, beside whom."""
 
 from typing import Any, Dict, Tuple
 
-from ..core import effects
+from ..core import effects, events
 from ..core.beacon import Beacon, Verdict
 from ..core.election import why_not_eligible
 from ..core.saved import SPENT
 from ..core.states import DatabaseState
-from .lemma import Lemma, Violated, by_force
+from .lemma import Lemma, Violated, by_force, excused, halves
+
+#: The slowest clock of a host of this world.
+CLOCK_RATE_LEAST = 0.95
 
 
 class Evidence(Lemma):
@@ -83,7 +86,7 @@ class MostAdvanced(Lemma):
 
 
 class Eligible(Lemma):
-    """No witness, failed, quarantined, reported out or priority-0 database is promoted."""
+    """No witness, failed, quarantined, out or priority-0 database, none known not to replay."""
     number = 14
     watches = (effects.Promote,)
 
@@ -92,6 +95,9 @@ class Eligible(Lemma):
         if by_force(self.world, host):
             return
         state = node.database.state
+        if node.database.standstill:
+            raise Violated('%s is promoted though it is known not to replay: %s' % (
+                settings.name, node.database.standstill))
         if settings.witness or settings.priority == 0 or node.database.out \
                 or state in (DatabaseState.QUARANTINED, DatabaseState.NOT_CONFIGURED):
             raise Violated('%s is promoted: %s, priority %d%s' % (
@@ -113,3 +119,72 @@ class NothingLost(Lemma):
         if lost:
             raise Violated('%s is promoted without %d rows that were acknowledged' % (
                 host.settings.name, lost))
+
+
+class OneWritable(Lemma):
+    """Nothing is promoted while a database accepts writes on another host whose daemon runs."""
+    number = 20
+    watches = (effects.Promote,)
+    watches_events = True
+
+    def __init__(self, world) -> None:
+        super().__init__(world)
+        self.began: Dict[int, Tuple[int, float]] = {}       # by node: (life, when it began)
+        self.known: Dict[int, Tuple[int, float]] = {}       # by node: (starts by hand, when seen)
+
+    def handled(self, host, event: Any) -> None:
+        own = host.settings.own
+        if host.node is None:
+            return
+        if self.began.get(own, (None,))[0] != host.life:
+            self.began[own] = host.life, self.world.now
+        if isinstance(event, events.DatabaseChecked) and event.in_recovery is False:
+            self.known[own] = self._state(host), self.world.now
+
+    def performed(self, host, effect: effects.Promote) -> None:
+        world = self.world
+        if halves(world) or by_force(world, host):
+            return
+        for other in world.hosts:
+            if other is not host and self._should_have_stopped(other):
+                raise Violated('%s is promoted while the database of %s accepts writes, and its '
+                               'daemon runs' % (host.settings.name, other.settings.name))
+
+    def _should_have_stopped(self, host) -> bool:
+        """Whether its daemon had the time to see that it runs, and to stop it."""
+        own, timing = host.settings.own, host.settings.timing
+        if host.database is None or not host.database.writable or excused(self.world, host) \
+                or not host.settings.stop_isolated_primary or host.node.force.reigns:
+            return False
+        if host.saved is None or host.saved.record is None or not host.lease_until:
+            return False
+        began = self.began.get(own, (None, 0.0))[1]
+        if self.world.now < began + (timing.hold + timing.fence) / CLOCK_RATE_LEAST:
+            return False
+        return self.known.get(own, (None,))[0] == self._state(host)
+
+    def _state(self, host) -> Any:
+        """What changes whenever the server is started, or promoted, by anybody."""
+        return host.life, host.database.starts, host.database.promotions
+
+
+class SuccessorHasAll(Lemma):
+    """Who hands over names a successor that has replayed all that it has."""
+    number = 21
+    watches = (effects.SendBeacon,)
+
+    def __init__(self, world) -> None:
+        super().__init__(world)
+        self.named: Dict[int, Any] = {}         # by node: whom it named last without leading
+
+    def performed(self, host, effect: effects.SendBeacon) -> None:
+        row, own = effect.beacon, host.settings.own
+        successor = None if row.leads or row.stepping_down else row.successor
+        before, self.named[own] = self.named.get(own), successor
+        if successor is None or successor == before or host.database is None:
+            return
+        target = self.world.hosts[successor].database
+        branch, lsn = host.database.position
+        if not target.contains(branch, min(lsn, target.replayed)) or target.replayed < lsn:
+            raise Violated('%s hands over to %s, which has replayed up to %d, and it has %d' % (
+                row.name, self.world.hosts[successor].settings.name, target.replayed, lsn))

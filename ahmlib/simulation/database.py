@@ -4,6 +4,9 @@ History is a tuple of (branch, timeline, start): every promotion opens a branch 
 promotions to the same timeline number differ, as they do in the bytes of real WAL.  A standby can
 stream from a primary only if its own branch lies on the primary's history and it has not gone
 past the point where the primary's history left that branch.
+
+What a standby has received lies on its disk; what it shows is what it has replayed.  A replay that
+stands still loses the rest where it is promoted; one that is held waits, for a reader, say.
 """
 
 from typing import Optional, Tuple
@@ -26,7 +29,11 @@ class SimulatedDatabase:
         self.signal = in_recovery           # standby.signal lies in the data directory
         self.upstream = upstream
         self.history: Tuple[Branch, ...] = ((0, 1, 0),)
-        self.lsn = FIRST_LSN
+        self.lsn = self.replayed = FIRST_LSN
+        self.standstill = ''                # why its replay cannot go on
+        self.held = False                   # its replay waits
+        self.mismatch = ''                  # why it is not the server of its data directory
+        self.hides_wal = False              # what lies unreplayed on its disk cannot be read
         self.starts = self.starts_by_hand = self.promotions = 0
 
     @property
@@ -52,6 +59,7 @@ class SimulatedDatabase:
     def write(self) -> Tuple[int, int]:
         """One row -> its position."""
         self.lsn += ROW_BYTES
+        self.replayed = self.lsn
         return self.position
 
     def contains(self, branch: int, lsn: int) -> bool:
@@ -73,10 +81,14 @@ class SimulatedDatabase:
         self.running, self.in_recovery = True, self.signal
 
     def promote(self, branch: int) -> None:
-        """Leave recovery on a new timeline of this branch."""
-        self.in_recovery = self.signal = False
+        """Leave recovery on a new timeline of this branch; what cannot be replayed is lost."""
+        if self.standstill:
+            self.lsn = self.replayed
+        self.in_recovery = self.signal = self.held = False
+        self.standstill = ''
         self.history += ((branch, self.timeline + 1, self.lsn),)
         self.lsn += 10
+        self.replayed = self.lsn
         self.promotions += 1
 
     def can_stream_from(self, primary: 'SimulatedDatabase') -> bool:
@@ -87,3 +99,9 @@ class SimulatedDatabase:
         """Receive all that the primary has, if it is on this one's history."""
         if self.can_stream_from(primary):
             self.history, self.lsn = primary.history, primary.lsn
+            self.replay()
+
+    def replay(self) -> None:
+        """Replay what was received, where nothing keeps it from that."""
+        if self.running and not self.hung and not self.standstill and not self.held:
+            self.replayed = self.lsn

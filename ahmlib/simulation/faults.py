@@ -11,13 +11,16 @@ from ..core import events
 from ..core.beacon import Farewell
 from ..core.procedures.step_down import PATIENT_SECONDS
 from . import perform
+from .database_faults import (crash_recovery, demote_by_hand, fail_checks, hang_database, hide_wal,
+                              hold_replay, kill_database, pause_replay, promote_by_hand,
+                              refuse_checks, restart_standby, resume_replay, start_database,
+                              stop_replication, thaw_database)
 from .host import FAILS, HANGS, LIES, SLOW
 from .lemma import is_obstructed
 
 Plan = Iterable[Tuple[float, str, int]]
 Fault = Callable[..., None]
 
-RECOVERY_SECONDS = 4.0
 REPAIR_SECONDS = 3.0
 RESTART_SECONDS = 0.3
 
@@ -212,6 +215,16 @@ def free_disk(world, node):
     world.hosts[node].disk_full = False
 
 
+def stall_disk(world, node):
+    """what it writes does not get to its disk, and nothing says so"""
+    world.hosts[node].disk_stalls = True
+
+
+def unstall_disk(world, node):
+    """its disk goes on"""
+    perform.unstall(world, world.hosts[node])
+
+
 # -- hosts -------------------------------------------------------------------------------------
 
 def power_off(world, node):
@@ -244,74 +257,20 @@ def answer_for_vip(world, node):
     world.vip_answers.add(node)
 
 
-# -- databases ---------------------------------------------------------------------------------
-
-def kill_database(world, node):
-    """its database server is killed or stopped"""
-    if world.hosts[node].database is not None:
-        world.hosts[node].database.stop()
+def ping_in_vain(world, node):
+    """its ping may not send"""
+    world.pings_in_vain.add(node)
 
 
-def hang_database(world, node):
-    """its database server is frozen: it accepts connections and never answers"""
-    host = world.hosts[node]
-    if host.database is not None and host.database.running:
-        host.database.hung = True
+def vip_unusable(world, node):
+    """its kernel does not use the VIP where it is raised (a duplicate address)"""
+    world.hosts[node].vip_usable = False
 
 
-def thaw_database(world, node):
-    """its frozen database server goes on"""
-    if world.hosts[node].database is not None:
-        world.hosts[node].database.hung = False
-
-
-def start_database(world, node):
-    """its database server is started by hand"""
-    host = world.hosts[node]
-    if host.powered and host.database is not None and not host.database.running:
-        host.database.start(by_hand=True)
-
-
-def crash_recovery(world, node):
-    """its database server crashes and recovers for a while"""
-    host = world.hosts[node]
-    if host.powered and host.database is not None and host.database.running:
-        host.database.stop()
-        host.database.start(by_hand=True)
-        host.database.starting, starts = True, host.database.starts
-
-        def recovered():
-            if host.database.starts == starts:
-                host.database.starting = False
-        world.after(RECOVERY_SECONDS, recovered)
-
-
-def promote_by_hand(world, node):
-    """somebody promotes its standby behind the back of AHM"""
-    host = world.hosts[node]
-    if host.database is not None and host.database.running and host.database.in_recovery:
-        world.branches += 1
-        world.tampered = True
-        host.database.promote(world.branches)
-
-
-def demote_by_hand(world, node):
-    """somebody restarts its primary as a standby behind the back of AHM"""
-    host = world.hosts[node]
-    if host.database is not None and host.database.writable:
-        host.database.stop()
-        host.database.signal = True
-        host.database.start(by_hand=True)
-
-
-def stop_replication(world, node):
-    """its standby receives nothing"""
-    world.hosts[node].behaves['replication'] = HANGS
-
-
-def fail_checks(world, node):
-    """its own checks of its database fail, those of others do not"""
-    world.local_path_fails.add(node)
+def kill_daemon_and_database(world, node):
+    """its daemon and its database die together, and its host lives"""
+    crash(world, node)
+    kill_database(world, node)
 
 
 # -- commands ----------------------------------------------------------------------------------
@@ -333,6 +292,10 @@ def commands_work(world, node):
     world.local_path_fails.discard(node)
     world.vip_answers.discard(node)
     world.vip_unknown.discard(node)
+    world.pings_in_vain.discard(node)
+    host.vip_usable, host.refuses_checks = True, False
+    if host.database is not None:
+        host.database.hides_wal = False
 
 
 COMMANDS: Dict[str, Fault] = {
@@ -342,6 +305,7 @@ COMMANDS: Dict[str, Fault] = {
     'announce-fails': _behave('announce', FAILS, 'it cannot announce the VIP'),
     'stop-slow': _behave('stop', SLOW, 'its database server stops slowly'),
     'stop-fails': _behave('stop', FAILS, 'its database server cannot be stopped'),
+    'stop-lies': _behave('stop', LIES, 'its database server seems to be stopped, and runs'),
     'promote-slow': _behave('promote', SLOW, 'its promotion takes long'),
     'promote-fails': _behave('promote', FAILS, 'its promotion fails'),
     'promote-hangs': _behave('promote', HANGS, 'its promotion hangs'),
@@ -357,8 +321,10 @@ FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for fu
     cut, cut_one_way, cut_between, part, mute, deafen, deafen_multicast, heal, replay,
     lose_trusted, reach_trusted, crash, start, crash_and_start, freeze, thaw, stop, stop_twice,
     restart, reload, ask_status, attach, promote, force, shutdown_cluster, hear_stranger,
-    lose_state, fill_disk, free_disk, power_off, power_on, drop_vip, hide_vip, answer_for_vip,
+    lose_state, fill_disk, free_disk, stall_disk, unstall_disk, power_off, power_on, drop_vip,
+    hide_vip, answer_for_vip, ping_in_vain, vip_unusable, kill_daemon_and_database,
     kill_database, hang_database, thaw_database, start_database, crash_recovery,
+    restart_standby, pause_replay, hold_replay, resume_replay, hide_wal, refuse_checks,
     promote_by_hand, demote_by_hand, stop_replication, fail_checks, commands_work)}
 FAULTS.update(COMMANDS)
 
@@ -367,7 +333,8 @@ OPERATORS = ('attach', 'promote', 'force', 'shutdown-cluster')
 
 #: After these nothing may be promoted, however often they happen (L17).
 HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status', 'hear-stranger',
-            'attach', 'shutdown-cluster')
+            'attach', 'shutdown-cluster', 'stall-disk', 'unstall-disk', 'pause-replay',
+            'hold-replay', 'resume-replay', 'refuse-checks', 'restart-standby')
 
 
 def strike(world, fault: str, node: int) -> None:
@@ -398,8 +365,8 @@ def repair(world) -> None:
     heal(world, 0)
     world.network.loss = 0.0
     for node, host in enumerate(world.hosts):
-        for undo in (power_on, commands_work, free_disk, reach_trusted, thaw_database,
-                     start_database, thaw):
+        for undo in (power_on, commands_work, free_disk, unstall_disk, reach_trusted,
+                     thaw_database, resume_replay, start_database, thaw):
             undo(world, node)
     _keep_started(world)
 

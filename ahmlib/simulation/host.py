@@ -1,6 +1,6 @@
 """The hosts of the simulated world, and settings for a cluster of them."""
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from ..core.node import Node
 from ..core.saved import Saved
@@ -22,9 +22,13 @@ class Host:
         self.lease_until = 0.0          # the lease file: written without fsync, lost with power
         self.database = database
         self.has_vip = False
+        self.vip_usable = True          # the kernel uses it, where it is here
         self.powered = True
         self.paused = False
         self.disk_full = False
+        self.disk_stalls = False        # what is written to it gets there when it goes on
+        self.writing: Optional[Callable[[], None]] = None   # what waits for that
+        self.refuses_checks = False     # its database refuses AHM, from everywhere
         self.fencing_works = True
         self.reaches_trusted = True
         self.trusted_lost_at = 0.0      # since when it does not, if so

@@ -2,6 +2,8 @@
 
 from typing import Any, Dict, Tuple
 
+from ..core.saved import Saved
+
 OBSTRUCTING = ('vip', 'stop', 'signal')
 
 
@@ -16,6 +18,7 @@ class Lemma:
     watches: Tuple[type, ...] = ()      # effects before whose performance `performed` is called
     watches_steps = False               # `step` is called after every happening
     watches_events = False              # `handled` is called after every event of a daemon
+    watches_disks = False               # `saved` is called when a state is about to be on disk
 
     def __init__(self, world) -> None:
         self.world = world
@@ -33,6 +36,9 @@ class Lemma:
 
     def performed(self, host, effect: Any) -> None:
         """This effect is about to be performed on this host."""
+
+    def saved(self, host, saved: Saved) -> None:
+        """This state is about to replace `host.saved`."""
 
 
 def halves(world) -> bool:

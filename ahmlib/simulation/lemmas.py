@@ -15,23 +15,29 @@
          the record of this primary on disk.
     L12  A leader whose lease has ended steps down before anything else.
     L13  Who says that it leads no more holds no VIP and no database that accepts writes.
-    L14  No witness, failed, quarantined, reported out or priority-0 database is promoted.
+    L14  No witness, failed, quarantined, reported out or priority-0 database is promoted, and
+         none that is known not to replay what it has received.
     L15  Old, doubled and replayed rows change nothing.
     L16  Every procedure ends.
     L17  Restarts of daemons and questions promote nothing.
     L18  With synchronous replication a promotion loses no acknowledged row.
     L19  A node stands and leads only in terms of its own.
+    L20  Nothing is promoted while a database accepts writes on another host whose daemon runs,
+         and has for T_hold, if that node led since its host booted, unless it was fenced.
+    L21  Who hands over names a successor that has replayed all that it has.
 
 L1 and L2 are what users care about; the others are the steps of the proof.  Any q voters and any
 n - q + 1 acknowledgers share a node.  That node is bound to the leader it acknowledged for as long
 as the acknowledgement backs a lease (L9), and does not vote before (L10); so when the next leader
 is elected (L3) the last lease has ended (L8), and T_fence later its holder has stepped down (L12,
-L13); hence L2.  L6 and L7 carry this across crashes, L15 across the network; L4, L5, L14 and L18
-keep the data.
+L13); hence L2.  L6 and L7 carry this across crashes, L15 across the network; L20 keeps it beside
+daemons that do not lead; L4, L5, L14, L18 and L21 keep the data.
 
 Beyond any program in user space, and so no breach of L2: a daemon that is dead or stopped, or was
 until less than T_fence ago, and commands of the host that do not do their work within T_fence.
-What clients are told there once somebody else has been promoted is no row of L18.  Half votes
+A daemon that finds a primary where it last saw none, because somebody started or promoted one by
+hand or its checks fail, has not seen it before its next check, so L20 does not speak of it.  What
+clients are told there once somebody else has been promoted is no row of L18.  Half votes
 break L8 by their nature, and L2 where nothing breaks the tie: there they are not checked, only
 observed.
 
@@ -48,9 +54,11 @@ from ..core.lease import FOREVER
 from ..core.procedures.follow import FOLLOW_SECONDS
 from ..core.procedures.take_over import VIP_SECONDS
 from ..core.quorum import votes_needed
-from ..core.saved import SPENT
+from ..core.saved import SPENT, Saved
 from ..core.states import NodeState
-from .data_lemmas import Eligible, Evidence, MostAdvanced, NothingLost
+from .data_lemmas import (Eligible, Evidence, MostAdvanced, NothingLost, OneWritable,
+                          SuccessorHasAll)
+from .host import LIES
 from .lemma import Lemma, Violated, by_force, excused, halves, leases, may_split
 
 
@@ -83,20 +91,20 @@ class OnePrimary(Lemma):
 class Elected(Lemma):
     """Who leads was elected: so many nodes as it needs have their vote for it on disk."""
     number = 3
-    watches = (effects.SaveState, effects.SendBeacon)
+    watches = (effects.SendBeacon,)
+    watches_disks = True
 
     def __init__(self, world) -> None:
         super().__init__(world)
         self.votes: Dict[int, Set[Tuple[int, int]]] = {}    # by term: (voter, candidate)
         self.leading: Dict[int, Tuple[int, bool]] = {}      # by node: (life, whether it led last)
 
-    def performed(self, host, effect: Any) -> None:
+    def saved(self, host, saved: Saved) -> None:
+        if saved.voted_for not in (None, SPENT):
+            self.votes.setdefault(saved.term, set()).add((host.settings.own, saved.voted_for))
+
+    def performed(self, host, effect: effects.SendBeacon) -> None:
         own = host.settings.own
-        if isinstance(effect, effects.SaveState):
-            saved = effect.saved
-            if not host.disk_full and saved.voted_for not in (None, SPENT):
-                self.votes.setdefault(saved.term, set()).add((own, saved.voted_for))
-            return
         row, before = effect.beacon, self.leading.get(own)
         if row.leads and before != (host.life, True):
             needed = votes_needed(host.settings.size, host.settings.half_votes)
@@ -112,10 +120,10 @@ class Elected(Lemma):
 class NeverBack(Lemma):
     """Term and vote on disk never go back."""
     number = 6
-    watches = (effects.SaveState,)
+    watches_disks = True
 
-    def performed(self, host, effect: effects.SaveState) -> None:
-        before, saved = host.saved, effect.saved
+    def saved(self, host, saved: Saved) -> None:
+        before = host.saved
         if before is None:
             return
         if saved.term < before.term:
@@ -207,18 +215,19 @@ class NoVoteUnderPromise(Lemma):
 class UnderLease(Lemma):
     """VIP and promotion are asked for under a lease, the VIP once a majority has the record."""
     number = 11
-    watches = (effects.RaiseVip, effects.Promote, effects.SaveState)
+    watches = (effects.RaiseVip, effects.Promote)
+    watches_disks = True
 
     def __init__(self, world) -> None:
         super().__init__(world)
         self.told: Dict[Record, Set[int]] = {}      # by record: the nodes that saved it
 
+    def saved(self, host, saved: Saved) -> None:
+        if saved.record is not None:
+            self.told.setdefault(saved.record, set()).add(host.settings.own)
+
     def performed(self, host, effect: Any) -> None:
         world, node = self.world, host.node
-        if isinstance(effect, effects.SaveState):
-            if effect.saved.record is not None and not host.disk_full:
-                self.told.setdefault(effect.saved.record, set()).add(host.settings.own)
-            return
         what = type(effect).__name__
         if host.settings.own not in leases(world):
             raise Violated('%s asks for %s without a lease' % (host.settings.name, what))
@@ -284,7 +293,7 @@ class CompleteStepDown(Lemma):
         if host.settings.vip and host.has_vip:
             raise Violated('%s says that it leads no more, and holds the VIP' % row.name)
         if host.database is not None and host.database.writable \
-                and self._starts(host) == starts:
+                and self._starts(host) == starts and host.behaviour('stop') != LIES:
             raise Violated('%s says that it leads no more, and its database accepts writes'
                            % row.name)
 
@@ -383,4 +392,5 @@ class OwnTerms(Lemma):
 
 LEMMAS = (OneLeader, OnePrimary, Elected, Evidence, MostAdvanced, NeverBack, SavedBeforeSaid,
           OneLease, Backed, NoVoteUnderPromise, UnderLease, DeadlinesFirst, CompleteStepDown,
-          Eligible, OldRowsIgnored, ProceduresEnd, RestartsPromoteNothing, NothingLost, OwnTerms)
+          Eligible, OldRowsIgnored, ProceduresEnd, RestartsPromoteNothing, NothingLost, OwnTerms,
+          OneWritable, SuccessorHasAll)

@@ -13,8 +13,10 @@ from ..network import wire
 from .database import SYSTEM_ID
 from .host import FAILS, HANGS, LIES, SLOW, Host
 
+SAVE_SECONDS = 0.002
 COMMAND_SECONDS = 0.03
 PROBE_SECONDS = 0.02
+STRANGER = '02:ff:ff:ff:ff:ff'
 #: How long ping waits for an answer.
 SILENCE_SECONDS = 1.0
 PROMOTION_SECONDS = 0.2
@@ -24,11 +26,30 @@ SLOW_FACTOR = 20.0
 
 
 def _save(world, host: Host, effect: effects.SaveState) -> None:
-    if host.disk_full:
-        world.feed(host, events.StateSaveFailed('No space left on device'))
-        return
-    host.saved = effect.saved
-    world.feed(host, events.StateSaved(effect.saved))
+    """By a process of its own, which ends its work also where the daemon dies meanwhile."""
+    life = host.life
+
+    def written() -> None:
+        if host.writing is not written or not host.powered:
+            return
+        if host.disk_stalls:
+            return      # until it goes on: see `unstall`
+        host.writing = None
+        if not host.disk_full:
+            world.saved(host, effect)
+        if host.life == life:
+            world.feed(host, events.StateSaveFailed('No space left on device') if host.disk_full
+                       else events.StateSaved(effect.saved))
+    assert host.writing is None, 'one save at a time'
+    host.writing = written
+    world.after(SAVE_SECONDS, written)
+
+
+def unstall(world, host: Host) -> None:
+    """The disk of this host goes on: what waits for it is written."""
+    host.disk_stalls = False
+    if host.writing is not None:
+        world.after(SAVE_SECONDS, host.writing)
 
 
 def _save_lease(world, host: Host, effect: effects.SaveLease) -> None:
@@ -68,15 +89,19 @@ def _checked(world, host: Host, token: int) -> events.DatabaseChecked:
         return events.DatabaseChecked(token, Verdict.UNREACHABLE, 'connection refused')
     if mine.starting:
         return events.DatabaseChecked(token, Verdict.STARTING, 'the database system is starting up')
+    if host.refuses_checks:
+        return events.DatabaseChecked(token, Verdict.REACHABLE, 'password authentication failed')
     upstream = None if mine.upstream is None else (
         world.spelled.get(host.settings.own) or host.settings.host(mine.upstream),
         host.settings.db_port)
-    needed = 0 if mine.in_recovery else world.clients.synchronous
+    needed, streams = world.clients.synchronous, world.upstream_of(host) is not None
     names = tuple(other.settings.name for other in world.hosts
                   if other is not host and other.database is not None) if needed else ()
+    hidden = mine.in_recovery and mine.hides_wal and not streams
     return events.DatabaseChecked(
-        token, Verdict.REACHABLE, '', mine.in_recovery, SYSTEM_ID, mine.timeline, mine.lsn,
-        world.upstream_of(host) is not None, upstream, needed, names)
+        token, Verdict.REACHABLE, '', mine.in_recovery, SYSTEM_ID, mine.timeline,
+        mine.replayed if hidden else mine.lsn, streams, upstream, needed, names, (),
+        mine.replayed, mine.standstill, mine.held, not hidden, mine.mismatch)
 
 
 def _answer_check(world, host: Host, target: Host, effect: Any, make,
@@ -94,7 +119,7 @@ def _probe(world, host: Host, effect: effects.ProbeDatabase) -> None:
         if mine is None or not target.powered or not mine.running or mine.hung \
                 or not world.network.connects(host.settings.own, effect.about):
             return events.DatabaseProbed(effect.token, Verdict.UNREACHABLE, 'no answer')
-        starting = mine.in_recovery or mine.starting
+        starting = (mine.in_recovery and not target.refuses_checks) or mine.starting
         return events.DatabaseProbed(effect.token,
                                      Verdict.STARTING if starting else Verdict.REACHABLE)
     _answer_check(world, host, target, effect, probed)
@@ -103,16 +128,24 @@ def _probe(world, host: Host, effect: effects.ProbeDatabase) -> None:
 def _check_vip(world, host: Host, effect: effects.CheckVip) -> None:
     def checked() -> events.VipChecked:
         here = None if host.settings.own in world.vip_unknown else host.has_vip
-        return events.VipChecked(effect.token, here, 'no answer')
+        return events.VipChecked(effect.token, here, 'no answer', host.vip_usable)
     world.later(host, 0.001, checked)
 
 
 def _ping_vip(world, host: Host, effect: effects.PingVip) -> None:
     def pinged() -> events.VipPinged:
-        holders = [other for other in world.hosts if other.has_vip and other.powered
-                   and world.network.connects(host.settings.own, other.settings.own)]
-        return events.VipPinged(effect.token,
-                                bool(holders) or host.settings.own in world.vip_answers)
+        own = host.settings.own
+        if own in world.pings_in_vain:
+            return events.VipPinged(effect.token, None, 'ping may not send')
+        if own in world.vip_answers:
+            return events.VipPinged(effect.token, True, by=STRANGER)
+        holders = [other.settings.own for other in world.hosts
+                   if other is not host and other.has_vip and other.powered
+                   and world.network.connects(own, other.settings.own)]
+        if not holders:
+            return events.VipPinged(effect.token, False)
+        return events.VipPinged(effect.token, True, by='02:00:00:00:00:%02x' % holders[0],
+                                of_suspect=holders == [effect.about])
     world.later(host, min(effect.limit, SILENCE_SECONDS), pinged)
 
 
@@ -149,6 +182,8 @@ def _raise_vip(world, host: Host, effect: effects.RaiseVip) -> None:
         if host.raising != effect.token:
             return events.ActionEnded(effect.token, False, 'overtaken', here=host.has_vip)
         host.has_vip = True
+        if not host.vip_usable:
+            return events.ActionEnded(effect.token, False, 'duplicate address', here=True)
         world.note(host, 'holds the VIP')
         return events.ActionEnded(effect.token, True, here=True)
     _act(world, host, effect, 'vip', COMMAND_SECONDS, done)
@@ -188,11 +223,20 @@ def _promote(world, host: Host, effect: effects.Promote) -> None:
         mine = host.database
         if not mine.running or mine.hung:
             return events.ActionEnded(effect.token, False, 'the server is not there')
+        needed = mine.lsn
         if mine.in_recovery:
             world.branches += 1
             mine.promote(world.branches)
             world.note(host, 'is promoted to timeline %d' % mine.timeline)
-        return events.ActionEnded(effect.token, True, '', mine.timeline, mine.lsn)
+        return events.ActionEnded(effect.token, True, '', mine.timeline, mine.lsn,
+                                  switch_lsn=mine.history[-1][2], needed_lsn=needed)
+    if host.database.standstill or (host.database.held
+                                    and host.database.replayed < host.database.lsn):
+        # Nothing is lost by force: the order is refused, or taken back at its limit.
+        seconds = COMMAND_SECONDS if host.database.standstill else effect.limit
+        world.later(host, seconds, lambda: events.ActionEnded(
+            effect.token, False, 'replay does not go on', withdrawn=True))
+        return
     _act(world, host, effect, 'promote', PROMOTION_SECONDS, done)
 
 
@@ -201,6 +245,8 @@ def _stop_database(world, host: Host, effect: effects.StopDatabase) -> None:
 
     def done() -> events.ActionEnded:
         mine = host.database
+        if host.behaviour('stop') == LIES:
+            return events.ActionEnded(effect.token, True)
         clean = fast and mine.running and not mine.hung and not mine.starting
         if clean and not mine.in_recovery:
             _send_the_last(world, host)

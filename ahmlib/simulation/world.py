@@ -12,7 +12,7 @@ import heapq
 from random import Random
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
-from ..core import events
+from ..core import effects, events
 from ..core.beacon import Farewell
 from ..core.node import Node
 from ..core.settings import Settings
@@ -25,6 +25,8 @@ from .lemma import Lemma, Violated
 from .lemmas import LEMMAS
 from .network import Network
 
+#: Between two looks whether the writer of a daemon that ended has ended, too.
+WRITING_SECONDS = 0.05
 #: Lines of the trace that a violation shows.
 TRACE_SHOWN = 200
 
@@ -59,6 +61,7 @@ class World:
         self.leaders: Dict[int, int] = {}       # by term: who led in it
         self.vip_unknown: Set[int] = set()      # hosts that cannot tell whether they hold the VIP
         self.vip_answers: Set[int] = set()      # hosts to which a stranger answers for the VIP
+        self.pings_in_vain: Set[int] = set()    # hosts whose ping may not send
         self.fast_stop_seconds = 0.1
         self.spelled: Dict[int, str] = {}       # by host: its own name for its upstream
         self.local_path_fails: Set[int] = set()     # hosts whose own checks fail, others' do not
@@ -67,6 +70,7 @@ class World:
         self.lemmas = [make(self) for make in (LEMMAS if lemmas is None else lemmas)]
         self.on_step = [lemma for lemma in self.lemmas if lemma.watches_steps]
         self.on_handled = [lemma for lemma in self.lemmas if lemma.watches_events]
+        self.on_saved = [lemma for lemma in self.lemmas if lemma.watches_disks]
         self.on_effect: Dict[type, List[Lemma]] = {}
         for lemma in self.lemmas:
             for kind in lemma.watches:
@@ -128,7 +132,7 @@ class World:
 
     def serves_clients(self, host: Host) -> bool:
         """Whether a client that comes through the VIP can write on this host."""
-        reached = host.has_vip if host.settings.vip else (
+        reached = host.has_vip and host.vip_usable if host.settings.vip else (
             host.node is not None and host.node.state is NodeState.LEADER)
         return (reached and host.powered and host.database is not None
                 and host.database.writable)
@@ -155,8 +159,13 @@ class World:
     # -- daemons and hosts ---------------------------------------------------------------------
 
     def start(self, own: int) -> None:
-        """Start the daemon of this host."""
+        """Start the daemon of this host; it waits for what its forerunner has still to write."""
         host = self.hosts[own]
+        if host.writing is not None:
+            life = host.life
+            self.after(WRITING_SECONDS, lambda: self.start(own)
+                       if host.life == life and host.powered else None)
+            return
         host.life += 1
         host.paused, host.backlog, host.resumed_at = False, [], self.now
         now = host.clock(self.now)
@@ -187,6 +196,7 @@ class World:
         host = self.hosts[own]
         self.crash(own)
         host.powered = host.has_vip = False
+        host.writing = None
         if host.database is not None:
             host.database.stop()
         self.note(host, 'loses power')
@@ -245,6 +255,12 @@ class World:
             for lemma in self.on_handled:
                 self.check(lemma, lemma.handled, host, event)
             self._schedule(host)
+
+    def saved(self, host: Host, effect: effects.SaveState) -> None:
+        """This state is on the disk of this host now."""
+        for lemma in self.on_saved:
+            self.check(lemma, lemma.saved, host, effect.saved)
+        host.saved = effect.saved
 
     def _schedule(self, host: Host) -> None:
         host.wake += 1

@@ -137,6 +137,7 @@ def reign_that_its_disk_remembers():
     assert world.run_until(lambda: not world.hosts[2].node.force.reigns, 30.0), trace(world)
     world.crash(2)
     world.network.isolate(2, range(3))
+    world.run(0.1)      # what it was about to write has failed
     world.hosts[2].disk_full = False
     world.start(2)
     world.run(60.0)

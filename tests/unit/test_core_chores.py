@@ -3,7 +3,7 @@
 import pytest
 
 from ahmlib.core import effects, events
-from ahmlib.core.beacon import Verdict
+from ahmlib.core.beacon import Evidence, Verdict
 from ahmlib.core.database import STREAM_GRACE_SECONDS
 from ahmlib.core.node import Node
 from ahmlib.core.saved import Saved
@@ -44,11 +44,13 @@ class Follower:
         until = self.now + seconds
         while self.now < until:
             self.now += 0.2
-            speaker = self.node.speaker
+            speaker, inquiry = self.node.speaker, self.node.standby.inquiry
+            # Asked whether it reaches this node's database, the leader does not.
+            evidence = inquiry and Evidence(0, Verdict.UNREACHABLE, 0.0, 0, inquiry.number)
             self.feed(events.BeaconHeard(row(
                 1, seq=int(self.now * 10), term=4, state=NodeState.LEADER, leader=1,
                 database=DatabaseState.PRIMARY, rightful=True, holds_vip=True, ok_age=0.0,
-                timeline=2, heard=((4711, speaker.seq), None, None))))
+                timeline=2, heard=((4711, speaker.seq), None, None), evidence=evidence)))
 
     def follow_ended(self, ok):
         """The world has pointed the database to the primary, or could not."""

@@ -3,8 +3,8 @@
 import pytest
 
 from ahmlib.core.beacon import Due, Record
-from ahmlib.core.election import (View, best, finds_due, level_needed, pause_after_losing, rank,
-                                  why_not_eligible, why_sync_forbids)
+from ahmlib.core.election import (View, best, finds_due, has_replayed, level_needed,
+                                  pause_after_losing, rank, why_not_eligible, why_sync_forbids)
 from ahmlib.core.record import is_rightful, newest_record
 from ahmlib.core.states import DatabaseState
 
@@ -52,6 +52,7 @@ def test_positions_within_a_step_count_as_equal_for_the_successor_wherever_they_
     (dict(out=True), 'ahm_attach_node'),
     (dict(streaming=False), 'does not stream'),
     (dict(system_id='8'), 'another system identifier'),
+    (dict(standstill='replay is paused'), 'cannot replay what it has received: replay is paused'),
 ])
 def test_who_may_not_lead_is_told_why(changes, why):
     assert why in why_not_eligible(row(1, **changes), VIEW)
@@ -86,34 +87,71 @@ def test_losers_wait_differently():
     assert len(waits) == 9 and all(0.1 < wait < 0.7 for wait in waits)
 
 
+def forbids(mine, rows, view):
+    """Why the newest claim in these rows forbids mine; positions of fresh rows are known."""
+    return why_sync_forbids(mine, rows, view, [each for each in rows if each.fresh])
+
+
 def test_one_of_two_synchronous_standbys_must_not_be_missed():
     one = dict(sync_needed=1, sync_nodes=(1, 2))
     mine, other = row(1, lsn=1000, **one), row(2, lsn=1001, **one)
-    assert 'heard 1 of the 2' in why_sync_forbids(mine, [mine], VIEW)
-    assert 'more data' in why_sync_forbids(mine, [mine, other], VIEW)
-    assert why_sync_forbids(other, [mine, other], VIEW) == ''
+    assert 'heard 1 of the 2' in forbids(mine, [mine], VIEW)
+    assert 'more data' in forbids(mine, [mine, other], VIEW)
+    assert forbids(other, [mine, other], VIEW) == ''
     both = row(1, lsn=1000, sync_needed=2, sync_nodes=(1, 2))
-    assert why_sync_forbids(both, [both], VIEW) == ''
-    assert why_sync_forbids(row(1), [row(1)], VIEW) == ''
+    assert forbids(both, [both], VIEW) == ''
+    assert forbids(row(1), [row(1)], VIEW) == ''
 
 
 def test_a_candidate_that_was_restarted_learns_of_synchronous_standbys_from_the_others():
     mine, witness = row(1, lsn=1000), row(3, sync_needed=1, sync_nodes=(1, 2))
-    assert 'heard 1 of the 2' in why_sync_forbids(mine, [mine, witness], VIEW)
+    assert 'heard 1 of the 2' in forbids(mine, [mine, witness], VIEW)
 
 
 def test_a_synchronous_standby_that_somebody_promoted_had_confirmed_no_more_than_its_position():
     claims, view = dict(sync_needed=1, sync_nodes=(1, 2)), View(system_id=SYSTEM, timeline=1)
     promoted = row(2, lsn=500, timeline=2, **claims)
     mine, behind = row(1, lsn=1000, timeline=1, **claims), row(1, lsn=400, timeline=1, **claims)
-    assert why_sync_forbids(mine, [mine, promoted], view) == ''
-    assert 'more data' in why_sync_forbids(behind, [behind, promoted], view)
+    assert forbids(mine, [mine, promoted], view) == ''
+    assert 'more data' in forbids(behind, [behind, promoted], view)
     assert 'promoted by somebody else' in why_not_eligible(promoted, view)
 
 
 def test_a_running_primary_lacks_nothing():
     mine = row(1, database=DatabaseState.PRIMARY, sync_needed=1, sync_nodes=(2,))
-    assert why_sync_forbids(mine, [mine], VIEW) == ''
+    assert forbids(mine, [mine], VIEW) == ''
+
+
+def test_only_the_newest_claim_counts():
+    """An old one of a node that was cut off for long blocked everybody for ever."""
+    old = dict(sync_needed=1, sync_nodes=(2,), sync_term=4, sync_version=9)
+    new = dict(sync_needed=1, sync_nodes=(1,), sync_term=7, sync_version=0)
+    mine, stale = row(1, lsn=1000, **new), row(3, **old)
+    assert forbids(mine, [mine, stale], VIEW) == ''
+    assert 'heard 0 of the 1' in forbids(mine, [mine, stale._replace(sync_term=8)], VIEW)
+
+
+def test_a_position_that_is_not_known_cannot_be_overlooked():
+    claim = dict(sync_needed=1, sync_nodes=(1, 2), sync_term=4)
+    mine, other = row(1, lsn=1000, **claim), row(2, lsn=900, fresh=False, **claim)
+    assert 'heard 1 of the 2' in forbids(mine, [mine, other], VIEW)
+
+
+def test_of_those_level_in_what_they_received_who_has_replayed_it_goes_first():
+    """A reader held up the one that was promoted; the other could have served at once."""
+    lagging = row(1, lsn=9000000, replayed=1000, priority=1)
+    level = row(2, lsn=9000000, replayed=9000000, priority=9)
+    assert rank(level, VIEW) > rank(lagging, VIEW)
+    assert rank(lagging._replace(lsn=9000001), VIEW) > rank(level, VIEW), 'data first'
+    assert best([lagging, level], VIEW) == level
+
+
+def test_a_replay_that_is_held_up_or_lags_by_much_has_not_replayed():
+    near = row(1, lsn=9000000, replayed=9000000 - 1000)
+    assert has_replayed(near) and not has_replayed(near._replace(held=True))
+    assert not has_replayed(near._replace(replayed=1))
+    assert has_replayed(near._replace(replayed=0)), 'the version before does not tell'
+    assert has_replayed(near._replace(database=DatabaseState.PRIMARY, replayed=1))
 
 
 def test_the_rightful_primary_is_the_one_on_record_or_on_a_higher_timeline():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahmlib.core.beacon import Record
+from ahmlib.core.beacon import Claim, Record
 from ahmlib.core.saved import SPENT, Saved
 from ahmlib.runtime import state_file
 from ahmlib.runtime.memory import LEASE_NAME, STATE_NAME, Memory
@@ -12,7 +12,7 @@ from ahmlib.runtime.state_file import StateFileCorrupt, StateFileError
 
 ADDRESSES = ('192.0.2.1:9500', '192.0.2.2:9500', '[2001:db8::1]:9500')
 SAVED = Saved(7, 1, 2, 1.25, True, True, Record(3, 6, 1, '7300000000000000001'),
-              ('AHM-NODE-1', None, 'node three'), True)
+              ('AHM-NODE-1', None, 'node three'), True, Claim(6, 2, 1, (1, 2)))
 
 nodes = st.integers(0, len(ADDRESSES) - 1)
 numbers = st.integers(0, 2 ** 63 - 1)
@@ -20,7 +20,9 @@ saved_states = st.builds(
     Saved, numbers, st.none() | st.just(SPENT) | nodes, st.none() | nodes, st.floats(0, 1e6),
     st.booleans(), st.booleans(),
     st.none() | st.builds(Record, numbers, numbers, nodes, st.text(max_size=20)),
-    st.tuples(*[st.none() | st.text(max_size=20)] * len(ADDRESSES)), st.booleans())
+    st.tuples(*[st.none() | st.text(max_size=20)] * len(ADDRESSES)), st.booleans(),
+    st.lists(nodes, unique=True).map(tuple).flatmap(lambda those: st.builds(
+        Claim, numbers, numbers, st.integers(0, len(those)), st.just(those))))
 
 
 @pytest.fixture
@@ -53,13 +55,15 @@ def test_nodes_are_found_by_address_where_places_shifted(memory, tmp_path):
     more = ('192.0.2.0:9500',) + ADDRESSES
     assert Memory(str(tmp_path), more).load() == SAVED._replace(
         voted_for=2, leader=3, record=SAVED.record._replace(node=2),
-        names=(None, 'AHM-NODE-1', None, 'node three'))
+        names=(None, 'AHM-NODE-1', None, 'node three'),
+        claim=SAVED.claim._replace(nodes=(2, 3)))
 
 
 def test_an_address_that_left_nodes_conf_is_nobody(memory, tmp_path):
     memory.save(SAVED)
     found = Memory(str(tmp_path), ADDRESSES[:1]).load()
-    assert found == Saved(7, None, None, 1.25, True, True, None, ('AHM-NODE-1',), True)
+    assert found == Saved(7, None, None, 1.25, True, True, None, ('AHM-NODE-1',), True,
+                          Claim(6, 2, 0, ()))
 
 
 def test_a_spent_vote_stays_spent_whoever_left(memory, tmp_path):
@@ -102,12 +106,30 @@ def test_a_sound_file_with_senseless_content_is_corrupt(memory, changes):
 def test_a_file_that_lacks_a_part_is_corrupt(memory):
     memory.save(SAVED)
     whole = state_file.load(memory.state_path)
-    for name in whole:
+    for name in set(whole) - {'claim'}:     # the version before wrote none
         state_file.save(memory.state_path,
                         {key: value for key, value in whole.items() if key != name})
         with pytest.raises(StateFileCorrupt) as corrupt:
             memory.load()
         assert repr(name) in str(corrupt.value)
+
+
+def test_a_file_of_the_version_before_knows_of_no_claim(memory):
+    memory.save(SAVED)
+    whole = state_file.load(memory.state_path)
+    del whole['claim']
+    state_file.save(memory.state_path, whole)
+    assert memory.load() == SAVED._replace(claim=Claim())
+
+
+@pytest.mark.parametrize('claim', [
+    5, [], [1, 2, 3], [1, 2, 3, 4], [1, 2, 3, [4]], [-1, 0, 0, []], [1, 2, 'x', []]])
+def test_a_claim_that_ahm_does_not_write_is_corrupt(memory, claim):
+    memory.save(SAVED)
+    whole = state_file.load(memory.state_path)
+    state_file.save(memory.state_path, dict(whole, claim=claim))
+    with pytest.raises(StateFileCorrupt):
+        memory.load()
 
 
 @pytest.mark.parametrize('name', [STATE_NAME, LEASE_NAME])

@@ -50,7 +50,8 @@ def rows(size):
         'nodes': st.lists(texts, max_size=5).map(tuple),
         'intent': st.none() | st.builds(Intent, st.sampled_from(IntentKind), nodes, numbers, numbers,
                                         numbers),
-        'forced': st.booleans(),
+        'forced': st.booleans(), 'replayed': numbers, 'held': st.booleans(), 'standstill': texts,
+        'sync_term': numbers, 'sync_version': numbers, 'sync_doubt': texts,
     }
     assert set(values) == set(Beacon._fields), 'a field of the row has no strategy'
     return st.fixed_dictionaries(values).map(lambda found: Beacon(**found))

@@ -42,7 +42,7 @@ def step_down(node, reason: Reason):
 
 def give_up_role(node, reason: Reason):
     """VIP down, database stopped, standby.signal left; tried until it worked."""
-    node.emit(SaveLease(0.0))
+    node.emit(SaveLease(node.now))
     stop = _must_stop(node, reason)
     hurried = reason.mode == 'immediate'
     fence = node.timing.fence

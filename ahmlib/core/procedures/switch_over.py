@@ -1,12 +1,14 @@
 """Hand the primary role to a standby without losing a row (ahm_protocol(7), R40 and R41).
 
-    checkpoint -> the target keeps up -> VIP down -> fast stop -> the target has the shutdown
-    checkpoint -> standby.signal -> resign
+    checkpoint -> the target keeps up -> VIP down -> fast stop -> the target has replayed the
+    shutdown checkpoint -> standby.signal -> resign
 
 A primary that is stopped fast sends everything, and last of all its shutdown checkpoint record; a
-standby that has that record has every row.  One that does not get it must not be promoted: then
-all is undone, and the old primary is started again.  All the while this node leads, and its lease
-is renewed; when that ends the plan is closed, and the step-down does what is left to do.
+standby that has replayed that record has every row.  Received is not replayed: a standby whose
+replay stands still receives all, and has nothing of it once it is promoted.  One that does not get
+there must not be promoted: then all is undone, and the old primary is started again.  All the while
+this node leads, and its lease is renewed; when that ends the plan is closed, and the step-down does
+what is left to do.
 
 A leader whose daemon ends for good hands over in the same way (shut_down).
 """
@@ -54,8 +56,12 @@ def keep_up(node, target: int):
         return ''
     if not _is_heard(node, target, began):
         return '%s is not heard any more' % name
-    return '%s is %d bytes behind %s, and may be %d' % (
-        name, _behind(node, target), node.settings.name, BEHIND_MAX_BYTES)
+    row = node.members.row(target)
+    if row.standstill:
+        return '%s cannot replay what it receives: %s' % (name, row.standstill)
+    return '%s is %d bytes behind %s%s, and may be %d' % (
+        name, _behind(node, target), node.settings.name,
+        ' in what it has replayed' if row.lsn > row.replayed else '', BEHIND_MAX_BYTES)
 
 
 def _is_heard(node, target: int, since: float) -> bool:
@@ -64,7 +70,8 @@ def _is_heard(node, target: int, since: float) -> bool:
 
 
 def _behind(node, target: int) -> int:
-    return node.database.lsn - node.members.row(target).lsn
+    """How much the target has not replayed yet."""
+    return node.database.lsn - node.members.row(target).replayed
 
 
 def _decline(node, why: str) -> None:
@@ -76,7 +83,7 @@ def hand_over(node, target: int):
     """Stop the primary, resign once the target has all; the reason why it was undone, or ''."""
     name = node.name_of(target)
     node.stepping_down = True
-    node.emit(SaveLease(0.0))
+    node.emit(SaveLease(node.now))
     why = yield from _stop(node, target)
     if not why:
         event = yield LeaveStandbySignal(0, VIP_SECONDS)
@@ -112,15 +119,19 @@ def _stop(node, target: int):
     timeline, lsn = event.timeline, event.lsn
 
     def has_it() -> bool:
-        """Whether the target has received the shutdown checkpoint record."""
+        """Whether the target has replayed the shutdown checkpoint record."""
         row = node.living_row(target)
         return row is not None and row.farewell is Farewell.NONE and row.timeline == timeline \
-            and row.lsn > lsn
+            and row.replayed > lsn
     if (yield Until(has_it, RECEIVE_SECONDS)):
         return ''
     row = node.living_row(target)
-    return '%s has not received the last of the WAL in %g s (position %s, needed beyond %d)' % (
-        node.name_of(target), RECEIVE_SECONDS, 'unknown' if row is None else row.lsn, lsn)
+    if row is None:
+        return '%s is not heard any more' % node.name_of(target)
+    return '%s has not %s the last of the WAL in %g s (received %d, replayed %d, needed beyond ' \
+        '%d)%s' % (node.name_of(target), 'received' if row.lsn <= lsn else 'replayed',
+                   RECEIVE_SECONDS, row.lsn, row.replayed, lsn,
+                   ': ' + row.standstill if row.standstill else '')
 
 
 def _undo(node, why: str):

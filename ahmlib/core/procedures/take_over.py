@@ -1,21 +1,27 @@
 """Take over: from the election won to the VIP up (ahm_protocol(7), R30 to R32).
 
-    lease -> fencing script -> VIP silent -> everybody looks again -> promote -> on record -> VIP up
+    lease -> fencing script -> VIP silent -> everybody looks again -> positions compared again
+          -> promote -> on record -> VIP up
 
 A running rightful primary skips what is about promotion, but the VIP has to be silent for it, too.
 A winner that is stopped resigns, says why, and stands again when a verdict has changed, or after
 wait_for_primary_timeout_seconds.
 """
 
-from ..beacon import Verdict
+from typing import List
+
+from ..beacon import Beacon, Farewell, Verdict
 from ..effects import PingVip, Promote, RaiseVip, RunHook
+from ..election import why_not_eligible, why_sync_forbids
 from ..plan import Until, pause
 from ..states import DatabaseState, NodeState
 from ..variables import hook_variables
-from ..vip import PING_SECONDS
+from ..vip import PING_SECONDS, describe
 from .step_down import Reason, step_down
 
 PING_AGAIN_SECONDS = 0.5
+#: For a stranger to answer, on the same network, where the old leader says that it dropped the VIP.
+STRANGER_SECONDS = 0.3
 LOOK_AGAIN_SECONDS = 1.0
 VIP_SECONDS = 10.0
 
@@ -33,11 +39,8 @@ def take_over(node):
         node.promoting = True
         event = yield Promote(0, node.settings.promote_timeout)
         if not event.ok:
-            return _promotion_failed(node, event.reason)
-        node.database.promoted(event.timeline, event.lsn, node.now)
-        node.promoting = False
-        node.report('NOTICE', 'promoted', 'the database is primary now, on timeline %d'
-                    % event.timeline)
+            return _promotion_failed(node, event)
+        _promoted(node, event)
     node.put_on_record()
     if not (yield Until(node.is_on_record, node.timing.hold)):
         return _abandon(node, 'no majority repeated the primary on record')
@@ -48,6 +51,20 @@ def take_over(node):
         node.run_in_background(RunHook(
             0, 'post_promotion_command', hook_variables(node, 'POST_PROMOTION', node.own),
             node.settings.hook_timeout))
+
+
+def _promoted(node, event) -> None:
+    """The database is a primary: say so, and what it lacks of what it had received."""
+    needed = event.needed_lsn
+    node.database.promoted(event.timeline, event.lsn, node.now)
+    node.promoting = False
+    node.report('NOTICE', 'promoted', 'the database is primary now, on timeline %d'
+                % event.timeline)
+    if event.switch_lsn and needed > event.switch_lsn:
+        node.report('CRITICAL', 'rows lost', 'the promotion ended recovery %d bytes before the end '
+                    'of the WAL that this standby had (%d; the new timeline %d began at %d): what '
+                    'was committed there is lost here, and is in the WAL files of the old timeline'
+                    % (needed - event.switch_lsn, needed, event.timeline, event.switch_lsn))
 
 
 def _half_is_silent(node) -> bool:
@@ -69,9 +86,12 @@ def _make_sure(node):
         if not event.ok:
             return 'pre_promotion_command failed: %s' % event.reason
         node.report('NOTICE', 'fenced', 'pre_promotion_command succeeded')
+    fenced_at = node.now
     why = yield from _vip_silent(node)
     if not why and (node.settings.pre_promotion or node.now > began + LOOK_AGAIN_SECONDS):
         why = yield from _look_again(node)
+        if not why and node.settings.pre_promotion and node.suspect not in (None, node.own):
+            why = yield from _compare_again(node, fenced_at)
     elif not why and _suspect_is(node, DatabaseState.PRIMARY):
         why = 'the database of %s is a primary' % node.name_of(node.suspect)
     return why
@@ -110,32 +130,96 @@ def _look_again(node):
         return ''
 
 
+def _compare_again(node, fenced_at: float):
+    """Until it was fenced the old primary may have written on; the reason not to promote, or ''.
+
+    One standby may have got that and another not: so positions are compared as of after fencing,
+    and who has more goes first.
+    """
+    def told() -> List[Beacon]:
+        """The standbys in contact whose positions were looked at since."""
+        return [row for row in standbys() if row.ok_age is not None
+                and node.members.peers[row.sender].row_at - row.ok_age >= fenced_at]
+
+    def standbys() -> List[Beacon]:
+        """The standbys in contact."""
+        return [row for row in node.members.in_touch(node.now)
+                if row.database is DatabaseState.STANDBY]
+
+    def is_known() -> bool:
+        """Whether the own position is."""
+        return node.database.ok_at >= fenced_at and node.database.lsn_known
+
+    node.chores.check_soon()
+    yield Until(lambda: is_known() and len(told()) == len(standbys()), node.investigation.patience)
+    if not is_known():
+        return 'its position is not known since the old primary was fenced'
+    own, rows = node.own_row(), told()
+    ahead = [row for row in rows if not why_not_eligible(row, node.view)
+             and (row.timeline, row.lsn) > (own.timeline, own.lsn)]
+    if ahead:
+        return '%s has more data since the old primary was fenced (%d bytes): it goes first' % (
+            ahead[0].name, ahead[0].lsn - own.lsn)
+    return why_sync_forbids(own, node.contact_rows(), node.view, rows + [own])
+
+
 def _vip_silent(node):
-    """Nobody may answer for the VIP; the reason not to go on, or ''."""
-    if not node.vip.configured or node.vip.here or node.vip.silent_lately() \
-            or _given_up_by_suspect(node):
+    """Nobody may answer for the VIP; the reason not to go on, or ''.
+
+    Where the old primary's own daemon says that it holds it no more, a stranger is listened for,
+    and no silence is waited out.
+    """
+    if not node.vip.configured or node.vip.here or node.vip.silent_lately():
         return ''
-    began = node.now
+    began, given_up = node.now, _given_up_by_suspect(node)
     while True:
         holders = [row.name for row in node.members.living(node.now) if row.holds_vip]
         if holders:
             why = 'the VIP is still on %s' % holders[0]
         else:
-            event = yield PingVip(0, PING_SECONDS)
-            if event.answers is False:
+            event = yield PingVip(0, STRANGER_SECONDS if given_up else PING_SECONDS,
+                                  node.vip.suspect())
+            if event.answers is False or (given_up and event.answers is None):
                 return ''
-            why = event.reason or 'the VIP still answers: drop it on the host that holds it'
-        if node.now >= began + node.settings.wait_for_primary:
+            why = event.reason or _who_answers(node, event)
+            if event.answers and event.of_suspect:
+                why = yield from _why_no_dead_house(node, why)
+                if not why:
+                    node.vip.has_rival(event.by, node.vip.suspect())
+                    return ''
+        left = began + node.settings.wait_for_primary - node.now
+        if left <= 0:
             return why
+        node.problem = 'takes over: %s; waits for the end of that, for %.0f s at most' % (why, left)
         yield pause(PING_AGAIN_SECONDS)
 
 
+def _who_answers(node, event) -> str:
+    about = node.vip.suspect() if event.of_suspect else None
+    return 'the VIP still answers, from %s: drop it there' % describe(node, event.by, about)
+
+
+def _why_no_dead_house(node, why: str):
+    """Whether of the old primary only its host is left, which answers for the VIP: ''; else why.
+
+    Its AHM is lost, and elected as it is this node knows that its lease and its fence are over;
+    nobody reaches its database.
+    """
+    if node.living_row(node.vip.suspect()) is not None:
+        return why
+    return (yield from _look_again(node))
+
+
 def _given_up_by_suspect(node) -> bool:
-    """Whether the old primary's own daemon says that it holds the VIP no more, and nobody does."""
+    """Whether the old primary's own daemon says that it holds the VIP no more, and nobody does.
+
+    One that said goodbye says nothing of what came after.
+    """
     # On record alone is not enough: who was seen as the primary has to say so.
     seen = node.primary_seen
     row = node.living_row(seen) if seen is not None else None
-    if row is None or row.leads or row.stepping_down or row.holds_vip is not False:
+    if row is None or row.leads or row.stepping_down or row.holds_vip is not False \
+            or row.farewell is not Farewell.NONE:
         return False
     return not any(row.holds_vip for row in node.members.living(node.now))
 
@@ -145,7 +229,7 @@ def _raise_vip(node):
     if not node.vip.configured:
         return
     event = yield RaiseVip(0, VIP_SECONDS)
-    node.vip.observe(event.here)
+    node.vip.observe(event.here, '' if event.ok else event.reason)
     if event.ok:
         node.vip.announce_again()
     else:
@@ -165,9 +249,14 @@ def _give_up(node, why: str, seconds: float) -> None:
     node.elections.stopped(seconds)
 
 
-def _promotion_failed(node, why: str) -> None:
-    node.plan.start('step down', step_down(node, Reason(
-        'promotion', 'the promotion failed: %s' % why, 'immediate')), node.now)
+def _promotion_failed(node, event) -> None:
+    """Where the order was taken back for certain, the standby lives on, and others go first."""
+    why = 'the promotion failed: %s' % event.reason
+    if event.withdrawn:
+        node.promoting = False
+        node.database.not_promoted(why, node.now + node.settings.wait_for_primary)
+        return _give_up(node, why, node.settings.wait_for_primary)
+    node.plan.start('step down', step_down(node, Reason('promotion', why, 'immediate')), node.now)
 
 
 def _abandon(node, why: str) -> None:

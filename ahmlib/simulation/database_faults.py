@@ -1,0 +1,116 @@
+"""What can go wrong with the databases of the simulated world; part of the table of `faults`.
+
+The docstring of a fault is its description for people.
+"""
+
+from .host import HANGS
+
+RECOVERY_SECONDS = 4.0
+
+
+def kill_database(world, node):
+    """its database server is killed or stopped"""
+    if world.hosts[node].database is not None:
+        world.hosts[node].database.stop()
+
+
+def hang_database(world, node):
+    """its database server is frozen: it accepts connections and never answers"""
+    host = world.hosts[node]
+    if host.database is not None and host.database.running:
+        host.database.hung = True
+
+
+def thaw_database(world, node):
+    """its frozen database server goes on"""
+    if world.hosts[node].database is not None:
+        world.hosts[node].database.hung = False
+
+
+def start_database(world, node):
+    """its database server is started by hand"""
+    host = world.hosts[node]
+    if host.powered and host.database is not None and not host.database.running:
+        host.database.start(by_hand=True)
+
+
+def crash_recovery(world, node):
+    """its database server crashes and recovers for a while"""
+    host = world.hosts[node]
+    if host.powered and host.database is not None and host.database.running:
+        host.database.stop()
+        host.database.start(by_hand=True)
+        host.database.starting, starts = True, host.database.starts
+
+        def recovered():
+            if host.database.starts == starts:
+                host.database.starting = False
+        world.after(RECOVERY_SECONDS, recovered)
+
+
+def promote_by_hand(world, node):
+    """somebody promotes its standby behind the back of AHM"""
+    host = world.hosts[node]
+    if host.database is not None and host.database.running and host.database.in_recovery:
+        world.branches += 1
+        world.tampered = True
+        host.database.promote(world.branches)
+
+
+def demote_by_hand(world, node):
+    """somebody restarts its primary as a standby behind the back of AHM"""
+    host = world.hosts[node]
+    if host.database is not None and host.database.writable:
+        host.database.stop()
+        host.database.signal = True
+        host.database.start(by_hand=True)
+
+
+def restart_standby(world, node):
+    """its standby is restarted by hand"""
+    host = world.hosts[node]
+    if host.powered and host.database is not None and host.database.running \
+            and host.database.in_recovery:
+        host.database.stop()
+        host.database.start(by_hand=True)
+
+
+def pause_replay(world, node):
+    """its standby receives, and stands still at a recovery target"""
+    if world.hosts[node].database is not None and world.hosts[node].database.in_recovery:
+        world.hosts[node].database.standstill = 'a recovery target was reached'
+
+
+def hold_replay(world, node):
+    """a reader holds up the replay of its standby"""
+    if world.hosts[node].database is not None and world.hosts[node].database.in_recovery:
+        world.hosts[node].database.held = True
+
+
+def resume_replay(world, node):
+    """its standby replays again"""
+    mine = world.hosts[node].database
+    if mine is not None:
+        mine.standstill, mine.held = '', False
+        mine.replay()
+
+
+def hide_wal(world, node):
+    """what its standby has not replayed cannot be read while it does not stream"""
+    if world.hosts[node].database is not None:
+        world.hosts[node].database.hides_wal = True
+
+
+def refuse_checks(world, node):
+    """its database refuses AHM (a password that expired)"""
+    world.hosts[node].refuses_checks = True
+
+
+def stop_replication(world, node):
+    """its standby receives nothing"""
+    world.hosts[node].behaves['replication'] = HANGS
+
+
+def fail_checks(world, node):
+    """its own checks of its database fail, those of others do not"""
+    world.local_path_fails.add(node)
