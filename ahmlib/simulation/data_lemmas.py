@@ -9,9 +9,6 @@ from ..core.saved import SPENT
 from ..core.states import DatabaseState
 from .lemma import Lemma, Violated, by_force, excused, halves
 
-#: The slowest clock of a host of this world.
-CLOCK_RATE_LEAST = 0.95
-
 
 class Evidence(Lemma):
     """Nothing is promoted while anybody alive says that the old primary answers."""
@@ -129,17 +126,19 @@ class OneWritable(Lemma):
 
     def __init__(self, world) -> None:
         super().__init__(world)
-        self.began: Dict[int, Tuple[int, float]] = {}       # by node: (life, when it began)
-        self.known: Dict[int, Tuple[int, float]] = {}       # by node: (starts by hand, when seen)
+        self.began: Dict[int, Tuple[int, float]] = {}       # by node: (life, has to have stopped)
+        self.known: Dict[int, Any] = {}         # by node: the state in which it was seen as primary
 
     def handled(self, host, event: Any) -> None:
         own = host.settings.own
         if host.node is None:
             return
         if self.began.get(own, (None,))[0] != host.life:
-            self.began[own] = host.life, self.world.now
+            now, timing = host.clock(self.world.now), host.settings.timing
+            until = host.lease_until if host.lease_until > now else now + timing.hold
+            self.began[own] = host.life, until + timing.fence
         if isinstance(event, events.DatabaseChecked) and event.in_recovery is False:
-            self.known[own] = self._state(host), self.world.now
+            self.known[own] = self._state(host)
 
     def performed(self, host, effect: effects.Promote) -> None:
         world = self.world
@@ -152,16 +151,15 @@ class OneWritable(Lemma):
 
     def _should_have_stopped(self, host) -> bool:
         """Whether its daemon had the time to see that it runs, and to stop it."""
-        own, timing = host.settings.own, host.settings.timing
+        own = host.settings.own
         if host.database is None or not host.database.writable or excused(self.world, host) \
                 or not host.settings.stop_isolated_primary or host.node.force.reigns:
             return False
         if host.saved is None or host.saved.record is None or not host.lease_until:
             return False
-        began = self.began.get(own, (None, 0.0))[1]
-        if self.world.now < began + (timing.hold + timing.fence) / CLOCK_RATE_LEAST:
+        if host.clock(self.world.now) < self.began[own][1]:
             return False
-        return self.known.get(own, (None,))[0] == self._state(host)
+        return self.known.get(own) == self._state(host)
 
     def _state(self, host) -> Any:
         """What changes whenever the server is started, or promoted, by anybody."""

@@ -28,7 +28,6 @@ RESTART_SECONDS = 0.3
 RETRIED_SECONDS = PATIENT_SECONDS + 1.0
 
 
-
 def _others(world, node):
     return [other for other in range(len(world.hosts)) if other != node]
 
@@ -313,6 +312,7 @@ COMMANDS: Dict[str, Fault] = {
     'follow-fails': _behave('follow', FAILS, 'its database cannot be pointed to another primary'),
     'signal-fails': _behave('signal', FAILS, 'its standby.signal cannot be written'),
     'hook-fails': _behave('hook', FAILS, 'its scripts fail'),
+    'hook-slow': _behave('hook', SLOW, 'its scripts are slow'),
     'hook-hangs': _behave('hook', HANGS, 'its scripts hang'),
     'hook-lies': _behave('hook', LIES, 'its fencing script says it worked, and did nothing'),
 }

@@ -23,7 +23,8 @@
     L18  With synchronous replication a promotion loses no acknowledged row.
     L19  A node stands and leads only in terms of its own.
     L20  Nothing is promoted while a database accepts writes on another host whose daemon runs,
-         and has for T_hold, if that node led since its host booted, unless it was fenced.
+         beyond its lease on file or for T_hold, if that node led since its host booted, unless
+         it was fenced.
     L21  Who hands over names a successor that has replayed all that it has.
 
 L1 and L2 are what users care about; the others are the steps of the proof.  Any q voters and any

@@ -12,6 +12,7 @@ CLUSTERS = {
     'three nodes': make_settings(3),
     'three nodes, synchronous': make_settings(3),
     'five nodes, synchronous': make_settings(5),
+    'three nodes, synchronous, with fencing': make_settings(3, pre_promotion=True),
     'two nodes and a witness': make_settings(3, witnesses=(2,)),
     'three nodes with fencing': make_settings(3, pre_promotion=True, post_promotion=True),
     'five nodes, equal priorities': make_settings(5, priorities=(1, 1, 1, 1, 1)),
@@ -30,4 +31,5 @@ CLUSTERS = {
 }
 
 #: How many standbys confirm a commit, where not none.
-SYNCHRONOUS = {'three nodes, synchronous': 1, 'five nodes, synchronous': 1}
+SYNCHRONOUS = {'three nodes, synchronous': 1, 'five nodes, synchronous': 1,
+               'three nodes, synchronous, with fencing': 1}

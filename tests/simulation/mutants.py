@@ -11,13 +11,14 @@ import sys
 import textwrap
 from typing import NamedTuple, Tuple
 
-from ahmlib.core import election, promise, quorum, timing
+from ahmlib.core import election, own_row, promise, quorum, timing
 from ahmlib.core.elections import Elections
 from ahmlib.core.evidence import Investigation
+from ahmlib.core.isolation import Isolation
 from ahmlib.core.leadership import Leadership
 from ahmlib.core.membership import Membership
 from ahmlib.core.node import Node
-from ahmlib.core.procedures import shut_down, step_down, take_over
+from ahmlib.core.procedures import shut_down, step_down, switch_over, take_over
 from ahmlib.core.speaking import Speaker
 
 
@@ -78,6 +79,7 @@ def applied(mutant):
 ALONE = ((1.0, 'cut', 0),)
 DEAD = ((1.0, 'power-off', 0),)
 BOTH_RESTART = ((1.0, 'crash-and-start', 1), (0.0, 'crash-and-start', 2))
+CUT_OFF_START = ((1.0, 'crash', 0), (0.1, 'cut', 0), (0.0, 'start', 0))
 LAGGING = ((0.5, 'stop-replication', 1), (1.0, 'power-off', 0))
 
 NO_EVIDENCE = Patch(Investigation, 'weigh', 'verdicts = [row.evidence.verdict for row',
@@ -123,7 +125,7 @@ MUTANTS = (
            ((1.0, 'cut', 1), (10.0, 'heal', 0)), (
                Patch(Elections, '_why_not_stand', 'if node.force.claims:', 'if True:'),
                Patch(Elections, '_why_not_stand', 'return node.force.why_not_stand()', "return ''"),
-               Patch(Elections, '_count', 'if node.force.claims else', 'if True else'))),
+               Patch(Elections, '_count', 'if node.force.claims else node', 'if True else node'))),
     Mutant('evidence is ignored', 4, 'three nodes', ((1.0, 'crash', 0), (0.1, 'drop-vip', 0)), (
         NO_EVIDENCE,)),
     Mutant('a fencing script that failed counts as good', 4, 'three nodes with fencing',
@@ -165,18 +167,55 @@ MUTANTS = (
     Mutant('a takeover waits for a silent VIP for ever', 16, 'three nodes',
            ((0.5, 'answer-for-vip', 1), (0.0, 'answer-for-vip', 2), (0.5, 'power-off', 0),
             (200.0, 'heal', 0)), (
-               Patch(take_over, '_vip_silent', 'if node.now >= began + node.settings.'
-                     'wait_for_primary:', 'if False:'),)),
+               Patch(take_over, '_vip_silent', 'if left <= 0:', 'if False:'),)),
     Mutant('a restart frees the followers', 17, 'three nodes', ((1.0, 'restart', 0),), (
         Patch(promise, 'resigns', 'return (_idle(row) and row.holds_vip is not True and '
               'row.database in _GIVEN_UP)', 'return not row.leads'), DAEMON_IGNORED, NO_EVIDENCE,
-        Patch(take_over, '_vip_silent', 'began = node.now', "return ''\n    yield"),
+        Patch(take_over, '_vip_silent', 'began, given_up = node.now, _given_up_by_suspect(node)',
+              "return ''\n    yield"),
         Patch(take_over, '_suspect_is', 'if node.suspect in (None, node.own):',
               'if True:'))),
     Mutant('synchronous standbys are not asked', 18, 'five nodes, synchronous',
            ((0.5, 'stop-replication', 1), (0.0, 'stop-replication', 2),
             (0.0, 'stop-replication', 3), (1.0, 'power-off', 0), (0.0, 'power-off', 4)), (
-               Patch(election, 'why_sync_forbids', 'if nodes and needed]', 'if False]'),)),
+               Patch(election, 'why_sync_forbids', 'if claim.needed and claim.nodes]', 'if False]'),)),
+    Mutant('a claim is forgotten by a restart', 18, 'five nodes, synchronous',
+           ((0.5, 'stop-replication', 2), (0.0, 'stop-replication', 3),
+            (0.0, 'stop-replication', 4), (1.0, 'power-off', 0), (0.0, 'power-off', 1),
+            (0.0, 'crash-and-start', 2), (0.0, 'crash-and-start', 3), (0.0, 'crash-and-start', 4),
+            (5.0, 'promote', 2)), (
+               Patch(Speaker, 'to_save', 'forced, node.claims.claim)', 'forced)'),)),
+    Mutant('a position that is not known counts as a position', 18, 'three nodes, synchronous',
+           ((0.3, 'hold-replay', 1), (0.5, 'stop-replication', 2), (0.0, 'hide-wal', 1),
+            (1.0, 'power-off', 0)), (
+               Patch(own_row, '_is_fresh', 'and database.lsn_known', 'and True'),)),
+    Mutant('what the old primary wrote until it was fenced is not looked at', 18,
+           'three nodes, synchronous, with fencing',
+           ((0.2, 'hook-slow', 1), (0.0, 'hook-slow', 2), (0.5, 'crash', 0),
+            (2.1, 'stop-replication', 1)), (
+               Patch(take_over, '_make_sure', 'if not why and node.settings.pre_promotion and',
+                     'if False and'),)),
+    Mutant('a row leaves while its state is being written', 7, 'three nodes', DEAD, (
+        Patch(Speaker, 'publish', 'if not self.is_saved():',
+              'if not self.is_saved() and not self.saving:'),)),
+    Mutant('a replay that stands still is no obstacle', 14, 'three nodes',
+           ((0.3, 'stop-replication', 2), (0.2, 'pause-replay', 1), (1.5, 'power-off', 0)), (
+               Patch(election, 'why_not_eligible', 'if row.standstill:', 'if False:'),)),
+    Mutant('a daemon that starts leaves a primary as it is', 20, 'three nodes', CUT_OFF_START, (
+        Patch(Isolation, 'decide', 'if node.plan.busy or', 'if True or'),)),
+    Mutant('a primary runs on where nobody hears of it', 20, 'three nodes', CUT_OFF_START, (
+        Patch(Isolation, 'ends_at', 'heard = self._heard(lease.needed)', 'heard = node.now'),)),
+    Mutant('a primary may run until others may be elected, and is stopped after that', 20,
+           'three nodes', CUT_OFF_START, (
+               Patch(Isolation, 'ends_at', 'return max(self.starts_until, heard + lease.seconds)',
+                     'return max(self.starts_until, heard + lease.seconds) + node.timing.hold'),)),
+    Mutant('received is taken for replayed', 21, 'three nodes',
+           ((1.0, 'hold-replay', 1), (0.2, 'promote', 1)), (
+               Patch(switch_over, '_stop', 'row.replayed > lsn', 'row.lsn > lsn'),)),
+    Mutant('a switchover does not wait for its target', 21, 'three nodes',
+           ((1.0, 'hold-replay', 1), (0.2, 'promote', 1)), (
+               Patch(switch_over, '_stop', 'if (yield Until(has_it, RECEIVE_SECONDS)):',
+                     'if True or (yield Until(has_it, RECEIVE_SECONDS)):'),)),
     Mutant('terms belong to anybody', 19, 'three nodes', DEAD, (
         Patch(quorum, 'next_own_term', 'return term + (own - term) % size', 'return term'),)),
     Mutant('two candidates win one term', 1, 'five nodes, equal priorities',
