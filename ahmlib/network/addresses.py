@@ -20,6 +20,10 @@ from ahmlib.network import netlink
 IPV4_TABLE = '/proc/net/fib_trie'
 IPV6_TABLE = '/proc/net/if_inet6'
 
+# The two answers of `unusable` after which more can be done than to say it.
+REFUSED = 'duplicate address detection found another host that has it'
+UNDECIDED = 'duplicate address detection has not ended'
+
 
 def canonical(text):
     """The one way to write the address in `text`; an IPv4 address mapped into IPv6 becomes IPv4.
@@ -89,13 +93,13 @@ def unusable(found):
 
 def _place_trouble(place):
     if place.flags & netlink.DADFAILED:
-        return 'duplicate address detection found another host that has it (dadfailed on %s): ' \
-            'find that host, and take the address off it' % place.interface
+        return '%s (dadfailed on %s): find that host, and take the address off it' % (
+            REFUSED, place.interface)
     if not place.link_flags & netlink.IFF_UP:
         return 'its interface %s is down: set it up' % place.interface
     if place.flags & netlink.TENTATIVE and not place.flags & netlink.OPTIMISTIC:
-        return 'duplicate address detection has not ended (tentative on %s%s)' % (
-            place.interface, '' if place.link_flags & netlink.IFF_LOWER_UP else
+        return '%s (tentative on %s%s)' % (
+            UNDECIDED, place.interface, '' if place.link_flags & netlink.IFF_LOWER_UP else
             ', which has no carrier')
     return ''
 

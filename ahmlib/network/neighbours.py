@@ -19,6 +19,7 @@ CLOCK_SECONDS = 0.05    # by which the kernel's ages may be off: it counts in ti
 # VRRP and its kind: the address of a service, which moves from host to host.
 VIRTUAL_ROUTER = ('00:00:5e:00:01:', '00:00:5e:00:02:', '00:00:0c:07:ac:', '00:00:0c:9f:f')
 
+UNDECIDED = netlink.INCOMPLETE
 NOBODY = netlink.INCOMPLETE | netlink.FAILED
 UNASKED = netlink.PERMANENT | netlink.NOARP
 USABLE = netlink.REACHABLE | netlink.STALE | netlink.DELAY | netlink.PROBE | netlink.PERMANENT

@@ -45,7 +45,7 @@ def start(address, ping_path):
 def heard(running, address):
     """The Heard of a ping of `address` that was started here, once it ended or was waited for."""
     if running.trouble:
-        return Heard(None, running.trouble)
+        return Heard(None, 'cannot run ping: ' + running.trouble)
     if not running.has_ended:
         return Heard(None, '%r had not ended in time' % running.argv[0])
     return read(running.said(), address, running.code)

@@ -25,7 +25,7 @@ class Running:
         try:
             self.child = programs.start(argv, subprocess.PIPE, environment=ENGLISH)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            self.trouble = 'cannot run %r: %s; check the path and the permissions' % (
+            self.trouble = '%r: %s; check the path and the permissions' % (
                 argv[0], getattr(error, 'strerror', None) or error)
 
     @property

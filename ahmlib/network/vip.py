@@ -131,7 +131,8 @@ def _put_on(settings, deadline, is_here):
         if after['usable']:
             return after, outcome.reason and 'the address is here, though if_up_cmd: ' \
                 + outcome.reason
-        if deadline.remaining() < 2 * DETECTION_SECONDS:
+        if addresses.REFUSED not in after['reason'] \
+                or deadline.remaining() < 2 * DETECTION_SECONDS:
             return _give_up(settings, after)
         is_here = True
 
@@ -139,7 +140,7 @@ def _put_on(settings, deadline, is_here):
 def _give_up(settings, after):
     """Leave no address behind that was refused: the kernel would never try it again."""
     reason = 'the address is here and of no use: ' + after['reason']
-    if 'dadfailed' not in after['reason']:
+    if addresses.REFUSED not in after['reason']:
         return after, reason
     lowered = lower_vip(settings, DETECTION_SECONDS / 2)
     return dict(after, here=lowered['here'], usable=lowered['here'] is False), reason
@@ -150,7 +151,7 @@ def _await_usable(settings, deadline):
     patience = Deadline(min(DETECTION_SECONDS, deadline.remaining()))
     while True:
         found = check_vip(settings, max(deadline.remaining(), 0.05))
-        if found['usable'] or 'tentative' not in found['reason'] or patience.is_over():
+        if found['usable'] or addresses.UNDECIDED not in found['reason'] or patience.is_over():
             return found
         patience.sleep(POLL_SECONDS)
 

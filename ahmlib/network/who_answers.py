@@ -21,10 +21,15 @@ from typing import NamedTuple, Optional
 from ahmlib.database.deadline import Deadline
 from ahmlib.database.programs import last_line
 from ahmlib.network import addresses, arping, neighbours, ping
-from ahmlib.network.side_by_side import Running, await_all
+from ahmlib.network.side_by_side import POLL_SECONDS, Running, await_all
 
 # What is left for reading the tables after the programs.
 LAST_SECONDS = 0.15
+# The link has been asked for so long before "nobody has replied yet" is taken for nobody.
+ASKED_SECONDS = 0.9
+
+HELD = 'a host answers for the VIP on the link, though not to ping: drop it on the host that ' \
+    'holds it'
 
 
 class Link(NamedTuple):
@@ -131,8 +136,7 @@ class Question:
         told = arping.read(self._probe_said())
         strangers = [each for each in told.hardware if each not in self.own]
         if strangers:
-            return Link(True, self._strangest(strangers),
-                        'it answers on the link (ARP), though not to ping')
+            return Link(True, self._strangest(strangers), HELD)
         found = self._entry_says() if self.is_neighbour else Link(None, is_dumb=True)
         # The probe goes before the entry: a proxy answers the kernel's question, and no probe.
         return Link(False, found.by) if told.sent else found
@@ -147,11 +151,11 @@ class Question:
 
     def _entry_says(self):
         """The Link, as the kernel's neighbour entry has it."""
-        since = self.deadline.elapsed() + neighbours.CLOCK_SECONDS
         try:
-            entry = neighbours.entry(self.address, self.link)
+            entry = self._settled_entry()
         except OSError:
             return Link(None, is_dumb=True)
+        since = self.deadline.elapsed() + neighbours.CLOCK_SECONDS
         if entry is None:
             return Link(None, '', 'ping says that it sent, but the kernel asked nobody on %s for '
                         'the address: does a firewall of this host drop what it sends? %s'
@@ -165,9 +169,20 @@ class Question:
                         'and was not answered, and nobody else was asked; that entry ends by '
                         'itself in a while; %s'
                         % (entry.hardware, self.link.name, self._remedy()))
-        return Link(True, entry.hardware, 'it answers on the link, though not to ping')
+        return Link(True, entry.hardware, HELD)
+
+    def _settled_entry(self):
+        """The entry, once somebody has replied or has had the time to."""
+        while True:
+            entry = neighbours.entry(self.address, self.link)
+            if entry is None or not entry.state & neighbours.UNDECIDED \
+                    or self.deadline.elapsed() > ASKED_SECONDS or self.deadline.is_over():
+                return entry
+            self.deadline.sleep(POLL_SECONDS)
 
     def _remedy(self):
+        if ':' in self.address:
+            return 'with the right to change neighbour entries (CAP_NET_ADMIN) AHM asks anew'
         if self.probe is None:
             return 'set arping_cmd, whose program asks the link itself'
         return 'arping did not ask the link: %s' % (

@@ -238,14 +238,15 @@ class Driver:
 
     def _check_vip(self, effect):
         self._child(effect, vip.check_vip, (self.vip, effect.limit), lambda result:
-                    events.VipChecked(effect.token, result.get('here'), _reason(result),
+                    events.VipChecked(effect.token, result.get('here'), result.get('reason') or '',
                                       bool(result.get('usable', True))))
 
     def _ping_vip(self, effect):
         host = None if effect.about is None else self.node.settings.host(effect.about)
         self._child(effect, vip.ping_vip, (self.vip, effect.limit, host), lambda result:
-                    events.VipPinged(effect.token, result.get('answers'), _reason(result),
-                                     result.get('by') or '', bool(result.get('of_suspect'))))
+                    events.VipPinged(effect.token, result.get('answers'),
+                                     result.get('reason') or '', result.get('by') or '',
+                                     bool(result.get('of_suspect'))))
 
     def _ping_trusted(self, effect):
         self._child(effect, vip.ping_any,

@@ -24,8 +24,9 @@ def settings(tmp_path):
     program('down', 'rm -f "%s"' % state)
     program('check', 'test -e "%s"' % state)
     program('arping', '')
-    program('ping', 'case "$6" in *.1) exit 0;; *.2) exit 1;; *.3) echo odd; exit 2;; esac; '
-                    'sleep 60')
+    program('ping', 'said() { echo "1 packets transmitted, $1 received, +0% packet loss"; }; '
+                    'case "$6" in *.1) said 1; exit 0;; *.2) said 0; exit 1;; '
+                    '*.3) echo odd; exit 2;; esac; sleep 60')
     path = str(bin_dir)
     return vip.VipSettings(ADDRESS, path, ['up', '$_IP_$/24'], ['down', '$_IP_$'], path,
                            ['arping', '-U', '$_IP_$'], path, ['check'])
@@ -46,7 +47,7 @@ def script(settings, name, body):
 
 
 def test_up_and_down_once(settings):
-    assert vip.check_vip(settings) == {'ok': True, 'reason': '', 'here': False}
+    assert vip.check_vip(settings) == {'ok': True, 'reason': '', 'here': False, 'usable': True}
     assert vip.lower_vip(settings, 5)['ok'] and calls(settings) == []
     assert vip.raise_vip(settings, 5) == {'ok': True, 'reason': '', 'here': True}
     assert calls(settings) == ['up %s/24' % ADDRESS, 'arping -U %s' % ADDRESS]
@@ -118,7 +119,7 @@ def test_a_check_that_cannot_tell_is_an_error_and_not_absence(settings, command)
 def test_the_kernel_is_asked_without_a_check_command(settings):
     from ahmlib.network import addresses
     plain = settings._replace(if_check_cmd=None)
-    assert vip.check_vip(plain) == {'ok': True, 'reason': '', 'here': False}
+    assert vip.check_vip(plain) == {'ok': True, 'reason': '', 'here': False, 'usable': True}
     if addresses.is_configured('127.0.0.1'):
         assert vip.check_vip(plain._replace(virtual_ip='127.0.0.1'))['here'] is True
     assert vip.check_vip(plain._replace(virtual_ip='no address'))['here'] is None
@@ -161,6 +162,7 @@ def test_ping_any_is_content_with_the_first_answer(settings):
     assert time.monotonic() - began_at < 10
     none = vip.ping_any(['10.0.0.2', '10.0.0.3', '10.0.0.4'], settings.ping_path, 3)
     assert not none['ok'] and none['answered'] is None
-    assert none['reason'] == ('10.0.0.2: silent, 10.0.0.3: ping exited with status 2, '
-                              '10.0.0.4: silent')
+    assert none['reason'] == (
+        '10.0.0.2: silent, 10.0.0.3: ping did not say how many packets it sent and received (exit '
+        "status 2): odd, 10.0.0.4: '%s/ping' had not ended in time" % settings.ping_path)
     assert not vip.ping_any([], settings.ping_path, 1)['ok']
