@@ -8,14 +8,14 @@ Who may (root, CAP_NET_ADMIN) makes the kernel forget the entry before; who may 
 import ipaddress
 import random
 import socket
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from ahmlib.network import netlink
 
 DISCARD_PORT = 9
 DECOYS = 2
 DECOY_SECONDS = 0.3
-CLOCK_SECONDS = 0.05    # by which the kernel's ages may be off: it counts in ticks of 10 ms
+CLOCK_SECONDS = 0.01    # by which the kernel's ages may be off: it counts in ticks of 10 ms
 # VRRP and its kind: the address of a service, which moves from host to host.
 VIRTUAL_ROUTER = ('00:00:5e:00:01:', '00:00:5e:00:02:', '00:00:0c:07:ac:', '00:00:0c:9f:f')
 
@@ -132,26 +132,27 @@ def answers_for_all(hardware, link, besides, deadline):
 
 def _decoys(link, besides):
     """Addresses that probably nobody has, on the network of the first of `besides`."""
-    address = ipaddress.ip_address(besides[0])
-    taken = {ipaddress.ip_address(each) for each in besides}
-    network = _network(address, link)
-    if network is None or network.num_addresses < 8:
-        return []
-    found = []
-    for _ in range(20):
-        drawn = network[random.randrange(1, min(network.num_addresses - 1, 1 << 16))]
-        if drawn not in taken and hardware_of(str(drawn), link) == '' and len(found) < DECOYS:
-            taken.add(drawn)
-            found.append(str(drawn))
-    return found if len(found) == DECOYS else []
-
-
-def _network(address, link) -> Optional[ipaddress.IPv4Network]:
-    """The network on `link` that `address` belongs to."""
     try:
         own = netlink.addresses()
     except OSError:
-        return None
+        return []
+    network = _network(ipaddress.ip_address(besides[0]), link, own)
+    if network is None or network.num_addresses < 8:
+        return []
+    taken = set(besides) | {each.text for each in own}
+    found = []
+    for _ in range(20):
+        drawn = str(network[random.randrange(1, min(network.num_addresses - 1, 1 << 16))])
+        if drawn not in taken and not hardware_of(drawn, link):
+            taken.add(drawn)
+            found.append(drawn)
+        if len(found) == DECOYS:
+            return found
+    return []
+
+
+def _network(address, link, own):
+    """The network on `link` that `address` belongs to."""
     for each in own:
         network = ipaddress.ip_network('%s/%d' % (each.text, each.prefix_length), strict=False)
         if each.index == link.index and address in network and network.num_addresses > 1:
