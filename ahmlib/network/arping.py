@@ -50,6 +50,17 @@ def program(arping_cmd, arping_path):
     return Program((plain,), '', False)
 
 
+def without_rights(found):
+    """The Program without what comes before it to gain rights (sudo); as it is where nothing does.
+
+    Many an arping may send by itself, and sudo notes every refusal in a log.
+    """
+    path = shutil.which(found.words[-1])
+    if path is None or not os.path.basename(found.words[0]).startswith(('sudo', 'doas')):
+        return found
+    return found._replace(words=(path,))
+
+
 def _interface(options):
     """(the interface that is named, by which option).  iputils' own -i is a number of seconds."""
     for option in ('-I', '-i'):

@@ -25,11 +25,12 @@ from ahmlib.network.side_by_side import POLL_SECONDS, Running, await_all
 
 # What is left for reading the tables after the programs.
 LAST_SECONDS = 0.15
+# In which a program that may not send has said so.
+REFUSAL_SECONDS = 0.15
 # The link has been asked for so long before "nobody has replied yet" is taken for nobody.
 ASKED_SECONDS = 0.9
 
-HELD = 'a host answers for the VIP on the link, though not to ping: drop it on the host that ' \
-    'holds it'
+HELD = 'the VIP still answers on the link, though not to ping: drop it on the host that holds it'
 
 
 class Link(NamedTuple):
@@ -60,6 +61,7 @@ class Question:
         self.deadline = Deadline(limit)
         self.own = neighbours.own_hardware()
         self.is_here = _is_here(self.address)
+        self.other = None               # how else to probe, where the probe may not send
         self.is_neighbour = False       # whether the kernel itself asks the link for the address
         self.link, self.probe = self._prepare()
         # A VIP of this host's own answers this host's ping, which says nothing of others.
@@ -82,7 +84,12 @@ class Question:
             neighbours.solicit(self.address)
         if self.suspect:
             neighbours.solicit(self.suspect)
-        return link, found and Running(arping.probe_command(found, link.name, self.address))
+        if found is None:
+            return link, None
+        plain = arping.without_rights(found)
+        if plain != found:
+            self.other = arping.probe_command(found, link.name, self.address)
+        return link, Running(arping.probe_command(plain, link.name, self.address))
 
     def close(self):
         """End what still runs."""
@@ -92,6 +99,11 @@ class Question:
 
     def listen(self):
         """Wait for the programs; no longer than it takes to know that somebody answers."""
+        if self.other is not None:
+            await_all([self.probe], Deadline(REFUSAL_SECONDS))
+            if self.probe.has_ended and arping.read(self.probe.said()).sent is None:
+                self.probe.kill()
+                self.probe = Running(self.other)
         running = [each for each in (self.ping, self.probe) if each is not None]
         await_all(running, Deadline(max(self.deadline.remaining() - LAST_SECONDS, 0.05)),
                   self._has_heard)
