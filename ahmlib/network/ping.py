@@ -38,8 +38,11 @@ class Heard(NamedTuple):
 
 
 def start(address, ping_path):
-    """Start one ping of `address`; a Running."""
-    return Running([os.path.join(ping_path, 'ping'), '-n', '-c', '1', '-W', str(SECONDS), address])
+    """Start one ping of `address`; a Running.  Older ones have a ping6 for IPv6."""
+    program = os.path.join(ping_path, 'ping')
+    if ':' in address and os.access(program + '6', os.X_OK):
+        program += '6'
+    return Running([program, '-n', '-c', '1', '-W', str(SECONDS), address])
 
 
 def heard(running, address):

@@ -1,5 +1,6 @@
 """The virtual IP, with commands that touch a file instead of an interface."""
 import json
+import os
 import time
 
 import pytest
@@ -227,6 +228,16 @@ def test_an_ipv6_address_says_that_it_refuses_pings():
             + SENT_NOTHING_BACK)
     assert ping.read(said, 'fd77::13').answers is True
     assert ping.read(said, 'fd77::14').answers is None
+
+
+def test_an_ipv6_address_is_pinged_by_ping6_where_there_is_one(settings):
+    """An older iputils has one program for each family."""
+    script(settings, 'ping', 'echo "ping: unknown host"; exit 2')
+    script(settings, 'ping6', 'echo "1 packets transmitted, 1 received"')
+    assert not vip.try_ping(settings._replace(virtual_ip='fd77::77'), 5)['ok']
+    os.chmod(settings.if_cmd_path + '/ping6', 0o755)
+    assert vip.try_ping(settings._replace(virtual_ip='fd77::77'), 5)['ok']
+    assert not vip.try_ping(settings, 5)['ok'], 'an IPv4 one is not'
 
 
 def test_ping_is_asked_to_speak_english(settings, monkeypatch):
