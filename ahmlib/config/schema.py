@@ -150,7 +150,9 @@ PARAMETERS = (
     _command(VIP, 'if_down_cmd', 'Drops the VIP.', VIP_COMMAND,
              example=('/usr/bin/sudo', '/sbin/ip', 'addr', 'del', '$_IP_$/24', 'dev', 'eno1')),
     _command(VIP, 'if_check_cmd', 'Exits 0 when the VIP is on this host and 1 when it is not. '
-             'Unset: AHM looks at the interfaces itself.', VIP_COMMAND, beyond=True),
+             'What it prints with 1 is read: "not found", "permission denied" and the like mean '
+             'that it could not look. Unset: AHM looks at the interfaces itself.', VIP_COMMAND,
+             beyond=True),
     _command(VIP, 'arping_path', 'The directory of the program in arping_cmd where that is no '
              'absolute path.', PATH, '/usr/sbin', example='/usr/sbin'),
     _command(VIP, 'arping_cmd', 'Announces the VIP by gratuitous ARP.', VIP_COMMAND,

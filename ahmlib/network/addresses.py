@@ -7,12 +7,22 @@ addresses from /proc/net/if_inet6.  Binding a socket proves nothing: with ip_non
 Two questions are kept apart.  `is_local`: would the kernel take a packet for this address as its
 own?  All of 127.0.0.0/8 is, though only 127.0.0.1 stands on an interface.  `is_configured`: does
 exactly this address stand on an interface now?  That is the question for the VIP.
+
+On an interface is not usable: `unusable` says why the kernel does not use an address that stands
+there, from the flags that rtnetlink shows and /proc does not.
 """
 
 import ipaddress
+from typing import NamedTuple
+
+from ahmlib.network import netlink
 
 IPV4_TABLE = '/proc/net/fib_trie'
 IPV6_TABLE = '/proc/net/if_inet6'
+
+# The two answers of `unusable` after which more can be done than to say it.
+REFUSED = 'duplicate address detection found another host that has it'
+UNDECIDED = 'duplicate address detection has not ended'
 
 
 def canonical(text):
@@ -46,6 +56,63 @@ def is_configured(address):
     Raises OSError where that cannot be found out, ValueError for what is no address.
     """
     return canonical(address) in local_addresses()
+
+
+class Place(NamedTuple):
+    """One interface that an address stands on."""
+
+    interface: str
+    flags: int          # of the address
+    link_flags: int     # of the interface
+
+    @property
+    def is_loopback(self):
+        """Whether nobody outside is asked about it: lo, where routers announce the address."""
+        return bool(self.link_flags & netlink.IFF_LOOPBACK)
+
+
+def places(address):
+    """Every Place that the address stands on, as a list; OSError, ValueError as is_configured."""
+    wanted = canonical(address)
+    links = netlink.links()
+    return [Place(links[each.index].name, each.flags, links[each.index].flags)
+            for each in netlink.addresses() if each.text == wanted and each.index in links]
+
+
+def unusable(found):
+    """Why an address that stands on the Places `found` is of no use; '' where it is.
+
+    It is used where one place will do; a place on lo does not mend the others, for nobody on a
+    link is answered by it.  Without a carrier an address is as good as its interface, and raising
+    it again mends nothing: that is `remark`.
+    """
+    outside = [place for place in found if not place.is_loopback] or found
+    reasons = [_place_trouble(place) for place in outside]
+    return '' if not all(reasons) or not reasons else reasons[0]
+
+
+def _place_trouble(place):
+    if place.flags & netlink.DADFAILED:
+        return '%s (dadfailed on %s): find that host, and take the address off it' % (
+            REFUSED, place.interface)
+    if not place.link_flags & netlink.IFF_UP:
+        return 'its interface %s is down: set it up' % place.interface
+    if place.flags & netlink.TENTATIVE and not place.flags & netlink.OPTIMISTIC:
+        return '%s (tentative on %s%s)' % (
+            UNDECIDED, place.interface, '' if place.link_flags & netlink.IFF_LOWER_UP else
+            ', which has no carrier')
+    return ''
+
+
+def remark(found):
+    """What people should know of the Places of an address that is used; '' for nothing."""
+    outside = [place for place in found if not place.is_loopback]
+    told = ['%s has no carrier, so nobody reaches it there' % place.interface
+            for place in outside if not place.link_flags & netlink.IFF_LOWER_UP]
+    if len(outside) > 1:
+        told.append('it stands on %s: take it off all but one'
+                    % ' and '.join(place.interface for place in outside))
+    return '; '.join(told)
 
 
 def is_local(address):

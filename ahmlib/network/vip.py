@@ -2,24 +2,33 @@
 
 All that changes something is done by the operator's commands (`ip addr add ...`), and believed
 only when seen: an exit status of 0 is not an address on an interface.  Whether the address is
-here is read from the kernel's own tables, or asked of if_check_cmd where one is set.
+here is read from the kernel's own tables, or asked of if_check_cmd where one is set.  An address
+that is here and that the kernel does not use (duplicate address detection refused it, or has not
+ended; its interface is down) is told apart: it is raised only once it is usable.
 
-"Nobody answers for the VIP" is evidence on which a takeover rests, so here silence is what a
-ping that *ran* heard; a ping that could not be run is an error, and never counts as silence.
+"Nobody answers for the VIP" is evidence on which a takeover rests: see who_answers and ping.
 """
 import os
+import re
 from typing import List, NamedTuple, Optional
 
 from ahmlib.database import programs
 from ahmlib.database.deadline import Deadline
+from ahmlib.network import addresses, arping, neighbours, ping, who_answers
+from ahmlib.network.side_by_side import ENGLISH, await_all
 
 PLACEHOLDER = '$_IP_$'
 POLL_SECONDS = 0.02
 REPEAT_SECONDS = 0.1            # between two runs of if_down_cmd
 CHECK_SECONDS = 5.0             # if_check_cmd, at most
+DETECTION_SECONDS = 2.0         # for duplicate address detection: its default is up to 2 s
 
-# ping's own exit statuses; everything else is trouble of its own (no route, no right).
-PING_ANSWERED, PING_SILENT = 0, 1
+# What a check says that could not look: its exit status of 1 is then no answer.  `grep -q`, the
+# end of many such commands, exits with 1 as well where what came before it could not run.
+COULD_NOT_LOOK = re.compile(r'(?:: |command )not found\s*$|No such (?:file|device)'
+                            r'|ermission denied|not permitted|annot (?:execute|open|find|send|run)'
+                            r'|does not exist|yntax error|^sudo: |^usage: ',
+                            re.MULTILINE | re.IGNORECASE)
 
 Command = Optional[List[str]]
 
@@ -38,42 +47,113 @@ class VipSettings(NamedTuple):
 
 
 def check_vip(settings, limit=CHECK_SECONDS):
-    """Is the address on an interface of this host now?
+    """Is the address on an interface of this host now, and does the kernel use it?
 
-    Returns {'ok', 'reason', 'here'}: `here` True or False, None (and ok False) where it cannot
-    be told.
+    Returns {'ok', 'reason', 'here', 'usable'}: `here` True or False, None (and ok False) where it
+    cannot be told; `usable` False only for an address that is here and of no use, as `reason`
+    says.  With here and usable, `reason` is what people should know of it.
     """
-    if not settings.if_check_cmd:
-        return _check_kernel(settings.virtual_ip)
+    if settings.if_check_cmd:
+        return _check_command(settings, limit)
+    try:
+        here = addresses.is_configured(settings.virtual_ip)
+    except (OSError, ValueError) as error:
+        return _checked(False, 'cannot tell whether %s is on an interface: %s'
+                        % (settings.virtual_ip, error), None)
+    return _look_closer(settings, here)
+
+
+def _check_command(settings, limit):
     outcome = _run(settings, settings.if_check_cmd, settings.if_cmd_path, limit)
+    if outcome.code == 1 and not outcome.timed_out and COULD_NOT_LOOK.search(outcome.output):
+        return _checked(False, 'if_check_cmd: %s; so it could not look, and its exit status 1 (not '
+                        'here) is not believed: mend it' % outcome.reason, None)
     if outcome.code in (0, 1) and not outcome.timed_out:
-        return _result(True, '', outcome.code == 0)
-    return _result(False, 'if_check_cmd: %s; expected exit status 0 (here) or 1 (not here)'
-                   % outcome.reason, None)
+        return _look_closer(settings, outcome.code == 0)
+    return _checked(False, 'if_check_cmd: %s; expected exit status 0 (here) or 1 (not here)'
+                    % outcome.reason, None)
+
+
+def _look_closer(settings, here):
+    """The result of a check; where the address is here, with what the kernel's flags say."""
+    try:
+        found = addresses.places(settings.virtual_ip) if here else []
+    except (OSError, ValueError):
+        found = []          # its flags cannot be read here; that it is here stands
+    why_not = addresses.unusable(found)
+    return _checked(True, why_not or addresses.remark(found), here, not why_not)
 
 
 def raise_vip(settings, limit, announce=True):
-    """Put the address on this host, see that it is there, and announce it once.
+    """Put the address on this host, see that it is there and usable, and announce it once.
 
-    Nothing is done where it is here already.  Returns {'ok', 'reason', 'here'}; an announcement
-    that fails is told in `reason` and changes nothing else.  `announce=False` leaves it out:
-    arping may take a second, during which the caller still waits for this result.
+    Nothing is done where it is here already and usable.  One that duplicate address detection
+    refused never becomes usable by itself: it is taken off and put on again while there is time,
+    and is off where that was in vain.  Returns {'ok', 'reason', 'here'}, and `remark` where people
+    should know something of a success; an announcement that fails changes nothing else.
+    `announce=False` leaves it out: arping may take a second, during which the caller still waits.
     """
     deadline = Deadline(limit)
     before = check_vip(settings, limit)
-    if before['here']:
-        return _result(True, 'the address is here already', True)
-    outcome = _run(settings, settings.if_up_cmd, settings.if_cmd_path, deadline.remaining())
-    after = _await(settings, deadline, outcome.ok)
-    if not after['here']:
-        why = outcome.reason or after['reason'] or 'the address did not appear'
-        return _result(False, 'if_up_cmd: ' + why, after['here'])
-    reason = outcome.reason and 'the address is here, though if_up_cmd: ' + outcome.reason
+    if before['here'] and before['usable']:
+        return _raised('the address is here already', before['reason'])
+    if before['here'] and _await_usable(settings, deadline)['usable']:
+        return _raised('the address is here already', '')
+    after, reason = _put_on(settings, deadline, bool(before['here']))
+    if not after['here'] or not after['usable']:
+        return _result(False, reason, after['here'])
+    told = [reason, after['reason']]
     if announce:
-        announced = announce_vip(settings, deadline.remaining())
-        if not announced['ok']:
-            reason = '; '.join(part for part in (reason, announced['reason']) if part)
-    return _result(True, reason, True)
+        told.append(announce_vip(settings, deadline.remaining())['reason']
+                    if settings.arping_cmd else '')
+    told = '; '.join(part for part in told if part)
+    return _raised(told, told)
+
+
+def _raised(reason, remark):
+    return dict(_result(True, reason, True), **({'remark': remark} if remark else {}))
+
+
+def _put_on(settings, deadline, is_here):
+    """if_up_cmd until the address is usable: (the last check, why not or what else to tell)."""
+    while True:
+        if is_here:
+            lowered = lower_vip(settings, deadline.remaining() / 2)
+            if not lowered['ok']:
+                return (check_vip(settings, max(deadline.remaining(), 0.05)),
+                        'the address is here and of no use, and: ' + lowered['reason'])
+        outcome = _run(settings, settings.if_up_cmd, settings.if_cmd_path, deadline.remaining())
+        after = _await(settings, deadline, outcome.ok)
+        if not after['here']:
+            why = outcome.reason or after['reason'] or 'the address did not appear'
+            return after, 'if_up_cmd: ' + why
+        after = _await_usable(settings, deadline)
+        if after['usable']:
+            return after, outcome.reason and 'the address is here, though if_up_cmd: ' \
+                + outcome.reason
+        if addresses.REFUSED not in after['reason'] \
+                or deadline.remaining() < 2 * DETECTION_SECONDS:
+            return _give_up(settings, after)
+        is_here = True
+
+
+def _give_up(settings, after):
+    """Leave no address behind that was refused: the kernel would never try it again."""
+    reason = 'the address is here and of no use: ' + after['reason']
+    if addresses.REFUSED not in after['reason']:
+        return after, reason
+    lowered = lower_vip(settings, DETECTION_SECONDS / 2)
+    return dict(after, here=lowered['here'], usable=lowered['here'] is False), reason
+
+
+def _await_usable(settings, deadline):
+    """Check until the address is usable, or duplicate address detection has had its time."""
+    patience = Deadline(min(DETECTION_SECONDS, deadline.remaining()))
+    while True:
+        found = check_vip(settings, max(deadline.remaining(), 0.05))
+        if found['usable'] or addresses.UNDECIDED not in found['reason'] or patience.is_over():
+            return found
+        patience.sleep(POLL_SECONDS)
 
 
 def lower_vip(settings, limit):
@@ -102,90 +182,69 @@ def lower_vip(settings, limit):
 def announce_vip(settings, limit):
     """Run arping_cmd (gratuitous ARP).  Returns {'ok', 'reason', 'here'}; ok where none is set.
 
-    `here` is None: nothing was looked at.
+    It counts by what arping says it sent.  `here` is None: nothing was looked at.
     """
     if not settings.arping_cmd:
         return _result(True, 'no arping_cmd is set', None)
     outcome = _run(settings, settings.arping_cmd, settings.arping_path, limit)
-    # arping -w ends with 1 where nobody answers, which is as it should be for one's own address.
-    if outcome.ok or outcome.code == 1:
-        return _result(True, '', None)
-    return _result(False, 'arping_cmd: ' + outcome.reason, None)
+    trouble = arping.announcement_trouble(outcome) or _no_carrier(settings)
+    return _result(not trouble, trouble and 'arping_cmd: ' + trouble, None)
+
+
+def _no_carrier(settings):
+    """Why what arping sent has left no wire; '' where nothing speaks against it."""
+    found = arping.program(settings.arping_cmd, settings.arping_path)
+    link = found and found.interface and neighbours.find_link(settings.virtual_ip,
+                                                              found.interface)
+    if not link or link.has_carrier:
+        return ''
+    return '%s has no carrier, so nobody has heard it' % link.name
 
 
 def ping_vip(settings, limit, suspect=None):
-    """Does anybody answer for the address?  No answer to ping within its own second is silence.
+    """Does anybody answer for the address?  Silence shows after about a second.
 
-    Returns {'ok', 'reason', 'answers', 'here'}: `answers` is True or False, and None (ok False)
-    where ping could not be run, could not send, or had not ended after `limit` seconds: a busy host
-    may not even have sent anything by then.  `here` is None.
+    Returns {'ok', 'reason', 'answers', 'by', 'of_suspect', 'here'}: `answers` is True or False,
+    and None (ok False) where it is not known: ping could not be run, did not say that it sent
+    anything, had not ended after `limit` seconds (a busy host may not have sent anything by then),
+    or its silence is no proof.  `by` is the hardware address that answers, '' where it is not
+    known; `of_suspect` True only where that is demonstrably the host of the address `suspect`.
+    `here` is None.
     """
-    outcome = programs.run(_ping(settings.virtual_ip, settings.ping_path), limit)
-    result = _ping_result(outcome)
-    return dict(result, here=None)
+    return who_answers.ask(settings, limit, suspect)
 
 
-def ping_any(addresses, ping_path, limit):
-    """Does one of `addresses` answer?  All are pinged at once, for at most `limit` seconds.
+def try_ping(settings, limit):
+    """Whether ping works here at all: it is asked for this host itself.
+
+    Returns {'ok', 'reason'}.  While it is not ok, ping_vip never reports silence.
+    """
+    reason = ping.hears_itself(settings.virtual_ip or '', settings.ping_path, Deadline(limit))
+    return {'ok': not reason, 'reason': reason}
+
+
+def ping_any(hosts, ping_path, limit):
+    """Does one of the addresses `hosts` answer?  All are pinged at once, for `limit` seconds.
 
     Returns {'ok', 'reason', 'answered'}: ok is True when one answers, and `answered` is its
     address; else `reason` says what became of each.
     """
-    deadline = Deadline(limit)
-    children, reasons = {}, {}
-    for address in addresses:
-        try:
-            children[address] = programs.start(_ping(address, ping_path))
-        except OSError as error:
-            reasons[address] = 'cannot run ping: %s' % error.strerror
+    running = {host: ping.start(host, ping_path) for host in hosts}
+
+    def answered():
+        return next((host for host in hosts if running[host].has_ended
+                     and ping.heard(running[host], host).answers), None)
     try:
-        answered = _first_answer(children, reasons, deadline)
+        await_all(list(running.values()), Deadline(limit), lambda: answered() is not None)
+        found = answered()
+        reasons = {host: ping.heard(running[host], host) for host in hosts}
     finally:
-        for child in children.values():
-            programs.kill_group(child)
-    if answered is not None:
-        return {'ok': True, 'reason': '', 'answered': answered}
-    for address in children:
-        reasons.setdefault(address, 'silent')
-    told = ', '.join('%s: %s' % (address, reasons[address]) for address in addresses)
+        for each in running.values():
+            each.kill()
+    if found is not None:
+        return {'ok': True, 'reason': '', 'answered': found}
+    told = ', '.join('%s: %s' % (host, reasons[host].reason or 'silent') for host in hosts)
     return {'ok': False, 'reason': told or 'no address to ping', 'answered': None}
-
-
-def _first_answer(children, reasons, deadline):
-    """Return the first address whose ping succeeds; fills `reasons` for those that fail."""
-    waiting = dict(children)
-    while waiting and not deadline.is_over():
-        for address, child in list(waiting.items()):
-            code = child.poll()
-            if code == PING_ANSWERED:
-                return address
-            if code is not None:
-                del waiting[address]
-                reasons[address] = ('silent' if code == PING_SILENT
-                                    else 'ping exited with status %d' % code)
-        deadline.sleep(POLL_SECONDS)
-    return None
-
-
-def _ping_result(outcome):
-    if outcome.code == PING_SILENT:
-        return {'ok': True, 'reason': '', 'answers': False}
-    if outcome.ok:
-        return {'ok': True, 'reason': '', 'answers': True}
-    return {'ok': False, 'reason': 'cannot ping: ' + outcome.reason, 'answers': None}
-
-
-def _ping(address, ping_path):
-    return [os.path.join(ping_path, 'ping'), '-n', '-c', '1', '-W', '1', address]
-
-
-def _check_kernel(address):
-    from ahmlib.network import addresses
-    try:
-        return _result(True, '', bool(addresses.is_configured(address)))
-    except (OSError, ValueError) as error:
-        return _result(False, 'cannot tell whether %s is on an interface: %s'
-                       % (address, error), None)
 
 
 def _await(settings, deadline, is_patient):
@@ -198,7 +257,8 @@ def _await(settings, deadline, is_patient):
 
 
 def _run(settings, command, directory, limit):
-    return programs.run(arguments(command, directory, settings.virtual_ip), limit)
+    return programs.run(arguments(command, directory, settings.virtual_ip), limit,
+                        environment=ENGLISH)
 
 
 def arguments(command, directory, address):
@@ -207,6 +267,10 @@ def arguments(command, directory, address):
     if argv and '/' not in argv[0]:
         argv[0] = os.path.join(directory, argv[0])
     return argv
+
+
+def _checked(ok, reason, here, usable=True):
+    return dict(_result(ok, reason, here), usable=usable)
 
 
 def _result(ok, reason, here):

@@ -146,6 +146,7 @@ class Daemon:
         """Run until the core, or a signal, ends it; returns the exit code."""
         try:
             self.driver.feed(events.Started())
+            self.driver.try_ping()
             while self.code is None:
                 self.loop.run_once(self._next_deadline())
                 self.children.expire(clock())

@@ -30,6 +30,7 @@ CHILD_SLACK_SECONDS = 0.25
 #: from one address that the core is told of: each may become a line and a notification.
 MALFORMED_LOG_SECONDS = 60.0
 FOREIGN_SECONDS = 10.0
+PING_TRIAL_SECONDS = 3.0
 NOTIFY_FROM = ('NOTICE', 'WARNING', 'ERROR', 'CRITICAL')
 
 
@@ -238,14 +239,26 @@ class Driver:
 
     def _check_vip(self, effect):
         self._child(effect, vip.check_vip, (self.vip, effect.limit), lambda result:
-                    events.VipChecked(effect.token, result.get('here'), _reason(result),
+                    events.VipChecked(effect.token, result.get('here'), result.get('reason') or '',
                                       bool(result.get('usable', True))))
 
     def _ping_vip(self, effect):
         host = None if effect.about is None else self.node.settings.host(effect.about)
         self._child(effect, vip.ping_vip, (self.vip, effect.limit, host), lambda result:
-                    events.VipPinged(effect.token, result.get('answers'), _reason(result),
-                                     result.get('by') or '', bool(result.get('of_suspect'))))
+                    events.VipPinged(effect.token, result.get('answers'),
+                                     result.get('reason') or '', result.get('by') or '',
+                                     bool(result.get('of_suspect'))))
+
+    def try_ping(self):
+        """Say at the start where ping does not work here: then its silence is never believed."""
+        if self.vip.virtual_ip or self.config.trusted_servers:
+            limit = PING_TRIAL_SECONDS
+            self.children.start(vip.try_ping, (self.vip, limit), limit + CHILD_SLACK_SECONDS,
+                                self._ping_tried, 'TryPing')
+
+    def _ping_tried(self, result):
+        if not result.get('ok'):
+            self.log.error('ping does not work here: %s' % _reason(result))
 
     def _ping_trusted(self, effect):
         self._child(effect, vip.ping_any,

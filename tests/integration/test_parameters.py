@@ -374,7 +374,8 @@ def test_arping_cmd_announces_the_vip(story):
 PING = """#!/bin/sh
 for last; do :; done
 [ "$last" = {trusted} ] || exec {lab} "$@"
-test -e {answers}
+test -e {answers} || {{ echo '1 packets transmitted, 0 received, 100% packet loss'; exit 1; }}
+echo '1 packets transmitted, 1 received, 0% packet loss'
 """
 
 

@@ -17,12 +17,15 @@ FAKES = {
 [ -z "$SSH_SAYS" ] || echo "$SSH_SAYS" >&2
 [ -z "$SSH_CODE" ] || { cat >/dev/null; exit "$SSH_CODE"; }
 exec sh -s""",
-    'ping': 'echo "$@" > "$FAKE/ping.args"; exit ${PING_CODE:-1}',
+    'ping': '''echo "$@" > "$FAKE/ping.args"
+[ -z "$PING_SAYS" ] || { echo "$PING_SAYS" >&2; exit "${PING_CODE:-1}"; }
+echo "1 packets transmitted, $((1 - ${PING_CODE:-1})) received"; exit ${PING_CODE:-1}''',
     'nc': 'echo "$@" > "$FAKE/nc.args"; exit ${NC_CODE:-1}',
     'sudo': '[ "$1" = -n ] && shift; exec "$@"',
     'id': 'case $1 in -u) echo 1000 ;; *) echo agens ;; esac',
     'ip': """case "$*" in
-    "-o addr show to $VIP_NOW") cat "$FAKE/vip" 2>/dev/null ;;
+    "-o addr show to $VIP_NOW") [ -z "$IP_FAILS" ] || { echo "Dump terminated" >&2; exit 1; }
+        cat "$FAKE/vip" 2>/dev/null ;;
     "addr del "*) echo "$3 $5" >> "$FAKE/dropped"; [ -n "$VIP_STUCK" ] || rm -f "$FAKE/vip" ;;
 esac
 exit 0""",
@@ -67,7 +70,8 @@ class Place:
         """Run the script; the exit code."""
         settings = {
             'PATH': '%s:/usr/bin:/bin' % (self.directory / 'fakes'), 'FAKE': str(self.directory),
-            'SSH_CODE': '', 'SSH_SAYS': '', 'VIP_STUCK': '', 'DB_STUCK': '', 'VIP_NOW': VIP,
+            'SSH_CODE': '', 'SSH_SAYS': '', 'PING_SAYS': '', 'IP_FAILS': '', 'VIP_STUCK': '',
+            'DB_STUCK': '', 'VIP_NOW': VIP,
             'AHM_OLD_PRIMARY_HOST': '192.0.2.1', 'AHM_OLD_PRIMARY_NAME': 'AHM-NODE-1',
             'AHM_NODE_HOST': '192.0.2.2', 'AHM_VIRTUAL_IP': VIP,
             'AHM_DB_DATA_DIR': str(self.data_dir), 'AHM_DB_PORT': '5432',
@@ -140,6 +144,7 @@ def test_the_control_program_is_found_under_aghome_and_on_the_path(place):
 
 @pytest.mark.parametrize('environ, words', [
     ({'VIP_STUCK': '1'}, 'the VIP is still there'),
+    ({'IP_FAILS': '1'}, 'ip cannot show where the VIP is'),
     ({'DB_STUCK': '1'}, 'the database still runs'),
     ({'AHM_FENCE_BIN_DIR': '/nowhere'}, 'neither ag_ctl nor pg_ctl'),
     ({'AHM_DB_DATA_DIR': '/nowhere'}, 'no data directory'),
@@ -218,6 +223,23 @@ def test_a_host_that_answers_elsewhere_lives(place, answer):
 def test_a_host_without_network_does_not_take_over(place):
     says = 'ssh: connect to host 192.0.2.1 port 22: Network is unreachable'
     assert place.run(SSH_CODE='255', SSH_SAYS=says, AHM_FENCE_UNREACHABLE='ok') == 2
+
+
+@pytest.mark.parametrize('says', [
+    'ping: permission denied (are you root?)', 'ping: sendto: Operation not permitted',
+    '0 packets transmitted, 0 received', 'sh: 1: ping: not found'])
+def test_a_ping_that_could_not_ask_makes_no_host_dead(place, says):
+    """Its exit status is that of silence, and the old primary lived."""
+    assert place.run(SSH_CODE='255', SSH_SAYS=DEAD, PING_SAYS=says,
+                     AHM_FENCE_UNREACHABLE='ok') == 1
+    assert 'ping did not say whether' in place.output and says in place.output
+
+
+def test_an_ssh_that_ran_something_else_has_fenced_nobody(place):
+    """A forced command, or a login shell that ends with 0."""
+    place.serve()
+    assert place.run(SSH_CODE='0', SSH_SAYS='This account is not available.') == 1
+    assert 'did not run what it was given' in place.output
 
 
 def test_a_missing_ssh_is_no_dead_host(place):

@@ -162,6 +162,14 @@ def test_hook_timeout_seconds_ends_a_notification_command(bench):
 # The VIP
 
 
+#: It hears whom a file names, and this host itself.
+PING = """for last; do :; done
+if [ "$last" = 127.0.0.1 ] || test -e "answers_$last"; then
+    echo '1 packets transmitted, 1 received, 0% packet loss'; exit 0
+fi
+echo '1 packets transmitted, 0 received, 100% packet loss'; exit 1"""
+
+
 def vip_lines(bench, **changes):
     """Lines for a VIP that is a file, whose programs are named without their directories."""
     arping, ping = bench.directory / 'arpings', bench.directory / 'pings'
@@ -172,7 +180,7 @@ def vip_lines(bench, **changes):
     bench.program('down', 'rm here')
     bench.program('check', 'test -e here')
     bench.program('arping', '', arping)
-    bench.program('ping', 'for last; do :; done; test -e "answers_$last"', ping)
+    bench.program('ping', PING, ping)
     return dict({'virtual_IP': '192.0.2.77', 'if_cmd_path': str(bench.bin),
                  'if_up_cmd': 'up $_IP_$/24', 'if_down_cmd': 'down $_IP_$',
                  'if_check_cmd': 'check $_IP_$', 'arping_path': str(arping),
@@ -205,7 +213,7 @@ def test_the_vip_is_pinged_by_the_ping_of_ping_path(bench):
     assert bench.does(effects.PingVip(1, LIMIT), **vip_lines(bench)).answers is False
     (bench.directory / 'answers_192.0.2.77').write_text('')
     assert bench.does(effects.PingVip(1, LIMIT), **vip_lines(bench)).answers is True
-    assert len(called(bench, 'ping')) == 2
+    assert [line.split()[-1] for line in called(bench, 'ping')].count('192.0.2.77') == 2
 
 
 def test_trusted_servers_are_those_that_are_pinged(bench):
