@@ -19,11 +19,14 @@ Reading order:
     promise     a follower's duty to its leader, counted from when it listened
     record      which primary database is the rightful one
     database    the local database, as far as its checks tell
+    claims      what the primary's commits wait for
     evidence    what the living say of the old primary's database
     election    eligibility and rank, as pure functions of rows
     elections   when an election is due; standing, voting, winning and losing
     following   take the leader's rows, keep the promise, notice its end
     leadership  hold the lease, keep the term above everybody's, look after the database
+    standby     whether the local standby is in, out, or not trusted for a while
+    isolation   how long a primary may run beside a node that does not lead
     vip         the VIP on this host: seen, wanted, put right
     chores      what every node does all the time
     plan        runs one procedure at a time
@@ -32,6 +35,7 @@ Reading order:
     leaving     being asked to end
     own_row     the one place where facts become claims
     speaking    save, then say
+    settling    the state for people, where it follows from all the rest
     node        ties these together
     status      what `ahm_cluster_status` prints
 
@@ -40,8 +44,8 @@ The contract between the core and its world:
 * Deadlines are applied before the event that came with them: a process that was stopped drops its
   lease before it reads its mail.
 * Effects are performed in order.  `SaveState` is answered by `StateSaved` (or `StateSaveFailed`)
-  before anything else, and no row leaves the node whose term, vote, leader or record is not on
-  disk.
+  when the disk has answered; until then no other one is asked for, and no row leaves the node whose
+  term, vote, leader, record or claim is not on disk.
 * An effect with a token is answered once by an event with that token; an answer to a token that
   is no longer waited for changes nothing.
 """

@@ -11,7 +11,7 @@ from .saved import Saved
 
 
 class SaveState(NamedTuple):
-    """Make this durable (fsync), then answer StateSaved, before any other effect or event."""
+    """Make this durable (fsync) -> StateSaved or StateSaveFailed; nothing waits meanwhile."""
     saved: Saved
 
 

@@ -152,6 +152,13 @@ def _hears(node, row: Beacon) -> List[str]:
 # -- the cluster ------------------------------------------------------------------------------
 
 
+def _standing_still(node) -> List[str]:
+    """The standbys that receive, and cannot replay: good for nothing, and not lagging."""
+    rows = [node.own_row()] + node.members.living(node.now)
+    return ['%s receives, and cannot replay: %s; it is not promoted while that lasts' % (
+        row.name, row.standstill) for row in rows if row.standstill]
+
+
 def _warnings(node) -> List[str]:
     leader = node.own if node.is_leading else _living_leader(node)
     found = list(node.settings.warnings)
@@ -159,6 +166,10 @@ def _warnings(node) -> List[str]:
     for _, (at, text) in sorted(node.foreign.items()):
         if node.now < at + FOREIGN_SECONDS:
             found.append(text)
+    found += _standing_still(node)
+    row = _row(node, leader)
+    if row is not None and row.sync_doubt:
+        found.append(row.sync_doubt)
     for row in node.members.living(node.now):
         if (row.interval, row.retries) != (node.settings.interval, node.settings.retries):
             found.append('%s has other timings: beacons every %g s and %d retries there, '

@@ -39,6 +39,8 @@ class Vip:
         self.here: Optional[bool] = None if self.configured else False
         self.usable = True              # the kernel uses it, where it is here
         self.why_unusable = ''
+        self.remark = ''                # what its newest look wants people to know
+        self.not_announced = ''         # why the newest announcement failed, as people were told
         self.rival: Optional[Rival] = None
         self.rival_look_at = 0.0
         self.tolerated_until = tolerated_until  # found at the start under a lease that still runs
@@ -185,6 +187,10 @@ class Vip:
                              % event.reason)
         self.here = event.here
         self._use(event.usable, event.reason)
+        remark = event.reason if event.here and event.usable else ''
+        if remark and remark != self.remark:
+            self.node.report('WARNING', 'vip', remark)
+        self.remark = remark
 
     def _use(self, usable: bool, reason: str) -> None:
         self.usable, self.why_unusable = usable, reason if not usable else ''
@@ -210,8 +216,9 @@ class Vip:
 
     def _announced(self, event) -> None:
         self.busy = False
-        if not event.ok:
+        if not event.ok and event.reason != self.not_announced:
             self.node.report('ERROR', 'vip', 'the VIP could not be announced: %s' % event.reason)
+        self.not_announced = '' if event.ok else event.reason
 
     def check_soon(self) -> None:
         """Look at once."""

@@ -10,6 +10,8 @@ from ahmlib.core.node import Node
 from ahmlib.core.saved import Saved
 from ahmlib.core.states import DatabaseState, NodeState
 from ahmlib.core.status import NEVER_HEARD, SCHEMA, status
+from ahmlib.utilities.status_check import check as check_status
+from ahmlib.utilities.status_text import render
 
 from .rows import SYSTEM, one_settings, row
 
@@ -273,3 +275,48 @@ def test_strangers_are_warned_of_for_a_while():
     assert status(node)['warnings'] == [node.foreign['192.0.2.9'][1]]
     node.now = NOW + 2
     assert status(node)['warnings'] == []
+
+
+# -- what keeps a database from being promoted, though it looks well ----------------------------
+
+
+def test_a_standby_that_cannot_replay_is_named_wherever_one_looks():
+    """Lag 0 B for days, and the failover found nobody."""
+    node = a_node()
+    follow(node)
+    hear(node, 2, standstill='replay is paused')
+    told = status(node)
+    assert 'AHM-NODE-3 receives, and cannot replay: replay is paused' in told['warnings'][0]
+    assert not told['nodes'][2]['eligible'] and 'replay is paused' in told['nodes'][2]['reason']
+    code, line = check_status(told)
+    assert code == 1 and 'cannot replay: replay is paused' in line
+    assert 'cannot replay' in render(told) and 'cannot replay' in render(told, verbose=True)
+
+
+def test_the_own_standby_that_cannot_replay_is_named_too():
+    node = a_node()
+    follow(node)
+    check(node, replayed=100, standstill='a recovery target was reached')
+    assert 'AHM-NODE-1 receives, and cannot replay' in status(node)['warnings'][0]
+    assert 'a recovery target was reached' in line_of(node, 0)['problem']
+
+
+def test_a_server_that_is_not_the_one_of_the_directory_is_quarantined_and_says_why():
+    node = a_node()
+    follow(node)
+    check(node, mismatch='another server answers')
+    assert line_of(node, 0)['database'] == 'QUARANTINED' and not line_of(node, 0)['eligible']
+    assert line_of(node, 0)['problem'] == 'another server answers'
+
+
+def test_commits_that_nobody_can_tell_who_confirmed_are_warned_of():
+    node = a_node()
+    follow(node, sync_doubt='synchronous_standby_names lists *')
+    assert status(node)['warnings'] == ['synchronous_standby_names lists *']
+
+
+def test_a_remark_of_the_checks_is_a_problem_of_its_node():
+    node = a_node()
+    follow(node)
+    check(node, remark='an inactive slot keeps 208 MB')
+    assert line_of(node, 0)['problem'] == 'an inactive slot keeps 208 MB'
