@@ -51,14 +51,15 @@ class ConnectionFailed(Exception):
 
     The text is one line without a secret.  `sqlstate` is the server's code, where known;
     `address` the (host, port) libpq was talking to, where known; `is_timeout` is True where
-    the deadline came first.
+    the deadline came first; `is_told` False where the reason could not be read.
     """
 
-    def __init__(self, reason, sqlstate=None, address=None, is_timeout=False):
+    def __init__(self, reason, sqlstate=None, address=None, is_timeout=False, is_told=True):
         Exception.__init__(self, reason)
         self.sqlstate = sqlstate
         self.address = address
         self.is_timeout = is_timeout
+        self.is_told = is_told
 
 
 class QueryFailed(Exception):
@@ -215,8 +216,11 @@ class Connection(object):
             return None
 
     def _failure(self, error):
-        return ConnectionFailed(one_line(str(error), self._secret), error.pgcode,
-                                self._address())
+        # psycopg2 leaves out a message that is not UTF-8, as one may be before the encoding is
+        # agreed on.
+        text = str(error)
+        return ConnectionFailed(one_line(text, self._secret), error.pgcode, self._address(),
+                                is_told=bool(text.strip()))
 
 
 def one_line(text, secret=None):

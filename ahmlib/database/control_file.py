@@ -18,6 +18,9 @@ VERSION_LEAST, VERSION_WITHOUT_PREVIOUS, VERSION_MOST = 1002, 1100, 1899
 READ_MAX = 512                          # the sector that PostgreSQL keeps all of it in
 HEAD = struct.Struct('=QIIi4xqQ')       # identifier, version, catalogue, state, time, checkpoint
 REDO = struct.Struct('=QI')             # redo position, timeline
+END = struct.Struct('=QQ')              # unlogged position, end of recovery
+# The copy of the checkpoint lies between: its transaction number has 64 bits from 12 on.
+VERSION_WITH_WIDE, COPY, WIDE_COPY = 1200, 80, 88
 
 
 class ControlFile(NamedTuple):
@@ -29,6 +32,8 @@ class ControlFile(NamedTuple):
     checkpoint_lsn: int     # where the newest checkpoint record begins
     redo_lsn: int
     timeline: int           # of that checkpoint
+    written: int = 0        # when this was written, in seconds of the server's clock
+    recovery_end: int = 0   # of a standby: how far it has to replay to be consistent
 
     @property
     def is_clean(self):
@@ -54,12 +59,14 @@ def read(data_dir):
     data = raw(data_dir)
     path = path_of(data_dir)
     try:
-        identifier, version, _, state, _, checkpoint = HEAD.unpack_from(data)
+        identifier, version, _, state, written, checkpoint = HEAD.unpack_from(data)
         at = HEAD.size + (0 if version >= VERSION_WITHOUT_PREVIOUS else 8)
         redo, timeline = REDO.unpack_from(data, at)
+        _, end = END.unpack_from(data, at + (WIDE_COPY if version >= VERSION_WITH_WIDE else COPY))
     except struct.error:
         raise ValueError('%s has %d bytes only, expected a control file' % (path, len(data)))
     if not VERSION_LEAST <= version <= VERSION_MOST or not 0 <= state < len(STATES):
         raise ValueError('%s has version %d and state %d, expected a control file of PostgreSQL '
                          '10 to 18' % (path, version, state))
-    return ControlFile(str(identifier), version, STATES[state], checkpoint, redo, timeline)
+    return ControlFile(str(identifier), version, STATES[state], checkpoint, redo, timeline,
+                       written, end)

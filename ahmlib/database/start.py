@@ -58,8 +58,8 @@ def forget_a_zombie(data_dir):
         port, directory = lines[3], lines[4]    # as miscadmin.h numbers them
     except (OSError, ValueError, IndexError):
         return
-    if not os.path.exists('/proc/%d' % pid) or control.look_up(pid) is not None \
-            or control.server_processes(data_dir):
+    if control.why_blind(data_dir) or not os.path.exists('/proc/%d' % pid) \
+            or control.look_up(pid) is not None or control.server_processes(data_dir):
         return
     with control.acting_as(control.as_owner(data_dir)):
         socket_lock = os.path.join(directory, '.s.PGSQL.%s.lock' % port)

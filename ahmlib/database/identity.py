@@ -1,0 +1,232 @@
+"""Whether the server that answers through conn_string is the one of db_data_dir.
+
+The two are configured apart.  A db_data_dir left over from an upgrade, a conn_string with another
+node's address, the VIP or another port: then AHM stops one server and looks at another, and takes
+a primary that it does not see for one that does not run.  So each check compares.  What does not
+agree is a mismatch, and a node with one does not lead; what cannot be compared is none.
+
+    the process that serves us   works in db_data_dir: it is the one, whatever else is said.
+                                 Works elsewhere: another one.  It is ours if it is no older than
+                                 our connection, so that a PID of another host or container that
+                                 is some other process here proves nothing
+    system identifier            against global/pg_control; clones have the same
+    what else pg_control says    SQL functions that everybody may call read that very file: when it
+                                 was last written, its checkpoint, its end of recovery
+    postmaster.pid               its port, and roughly its start time: both are of one clock
+
+The first costs nothing: libpq is told the PID when it connects.  The others, one query, are asked
+for where the process is not to be seen here: another host, a container, a pooler.  data_directory
+is only quoted, for another host or container may have another directory of that name.
+
+**Another node's server.**  On a standby a conn_string with the VIP reaches the primary: a mismatch,
+and rightly, for such a node knows nothing of its own server.  On the node that holds the VIP it
+agrees.
+"""
+import errno
+import os
+import socket
+import time
+from typing import NamedTuple, Optional
+
+from ahmlib.database import conninfo, control, control_file
+from ahmlib.database.connection import QueryFailed
+from ahmlib.database.wal import parse_lsn
+
+LOOKS = 3                               # before a mismatch is believed
+LOOK_AGAIN_SECONDS = 0.05
+AGE_SLACK_SECONDS = 0.1                 # /proc counts hundredths of a second
+#: A postmaster writes its file when it begins, and notes its start time when it has set up all.
+SET_UP_SECONDS = 60.0
+
+TOLD = """
+    SELECT pg_backend_pid(), extract(epoch FROM pg_postmaster_start_time())::float8,
+           current_setting('port')::int, host(inet_server_addr()),
+           (SELECT setting FROM pg_settings WHERE name = 'data_directory')"""
+CONTROL = """
+    SELECT system_identifier::text, extract(epoch FROM pg_control_last_modified)::int8,
+           checkpoint_lsn::text, min_recovery_end_lsn::text
+      FROM pg_control_system(), pg_control_checkpoint(), pg_control_recovery()"""
+
+
+class Told(NamedTuple):
+    """What the server says of itself over the connection; None where it does not tell us."""
+
+    pid: int                            # of the process that serves us
+    started: float                      # seconds of its own clock
+    port: int
+    address: Optional[str]              # where it was reached; None: its UNIX socket
+    directory: Optional[str]
+    identifier: Optional[str] = None
+    written: Optional[tuple] = None     # when and with which positions pg_control was written
+
+
+def mismatch(settings, connection):
+    """Return why the server of this open connection is not that of db_data_dir, one line; '' if it
+    is, or if that cannot be known.  Raises ConnectionFailed where the connection is lost.
+    """
+    if not settings.db_data_dir or _serves_from_here(settings, connection, connection.backend_pid):
+        return ''
+    for look in range(LOOKS):           # it may have been restarted since it answered
+        if look:
+            time.sleep(LOOK_AGAIN_SECONDS)
+        before = _on_file(settings)
+        try:
+            told = _told(connection)
+        except QueryFailed:
+            return ''
+        why = _difference(settings, connection, told, (before, _on_file(settings)))
+        if not why:
+            return ''
+    return '%s answers at %s: %s; correct conn_string, db_port or db_data_dir' % (
+        _name(told), place_text(settings), why)
+
+
+def place_text(settings):
+    """Return where conn_string leads to, host:port, without anything secret."""
+    host, port = places(settings)[0]
+    return '%s:%d' % (host or 'the local socket', port)
+
+
+def places(settings):
+    """Return the [(host, port)] that conn_string names, as libpq would try them; '' is a socket."""
+    try:
+        words = conninfo.parse(settings.conn_string or '')
+    except ValueError:
+        words = {}
+    if not settings.conn_string:
+        words = {'host': 'localhost', 'port': str(settings.db_port)}
+    hosts = (words.get('hostaddr') or words.get('host') or os.environ.get('PGHOST', '')).split(',')
+    ports = (words.get('port') or os.environ.get('PGPORT') or '').split(',')
+    ports = [int(port) if port.strip().isdigit() else 5432 for port in ports]
+    if len(ports) != len(hosts):
+        ports = ports[:1] * len(hosts)
+    return list(zip(hosts, ports))
+
+
+def is_of_this_host(address):
+    """Return whether an address is one of this host's; True where that cannot be found out."""
+    family = socket.AF_INET6 if ':' in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as one:
+            one.bind((address, 0))
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL
+    return True
+
+
+def _serves_from_here(settings, connection, pid):
+    """Whether this process, which serves the connection, works in db_data_dir.
+
+    None where there is no such process to be seen, or it is another's of the same number.
+    """
+    if pid <= 0 or not _is_young(pid, connection.age()):
+        return None
+    return control.works_in(pid, settings.db_data_dir)
+
+
+def _is_young(pid, age):
+    """Whether a process is there that was born within the last `age` seconds."""
+    try:
+        process = control.look_up(pid)
+        with open('/proc/uptime') as file:
+            uptime = float(file.read().split()[0])
+    except OSError:
+        return False
+    if process is None:
+        return False
+    born = int(process.started) / os.sysconf('SC_CLK_TCK')
+    return uptime - born <= age + AGE_SLACK_SECONDS
+
+
+def _told(connection):
+    told = Told(*connection.query(TOLD)[0])
+    try:
+        identifier, modified, checkpoint, end = connection.query(CONTROL)[0]
+    except QueryFailed:                 # the right to call these was taken away
+        return told
+    return told._replace(identifier=identifier,
+                         written=(modified, parse_lsn(checkpoint), parse_lsn(end)))
+
+
+class OnFile(NamedTuple):
+    """What the files of db_data_dir say; None where they cannot be read."""
+
+    control: Optional[control_file.ControlFile] = None
+    is_locked: Optional[bool] = None    # whether there is a postmaster.pid
+    started: Optional[int] = None       # line 3 of it
+    port: Optional[int] = None          # line 4
+
+
+def _on_file(settings):
+    data_dir = settings.db_data_dir
+    try:
+        control_data = control_file.read(data_dir)
+    except (OSError, ValueError):
+        control_data = None
+    try:
+        with open(os.path.join(data_dir, 'postmaster.pid'), encoding='utf-8',
+                  errors='replace') as file:
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        # Only a directory that is there can be seen to have no such file.
+        return OnFile(control_data, False if control_data else None)
+    except OSError:
+        return OnFile(control_data)
+    numbers = [int(line) if line.strip().isdigit() else None for line in lines[2:4]]
+    return OnFile(control_data, True, *(numbers + [None, None])[:2])
+
+
+def _difference(settings, connection, told, files):
+    """Return in words in what they differ; '' where they do not, or where nobody can tell."""
+    here = settings.db_data_dir
+    works_here = _serves_from_here(settings, connection, told.pid)
+    if works_here:
+        return ''
+    if works_here is False:
+        return 'it runs in another directory, and db_data_dir is %s%s' % (here, _whose(settings))
+    first, last = files
+    if last.control and told.identifier and told.identifier != last.control.system_identifier:
+        return 'its system identifier is %s, and that of db_data_dir %s is %s' % (
+            told.identifier, here, last.control.system_identifier)
+    if last.is_locked is False:
+        return 'no server runs in db_data_dir, %s: there is no postmaster.pid' % here
+    return _older_or_elsewhere(settings, told, first, last)
+
+
+def _older_or_elsewhere(settings, told, first, last):
+    here = settings.db_data_dir
+    if last.port and told.port != last.port:
+        return 'its port is %d, and the server of db_data_dir %s has %d' % (
+            told.port, here, last.port)
+    if last.started and not -2 <= told.started - last.started <= SET_UP_SECONDS:
+        return 'it was started %.0f s %s than the server of db_data_dir %s' % (
+            abs(told.started - last.started),
+            'later' if told.started > last.started else 'earlier', here)
+    states = {_state(each.control) for each in (first, last)}
+    # A file that changes all the time cannot be compared.
+    if told.written and len(states) == 1 and None not in states and told.written not in states:
+        return 'its control file is another than that in db_data_dir, %s%s' % (
+            here, _whose(settings))
+    return ''
+
+
+def _state(known):
+    return known and (known.written, known.checkpoint_lsn, known.recovery_end)
+
+
+def _name(told):
+    """What is to be said of a server."""
+    words = ['PID of our session %d' % told.pid]
+    if told.directory:
+        words.insert(0, 'data_directory %s' % told.directory)
+    if told.address and not is_of_this_host(told.address):
+        words.insert(0, 'on another host, %s' % told.address)
+    return 'another server (%s)' % ', '.join(words)
+
+
+def _whose(settings):
+    try:
+        pid = control.postmaster(settings.db_data_dir)
+    except OSError:
+        return ''
+    return ' (where no server runs)' if pid is None else ' (whose server has PID %d)' % pid
