@@ -339,6 +339,14 @@ def works_in(pid, data_dir):
     return None
 
 
+def directory_of(pid):
+    """Return the directory that this process works in, as text."""
+    try:
+        return os.readlink('/proc/%d/cwd' % pid)
+    except OSError:
+        return 'another directory'
+
+
 def _executable(pid):
     program = os.readlink('/proc/%d/exe' % pid)
     # " (deleted)": the program was replaced by an upgrade while the server runs.

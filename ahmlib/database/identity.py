@@ -18,18 +18,22 @@ The first costs nothing: libpq is told the PID when it connects.  The others, on
 for where the process is not to be seen here: another host, a container, a pooler.  data_directory
 is only quoted, for another host or container may have another directory of that name.
 
+A stop asks less, and without a login: does anything at all answer there (`look`)?
+
 **Another node's server.**  On a standby a conn_string with the VIP reaches the primary: a mismatch,
 and rightly, for such a node knows nothing of its own server.  On the node that holds the VIP it
 agrees.
 """
-import errno
+import ipaddress
 import os
 import socket
+import threading
 import time
 from typing import NamedTuple, Optional
 
-from ahmlib.database import conninfo, control, control_file
+from ahmlib.database import conninfo, control, control_file, startup
 from ahmlib.database.connection import QueryFailed
+from ahmlib.database.deadline import Deadline
 from ahmlib.database.wal import parse_lsn
 
 LOOKS = 3                               # before a mismatch is believed
@@ -104,14 +108,74 @@ def places(settings):
 
 
 def is_of_this_host(address):
-    """Return whether an address is one of this host's; True where that cannot be found out."""
-    family = socket.AF_INET6 if ':' in address else socket.AF_INET
+    """Return whether an address is one of this host's; True where that cannot be found out.
+
+    The kernel talks to its own addresses from the same address.  (To bind one tells nothing where
+    ip_nonlocal_bind is set, as failover managers advise.)
+    """
     try:
-        with socket.socket(family, socket.SOCK_DGRAM) as one:
-            one.bind((address, 0))
-    except OSError as error:
-        return error.errno != errno.EADDRNOTAVAIL
-    return True
+        if ipaddress.ip_address(address.partition('%')[0]).is_loopback:
+            return True
+        found = socket.getaddrinfo(address, 9, type=socket.SOCK_DGRAM,
+                                   flags=socket.AI_NUMERICHOST)[0]
+        with socket.socket(found[0], socket.SOCK_DGRAM) as one:
+            one.connect(found[4])                   # sends nothing
+            return one.getsockname()[0] == found[4][0]
+    except (OSError, ValueError):
+        return True
+
+
+class Seen(NamedTuple):
+    """Whether a server is there, None where that cannot be found out, and what to say of it."""
+
+    is_there: Optional[bool]
+    text: str
+
+
+def look(settings, limit):
+    """Return Seen: whether a PostgreSQL server of this host answers at conn_string.
+
+    By the startup packet alone: no login, no psycopg2 to load.  Names are resolved in a thread,
+    because a resolver knows no limit; one that hangs leads nobody to a server.
+    """
+    found = []
+    thread = threading.Thread(target=lambda: found.append(_look_at_all(settings, limit)))
+    thread.daemon = True
+    thread.start()
+    thread.join(limit + LOOK_AGAIN_SECONDS)
+    return found[0] if found else Seen(False, 'nothing answers at conn_string (%s) within %.3g s'
+                                       % (place_text(settings), limit))
+
+
+def _look_at_all(settings, limit):
+    """One look at each place of conn_string; the first that answers decides."""
+    deadline = Deadline(limit)
+    user, database = _login(settings)
+    places_to_see, seen = places(settings), Seen(False, '')
+    for number, (host, port) in enumerate(places_to_see):
+        answer = startup.ask(host, port, user, database,
+                             deadline.remaining() / (len(places_to_see) - number))
+        if answer.answered and answer.address and not is_of_this_host(answer.address):
+            seen = Seen(False, 'at conn_string (%s:%d) answers a server of another host, %s'
+                        % (host, port, answer.address))
+        elif answer.answered:
+            return Seen(True, 'a server answers at conn_string (%s:%d): %s%s' % (
+                host or 'the local socket', port, answer.message,
+                ' (SQLSTATE %s)' % answer.sqlstate if answer.sqlstate else ''))
+        elif answer.is_closed_to_us:
+            seen = Seen(None, 'whether a server answers at conn_string (%s:%d) cannot be seen: %s'
+                        % (host or 'the local socket', port, answer.message))
+    return seen
+
+
+def _login(settings):
+    """(user, database) of conn_string, as libpq would take them."""
+    try:
+        words = conninfo.parse(settings.conn_string or '')
+    except ValueError:
+        words = {}
+    user = words.get('user') or settings.db_user
+    return user, words.get('dbname') or settings.db_database or user
 
 
 def _serves_from_here(settings, connection, pid):
@@ -183,7 +247,8 @@ def _difference(settings, connection, told, files):
     if works_here:
         return ''
     if works_here is False:
-        return 'it runs in another directory, and db_data_dir is %s%s' % (here, _whose(settings))
+        return 'it runs in %s, and db_data_dir is %s%s' % (
+            control.directory_of(told.pid), here, _whose(settings))
     first, last = files
     if last.control and told.identifier and told.identifier != last.control.system_identifier:
         return 'its system identifier is %s, and that of db_data_dir %s is %s' % (

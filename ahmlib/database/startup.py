@@ -37,6 +37,8 @@ class Answer(NamedTuple):
     answered: bool
     sqlstate: Optional[str]     # None: not refused, or a server that gave no code
     message: str                # one line
+    address: str = ''           # of whom we asked; '' for a UNIX socket
+    is_closed_to_us: bool = False   # we may not use this socket, so who is behind it is not known
 
 
 def ask(host, port, user, database, limit):
@@ -45,17 +47,21 @@ def ask(host, port, user, database, limit):
     Never raises for what a network or a stranger's bytes can do; `limit` is in seconds.
     """
     deadline = Deadline(limit)
-    last = 'no address to try'
+    last = Answer(False, None, 'no address to try')
     for family, address in _addresses(host, port):
+        where = '' if family == socket.AF_UNIX else address[0]
         try:
             with socket.socket(family, socket.SOCK_STREAM) as connection:
                 connection.setblocking(False)
                 _connect(connection, address, deadline)
                 connection.sendall(packet(user, database))
-                return _read(connection, deadline)
+                return _read(connection, deadline)._replace(address=where)
         except (OSError, ValueError) as error:
-            last = getattr(error, 'strerror', None) or str(error)
-    return Answer(False, None, last)
+            is_closed = last.is_closed_to_us or (
+                family == socket.AF_UNIX and isinstance(error, PermissionError))
+            last = Answer(False, None, getattr(error, 'strerror', None) or str(error), where,
+                          is_closed)
+    return last
 
 
 def packet(user, database):
