@@ -105,11 +105,14 @@ def why_blind(data_dir):
 
 
 def _why_unseen(pid, data_dir):
-    """Why the process on file cannot be looked at; '' where it can, or where there is none."""
+    """Why the process on file cannot be looked at; '' where it can, or where there is none.
+
+    A process of somebody else than the owner is no server of this directory, seen or not.
+    """
     try:
         os.readlink('/proc/%d/cwd' % pid)
     except PermissionError as error:
-        return _blind(error, data_dir)
+        return '' if _is_of_another(pid, data_dir) else _blind(error, data_dir)
     except OSError:
         try:
             os.kill(pid, 0)
@@ -119,6 +122,15 @@ def _why_unseen(pid, data_dir):
         except OSError:
             pass                                # no such process
     return ''
+
+
+def _is_of_another(pid, data_dir):
+    try:
+        with open('/proc/%d/status' % pid) as file:
+            words = next(line.split() for line in file if line.startswith('Uid:'))
+        return int(words[1]) != os.stat(data_dir).st_uid
+    except (OSError, StopIteration):
+        return False
 
 
 def refuse_blind(data_dir):

@@ -139,12 +139,23 @@ def look(settings, limit):
     because a resolver knows no limit; one that hangs leads nobody to a server.
     """
     found = []
-    thread = threading.Thread(target=lambda: found.append(_look_at_all(settings, limit)))
+    thread = threading.Thread(target=_into(found, _look_at_all), args=(settings, limit))
     thread.daemon = True
     thread.start()
     thread.join(limit + LOOK_AGAIN_SECONDS)
     return found[0] if found else Seen(False, 'nothing answers at conn_string (%s) within %.3g s'
                                        % (place_text(settings), limit))
+
+
+def _into(results, function):
+    """A function that appends what `function` returns, or that it failed, which is no silence."""
+    def run(*arguments):
+        try:
+            results.append(function(*arguments))
+        except Exception as error:
+            results.append(Seen(None, 'conn_string cannot be looked at: %s: %s' % (
+                type(error).__name__, ' '.join(str(error).split()))))
+    return run
 
 
 def _look_at_all(settings, limit):

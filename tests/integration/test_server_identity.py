@@ -183,7 +183,7 @@ def test_a_server_that_is_starting_is_not_stopped(pair, stale):
 def test_a_name_that_does_not_resolve_in_time_holds_up_no_stop(pair, monkeypatch):
     primary, _ = pair
     ended = threading.Event()
-    monkeypatch.setattr(startup.socket, 'getaddrinfo', lambda *_, **__: ended.wait(LIMIT) or [])
+    monkeypatch.setattr(startup.socket, 'getaddrinfo', lambda *_, **__: ended.wait(LIMIT) and [])
     began_at = time.monotonic()
     try:
         result = primary.stop('immediate', 1.0)
@@ -236,13 +236,14 @@ def test_a_started_server_beside_the_one_that_answers_is_no_success(pair, stale)
     primary, _ = pair
     with open(os.path.join(stale, 'postgresql.conf'), 'a') as file:
         file.write("port = %d\n" % children.free_port())
-    settings = at(primary, stale)
+    settings = at(primary, stale)._replace(db_config_dir=stale)
     try:
         result = start.start_database(settings, LIMIT)
-        assert not result['ok'] and 'another server' in result['reason'], result
-    finally:
-        # It is stopped by its own name.
         children.ADOPTED.add(control.postmaster(stale))
+        assert not result['ok'] and 'another server' in result['reason'], result
+        assert None not in children.ADOPTED, result['reason']
+    finally:
+        children.ADOPTED.discard(None)
         stop.stop_database(settings._replace(conn_string='host=/nowhere'), 'kill', 5.0)
         children.reap_orphans()
 
@@ -531,7 +532,7 @@ def test_a_server_that_refuses_us_is_reachable_and_says_why(pair, socket_type):
     """On a primary and on a standby: what replicates hits all standbys at once."""
     primary, standby = pair
     for server in pair:
-        server.configure("unix_socket_directories = '%s'" % os.path.dirname(server.path('')[:-1]))
+        server.configure("unix_socket_directories = '%s'" % server.settings.db_data_dir)
         assert server.stop('fast')['ok']
         server.start()
     wrong = []
@@ -557,7 +558,7 @@ def test_a_server_that_refuses_us_is_reachable_and_says_why(pair, socket_type):
         for server in pair:
             if socket_type == 'UNIX' and 'SSL' in name:
                 continue
-            host = server.host if socket_type == 'TCP' else os.path.dirname(server.path('')[:-1])
+            host = server.host if socket_type == 'TCP' else server.settings.db_data_dir
             settings = server.settings._replace(conn_string=' '.join(
                 '%s=%s' % item for item in dict(dict(
                     host=host, port=server.port, user='r', dbname='postgres'), **words).items()))
