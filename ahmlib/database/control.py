@@ -90,8 +90,6 @@ def why_blind(data_dir):
     """
     if not data_dir:
         return 'db_data_dir is not set'
-    if _is_ours(data_dir):
-        return ''
     try:
         pid = abs(_recorded_pid(data_dir))
     except FileNotFoundError:
@@ -99,8 +97,8 @@ def why_blind(data_dir):
     except (OSError, ValueError) as error:
         # Root sees all processes, unless it was robbed of its rights, which is when a
         # file is closed to it.
-        is_closed = isinstance(error, PermissionError) or os.geteuid() != 0
-        return _blind(error, data_dir) if is_closed else ''
+        sees_all = os.geteuid() == 0 and not isinstance(error, PermissionError)
+        return '' if sees_all or _is_ours(data_dir) else _blind(error, data_dir)
     return _why_unseen(pid, data_dir)
 
 

@@ -19,7 +19,7 @@ READ_MAX = 512                          # the sector that PostgreSQL keeps all o
 HEAD = struct.Struct('=QIIi4xqQ')       # identifier, version, catalogue, state, time, checkpoint
 REDO = struct.Struct('=QI')             # redo position, timeline
 END = struct.Struct('=QQ')              # unlogged position, end of recovery
-# The copy of the checkpoint lies between: its transaction number has 64 bits from 12 on.
+# Before END lies the copy of the checkpoint; its transaction number has 64 bits from 12 on.
 VERSION_WITH_WIDE, COPY, WIDE_COPY = 1200, 80, 88
 
 
@@ -32,13 +32,20 @@ class ControlFile(NamedTuple):
     checkpoint_lsn: int     # where the newest checkpoint record begins
     redo_lsn: int
     timeline: int           # of that checkpoint
-    written: int = 0        # when this was written, in seconds of the server's clock
-    recovery_end: int = 0   # of a standby: how far it has to replay to be consistent
 
     @property
     def is_clean(self):
         """Whether the server was shut down, so that nothing follows its checkpoint."""
         return self.state in SHUT_DOWN
+
+
+class Stamp(NamedTuple):
+    """What tells one control file from another, by its last writing."""
+
+    system_identifier: str
+    written: int            # seconds of the server's clock
+    checkpoint_lsn: int
+    recovery_end: int       # how far a standby has to replay to be consistent; of a primary 0
 
 
 def path_of(data_dir):
@@ -54,19 +61,27 @@ def raw(data_dir):
             return file.read(READ_MAX)
 
 
+def stamp(data_dir):
+    """Return the Stamp of this data directory; raises OSError, ValueError as read."""
+    known, data = read(data_dir), raw(data_dir)
+    written = HEAD.unpack_from(data)[4]
+    at = HEAD.size + (0 if known.version >= VERSION_WITHOUT_PREVIOUS else 8)
+    at += WIDE_COPY if known.version >= VERSION_WITH_WIDE else COPY
+    return Stamp(known.system_identifier, written, known.checkpoint_lsn,
+                 END.unpack_from(data, at)[1])
+
+
 def read(data_dir):
     """Return the ControlFile of this data directory; raises OSError, ValueError (one line)."""
     data = raw(data_dir)
     path = path_of(data_dir)
     try:
-        identifier, version, _, state, written, checkpoint = HEAD.unpack_from(data)
+        identifier, version, _, state, _, checkpoint = HEAD.unpack_from(data)
         at = HEAD.size + (0 if version >= VERSION_WITHOUT_PREVIOUS else 8)
         redo, timeline = REDO.unpack_from(data, at)
-        _, end = END.unpack_from(data, at + (WIDE_COPY if version >= VERSION_WITH_WIDE else COPY))
     except struct.error:
         raise ValueError('%s has %d bytes only, expected a control file' % (path, len(data)))
     if not VERSION_LEAST <= version <= VERSION_MOST or not 0 <= state < len(STATES):
         raise ValueError('%s has version %d and state %d, expected a control file of PostgreSQL '
                          '10 to 18' % (path, version, state))
-    return ControlFile(str(identifier), version, STATES[state], checkpoint, redo, timeline,
-                       written, end)
+    return ControlFile(str(identifier), version, STATES[state], checkpoint, redo, timeline)

@@ -60,8 +60,7 @@ class Told(NamedTuple):
     port: int
     address: Optional[str]              # where it was reached; None: its UNIX socket
     directory: Optional[str]
-    identifier: Optional[str] = None
-    written: Optional[tuple] = None     # when and with which positions pg_control was written
+    stamp: Optional[control_file.Stamp] = None
 
 
 def mismatch(settings, connection):
@@ -216,17 +215,17 @@ def _is_young(pid, age):
 def _told(connection):
     told = Told(*connection.query(TOLD)[0])
     try:
-        identifier, modified, checkpoint, end = connection.query(CONTROL)[0]
+        identifier, written, checkpoint, end = connection.query(CONTROL)[0]
     except QueryFailed:                 # the right to call these was taken away
         return told
-    return told._replace(identifier=identifier,
-                         written=(modified, parse_lsn(checkpoint), parse_lsn(end)))
+    return told._replace(stamp=control_file.Stamp(identifier, written, parse_lsn(checkpoint),
+                                                  parse_lsn(end)))
 
 
 class OnFile(NamedTuple):
     """What the files of db_data_dir say; None where they cannot be read."""
 
-    control: Optional[control_file.ControlFile] = None
+    stamp: Optional[control_file.Stamp] = None
     is_locked: Optional[bool] = None    # whether there is a postmaster.pid
     started: Optional[int] = None       # line 3 of it
     port: Optional[int] = None          # line 4
@@ -235,20 +234,20 @@ class OnFile(NamedTuple):
 def _on_file(settings):
     data_dir = settings.db_data_dir
     try:
-        control_data = control_file.read(data_dir)
+        stamp = control_file.stamp(data_dir)
     except (OSError, ValueError):
-        control_data = None
+        stamp = None
     try:
         with open(os.path.join(data_dir, 'postmaster.pid'), encoding='utf-8',
                   errors='replace') as file:
             lines = file.read().splitlines()
     except FileNotFoundError:
         # Only a directory that is there can be seen to have no such file.
-        return OnFile(control_data, False if control_data else None)
+        return OnFile(stamp, False if stamp else None)
     except OSError:
-        return OnFile(control_data)
+        return OnFile(stamp)
     numbers = [int(line) if line.strip().isdigit() else None for line in lines[2:4]]
-    return OnFile(control_data, True, *(numbers + [None, None])[:2])
+    return OnFile(stamp, True, *(numbers + [None, None])[:2])
 
 
 def _difference(settings, connection, told, files):
@@ -261,9 +260,10 @@ def _difference(settings, connection, told, files):
         return 'it runs in %s, and db_data_dir is %s%s' % (
             control.directory_of(told.pid), here, _whose(settings))
     first, last = files
-    if last.control and told.identifier and told.identifier != last.control.system_identifier:
+    if last.stamp and told.stamp \
+            and told.stamp.system_identifier != last.stamp.system_identifier:
         return 'its system identifier is %s, and that of db_data_dir %s is %s' % (
-            told.identifier, here, last.control.system_identifier)
+            told.stamp.system_identifier, here, last.stamp.system_identifier)
     if last.is_locked is False:
         return 'no server runs in db_data_dir, %s: there is no postmaster.pid' % here
     return _older_or_elsewhere(settings, told, first, last)
@@ -278,16 +278,11 @@ def _older_or_elsewhere(settings, told, first, last):
         return 'it was started %.0f s %s than the server of db_data_dir %s' % (
             abs(told.started - last.started),
             'later' if told.started > last.started else 'earlier', here)
-    states = {_state(each.control) for each in (first, last)}
     # A file that changes all the time cannot be compared.
-    if told.written and len(states) == 1 and None not in states and told.written not in states:
+    if told.stamp and last.stamp and first.stamp == last.stamp != told.stamp:
         return 'its control file is another than that in db_data_dir, %s%s' % (
             here, _whose(settings))
     return ''
-
-
-def _state(known):
-    return known and (known.written, known.checkpoint_lsn, known.recovery_end)
 
 
 def _name(told):

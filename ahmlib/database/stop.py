@@ -45,8 +45,8 @@ def stop_database(settings, mode, limit):
     db_stop_command, where set, runs first for a share of the limit.
 
     Returns {'ok', 'reason', 'how', 'lsn', 'timeline'}: `ok` only when no process of the server is
-    left and nothing answers at conn_string; `how` is 'was not running', 'command', 'fast', 'immediate' or 'kill', the last thing that
-    was done.
+    left and nothing answers at conn_string; `how` is 'was not running', 'command', 'fast',
+    'immediate' or 'kill', the last thing that was done.
     After a clean shutdown of a primary, 'lsn' is where its shutdown checkpoint record begins, on
     'timeline'; else both are 0.
     """
