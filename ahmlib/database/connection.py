@@ -33,8 +33,8 @@ ALWAYS = ("SET LOCAL statement_timeout = 0; SET TRANSACTION ISOLATION LEVEL READ
           "SET LOCAL extra_float_digits = 3; ")
 #: (from which server_version on, what).  The idle time between two messages is of the session; to
 #: leave it unlimited in a pooled one is no harm.
-SINCE = ((140000, 'SET idle_session_timeout = 0; '),
-         (170000, 'SET LOCAL transaction_timeout = 0; '))
+SINCE = ((170000, 'SET LOCAL transaction_timeout = 0; '),
+         (140000, 'SET idle_session_timeout = 0; '))
 FINALLY = 'SET LOCAL statement_timeout = %d; '
 #: A statement that nobody waits for any more (we were killed) is ended by the server after its
 #: limit and so many seconds more; else such sessions would pile up while something blocks them.
@@ -165,8 +165,9 @@ class Connection(object):
         version = self._connection.server_version
         clock = FINALLY % int(1000 * (limit + ABANDONED_SECONDS))
         self._plain_preface = ALWAYS + clock
-        self._preface = ALWAYS + ''.join(
-            text for since, text in SINCE if version >= since) + clock
+        # First of all, for the clock of transaction_timeout runs already, and ends the session.
+        self._preface = ''.join(
+            text for since, text in SINCE if version >= since) + self._plain_preface
         if 0 < version < FIRST_VERSION_THAT_STOPS_THE_CLOCK:
             self._preface, text = '', self._preface
             self.query(clock.replace('LOCAL ', ''))

@@ -320,7 +320,7 @@ def test_a_process_that_cannot_be_looked_at_is_not_dead(pair, monkeypatch):
 INHERITED = [
     ('default_transaction_isolation', 'serializable', 10),
     ('default_transaction_read_only', 'on', 10), ('default_transaction_deferrable', 'on', 10),
-    ('statement_timeout', '1', 10), ('lock_timeout', '1', 10), ('transaction_timeout', '1', 17),
+    ('statement_timeout', '1', 10), ('lock_timeout', '1', 10), ('transaction_timeout', '100', 17),
     ('idle_in_transaction_session_timeout', '1', 10), ('search_path', 'public, pg_catalog', 10),
     ('datestyle', 'German', 10), ('timezone', "'Asia/Seoul'", 10),
     ('client_encoding', 'EUC_KR', 10), ('bytea_output', 'escape', 10),
@@ -465,6 +465,17 @@ def test_a_statement_that_nobody_waits_for_any_more_is_ended_later(pair):
     with Connection(primary.settings.conn_string, 2.0) as one:
         shown = one.value("SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'")
     assert shown == 1000 * (2 + connection.ABANDONED_SECONDS)
+
+
+def test_no_timeout_of_others_is_in_force_in_a_query(pair):
+    primary, _ = pair
+    names = ['lock_timeout'] + ['idle_session_timeout'] * (version_of(primary) >= 14) \
+        + ['transaction_timeout'] * (version_of(primary) >= 17)
+    run_sql(primary, 'CREATE ROLE ahm LOGIN')
+    for name in names:
+        run_sql(primary, 'ALTER ROLE ahm SET %s = 60000' % name)
+    with Connection(as_role(primary, 'ahm').conn_string, LIMIT) as one:
+        assert {name: one.value('SHOW ' + name) for name in names} == dict.fromkeys(names, '0')
 
 
 def test_a_server_that_lacks_a_parameter_is_asked_without_it(pair, monkeypatch):
