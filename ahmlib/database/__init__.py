@@ -10,6 +10,7 @@ daemon's loop.  In reading order:
     control     where the server lives: pg_ctl or ag_ctl, postmaster, processes, owner
     connection  one new psycopg2 connection that keeps a deadline in fractions of a second
     startup     the first packet of PostgreSQL's protocol by hand, to learn why we are refused
+    identity    is the server that answers the one of db_data_dir?
     probe       is a database there, and what does it say of itself?
     control_file  what the file pg_control says of a server that does not run
     stop, start, checkpoint, promotion, recovery (with conffile and conninfo), follow, hooks

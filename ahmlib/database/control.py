@@ -5,8 +5,11 @@ question.  postmaster.pid alone proves nothing: it outlives a crash, and its PID
 another program by now.  A process belongs to the server when its working directory is the data
 directory (PostgreSQL changes to it first of all) and it runs a server program; a process that
 archive_command or an operator's shell started there is not one.
+
+What cannot be looked at is never taken for absent: Blind is raised, and whoever asked refuses.
 """
 import contextlib
+import errno
 import os
 import pwd
 import re
@@ -18,6 +21,8 @@ from ahmlib.database.programs import User
 
 # AgensSQL and AgensGraph bring ag_ctl; the server program is called postgres in all of them.
 CONTROL_PROGRAMS = ('ag_ctl', 'pg_ctl')
+# What says nothing about the process that was looked at.
+UNAVAILABLE = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 SERVER_PROGRAM = re.compile(r'(edb-)?postgres(-?\d+)?$|postmaster$')
 
 
@@ -44,22 +49,36 @@ def pg_ctl(settings):
     return find_program(settings.db_bin_dir, *CONTROL_PROGRAMS)
 
 
-def postmaster(data_dir):
-    """Return the PID of the living postmaster of `data_dir`, or None.
+class Blind(OSError):
+    """The server's processes cannot be seen from here; the text says why, and what to do."""
 
-    None also for a stale postmaster.pid: no such process, a zombie, or another program.
+
+def postmaster(data_dir):
+    """Return the PID of the living postmaster of `data_dir`, or None; raises Blind.
+
+    None also for a stale postmaster.pid: no such process, a zombie, or another program.  Where
+    that file is gone, empty or garbage it is found among the processes.
     """
+    refuse_blind(data_dir)
     try:
         pid = _recorded_pid(data_dir)
     except (OSError, ValueError):
-        return None
+        return _root(server_processes(data_dir))
     # A single-user server writes its PID negated; it is no postmaster, but it is a process of
     # the server (server_processes).
-    program = _program(pid, os.path.realpath(data_dir)) if pid > 0 else None
+    program = _program(pid, _Place(data_dir)) if pid > 0 else None
     if program is None or look_up(pid) is None:
         return None
     # A derivative may call its server otherwise; it still lies beside its control program.
     return pid if _is_server_program(program) or _has_control_program(program) else None
+
+
+def _root(processes):
+    """The PID of the one that has children among these processes, and no parent; else None."""
+    pids = {process.pid for process in processes}
+    parents = {process.parent for process in processes}
+    return next((process.pid for process in processes
+                 if process.pid in parents and process.parent not in pids), None)
 
 
 def why_blind(data_dir):
@@ -67,28 +86,63 @@ def why_blind(data_dir):
 
     A server that cannot be seen must never be taken for one that does not run.  It runs as the
     owner of its data directory or not at all, so whoever is that owner sees it in /proc, even
-    where the directory cannot be read any more.
+    where the directory cannot be read any more; and whose process an old PID is now, is no matter.
     """
     if not data_dir:
         return 'db_data_dir is not set'
     try:
         pid = abs(_recorded_pid(data_dir))
-    except PermissionError as error:
-        return '' if _is_ours(data_dir) else _blind(error, data_dir)
-    except (OSError, ValueError):
-        return ''                               # no such file: seen to be absent
+    except FileNotFoundError:
+        return ''                               # seen to be absent
+    except (OSError, ValueError) as error:
+        # Root sees all processes, unless it was robbed of its rights, which is when a
+        # file is closed to it.
+        sees_all = os.geteuid() == 0 and not isinstance(error, PermissionError)
+        return '' if sees_all or _is_ours(data_dir) else _blind(error, data_dir)
+    return _why_unseen(pid, data_dir)
+
+
+def _why_unseen(pid, data_dir):
+    """Why the process on file cannot be looked at; '' where it can, or where there is none.
+
+    A process of somebody else than the owner is no server of this directory, seen or not.
+    """
     try:
         os.readlink('/proc/%d/cwd' % pid)
     except PermissionError as error:
-        return _blind(error, data_dir)
+        return '' if _is_of_another(pid, data_dir) else _blind(error, data_dir)
     except OSError:
-        pass                                    # no such process
+        try:
+            os.kill(pid, 0)
+        except PermissionError as error:        # hidepid: it is there, and /proc does not show it
+            error.filename = 'process %d' % pid
+            return _blind(error, data_dir)
+        except OSError:
+            pass                                # no such process
     return ''
 
 
+def _is_of_another(pid, data_dir):
+    try:
+        with open('/proc/%d/status' % pid) as file:
+            words = next(line.split() for line in file if line.startswith('Uid:'))
+        return int(words[1]) != os.stat(data_dir).st_uid
+    except (OSError, StopIteration):
+        return False
+
+
+def refuse_blind(data_dir):
+    """Raise Blind where the server's processes cannot be seen from here."""
+    blind = why_blind(data_dir)
+    if blind:
+        raise Blind(blind)
+
+
 def _blind(error, data_dir):
+    path = os.path.join(data_dir, 'postmaster.pid')
     return ('cannot look at %s: %s; AHM must run as the user that owns %s, or as root with '
-            'CAP_SYS_PTRACE' % (error.filename, error.strerror, data_dir))
+            'CAP_SYS_PTRACE' % (getattr(error, 'filename', None) or path,
+                                getattr(error, 'strerror', None) or error, data_dir))
 
 
 def _is_ours(data_dir):
@@ -99,16 +153,16 @@ def _is_ours(data_dir):
 
 
 def server_processes(data_dir):
-    """Return every living process of the server of `data_dir`, as Process tuples.
+    """Return every living process of the server of `data_dir`, as Process tuples; raises Blind.
 
     The postmaster, its children, and orphans of a postmaster that was killed.
     """
-    directory = os.path.realpath(data_dir)
-    main = postmaster(data_dir)
-    own = _program(main, directory) if main else None
+    refuse_blind(data_dir)
+    place = _Place(data_dir)
+    own = _own_program(data_dir, place)
     found = []
     for name in os.listdir('/proc'):
-        program = _program(int(name), directory) if name.isdigit() else None
+        program = _program(int(name), place) if name.isdigit() else None
         if program and (program == own or _is_server_program(program)):
             process = look_up(int(name))
             if process is not None:
@@ -116,12 +170,24 @@ def server_processes(data_dir):
     return found
 
 
+def _own_program(data_dir, place):
+    """The program of the process in postmaster.pid, where it is one of a server; else None."""
+    try:
+        program = _program(_recorded_pid(data_dir), place)
+    except (OSError, ValueError):
+        return None
+    return program if program and _has_control_program(program) else None
+
+
 def look_up(pid):
-    """Return the Process with this PID; None if there is none, or only a zombie."""
+    """Return the Process with this PID; None if there is none, or only a zombie.
+
+    Raises OSError where that cannot be seen (no file descriptor is left): it may well be alive.
+    """
     try:
         with open('/proc/%d/stat' % pid, 'rb') as file:
             text = file.read().decode('ascii', 'replace')
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     # The second field is the program's name in parentheses, and may itself hold some.
     fields = text[text.rindex(')') + 2:].split()
@@ -246,19 +312,65 @@ def _recorded_pid(data_dir):
         return int(file.readline())
 
 
-def _program(pid, directory):
-    """Return the program of a process that works in `directory`, or None."""
-    try:
+class _Place(object):
+    """A directory, by its path and by what it is."""
+
+    def __init__(self, data_dir):
+        self.path = os.path.realpath(data_dir)
+        try:
+            self._status = os.stat(data_dir)
+        except OSError:
+            self._status = None                 # removed, or on a disk that fails
+
+    def is_cwd_of(self, pid):
+        """Whether the process works here; raises OSError where that cannot be seen."""
+        link = '/proc/%d/cwd' % pid
+        path = os.readlink(link)
         # A data directory that was removed under its server keeps its name there.
-        if os.readlink('/proc/%d/cwd' % pid) not in (directory, directory + ' (deleted)'):
-            return None
-        program = os.readlink('/proc/%d/exe' % pid)
-    except OSError:                             # gone, a zombie, or not ours to look at
-        return None
+        if self._status is None or path == self.path + ' (deleted)':
+            return path in (self.path, self.path + ' (deleted)')
+        # One directory may be mounted in two places, and in a container the same path is another.
+        # Only servers are looked at so: what lies on a dead network disk would hold us up.
+        return (path == self.path or _is_server_program(_executable(pid))) \
+            and os.path.samestat(os.stat(link), self._status)
+
+
+def works_in(pid, data_dir):
+    """Return whether this process of a server works in `data_dir`.
+
+    None where that cannot be seen, or where it is no process of a server.
+    """
+    try:
+        program = _executable(pid)
+        if _is_server_program(program) or _has_control_program(program):
+            return _Place(data_dir).is_cwd_of(pid)
+    except OSError:
+        pass                                    # gone, or not ours to look at
+    return None
+
+
+def directory_of(pid):
+    """Return the directory that this process works in, as text."""
+    try:
+        return os.readlink('/proc/%d/cwd' % pid)
+    except OSError:
+        return 'another directory'
+
+
+def _executable(pid):
+    program = os.readlink('/proc/%d/exe' % pid)
     # " (deleted)": the program was replaced by an upgrade while the server runs.
-    if program.endswith(' (deleted)'):
-        program = program[:-len(' (deleted)')]
-    return program
+    return program[:-len(' (deleted)')] if program.endswith(' (deleted)') else program
+
+
+def _program(pid, place):
+    """Return the program of a process that works in this _Place, or None."""
+    try:
+        return _executable(pid) if place.is_cwd_of(pid) else None
+    except OSError as error:
+        if error.errno in UNAVAILABLE:
+            raise
+        return None                             # gone, a zombie, or not ours to look at
 
 
 def _is_server_program(path):

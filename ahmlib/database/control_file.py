@@ -18,6 +18,9 @@ VERSION_LEAST, VERSION_WITHOUT_PREVIOUS, VERSION_MOST = 1002, 1100, 1899
 READ_MAX = 512                          # the sector that PostgreSQL keeps all of it in
 HEAD = struct.Struct('=QIIi4xqQ')       # identifier, version, catalogue, state, time, checkpoint
 REDO = struct.Struct('=QI')             # redo position, timeline
+END = struct.Struct('=QQ')              # unlogged position, end of recovery
+# Before END lies the copy of the checkpoint; its transaction number has 64 bits from 12 on.
+VERSION_WITH_WIDE, COPY, WIDE_COPY = 1200, 80, 88
 
 
 class ControlFile(NamedTuple):
@@ -36,6 +39,15 @@ class ControlFile(NamedTuple):
         return self.state in SHUT_DOWN
 
 
+class Stamp(NamedTuple):
+    """What tells one control file from another, by its last writing."""
+
+    system_identifier: str
+    written: int            # seconds of the server's clock
+    checkpoint_lsn: int
+    recovery_end: int       # how far a standby has to replay to be consistent; of a primary 0
+
+
 def path_of(data_dir):
     """Return the path of the control file of this data directory."""
     return os.path.join(data_dir, 'global', 'pg_control')
@@ -47,6 +59,16 @@ def raw(data_dir):
     with control.acting_as(control.as_owner(data_dir)):
         with open(path_of(data_dir), 'rb') as file:
             return file.read(READ_MAX)
+
+
+def stamp(data_dir):
+    """Return the Stamp of this data directory; raises OSError, ValueError as read."""
+    known, data = read(data_dir), raw(data_dir)
+    written = HEAD.unpack_from(data)[4]
+    at = HEAD.size + (0 if known.version >= VERSION_WITHOUT_PREVIOUS else 8)
+    at += WIDE_COPY if known.version >= VERSION_WITH_WIDE else COPY
+    return Stamp(known.system_identifier, written, known.checkpoint_lsn,
+                 END.unpack_from(data, at)[1])
 
 
 def read(data_dir):

@@ -17,7 +17,7 @@ What the user that AHM connects as may not see is None, never a failure.
 import os
 import re
 
-from ahmlib.database import conninfo, recovery, startup, wal
+from ahmlib.database import conninfo, identity, recovery, startup, wal
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 from ahmlib.database.wal import parse_lsn
@@ -32,7 +32,7 @@ SECOND_LOOK_MIN = 0.2           # seconds that the startup packet gets in any ca
 NOTHING = {'verdict': UNREACHABLE, 'reason': '', 'answered': False, 'sqlstate': None,
            'in_recovery': None, 'system_identifier': None, 'timeline': None, 'lsn': None,
            'replayed_lsn': None, 'streaming': None, 'upstream': None, 'server_version': None,
-           'sync_standbys': None}
+           'sync_standbys': None, 'mismatch': ''}
 
 
 def check_local(settings, limit):
@@ -53,8 +53,9 @@ def check_local(settings, limit):
     upstream            standby only: {'host', 'port', 'application_name'} it is to follow
     server_version      int, e.g. 150003
     sync_standbys       primary only: [{'application_name', 'state', 'sync_state'}]
+    mismatch            why the server that answers is not that of db_data_dir (identity.py)
     """
-    result = _probe(local_conn_string(settings), limit)
+    result = _probe(local_conn_string(settings), limit, settings)
     if result['in_recovery']:
         result['timeline'] = _timeline_on_file(settings, result)
         if result['upstream'] is None:
@@ -87,12 +88,13 @@ def verdict_of(sqlstate):
     return STARTING if sqlstate in STARTING_SQLSTATES else REACHABLE
 
 
-def _probe(conn_string, limit):
+def _probe(conn_string, limit, local=None):
     deadline = Deadline(limit)
     result = dict(NOTHING)
     try:
         with Connection(conn_string, limit) as connection:
             _describe(connection, result)
+            result['mismatch'] = identity.mismatch(local, connection) if local else ''
     except ConnectionFailed as failure:
         if not result['answered']:
             result.update(_refusal(failure, conn_string, deadline))
@@ -185,6 +187,8 @@ def _refusal(failure, conn_string, deadline):
     if answer.answered:
         result['verdict'] = verdict_of(answer.sqlstate)
         result['sqlstate'] = answer.sqlstate or failure.sqlstate
+        if not failure.is_told:                 # in an encoding that psycopg2 cannot read
+            result['reason'] = answer.message
     elif failure.sqlstate:
         # It spoke a moment ago and is gone now.
         result['verdict'] = UNREACHABLE

@@ -10,12 +10,14 @@ import os
 import shlex
 import stat
 
-from ahmlib.database import control, probe, programs
+from ahmlib.database import control, identity, probe, programs
 from ahmlib.database.deadline import Deadline
 
 POLL_SECONDS = 0.02
 PROBE_SECONDS = 1.0         # one look during the wait
+LOOK_SECONDS = 0.5          # who answers in place of a server that died
 APPEAR_SECONDS = 1.0        # a started server that has no process by then has died
+FOREIGN_SECONDS = 3.0       # how long another server may answer in place of the started one
 LOG_TAIL = 2000
 
 
@@ -24,10 +26,14 @@ def start_database(settings, limit):
 
     Returns {'ok', 'reason', 'how', 'verdict', 'in_recovery'}: `how` is 'was running',
     'command' or 'pg_ctl'; verdict and in_recovery are the last probe's.  Where the server
-    died, `reason` ends with the last lines of its log.
+    died, `reason` ends with the last lines of its log.  Another server that answers at conn_string,
+    because it has the port or conn_string is wrong, is no success.
     """
     deadline = Deadline(limit)
     how = 'command' if settings.db_start_command else 'pg_ctl'
+    blind = control.why_blind(settings.db_data_dir)
+    if blind:
+        return _result(False, blind, how)
     if control.postmaster(settings.db_data_dir) is not None:
         return await_connections(settings, deadline, 'was running', None)
     try:
@@ -58,8 +64,8 @@ def forget_a_zombie(data_dir):
         port, directory = lines[3], lines[4]    # as miscadmin.h numbers them
     except (OSError, ValueError, IndexError):
         return
-    if not os.path.exists('/proc/%d' % pid) or control.look_up(pid) is not None \
-            or control.server_processes(data_dir):
+    if control.why_blind(data_dir) or not os.path.exists('/proc/%d' % pid) \
+            or control.look_up(pid) is not None or control.server_processes(data_dir):
         return
     with control.acting_as(control.as_owner(data_dir)):
         socket_lock = os.path.join(directory, '.s.PGSQL.%s.lock' % port)
@@ -80,23 +86,37 @@ def await_connections(settings, deadline, how, explain):
     """
     explain = explain or (lambda reason: reason)
     unseen_since = deadline.elapsed()
-    was_seen = False
+    was_seen, foreign_since = False, None
     found = dict(probe.NOTHING)
     while True:
         if control.server_processes(settings.db_data_dir):
             was_seen = True
             unseen_since = deadline.elapsed()
             found = probe.check_local(settings, min(PROBE_SECONDS, deadline.remaining()) or 0.01)
-            if found['verdict'] == probe.REACHABLE:
+            if found['verdict'] == probe.REACHABLE and not found['mismatch'] \
+                    and control.server_processes(settings.db_data_dir):
                 return _result(True, found['reason'] or 'the database accepts connections', how,
                                found)
         elif was_seen or deadline.elapsed() - unseen_since > APPEAR_SECONDS:
-            return _result(False, explain('the database ended while it was starting'), how)
+            return _result(False, explain('the database ended while it was starting%s'
+                                          % _who_else(settings, found)), how)
+        foreign_since = (foreign_since or deadline.elapsed()) if found['mismatch'] else None
+        if foreign_since and deadline.elapsed() - foreign_since > FOREIGN_SECONDS:
+            return _result(False, explain(found['mismatch']), how)
         if deadline.is_over():
-            return _result(False, explain('the database does not accept connections after '
-                                          '%.3g s (%s: %s)' % (deadline.limit, found['verdict'],
-                                                               found['reason'])), how, found)
+            return _result(False, explain(
+                'the database does not accept connections after %.3g s (%s: %s)' % (
+                    deadline.limit, found['verdict'], found['mismatch'] or found['reason'])),
+                how, found)
         deadline.sleep(POLL_SECONDS)
+
+
+def _who_else(settings, found):
+    """What to add where the started server is gone and another one answers in its place."""
+    if found['mismatch']:
+        return ' (%s)' % found['mismatch']
+    seen = identity.look(settings, LOOK_SECONDS)
+    return ' (%s)' % seen.text if seen.is_there else ''
 
 
 def log_path(settings):

@@ -7,11 +7,14 @@ packet of PostgreSQL's protocol by hand and reads the SQLSTATE (field 'C') of th
 
     us      Int32 length, Int32 196608 (version 3.0), "user\\0NAME\\0database\\0NAME\\0\\0"
     server  'E' Int32 length, fields (Byte1 type, text, \\0)*, \\0     refused: read the fields
-            'R' ...                                                  asks us to authenticate
+            'R' Int32 length, Int32 method                           asks us to authenticate
+            'R' Int32 length, Int32 0                                takes us for authenticated
 
 A server that asks for authentication has let us pass its state check, so it is up: starting up,
-shutting down and "too many clients" are all said before that.  Source: PostgreSQL's manual,
-"Message Flow, Start-up" and "Message Formats".
+shutting down and "too many clients" are all said before that.  One that trusts us refuses only
+then what the role may not (no such database, its connection limit, a place for superusers), so its
+messages are read on until 'E' or 'Z' (ready).  No password is ever said here: why one was refused
+has no SQLSTATE.  Source: PostgreSQL's manual, "Message Flow, Start-up" and "Message Formats".
 """
 import os
 import select
@@ -22,6 +25,8 @@ from typing import NamedTuple, Optional
 from ahmlib.database.deadline import Deadline
 
 PROTOCOL_VERSION = 196608
+AUTHENTICATED = b'\0\0\0\0'
+TERMINATE = b'X\0\0\0\4'
 ANSWER_MAX = 30000          # PostgreSQL's own limit for an error before authentication
 SOCKET_DIRECTORIES = ('/var/run/postgresql', '/tmp')
 
@@ -32,6 +37,8 @@ class Answer(NamedTuple):
     answered: bool
     sqlstate: Optional[str]     # None: not refused, or a server that gave no code
     message: str                # one line
+    address: str = ''           # of whom we asked; '' for a UNIX socket
+    is_closed_to_us: bool = False   # we may not use this socket, so who is behind it is not known
 
 
 def ask(host, port, user, database, limit):
@@ -40,17 +47,21 @@ def ask(host, port, user, database, limit):
     Never raises for what a network or a stranger's bytes can do; `limit` is in seconds.
     """
     deadline = Deadline(limit)
-    last = 'no address to try'
+    last = Answer(False, None, 'no address to try')
     for family, address in _addresses(host, port):
+        where = '' if family == socket.AF_UNIX else address[0]
         try:
             with socket.socket(family, socket.SOCK_STREAM) as connection:
                 connection.setblocking(False)
                 _connect(connection, address, deadline)
                 connection.sendall(packet(user, database))
-                return _read(connection, deadline)
+                return _read(connection, deadline)._replace(address=where)
         except (OSError, ValueError) as error:
-            last = getattr(error, 'strerror', None) or str(error)
-    return Answer(False, None, last)
+            is_closed = last.is_closed_to_us or (
+                family == socket.AF_UNIX and isinstance(error, PermissionError))
+            last = Answer(False, None, getattr(error, 'strerror', None) or str(error), where,
+                          is_closed)
+    return last
 
 
 def packet(user, database):
@@ -105,16 +116,42 @@ def _wait(connection, event, deadline):
 def _read(connection, deadline):
     kind = _take(connection, 1, deadline)
     if kind == b'R':
-        return Answer(True, None, 'the server asks for authentication')
+        return _read_on(connection, deadline)
     if kind != b'E':
         raise ValueError('what listens there is no PostgreSQL server')
-    length = _take(connection, 4, deadline)
-    size = struct.unpack('!I', length)[0]
+    return _refusal(connection, deadline)
+
+
+def _refusal(connection, deadline):
+    """The Answer of an ErrorResponse whose kind has been read."""
+    size = _size(connection, deadline)
     if not 4 <= size <= ANSWER_MAX:
         # The old form, a bare text: all that a postmaster can say that cannot even fork.
         return Answer(True, None, 'the server cannot start a process for us')
     sqlstate, message = parse_error(_take(connection, size - 4, deadline))
     return Answer(True, sqlstate, message)
+
+
+def _read_on(connection, deadline):
+    """The Answer of a server that began to authenticate us: it is up, whatever follows."""
+    kind, asked = b'R', Answer(True, None, 'the server asks for authentication')
+    try:
+        while kind != b'Z':
+            size = _size(connection, deadline)
+            body = _take(connection, min(max(size, 4), ANSWER_MAX) - 4, deadline)
+            if kind == b'R' and body[:4] != AUTHENTICATED:
+                return asked
+            kind = _take(connection, 1, deadline)
+            if kind == b'E':
+                return _refusal(connection, deadline)
+        connection.sendall(TERMINATE)
+    except (OSError, ValueError):
+        return asked                        # it answered, and then no more
+    return Answer(True, None, 'the server lets us in')
+
+
+def _size(connection, deadline):
+    return struct.unpack('!I', _take(connection, 4, deadline))[0]
 
 
 def _take(connection, count, deadline):

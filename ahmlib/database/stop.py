@@ -6,17 +6,26 @@ started to write, so this goes from gentle to certain inside one limit:
     SIGINT (fast)  ->  SIGQUIT (immediate)  ->  SIGKILL of the postmaster and all its processes
 
 The postmaster is signalled directly: pg_ctl polls coarsely and believes postmaster.pid.
-Success is not what anybody returned but that no process of this server is left.  A smart
-shutdown is never used: it waits for the clients.
+Success is not what anybody returned but that no process of this server is left, and that nothing
+answers at conn_string: where that leads to another server than db_data_dir, a primary may run there
+that no look at db_data_dir shows.  It is not ours to signal; db_stop_command, where set, may stop
+it.  A smart shutdown is never used: it waits for the clients.
+
+Silence at conn_string is enough, whatever its cause, with two exceptions.  A socket that is closed
+to us says nothing.  And a server on another host is no reason to say that this one runs: with the
+VIP in conn_string the next primary answers there as soon as the VIP has moved.  The check calls
+that a mismatch, unless this host has the VIP.
 """
 import signal
 
-from ahmlib.database import control, control_file, programs
+from ahmlib.database import control, control_file, identity, programs
 from ahmlib.database.deadline import Deadline
 
 POLL_SECONDS = 0.01
+LOOK_SECONDS, LOOK_LEAST = 1.0, 0.05    # one look at conn_string, at most, and in any case
 
 FAST, IMMEDIATE, KILL = 'fast', 'immediate', 'kill'
+NOT_RUNNING = 'was not running'
 
 # mode: ((what is sent, its name, until this share of the limit), ...)
 PLANS = {
@@ -36,8 +45,8 @@ def stop_database(settings, mode, limit):
     db_stop_command, where set, runs first for a share of the limit.
 
     Returns {'ok', 'reason', 'how', 'lsn', 'timeline'}: `ok` only when no process of the server is
-    left; `how` is 'was not running', 'command', 'fast', 'immediate' or 'kill', the last thing that
-    was done.
+    left and nothing answers at conn_string; `how` is 'was not running', 'command', 'fast',
+    'immediate' or 'kill', the last thing that was done.
     After a clean shutdown of a primary, 'lsn' is where its shutdown checkpoint record begins, on
     'timeline'; else both are 0.
     """
@@ -50,7 +59,8 @@ def stop_database(settings, mode, limit):
         return _result(False, blind, '')
     left = control.server_processes(data_dir)
     if not left:
-        return _stopped(settings, 'the database was not running', 'was not running')
+        return _seen_from_both_sides(settings, deadline, 'the database was not running',
+                                     NOT_RUNNING)
     how, notes = '', ''
     if settings.db_stop_command:
         how = 'command'
@@ -69,7 +79,30 @@ def stop_database(settings, mode, limit):
         return _result(False, '%d processes of the database are left after %.3g s (PID %s%s)%s'
                        % (len(left), deadline.elapsed(), left[0].pid,
                           ', in uninterruptible I/O' if left[0].state == 'D' else '', notes), how)
-    return _stopped(settings, 'stopped (%s) in %.2f s%s' % (how, deadline.elapsed(), notes), how)
+    reason = 'stopped (%s) in %.2f s%s' % (how, deadline.elapsed(), notes)
+    return _seen_from_both_sides(settings, deadline, reason, how)
+
+
+def _seen_from_both_sides(settings, deadline, reason, how):
+    """The result where no process is left, or was there: what does conn_string say?"""
+    found = _look(settings, deadline)
+    if found.is_there and settings.db_stop_command and how == NOT_RUNNING:
+        outcome = programs.run(settings.db_stop_command,
+                               max(LOOK_LEAST, deadline.remaining() - LOOK_LEAST))
+        how = 'command'
+        reason = 'stopped (command) in %.2f s' % deadline.elapsed()
+        found = _look(settings, deadline)
+        if outcome.reason:
+            found = found._replace(text='%s; db_stop_command: %s' % (found.text, outcome.reason))
+    if found.is_there or found.is_there is None:
+        return _result(False, 'no process works in db_data_dir, %s, but %s; correct conn_string, '
+                       'db_port or db_data_dir, or set db_stop_command'
+                       % (settings.db_data_dir, found.text), how)
+    return _stopped(settings, reason + ('; ' + found.text if found.text else ''), how)
+
+
+def _look(settings, deadline):
+    return identity.look(settings, max(LOOK_LEAST, min(LOOK_SECONDS, deadline.remaining())))
 
 
 def _stopped(settings, reason, how):

@@ -33,6 +33,7 @@ REAP_FIRST_SECONDS = 0.001
 REAP_MOST_SECONDS = 0.1
 # A killed process that sits in the kernel (a dead NFS server) may not go for hours.
 KILL_PATIENCE_SECONDS = 1.0
+UNKNOWN_STATUS = -1                   # no wait status is negative
 
 
 class Child:
@@ -254,7 +255,8 @@ class Children:
             child._fd = None
 
     def _reap(self, child, peek=False):
-        """Return the child's wait status if it ended, else None and look again later.
+        """Return the child's wait status if it ended (UNKNOWN_STATUS where it is lost), else None
+        and look again later.
 
         peek: only look, return whether it ended.
         """
@@ -266,8 +268,8 @@ class Children:
                 if child._kill_leftovers:
                     _kill_group(child.pid)
                 return os.waitpid(child.pid, 0)[1]
-        except ChildProcessError:     # somebody else reaped it; how it ended is unknown
-            return True if peek else 0
+        except ChildProcessError:     # somebody else reaped it
+            return True if peek else UNKNOWN_STATUS
         child._reap_at = self._clock() + child._reap_pause
         child._reap_pause = min(2 * child._reap_pause, REAP_MOST_SECONDS)
         return None
@@ -296,6 +298,9 @@ def _result_of(name, output, status):
         result = None
     if isinstance(result, dict):      # written completely: how the process ended is no matter
         return result
+    if status == UNKNOWN_STATUS:
+        return {'ok': False, 'reason': '%s ended without a result, and somebody else reaped it, so '
+                                       'how it ended is not known' % name}
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         return {'ok': False, 'signal': number,

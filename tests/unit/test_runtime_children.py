@@ -287,3 +287,10 @@ def test_a_hundred_children_leave_no_descriptor_open(world):
         world.start(add, number, 0)
     world.run_until(lambda: len(world.results) == 100, 60)
     assert len(os.listdir('/proc/self/fd')) == before
+
+
+def test_a_child_that_somebody_else_reaped_is_not_said_to_have_ended_well(world):
+    child = world.start(os._exit, 7)
+    os.waitpid(child.pid, 0)
+    result = world.result()
+    assert not result['ok'] and 'not known' in result['reason'], result
