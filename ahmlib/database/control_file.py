@@ -2,6 +2,8 @@
 
 pg_controldata is missing from minimal installations, and its words are translated; the head of the
 file has been the same since PostgreSQL 10, but for the previous checkpoint, which went with 11.
+What a standby's file says of settings is what the primary's were, as far as WAL has been replayed.
+They come behind the copy of the newest checkpoint, which grew with 12.
 Numbers are in the byte order of the machine.  Source: src/include/catalog/pg_control.h of each
 major version.
 """
@@ -18,6 +20,13 @@ VERSION_LEAST, VERSION_WITHOUT_PREVIOUS, VERSION_MOST = 1002, 1100, 1899
 READ_MAX = 512                          # the sector that PostgreSQL keeps all of it in
 HEAD = struct.Struct('=QIIi4xqQ')       # identifier, version, catalogue, state, time, checkpoint
 REDO = struct.Struct('=QI')             # redo position, timeline
+VERSION_WITH_SENDERS = 1201             # PostgreSQL 12: and a checkpoint of 88 bytes, before of 80
+CHECKPOINT_SIZES = (80, 88)
+SETTINGS_AT, FLOAT_AT = 52, 80          # behind the checkpoint
+FLOAT = struct.Struct('=d')
+FLOAT_FORMAT = 1234567.0                # a constant, which shows that this is the right place
+SETTING_NAMES = ('max_connections', 'max_worker_processes', 'max_wal_senders',
+                 'max_prepared_transactions', 'max_locks_per_transaction')
 
 
 class ControlFile(NamedTuple):
@@ -63,3 +72,26 @@ def read(data_dir):
         raise ValueError('%s has version %d and state %d, expected a control file of PostgreSQL '
                          '10 to 18' % (path, version, state))
     return ControlFile(str(identifier), version, STATES[state], checkpoint, redo, timeline)
+
+
+def settings(data_dir):
+    """Return {name: value} of the settings that a standby must not have lower than its primary.
+
+    max_wal_senders is among them from PostgreSQL 12 on.  Raises OSError, ValueError (one line).
+    """
+    data = raw(data_dir)
+    try:
+        version = HEAD.unpack_from(data)[1]
+        has_senders = version >= VERSION_WITH_SENDERS
+        at = HEAD.size + (0 if version >= VERSION_WITHOUT_PREVIOUS else 8) \
+            + CHECKPOINT_SIZES[has_senders]
+        names = [name for name in SETTING_NAMES if has_senders or name != 'max_wal_senders']
+        values = struct.unpack_from('=%di' % len(names), data, at + SETTINGS_AT)
+        constant = FLOAT.unpack_from(data, at + FLOAT_AT)[0]
+    except struct.error:
+        raise ValueError('%s has %d bytes only, expected a control file' % (path_of(data_dir),
+                                                                            len(data)))
+    if constant != FLOAT_FORMAT:
+        raise ValueError('%s of version %d is not laid out as expected of PostgreSQL 10 to 18'
+                         % (path_of(data_dir), version))
+    return dict(zip(names, values))

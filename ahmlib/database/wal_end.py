@@ -87,6 +87,7 @@ class _Walk(object):
 
         `is_start` says that a record begins at `base`.
         """
+        self.pages.has_segment(base // self.pages.size)     # it tells the size of a page
         last = self._last_segment(base)
         if last == base // self.pages.size:
             self._at = self._content(base) if is_start else self._first_record(base)
@@ -181,10 +182,10 @@ class _Walk(object):
         if length > RECORD_MAX:
             raise _Stop(False, 'a record of %d bytes is not read' % length)
         parts = [self._page.data[start - self._page.lsn:]]
+        if len(parts[0]) >= RECORD.size:
+            self._check_chain(parts[0], start)
         missing = length - len(parts[0])
         while missing > 0:
-            if parts[0][RECORD.size - 1:] and len(parts) == 1:
-                self._check_chain(parts[0], start)
             self._turn_to(self._page.lsn + self.pages.page_size)
             if self._page.flags & OVERWRITES:
                 self._at = self._page.lsn + self._page.start
@@ -202,9 +203,8 @@ class _Walk(object):
 
     def _take(self, record, start, end):
         """One whole record: into the batch that is checked, if it fits to the one before."""
-        length, _, before, info, manager, crc = RECORD.unpack_from(record)
-        if before >= start or self._before not in (None, before):
-            raise _Stop()
+        self._check_chain(record, start)
+        length, _, _, info, manager, crc = RECORD.unpack_from(record)
         if (manager, info & 0xF0) == SWITCH:
             end += -end % self.pages.size
         limit = self.pages.end_of_leg(start)
