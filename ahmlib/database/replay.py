@@ -2,13 +2,13 @@
 
 Two kinds are told apart.  **A standstill** lasts until somebody does something:
 
-    a recovery target   It stops replay there, and after a restart again.  Told to promote, PostgreSQL
-                        becomes a primary at that point, without what it received beyond it; from 13
-                        on it may end instead ("recovery ended before configured recovery target was
-                        reached").  So such a standby is never promoted, reached or not.
-    lower settings      than the primary's.  From PostgreSQL 14 on replay pauses, and the server ends
-                        when it is told to promote; before, it ended at once.  The control file of
-                        a standby says what the primary's are.
+    recovery target     It stops replay there, after a restart too.  Told to promote, PostgreSQL
+                        becomes a primary at that point, without what it received beyond it; from
+                        13 on it may end instead ("recovery ended before configured recovery
+                        target was reached").  So it is never promoted, reached or not.
+    lower settings      than the primary's.  From PostgreSQL 14 on replay pauses, and the server
+                        ends when it is told to promote; before, it ended at once.  The control
+                        file of a standby says what the primary's are.
     a pause by hand     pg_wal_replay_pause().  A promotion ends it.
     a stopped process   SIGSTOP; nothing goes on then, a promotion neither.
 
