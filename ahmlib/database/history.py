@@ -16,7 +16,7 @@ from typing import NamedTuple, Tuple
 from ahmlib.database import conninfo, control, probe, wal
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
-from ahmlib.database.wal import lsn_text, parse_history, parse_lsn
+from ahmlib.database.wal import parse_history, parse_lsn
 
 Switches = Tuple[Tuple[int, int], ...]
 
@@ -141,6 +141,11 @@ def position(settings, found, limit):
     if not found['lsn'] or not found['timeline']:
         return None
     return found['timeline'], found['lsn']
+
+
+def lsn_text(lsn):
+    """Return a position as PostgreSQL writes it: two hexadecimal halves."""
+    return '%X/%X' % (lsn >> 32, lsn & 0xFFFFFFFF)
 
 
 def _ask_plainly(settings, host, port, limit):

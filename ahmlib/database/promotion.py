@@ -14,10 +14,10 @@ recovery.  It reads its settings again, which change nothing for the others, and
 Measured with it: 150 such promotions, median 0.04 s, none above 0.16 s.
 
 **The order that is never carried out.**  A standby leaves recovery once it has replayed what it
-has.  One that stands still before that (replay.py) would lose it, or end, so it is refused before the
-order.  One whose replay does not move for a share of the limit (a reader's snapshot) is given up: the
-next candidate may be through at once.  The order is taken back then, and at the limit: else a
-standby might become a primary later, when nobody wants it to (withdrawal.py).
+has.  One that stands still before that (replay.py) would lose it, or end, so it is refused before
+the order.  One whose replay does not move for a share of the limit (a reader's snapshot) is given
+up: the next candidate may be through at once.  The order is taken back then, and at the limit:
+else a standby might become a primary later, when nobody wants it to (withdrawal.py).
 
 No CHECKPOINT is ordered here.  The server requests one itself, and whoever rewinds another
 server from this one has to wait for a completed one in any case, so orders it then; at this
@@ -25,7 +25,8 @@ moment it would only compete with the clients that come back.
 """
 import signal
 
-from ahmlib.database import control, probe, programs, replay, wal, wal_end, withdrawal
+from ahmlib.database import (control, history, probe, programs, replay, wal, wal_end,
+                             withdrawal)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 
@@ -96,7 +97,7 @@ def _await(settings, deadline, watcher, outcome):
         stalled = watcher.seconds_stalled()
         if stalled > deadline.limit * STALL_SHARE:
             return 'still in recovery: its replay has stood at %s for %.1f s, before the end of ' \
-                'its WAL' % (wal.lsn_text(watcher.replayed), stalled)
+                'its WAL' % (history.lsn_text(watcher.replayed), stalled)
         if deadline.elapsed() > patience:
             return 'still in recovery after %.3g s; see the log of the database' % patience
         if deadline.elapsed() >= nudge_at:

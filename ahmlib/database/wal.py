@@ -26,11 +26,6 @@ def parse_lsn(text):
     return (int(high, 16) << 32) + int(low, 16)
 
 
-def lsn_text(lsn):
-    """Return a position as PostgreSQL writes it: two hexadecimal halves."""
-    return '%X/%X' % (lsn >> 32, lsn & 0xFFFFFFFF)
-
-
 def parse_history(text):
     """Return ((timeline, its end), ...) of a timeline history file (text, bytes or a buffer)."""
     if not isinstance(text, str):
