@@ -529,16 +529,19 @@ def test_an_order_that_was_read_and_not_carried_out_is_withdrawn_by_a_restart(pa
 
 
 def test_a_promotion_behind_a_restore_command_that_hangs_is_withdrawn(pair):
-    """The WAL is on its disk, and the archive is asked first."""
+    """The archive is asked before pg_wal, and does not answer."""
     primary, standby = pair
     story(primary, standby)
     kill_primary(primary)
-    restart(standby, restore_command='sleep 600')
+    hangs, asked = standby.path('hangs'), standby.path('asked')
+    restart(standby, restore_command='test -e %s && touch %s && sleep 600; false' % (hangs, asked))
+    open(hangs, 'w').close()
+    until(lambda: os.path.exists(asked))
     result = promotion.promote(standby.settings, 8.0)
     assert not result['ok'] and result['withdrawn'], result
+    os.unlink(hangs)
     ADOPTED.add(standby.postmaster())
-    assert standby.look()['in_recovery'] is True
-    restart(standby, restore_command='false')
+    restart(standby)
     assert standby.look()['in_recovery'] is True
     assert promotion.promote(standby.settings, LIMIT)['ok']
 
