@@ -55,15 +55,14 @@ def find(data_dir, timeline, replayed, received, system_identifier, deadline):
     disk.  `deadline` is a Deadline.
     """
     base = max(replayed or 0, received or 0)
-    if not base or not data_dir:
-        return End(base, False, 'db_data_dir is not set' if base else 'no position is known')
+    if not base or not timeline or not data_dir:
+        return End(base, False, 'no position is known' if data_dir else 'db_data_dir is not set')
     try:
         with Pages(data_dir, timeline, base, system_identifier) as pages:
             if not pages.size:
                 return End(base, False, 'there are no WAL files in %s' % data_dir)
             walk = _Walk(pages, deadline)
-            walk.begin(base, base == replayed)
-            walk.go()
+            walk.go(base, base == replayed)
             return End(max(base, walk.end), walk.is_known, walk.reason)
     except Unreadable as error:
         return End(base, False, str(error))
@@ -82,12 +81,10 @@ class _Walk(object):
 
     # -- the beginning -------------------------------------------------------------------------
 
-    def begin(self, base, is_start):
-        """Set out from `base`, or from near the end where there are segments behind it.
-
-        `is_start` says that a record begins at `base`.
-        """
-        self.pages.has_segment(base // self.pages.size)     # it tells the size of a page
+    def _begin(self, base, is_start):
+        """Set out from `base`, or from near the end where there are segments behind it."""
+        if not self.pages.has_segment(base // self.pages.size) and base % self.pages.size:
+            raise _Stop(False, 'the file of the position that is replayed is not there')
         last = self._last_segment(base)
         if last == base // self.pages.size:
             self._at = self._content(base) if is_start else self._first_record(base)
@@ -135,9 +132,10 @@ class _Walk(object):
 
     # -- going on ------------------------------------------------------------------------------
 
-    def go(self):
-        """Read until a record does not fit."""
+    def go(self, base, is_start):
+        """Read from `base` until a record does not fit; `is_start`: one begins at `base`."""
         try:
+            self._begin(base, is_start)
             while True:
                 self._records_of_page()
         except _Stop as stop:

@@ -64,8 +64,7 @@ def _restart(settings, deadline):
     started = start.start_database(settings, deadline.remaining())
     if started['ok']:
         return True, '; the order was withdrawn by a restart of the standby'
-    return True, '; the order was withdrawn by a stop of the standby, which does not start: ' \
-        + started['reason']
+    return True, '; the order was withdrawn by a restart of the standby: ' + started['reason']
 
 
 def _stop(settings, deadline):

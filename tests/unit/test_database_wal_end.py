@@ -308,6 +308,8 @@ def test_what_cannot_be_read_is_not_known(data_dir):
     assert find(data_dir, limit=0.0)[:2] == (BASE, False)
     assert find('')[:2] == (BASE, False)
     assert find(data_dir, replayed=None)[:2] == (0, False)
+    assert find(data_dir, timeline=0)[:2] == (BASE, False)
+    assert find(data_dir, BASE + 3 * SIZE + 1000)[:2] == (BASE + 3 * SIZE + 1000, False), 'no file'
     strange = find(data_dir, identifier='17')
     assert strange[:2] == (BASE, False) and 'not of 17' in strange.reason
     shutil.rmtree(os.path.join(data_dir, 'pg_wal'))
