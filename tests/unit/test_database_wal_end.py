@@ -109,7 +109,7 @@ def find(data_dir, replayed=BASE, received=None, timeline=1, limit=20.0,
 def written(count=400, size=200, **begin):
     writer = Writer(**begin)
     for number in range(count):
-        writer.record(bytes([number & 0xff]) * (size + number % 13))
+        writer.record(bytes([number % 255 + 1]) * (size + number % 13))
     return writer
 
 
