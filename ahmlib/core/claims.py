@@ -53,8 +53,8 @@ class Claims:
     def checked(self, event: DatabaseChecked) -> None:
         """A check of the database ended: its setting is what commits wait for, where it leads."""
         node = self.node
-        if event.in_recovery is None:
-            return
+        if event.in_recovery is None or event.sync_needed is None:
+            return      # not told is not none
         found = self._mapped(event)
         if found != self._setting:
             self._setting, self._since_lsn = found, None

@@ -47,7 +47,7 @@ class DatabaseChecked(NamedTuple):
     lsn: int = 0
     streaming: bool = False
     upstream: Optional[Tuple[str, int]] = None
-    sync_needed: int = 0
+    sync_needed: Optional[int] = 0      # None: the server does not tell
     sync_names: Tuple[str, ...] = ()
     sync_peers: Tuple[Tuple[str, str], ...] = ()
     replayed: int = 0           # of a standby: how far it has replayed

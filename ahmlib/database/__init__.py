@@ -13,7 +13,10 @@ daemon's loop.  In reading order:
     identity    is the server that answers the one of db_data_dir?
     probe       is a database there, and what does it say of itself?
     control_file  what the file pg_control says of a server that does not run
-    stop, start, checkpoint, promotion, recovery (with conffile and conninfo), follow, hooks
+    wal_end     where the WAL ends that a standby has on disk (with wal_page and crc32c)
+    replay, sync_names  whether a standby's replay can go on; who confirms a primary's commits
+    stop, start, checkpoint, promotion (with withdrawal), recovery (with conffile and conninfo),
+    follow, hooks
     wal, history  its WAL files; the primary's timelines, and whether ours is on them
     lineage     whether what it wrote on them is what the primary has
     streaming, rewind, attach   making it a standby again, seen to stream

@@ -2,6 +2,8 @@
 
 pg_controldata is missing from minimal installations, and its words are translated; the head of the
 file has been the same since PostgreSQL 10, but for the previous checkpoint, which went with 11.
+What a standby's file says of settings is what the primary's were, as far as WAL has been replayed.
+They come behind the copy of the newest checkpoint, which grew with 12.
 Numbers are in the byte order of the machine.  Source: src/include/catalog/pg_control.h of each
 major version.
 """
@@ -18,9 +20,15 @@ VERSION_LEAST, VERSION_WITHOUT_PREVIOUS, VERSION_MOST = 1002, 1100, 1899
 READ_MAX = 512                          # the sector that PostgreSQL keeps all of it in
 HEAD = struct.Struct('=QIIi4xqQ')       # identifier, version, catalogue, state, time, checkpoint
 REDO = struct.Struct('=QI')             # redo position, timeline
-END = struct.Struct('=QQ')              # unlogged position, end of recovery
-# Before END lies the copy of the checkpoint; its transaction number has 64 bits from 12 on.
-VERSION_WITH_WIDE, COPY, WIDE_COPY = 1200, 80, 88
+# PostgreSQL 12: with max_wal_senders, and a copy of the checkpoint of 88 bytes, before of 80.
+VERSION_WITH_SENDERS = 1201
+CHECKPOINT_SIZES = (80, 88)
+END = struct.Struct('=QQ')              # behind it: unlogged position, end of recovery
+SETTINGS_AT, FLOAT_AT = 52, 80          # behind the checkpoint, too
+FLOAT = struct.Struct('=d')
+FLOAT_FORMAT = 1234567.0                # a constant, which shows that this is the right place
+SETTING_NAMES = ('max_connections', 'max_worker_processes', 'max_wal_senders',
+                 'max_prepared_transactions', 'max_locks_per_transaction')
 
 
 class ControlFile(NamedTuple):
@@ -65,10 +73,16 @@ def stamp(data_dir):
     """Return the Stamp of this data directory; raises OSError, ValueError as read."""
     known, data = read(data_dir), raw(data_dir)
     written = HEAD.unpack_from(data)[4]
-    at = HEAD.size + (0 if known.version >= VERSION_WITHOUT_PREVIOUS else 8)
-    at += WIDE_COPY if known.version >= VERSION_WITH_WIDE else COPY
     return Stamp(known.system_identifier, written, known.checkpoint_lsn,
-                 END.unpack_from(data, at)[1])
+                 END.unpack_from(data, _behind_checkpoint(known.version))[1])
+
+
+def _checkpoint_at(version):
+    return HEAD.size + (0 if version >= VERSION_WITHOUT_PREVIOUS else 8)
+
+
+def _behind_checkpoint(version):
+    return _checkpoint_at(version) + CHECKPOINT_SIZES[version >= VERSION_WITH_SENDERS]
 
 
 def read(data_dir):
@@ -77,11 +91,31 @@ def read(data_dir):
     path = path_of(data_dir)
     try:
         identifier, version, _, state, _, checkpoint = HEAD.unpack_from(data)
-        at = HEAD.size + (0 if version >= VERSION_WITHOUT_PREVIOUS else 8)
-        redo, timeline = REDO.unpack_from(data, at)
+        redo, timeline = REDO.unpack_from(data, _checkpoint_at(version))
     except struct.error:
         raise ValueError('%s has %d bytes only, expected a control file' % (path, len(data)))
     if not VERSION_LEAST <= version <= VERSION_MOST or not 0 <= state < len(STATES):
         raise ValueError('%s has version %d and state %d, expected a control file of PostgreSQL '
                          '10 to 18' % (path, version, state))
     return ControlFile(str(identifier), version, STATES[state], checkpoint, redo, timeline)
+
+
+def settings(data_dir):
+    """Return {name: value} of the settings that a standby must not have lower than its primary.
+
+    max_wal_senders is among them from PostgreSQL 12 on.  Raises OSError, ValueError (one line).
+    """
+    data = raw(data_dir)
+    try:
+        version = HEAD.unpack_from(data)[1]
+        has_senders, at = version >= VERSION_WITH_SENDERS, _behind_checkpoint(version)
+        names = [name for name in SETTING_NAMES if has_senders or name != 'max_wal_senders']
+        values = struct.unpack_from('=%di' % len(names), data, at + SETTINGS_AT)
+        constant = FLOAT.unpack_from(data, at + FLOAT_AT)[0]
+    except struct.error:
+        raise ValueError('%s has %d bytes only, expected a control file' % (path_of(data_dir),
+                                                                            len(data)))
+    if constant != FLOAT_FORMAT:
+        raise ValueError('%s of version %d is not laid out as expected of PostgreSQL 10 to 18'
+                         % (path_of(data_dir), version))
+    return dict(zip(names, values))

@@ -17,7 +17,8 @@ What the user that AHM connects as may not see is None, never a failure.
 import os
 import re
 
-from ahmlib.database import conninfo, identity, recovery, startup, wal
+from ahmlib.database import (conninfo, identity, recovery, replay, startup, sync_names, wal,
+                             wal_end)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 from ahmlib.database.wal import parse_lsn
@@ -27,12 +28,15 @@ REACHABLE, STARTING, UNREACHABLE = 'REACHABLE', 'STARTING', 'UNREACHABLE'
 # admin_shutdown, crash_shutdown, cannot_connect_now.
 STARTING_SQLSTATES = ('57P01', '57P02', '57P03')
 STANDBYS_MAX = 100              # rows of pg_stat_replication that are passed on
+NOT_STREAMING = ('startup', 'backup')   # states of a walsender that confirms nothing
+WAL_SHARE = 0.6                 # of the time that is left, for reading WAL files
 SECOND_LOOK_MIN = 0.2           # seconds that the startup packet gets in any case
 
 NOTHING = {'verdict': UNREACHABLE, 'reason': '', 'answered': False, 'sqlstate': None,
            'in_recovery': None, 'system_identifier': None, 'timeline': None, 'lsn': None,
            'replayed_lsn': None, 'streaming': None, 'upstream': None, 'server_version': None,
-           'sync_standbys': None, 'mismatch': ''}
+           'sync_standbys': None, 'sync_needed': None, 'sync_names': None, 'sync_peers': None,
+           'lsn_known': True, 'standstill': '', 'held': False, 'mismatch': ''}
 
 
 def check_local(settings, limit):
@@ -46,14 +50,22 @@ def check_local(settings, limit):
     in_recovery         True on a standby
     system_identifier   text
     timeline            int; a primary's own, on a standby the highest that it has received
-    lsn                 int; a primary's insert position as written, on a standby
-                        max(received, replayed)
+    lsn                 int; a primary's insert position as written; of a standby the end of
+                        the WAL that it has on disk, received or not since its last start
+    lsn_known           False: a standby may have more than `lsn` says (wal_end)
     replayed_lsn        int, standby only
+    standstill          standby only: why its replay cannot go on by itself, '' where it can
+    held                standby only: whether its replay waits for a reader or a delay
     streaming           standby only: whether it streams now
     upstream            standby only: {'host', 'port', 'application_name'} it is to follow
     server_version      int, e.g. 150003
     sync_standbys       primary only: [{'application_name', 'state', 'sync_state'}]
     mismatch            why the server that answers is not that of db_data_dir (identity.py)
+    sync_needed, sync_names     how many of which names confirm a commit, or would on a standby,
+                        of synchronous_standby_names as the server runs it, connected or not;
+                        None where the server does not tell
+    sync_peers          primary only: [(application_name, address)] of the standbys that are
+                        connected, '' for a socket; None where that is hidden from us
     """
     result = _probe(local_conn_string(settings), limit, settings)
     if result['in_recovery']:
@@ -67,7 +79,8 @@ def probe_remote(settings, host, port, limit):
     """Probe the database at `host`:`port` (port None: db_port) for at most `limit` seconds.
 
     It connects as db_user to db_database; a password comes from where libpq looks for one
-    (PGPASSFILE, ~/.pgpass, the environment).  Returns what check_local does.
+    (PGPASSFILE, ~/.pgpass, the environment).  Returns what check_local does, but for what needs
+    the files of a standby: `lsn` is what it has received, standstill and held are not looked at.
     """
     return _probe(remote_conn_string(settings, host, port), limit)
 
@@ -89,11 +102,12 @@ def verdict_of(sqlstate):
 
 
 def _probe(conn_string, limit, local=None):
+    """`local` are the settings of the node whose database it is, where its files are here."""
     deadline = Deadline(limit)
     result = dict(NOTHING)
     try:
         with Connection(conn_string, limit) as connection:
-            _describe(connection, result)
+            _describe(connection, result, local, deadline)
             result['mismatch'] = identity.mismatch(local, connection) if local else ''
     except ConnectionFailed as failure:
         if not result['answered']:
@@ -103,7 +117,7 @@ def _probe(conn_string, limit, local=None):
     return result
 
 
-def _describe(connection, result):
+def _describe(connection, result, local, deadline):
     """Fill `result` with what the server says; raises where the first query gets no answer."""
     in_recovery, version = connection.query(
         "SELECT pg_is_in_recovery(), current_setting('server_version_num')::int")[0]
@@ -112,7 +126,9 @@ def _describe(connection, result):
     result['system_identifier'] = _value(
         connection, 'SELECT system_identifier::text FROM pg_control_system()')
     if in_recovery:
-        _describe_standby(connection, result)
+        received = _describe_standby(connection, result)
+        if local is not None:
+            _describe_replay(connection, result, received, local, deadline)
     else:
         _describe_primary(connection, result)
 
@@ -120,23 +136,43 @@ def _describe(connection, result):
 def _describe_primary(connection, result):
     # pg_control_checkpoint() is of the last checkpoint: after a promotion it may still show
     # the old timeline.  The name of the WAL file being written shows the present one.
-    lsn, timeline = _row(connection, """
-        SELECT lsn::text, left(pg_walfile_name(lsn), 8)
-          FROM (SELECT pg_current_wal_lsn() AS lsn) AS now""", 2)
+    lsn, timeline, names = _row(connection, """
+        SELECT lsn::text, left(pg_walfile_name(lsn), 8),
+               current_setting('synchronous_standby_names')
+          FROM (SELECT pg_current_wal_lsn() AS lsn) AS now""", 3)
     result['lsn'] = parse_lsn(lsn)
     result['timeline'] = int(timeline, 16) if timeline else None
+    if names is not None:
+        result.update(_claim(names))
     rows = _rows(connection, """
-        SELECT application_name, state, sync_state FROM pg_stat_replication
-         ORDER BY 1 LIMIT %d""" % STANDBYS_MAX)
-    names = ('application_name', 'state', 'sync_state')
-    result['sync_standbys'] = None if rows is None else [dict(zip(names, row)) for row in rows]
+        SELECT application_name, state, sync_state, coalesce(host(client_addr), '')
+          FROM pg_stat_replication ORDER BY 1 LIMIT %d""" % STANDBYS_MAX)
+    if rows is None:
+        return
+    keys = ('application_name', 'state', 'sync_state')
+    result['sync_standbys'] = [dict(zip(keys, row)) for row in rows]
+    if all(row[1] for row in rows):             # who may not see it gets a null
+        result['sync_peers'] = [[row[0], row[3]] for row in rows if row[1] not in NOT_STREAMING]
+
+
+def _claim(text):
+    try:
+        needed, names = sync_names.parse(text)
+    except ValueError:
+        # The server runs it, so it means something: who confirms is not known, and somebody does.
+        needed, names = 1, (sync_names.EVERYBODY,)
+    return {'sync_needed': needed, 'sync_names': list(names)}
 
 
 def _describe_standby(connection, result):
+    """Fill in what SQL says of a standby; returns how far it has received, or None."""
     # The receive position starts over at a segment's beginning when a standby restarts, so it
     # may be behind what has been replayed.
-    received, replayed = _row(connection, """
-        SELECT pg_last_wal_receive_lsn()::text, pg_last_wal_replay_lsn()::text""", 2)
+    received, replayed, names = _row(connection, """
+        SELECT pg_last_wal_receive_lsn()::text, pg_last_wal_replay_lsn()::text,
+               current_setting('synchronous_standby_names')""", 3)
+    if names is not None:
+        result.update(_claim(names))
     known = [parse_lsn(each) for each in (received, replayed) if each]
     result['lsn'] = max(known) if known else None
     result['replayed_lsn'] = parse_lsn(replayed)
@@ -154,6 +190,21 @@ def _describe_standby(connection, result):
     setting = _value(connection,
                      "SELECT setting FROM pg_settings WHERE name = 'primary_conninfo'")
     result['upstream'] = conninfo.upstream(setting or followed)
+    return parse_lsn(received)
+
+
+def _describe_replay(connection, result, received, local, deadline):
+    """Fill in where its WAL ends, and whether its replay can go on."""
+    facts = replay.ask(connection, local, result['server_version'])
+    replayed = result['replayed_lsn']
+    timeline = result['timeline'] or 0
+    if local.db_data_dir and replayed:
+        timeline = max(timeline, wal.timeline_at(local.db_data_dir, replayed))
+    end = wal_end.find(local.db_data_dir, timeline, replayed, received,
+                       result['system_identifier'], Deadline(deadline.remaining() * WAL_SHARE))
+    result.update(lsn=end.lsn or None, lsn_known=end.is_known)
+    found = replay.judge(local, facts, (replayed or 0) < end.lsn)
+    result.update(standstill=found.standstill, held=found.held)
 
 
 def _rows(connection, sql):

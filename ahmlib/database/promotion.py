@@ -13,18 +13,20 @@ does in every version; so that process alone gets one now and then while the ser
 recovery.  It reads its settings again, which change nothing for the others, and wakes up.
 Measured with it: 150 such promotions, median 0.04 s, none above 0.16 s.
 
-**The order that is never carried out.**  When the limit ends first, the file `promote` is
-removed: else a standby might become a primary later, when nobody wants it to.  Before
-PostgreSQL 14 that is no certain remedy: there the signal that came with the file suffices.
+**The order that is never carried out.**  A standby leaves recovery once it has replayed what it
+has.  One that stands still before that (replay.py) would lose it, or end, so it is refused before
+the order.  One whose replay does not move for a share of the limit (a reader's snapshot) is given
+up: the next candidate may be through at once.  The order is taken back then, and at the limit:
+else a standby might become a primary later, when nobody wants it to (withdrawal.py).
 
 No CHECKPOINT is ordered here.  The server requests one itself, and whoever rewinds another
 server from this one has to wait for a completed one in any case, so orders it then; at this
 moment it would only compete with the clients that come back.
 """
-import os
 import signal
 
-from ahmlib.database import control, probe, programs
+from ahmlib.database import (control, history, probe, programs, replay, wal, wal_end,
+                             withdrawal)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 
@@ -32,29 +34,41 @@ POLL_SECONDS = 0.02
 NUDGE_SECONDS = 0.1         # between wakings of the startup process
 LOOK_SECONDS = 2.0          # one look, at most
 FIRST_VERSION_THAT_RESUMES = 130000     # a paused replay when it is told to promote
-FIRST_VERSION_THAT_FORGETS = 14         # an order whose file is gone
+STALL_SHARE = 0.25          # of the limit, that a replay may stand before its end
+RESERVE_SHARE, RESERVE_SECONDS = 0.3, 5.0   # of the limit, and at most, to take an order back
+END_SHARE = 0.05            # of the limit, to find the end of the WAL
+WATCH_SECONDS = 0.2         # between two looks at how far replay is
 
 
 def promote(settings, limit, environment=None):
     """Promote the server of db_data_dir, within `limit` seconds.
 
     promotion_command, where set, runs with the hook's `environment` added.  Returns {'ok',
-    'reason', 'how', 'timeline', 'lsn', 'seconds', 'withdrawn'}: `how` is 'was primary',
-    'command' or 'pg_ctl', timeline and lsn (ints) are those of the new primary.  `withdrawn`
-    is True only where a promotion that failed cannot complete later by itself.
+    'reason', 'how', 'timeline', 'lsn', 'switch_lsn', 'needed_lsn', 'seconds', 'withdrawn'}: `how` is
+    'was primary', 'command' or 'pg_ctl', timeline and lsn (ints) are those of the new primary,
+    switch_lsn is where the timeline before ended, and needed_lsn where the WAL ended that there
+    was to replay, 0 where not known.  `withdrawn` is True only where a promotion that failed
+    cannot complete later by itself.
     """
     deadline = Deadline(limit)
     how = 'command' if settings.promotion_command else 'pg_ctl'
     watcher = _Watcher(settings, deadline)
     if watcher.in_recovery() is False:
         return _confirmed(settings, deadline, 'was primary')
+    forbidden = watcher.why_not()
+    if forbidden:
+        watcher.close()
+        return dict(_result(False, 'not promoted: ' + forbidden, how, deadline), withdrawn=True)
     watcher.resume_replay()
+    watcher.find_end()
     outcome = _order(settings, deadline, environment)
     reason = _await(settings, deadline, watcher, outcome)
+    note, is_withdrawn = '', None
+    if reason is not None:
+        is_withdrawn, note = withdrawal.withdraw(settings, outcome, deadline, watcher.in_recovery)
     watcher.close()
-    if reason is None:
-        return _confirmed(settings, deadline, how)
-    is_withdrawn, note = _withdraw(settings, outcome)
+    if is_withdrawn is None:
+        return dict(_confirmed(settings, deadline, how), needed_lsn=watcher.end)
     return dict(_result(False, reason + note, how, deadline), withdrawn=is_withdrawn)
 
 
@@ -73,6 +87,7 @@ def _order(settings, deadline, environment):
 def _await(settings, deadline, watcher, outcome):
     """Wait until the server has left recovery: None; a reason where it does not."""
     nudge_at = NUDGE_SECONDS
+    patience = deadline.limit - min(RESERVE_SECONDS, deadline.limit * RESERVE_SHARE)
     while True:
         if watcher.in_recovery() is False:
             return None
@@ -80,8 +95,12 @@ def _await(settings, deadline, watcher, outcome):
             return 'not promoted: ' + outcome.reason
         if control.postmaster(settings.db_data_dir) is None:
             return 'the database ended during its promotion; see its log'
-        if deadline.is_over():
-            return 'still in recovery after %.3g s; see the log of the database' % deadline.limit
+        stalled = watcher.seconds_stalled()
+        if stalled > deadline.limit * STALL_SHARE:
+            return 'still in recovery: its replay has stood at %s for %.1f s, before the end of ' \
+                'its WAL' % (history.lsn_text(watcher.replayed), stalled)
+        if deadline.elapsed() > patience:
+            return 'still in recovery after %.3g s; see the log of the database' % patience
         if deadline.elapsed() >= nudge_at:
             _nudge(settings)
             nudge_at = deadline.elapsed() + NUDGE_SECONDS
@@ -95,36 +114,27 @@ def _nudge(settings):
             control.kill(process, signal.SIGHUP)
 
 
-def _withdraw(settings, outcome):
-    """Take back an order that was not carried out: (whether that is certain, what to add)."""
-    path = os.path.join(settings.db_data_dir, 'promote')
-    try:
-        version = control.data_directory_version(settings.db_data_dir)
-        with control.acting_as(control.as_owner(settings.db_data_dir)):
-            os.unlink(path)
-    except FileNotFoundError:
-        if not outcome.started:
-            return True, ''                     # no order was ever given
-        return False, '; a promotion that has begun may still complete'
-    except (OSError, ValueError) as error:
-        return False, '; cannot remove %s: %s' % (path, getattr(error, 'strerror', error))
-    if version < FIRST_VERSION_THAT_FORGETS:
-        return False, '; the order was withdrawn, but may have been noted already'
-    return True, '; the order was withdrawn'
-
-
 def _confirmed(settings, deadline, how):
     """The result of a promotion that took place, as a new connection sees it."""
     found = probe.check_local(settings, max(1.0, deadline.remaining()))
     if found['in_recovery'] is False:
         return dict(_result(True, 'promoted in %.2f s' % deadline.elapsed(), how, deadline),
-                    timeline=found['timeline'], lsn=found['lsn'])
+                    timeline=found['timeline'], lsn=found['lsn'],
+                    switch_lsn=_switch(settings, found['timeline']))
     return _result(False, 'the database left recovery, but a new connection says: %s %s'
                    % (found['verdict'], found['reason']), how, deadline)
 
 
+def _switch(settings, timeline):
+    """Where the timeline before this one ended; 0 where that is not known."""
+    text = wal.history_text(settings.db_data_dir, timeline or 0)
+    switches = wal.parse_history(text) if text else ()
+    return switches[-1][1] if switches else 0
+
+
 def _result(ok, reason, how, deadline):
-    return {'ok': ok, 'reason': reason, 'how': how, 'timeline': None, 'lsn': None,
+    return {'ok': ok, 'reason': reason, 'how': how, 'timeline': None, 'lsn': None, 'switch_lsn': 0,
+            'needed_lsn': 0,
             'seconds': round(deadline.elapsed(), 4), 'withdrawn': False}
 
 
@@ -132,13 +142,48 @@ class _Watcher(object):
     """One connection that is asked again and again, and made again where it is lost."""
 
     def __init__(self, settings, deadline):
+        self._settings = settings
         self._conn_string = probe.local_conn_string(settings)
         self._deadline = deadline
         self._connection = None
+        self.end = 0                # of the WAL that it has to replay; 0: not known
+        self._moved_at = self._watched_at = 0.0
+        self.replayed = 0
 
     def in_recovery(self):
         """Return True or False; None where the server does not answer now."""
         return self._ask('SELECT pg_is_in_recovery()')
+
+    def why_not(self):
+        """Return why the order must not be given; '' where nothing is known against it."""
+        version = self._ask("SELECT current_setting('server_version_num')::int")
+        if version is None or self._connection is None:
+            return ''
+        facts = replay.ask(self._connection, self._settings, version)
+        found = replay.judge(self._settings, facts, False)
+        return found.standstill if found.forbids else ''
+
+    def find_end(self):
+        """See where the WAL ends that a promotion has to replay."""
+        self.replayed = self._replayed()
+        if self.replayed and self._settings.db_data_dir:
+            data_dir, limit = self._settings.db_data_dir, self._deadline.limit * END_SHARE
+            self.end = wal_end.find(data_dir, wal.timeline_at(data_dir, self.replayed),
+                                     self.replayed, None, None, Deadline(limit)).lsn
+        self._moved_at = self._watched_at = self._deadline.elapsed()
+
+    def seconds_stalled(self):
+        """Return for how long replay has not moved, and is not at its end."""
+        now = self._deadline.elapsed()
+        if now - self._watched_at >= WATCH_SECONDS:
+            self._watched_at = now
+            replayed = self._replayed()
+            if replayed != self.replayed or not replayed or replayed >= self.end:
+                self.replayed, self._moved_at = replayed, now
+        return now - self._moved_at if self.replayed else 0.0
+
+    def _replayed(self):
+        return wal.parse_lsn(self._ask('SELECT pg_last_wal_replay_lsn()::text')) or 0
 
     def resume_replay(self):
         """Before PostgreSQL 13 a standby whose replay is paused does not promote."""

@@ -13,6 +13,8 @@ from ahmlib.database import control
 
 SEGMENT_NAME = re.compile(r'[0-9A-F]{24}$')
 ALIGNMENT = 8                           # of a record, on every machine of 64 bits
+SEGMENT_SIZE = struct.Struct('=32xI')   # in the head of a file
+SEGMENT_SIZES = frozenset(1 << bits for bits in range(20, 31))
 LENGTH = struct.Struct('=I')            # the first field of a record, never split by a page
 
 
@@ -56,14 +58,22 @@ def history_text(data_dir, timeline):
 
 
 def segment_size(data_dir):
-    """Return the size of this server's WAL files in bytes; None where it has none."""
+    """Return the size of this server's WAL files in bytes; None where it has none.
+
+    The head of a file says it; a file itself may be shorter, where a copy of it was not finished.
+    """
+    size = None
     with control.acting_as(control.as_owner(data_dir)):
         for name in _names(data_dir):
             if SEGMENT_NAME.match(name):
                 # A running server takes files away and gives them other names.
                 with contextlib.suppress(OSError):
-                    return os.path.getsize(os.path.join(directory(data_dir), name))
-    return None
+                    with open(os.path.join(directory(data_dir), name), 'rb') as file:
+                        said = SEGMENT_SIZE.unpack(file.read(SEGMENT_SIZE.size))[0]
+                        if said in SEGMENT_SIZES:
+                            return said
+                        size = size or os.fstat(file.fileno()).st_size
+    return size
 
 
 def segment_name(timeline, lsn, size):

@@ -384,7 +384,7 @@ def _checked(token, result):
     return events.DatabaseChecked(
         token, verdict, '', bool(result['in_recovery']), result.get('system_identifier') or '',
         result.get('timeline') or 0, result.get('lsn') or 0, bool(result.get('streaming')),
-        upstream, result.get('sync_needed') or 0, tuple(result.get('sync_names') or ()),
+        upstream, result.get('sync_needed'), tuple(result.get('sync_names') or ()),
         tuple((str(name), str(address)) for name, address in result.get('sync_peers') or ()),
         result.get('replayed_lsn') or 0, result.get('standstill') or '', bool(result.get('held')),
         bool(result.get('lsn_known', True)), result.get('mismatch') or '',

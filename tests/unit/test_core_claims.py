@@ -56,6 +56,12 @@ def test_all_that_are_listed_count_whoever_is_connected():
     assert setting(node)[:2] == (1, (1, 2)) and not setting(node).doubt
 
 
+def test_a_setting_that_the_server_did_not_tell_is_not_none():
+    node = a_leader()
+    see(node, a_check(1, ('AHM-NODE-2',)), a_check(None, ()))
+    assert setting(node)[:2] == (1, (1,))
+
+
 def test_names_are_compared_as_the_server_does():
     node = a_leader()
     see(node, a_check(1, ('ahm-node-2',)))
