@@ -17,7 +17,7 @@ What the user that AHM connects as may not see is None, never a failure.
 import os
 import re
 
-from ahmlib.database import conninfo, recovery, startup, wal
+from ahmlib.database import conninfo, recovery, slots, startup, wal
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 from ahmlib.database.wal import parse_lsn
@@ -32,7 +32,7 @@ SECOND_LOOK_MIN = 0.2           # seconds that the startup packet gets in any ca
 NOTHING = {'verdict': UNREACHABLE, 'reason': '', 'answered': False, 'sqlstate': None,
            'in_recovery': None, 'system_identifier': None, 'timeline': None, 'lsn': None,
            'replayed_lsn': None, 'streaming': None, 'upstream': None, 'server_version': None,
-           'sync_standbys': None}
+           'sync_standbys': None, 'remark': ''}
 
 
 def check_local(settings, limit):
@@ -52,6 +52,7 @@ def check_local(settings, limit):
     streaming           standby only: whether it streams now
     upstream            standby only: {'host', 'port', 'application_name'} it is to follow
     server_version      int, e.g. 150003
+    remark              what people should know of it, e.g. of slots that keep WAL; ''
     sync_standbys       primary only: [{'application_name', 'state', 'sync_state'}]
     """
     result = _probe(local_conn_string(settings), limit)
@@ -113,6 +114,10 @@ def _describe(connection, result):
         _describe_standby(connection, result)
     else:
         _describe_primary(connection, result)
+    try:
+        result['remark'] = slots.remark(connection)
+    except (QueryFailed, ConnectionFailed):
+        pass                            # the answer counts without it
 
 
 def _describe_primary(connection, result):
