@@ -26,7 +26,6 @@ ASK_SECONDS = 5.0
 FIRST_VERSION_THAT_RELOADS = 130000
 
 CONTEXT = "SELECT context FROM pg_settings WHERE name = 'primary_conninfo'"
-SETTING = "SELECT setting FROM pg_settings WHERE name = 'primary_conninfo'"
 LOADED = 'SELECT extract(epoch FROM pg_conf_load_time())::float8'
 STARTED = 'SELECT extract(epoch FROM pg_postmaster_start_time())::float8'
 
@@ -49,8 +48,7 @@ def follow_primary(settings, host, port, limit, environment=None):
         return done
     if not was_running or done['how'] == 'written':
         return dict(done, remark=slot_problem) if slot_problem else done
-    seen = follow_stream.await_stream(settings, host, port, deadline, done['how'] == 'command',
-                                      log_at)
+    seen = follow_stream.await_stream(settings, host, port, deadline, done['how'], log_at)
     if not seen['ok'] and slot_problem:
         seen['reason'] = '%s; %s' % (slot_problem, seen['reason'])
     remark = seen.pop('remark', '') if seen['ok'] else ''
@@ -237,11 +235,13 @@ def _restart(settings, deadline):
 
 def _verified(settings, deadline, how):
     """The result: ok unless the server shows another primary_conninfo than the file's."""
-    shown = _ask(settings, deadline, SETTING)
-    wanted = recovery.conninfo_on_file(settings)
-    if shown is not None and shown != wanted:
-        return _result(False, 'the database still follows %s: primary_conninfo is set elsewhere '
-                       'too (its command line?)' % _place(shown), how)
+    shown = (settings_in_force.of_server(settings, _limit(settings, deadline)) or {}).get(
+        'primary_conninfo')
+    wanted = recovery.conninfo_written(settings)
+    if shown is not None and shown.value != wanted:
+        return _result(False, 'the database still follows %s: primary_conninfo is set in %s too, '
+                       'take it out there and restart the database' % (
+                           _place(shown.value), shown.place or 'another place'), how)
     return _result(True, '%s; follows %s' % (how, _place(wanted)), how)
 
 

@@ -24,25 +24,25 @@ ASK_SECONDS = 5.0
 DELAY = "SELECT coalesce(current_setting('recovery_min_apply_delay', true), '0') <> '0'"
 
 
-def await_stream(settings, host, port, deadline, is_commands, log_at):
+def await_stream(settings, host, port, deadline, how, log_at):
     """Wait until the running standby beside this node streams from `host`:`port`.
 
-    `is_commands`: follow_command wrote how the primary is called.  `log_at` is where the server's
-    log ended before.  Returns {'ok', 'reason'}, with 'remark' or 'diverged' where there is one.
+    `how` it was pointed there: follow_command may have written another name of the primary's host.
+    `log_at` is where the server's log ended before.  Returns {'ok', 'reason'}, with 'remark' or 'diverged' where there is one.
     """
-    return _Wait(settings, host, port, deadline, is_commands, log_at).run()
+    return _Wait(settings, host, port, deadline, how, log_at).run()
 
 
 class _Wait(object):
     """One wait for a standby to stream."""
 
-    def __init__(self, settings, host, port, deadline, is_commands, log_at):
+    def __init__(self, settings, host, port, deadline, how, log_at):
         self.settings, self.host, self.port, self.log_at = settings, host, port, log_at
         self.port = port or settings.db_port
         self.deadline = Deadline(min(STREAM_SECONDS, deadline.remaining() * SHARE))
-        self.is_commands = is_commands
+        self.how, self.is_commands = how, how == 'command'
         self.why = ''                           # what was last seen to be in its way
-        self.replayed, self.moved_at = None, 0.0
+        self.found, self.moved_at = None, None
 
     def run(self):
         """Wait, and say how it ended."""
@@ -74,8 +74,9 @@ class _Wait(object):
             self.why = 'the database here does not say where it is (%s)' % (
                 found['reason'] or found['verdict'])
             return None
-        if found['replayed_lsn'] != self.replayed:
-            self.replayed, self.moved_at = found['replayed_lsn'], self.deadline.elapsed()
+        if self.found and found['replayed_lsn'] != self.found['replayed_lsn']:
+            self.moved_at = self.deadline.elapsed()
+        self.found = found
         return self._compare(here)
 
     def _compare(self, here):
@@ -100,7 +101,7 @@ class _Wait(object):
     def _in_the_way(self, here):
         """Look for what waiting does not mend, once it has stood still for a moment."""
         self.why = ''
-        if self.deadline.elapsed() < FINAL_SECONDS + self.moved_at:
+        if self.deadline.elapsed() < FINAL_SECONDS + (self.moved_at or 0.0):
             return None
         self.why = streaming.refusal(history.replication_string(self.settings, self.conninfo),
                                      self._limit()) or streaming.obstacle(
@@ -113,12 +114,19 @@ class _Wait(object):
 
     def _late(self):
         """The share is over, and it does not stream."""
-        is_replaying = self.replayed is not None \
-            and self.deadline.elapsed() < self.moved_at + FINAL_SECONDS and self.moved_at > 0
-        if not self.why and (is_replaying or self._is_delayed()):
-            return {'ok': True, 'reason': 'is set to follow %s:%s' % (self.host, self.port),
-                    'remark': 'it replays the WAL that it has before it streams from %s:%s' % (
-                        self.host, self.port)}
+        if not self.why and self.found:
+            has_more = self.found['lsn'] > self.found['replayed_lsn']
+            is_moving = self.moved_at is not None \
+                and self.deadline.elapsed() < self.moved_at + FINAL_SECONDS
+            # After a restart it is not told how much it has, before it streams.
+            if (has_more and is_moving) or (
+                    (has_more or self.how == 'restarted') and self._is_delayed()):
+                return {'ok': True, 'reason': 'is set to follow %s:%s' % (self.host, self.port),
+                        'remark': 'it replays the WAL that it has before it streams from %s:%s'
+                                  % (self.host, self.port)}
+            if has_more:
+                self.why = 'its replay stands still, %d bytes before the end of the WAL that it ' \
+                    'has' % (self.found['lsn'] - self.found['replayed_lsn'])
         return self._not(self._with_cause(self.why))
 
     def _is_delayed(self):

@@ -15,7 +15,8 @@ ever, or promotes it as soon as it is reached (recovery_target_action), at once 
 that one, and the primary's next start would then be an archive recovery.  A trigger file that
 lies there already promotes the standby as soon as it starts.
 
-What is there is read by settings_in_force.  Files are read and written with the rights of the data directory's owner (control.acting_as).
+What is there is read by settings_in_force.  Files are read and written with the rights of the data
+directory's owner (control.acting_as).
 """
 import ipaddress
 import os
@@ -46,8 +47,8 @@ def write_primary(settings, host, port):
 
     What the primary_conninfo in force says is kept (user, password or passfile, sslmode ...)
     but for host, port and application_name; see new_conninfo.  Recovery targets are unset.  It does
-    not start, stop or reload anything.  Returns {'ok', 'reason', 'changed'}: `changed` False where the file said
-    all of it already.
+    not start, stop or reload anything.  Returns {'ok', 'reason', 'changed'}: `changed` False where
+    the file said all of it already.
     """
     try:
         existing = settings_in_force.primary_conninfo(
@@ -113,6 +114,13 @@ def conninfo_on_file(settings):
     """
     found = settings_in_force.on_file(settings).settings.get('primary_conninfo')
     return found.value if found else None
+
+
+def conninfo_written(settings):
+    """Return the primary_conninfo in the file that AHM writes, whatever is in force."""
+    version = control.data_directory_version(settings.db_data_dir)
+    with control.acting_as(control.as_owner(settings.db_data_dir)):
+        return conffile.value_of(conffile.read(own_file(settings, version)), 'primary_conninfo')
 
 
 def own_file(settings, version):

@@ -38,6 +38,7 @@ LOOK = """SELECT to_jsonb(slots), (SELECT application_name FROM pg_stat_replicat
             FROM pg_replication_slots AS slots WHERE slot_name = %s"""
 # What the new primary used while it was a standby; not a setting before PostgreSQL 12.
 ITS_OWN = "SELECT current_setting('primary_slot_name', true)"
+CREATE_AS_STANDBY = 'CREATE_REPLICATION_SLOT "%s" PHYSICAL RESERVE_WAL'
 CREATE = 'SELECT pg_create_physical_replication_slot(%s, true)'
 DROP = """SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
            WHERE slot_name = %s AND slot_type = 'physical' AND NOT active AND pg_is_in_recovery()"""
@@ -69,8 +70,7 @@ def ensure(name, standby, as_walreceiver, as_db_user, limit):
             found = None
     if found:
         return _why_not_ours(name, standby, *found)
-    refused = _told(as_walreceiver, 'CREATE_REPLICATION_SLOT "%s" PHYSICAL RESERVE_WAL' % name, None,
-                    deadline, 2)
+    refused = _told(as_walreceiver, CREATE_AS_STANDBY % name, None, deadline, 2)
     if not refused or refused.sqlstate == DUPLICATE:
         return ''
     if refused.sqlstate != LIMIT_EXCEEDED:
@@ -81,7 +81,7 @@ def ensure(name, standby, as_walreceiver, as_db_user, limit):
         also = 'max_replication_slots of the primary is reached: drop slots that nobody needs, ' \
             'or raise it'
     return ('the replication slot "%s" of primary_slot_name cannot be made on the primary (%s; %s):'
-            " run SELECT pg_create_physical_replication_slot('%s', true) there, or unset "
+            " run SELECT pg_create_physical_replication_slot('%s') there, or unset "
             'primary_slot_name' % (name, refused, also, name))
 
 
@@ -89,7 +89,7 @@ def names_of_the_cluster(settings, own, primary, limit):
     """Return the set of slot names that this cluster's standbys use.
 
     `own` is this node's primary_slot_name, `primary` the connection string of the new primary: the
-    slots by which nodes stream from there are this cluster's, and so is the one that it used itself.
+    slots by which nodes stream from there are this cluster's, and the one that it used itself.
     """
     nodes = {each.lower() for each in settings.node_names}
     names = {folded(each) for each in nodes} | ({own} if own else set())
