@@ -27,8 +27,9 @@ DELAY = "SELECT coalesce(current_setting('recovery_min_apply_delay', true), '0')
 def await_stream(settings, host, port, deadline, how, log_at):
     """Wait until the running standby beside this node streams from `host`:`port`.
 
-    `how` it was pointed there: follow_command may have written another name of the primary's host.
-    `log_at` is where the server's log ended before.  Returns {'ok', 'reason'}, with 'remark' or 'diverged' where there is one.
+    `how` it was pointed there: follow_command may have written another name of the host.  `log_at`
+    is where the server's log ended before.  Returns {'ok', 'reason'}, with 'remark' or 'diverged'
+    where there is one.
     """
     return _Wait(settings, host, port, deadline, how, log_at).run()
 
@@ -42,7 +43,7 @@ class _Wait(object):
         self.deadline = Deadline(min(STREAM_SECONDS, deadline.remaining() * SHARE))
         self.how, self.is_commands = how, how == 'command'
         self.why = ''                           # what was last seen to be in its way
-        self.found, self.moved_at = None, None
+        self.found, self.moved_at, self.times_seen = None, None, 0
 
     def run(self):
         """Wait, and say how it ended."""
@@ -95,7 +96,11 @@ class _Wait(object):
                         diverged=True)
         if streaming.streams(self.settings, self.host, self.port, self.wanted, primary, here,
                              self._limit()):
-            return {'ok': True, 'reason': 'streams from %s:%s' % (self.host, self.port)}
+            # One that is about to be refused (a slot is missing) looks the same for an instant.
+            self.times_seen += 1
+            return {'ok': True, 'reason': 'streams from %s:%s' % (self.host, self.port)} \
+                if self.times_seen == 2 else None
+        self.times_seen = 0
         return self._in_the_way(here)
 
     def _in_the_way(self, here):

@@ -173,17 +173,17 @@ class _Reader(object):
         if depth > DEPTH_MAX:
             return self._fail('%s is included too deep (more than %d files)' % (path, DEPTH_MAX))
         try:
-            if is_needed:
-                os.stat(path)
+            os.stat(path)
             text = conffile.read(path)
         except OSError as error:
-            if is_needed or depth == 0:
+            if is_needed or (depth == 0 and not isinstance(error, FileNotFoundError)):
                 self._fail('cannot read %s: %s' % (path, error.strerror))
             return None
         self.paths.append(path)
         for name, value in conffile.entries(text):
             if name in INCLUDES:
-                INCLUDES[name](self, os.path.join(os.path.dirname(path), value), depth + 1)
+                INCLUDES[name](self, os.path.normpath(os.path.join(os.path.dirname(path), value)),
+                               depth + 1)
             elif name in NAMES:
                 self.settings[name] = Setting(value, path)
         return None

@@ -7,7 +7,7 @@ again.  It never receives the primary's present timeline, though, so that is wha
 """
 import socket
 
-from ahmlib.database import conninfo, control, probe, start
+from ahmlib.database import conninfo, control, probe, settings_in_force, start
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 
 LOG_MAX = 20000                         # bytes of the server's log that are looked at
@@ -22,8 +22,6 @@ SENDER = """SELECT count(*) FROM pg_stat_replication WHERE application_name = %s
 OLDEST = """SELECT pg_size_bytes(current_setting('wal_segment_size')), min(right(name, 16))
               FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'"""
 
-# Not a setting before PostgreSQL 12.
-SLOT_NAME = "SELECT current_setting('primary_slot_name', true)"
 SLOTS = 'SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s'
 
 REMOVED = ('the primary has removed WAL that this server still needs, so it can never catch up: '
@@ -134,7 +132,10 @@ def obstacle(settings, host, port, lsn, limit):
 
     So it is known wherever the server writes its log, and in whatever language.
     """
-    slot = _value(probe.local_conn_string(settings), SLOT_NAME, None, limit)
+    try:
+        slot = settings_in_force.primary_slot_name(settings, limit)
+    except (OSError, ValueError):
+        slot = ''                               # not known; the log may tell
     there = probe.remote_conn_string(settings, host, port)
     if slot and _value(there, SLOTS, (slot,), limit) == 0:
         return ('the replication slot "%s" of primary_slot_name is missing on the primary: create '
