@@ -181,9 +181,7 @@ def _rewrite(settings, version, values):
         base = conffile.read(os.path.join(settings.db_data_dir, RECOVERY_DONE))
     values = OrderedDict(list(_no_targets(settings, version)) + list(values.items()))
     if all(conffile.value_of(present, name) == (None if value is None else str(value))
-           for name, value in values.items()) and (values or not base):
-        return False
-    if not base and all(value is None for value in values.values()):
+           for name, value in values.items()):
         return False
     conffile.replace(path, conffile.with_values(base, values))
     return True
