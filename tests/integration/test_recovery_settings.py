@@ -10,7 +10,7 @@ import pytest
 
 from ahmlib.database import (conffile, conninfo, follow, follow_stream, probe, programs, recovery,
                              settings_in_force)
-from tests.integration.test_attach import (diverge, impatient, needs_rewind, reap, servers,
+from tests.integration.test_attach import (NAMES, diverge, impatient, needs_rewind, reap, servers,
                                            templates, use_up_the_slots)
 from tests.integration.test_database_children import (HAS_SERVER, LIMIT, adopt_orphans, owner,
                                                       run_sql, until, version_of)
@@ -482,7 +482,7 @@ def test_the_slots_of_a_demoted_server_keep_no_wal(servers):
     run_sql(one, "SELECT pg_create_physical_replication_slot('foreign_one', true)")
     fail_over(one, two, three)
     assert point(three, two)['ok']
-    result = one.attach(two, node_names=('one', 'two', 'three') + (one.host,))
+    result = one.attach(two, node_names=NAMES + (one.host,))
     assert result['ok'], result
     assert slot_names(one) == {'foreign_one'}
     assert '"two"' in result['remark'] and '"slot_of_3"' in result['remark'], result
@@ -512,16 +512,18 @@ def test_inactive_slots_that_keep_much_are_said_by_every_check(servers, monkeypa
 
 
 def test_a_logical_slot_is_never_dropped(servers):
-    one, two, three = servers
-    one.configure('wal_level = logical')
-    restart(one)
-    run_sql(one, "SELECT pg_create_logical_replication_slot('three', 'test_decoding')")
-    two.settle(one)
+    one, two, _ = servers
+    for member in (one, two):
+        member.configure('wal_level = logical')
+        restart(member)
+    run_sql(one, "SELECT pg_create_logical_replication_slot('three', 'pgoutput')")
     run_sql(one, "SELECT pg_create_physical_replication_slot('two', true)")
     names = {'one', 'two', 'three'}
     assert probe.slots.drop_stale(one.settings.conn_string, names, LIMIT) == '', 'a primary'
     assert slot_names(one) == {'two', 'three'}
-    del three
+    fail_over(one, two)
+    assert one.attach(two, node_names=NAMES)['ok']
+    assert slot_names(one) == {'three'}
 
 
 def test_a_slot_that_was_invalidated_when_that_server_was_a_primary_before_is_made_anew(servers):
