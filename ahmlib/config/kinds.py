@@ -15,14 +15,12 @@ from urllib.parse import parse_qsl, urlsplit
 from ahmlib.config import libpq
 from ahmlib.config.document import TEXTUAL_TAGS
 from ahmlib.config.problems import show
+from ahmlib.database import conninfo
 from ahmlib.network.addresses import canonical
 
 WHOLE = re.compile(r'-?(0|[1-9][0-9]{0,19})')
 DECIMAL = re.compile(r'-?((0|[1-9][0-9]{0,14})(\.[0-9]{0,9})?|\.[0-9]{1,9})')
 TRUE, FALSE = ('true', 'yes', 'on'), ('false', 'no', 'off')
-# What libpq reads as one keyword and its value.
-CONNINFO_PAIR = re.compile(r"\s*(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?!')(?:[^\s\\]|\\.)*)\s*",
-                           re.ASCII)
 CONNINFO_URI = re.compile(r'postgres(ql)?://\S*')
 NODE_NAME = re.compile(r"""[^\s'"\\,=]{1,63}""")
 PREFIX_ESCAPE = re.compile(r'%(.?)')
@@ -60,18 +58,11 @@ def conninfo_pairs(text):
     """
     if CONNINFO_URI.fullmatch(text):
         return ()
-    pairs, position = [], 0
-    while position < len(text):
-        match = CONNINFO_PAIR.match(text, position)
-        if not match:
-            raise ValueError('write keyword=value pairs, with values that hold blanks in single '
-                             'quotes')
-        value = match.group(2)
-        if value.startswith("'"):
-            value = value[1:-1]
-        pairs.append((match.group(1), re.sub(r'\\(.)', r'\1', value)))
-        position = match.end()
-    return tuple(pairs)
+    try:
+        return tuple(conninfo.pairs(text))
+    except ValueError:
+        raise ValueError('write keyword=value pairs, with values that hold blanks in single '
+                         'quotes')
 
 
 def conninfo_value(text):

@@ -45,8 +45,8 @@ def build_row(node) -> Beacon:
 def _problem(node) -> str:
     """What is wrong here: what the node is about first, then what its checks say."""
     database = node.database
-    return node.problem or node.vip.problem or database.distrust or database.standstill \
-        or database.remark
+    return node.problem or node.speaker.problem or node.vip.problem or database.distrust \
+        or database.standstill or database.remark
 
 
 def _is_fresh(node) -> bool:

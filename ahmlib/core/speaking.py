@@ -85,6 +85,12 @@ class Speaker:
                 self._send(row, leader)
         self.answers.clear()
 
+    @property
+    def problem(self) -> str:
+        """What is wrong with the disk, while a save is waited for; the own status shows it."""
+        return 'the disk of data_dir does not answer: this node is silent' \
+            if self.unsaved_since is not None and self.told_of == self.unsaved_since else ''
+
     def _tell_of_a_stall(self) -> None:
         """A disk that does not answer says nothing, so this node does, once."""
         if self.saving and self.told_of != self.unsaved_since \

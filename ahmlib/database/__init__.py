@@ -19,7 +19,9 @@ daemon's loop.  In reading order:
     follow, hooks
     wal, history  its WAL files; the primary's timelines, and whether ours is on them
     lineage     whether what it wrote on them is what the primary has
-    streaming, rewind, attach   making it a standby again, seen to stream
+    settings_in_force   which recovery settings are in force, and where they are set
+    slots       which replication slots a standby needs, and which only keep WAL
+    streaming, follow_stream, rewind, attach   making it a standby again, seen to stream
 
 Nothing here is imported by the decision core, and psycopg2 only inside functions.
 """

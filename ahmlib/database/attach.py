@@ -16,7 +16,8 @@ that knows it by its name (streaming.py), nothing less.
 import shlex
 
 from ahmlib.database import (conninfo, control, control_file, follow, history, lineage, probe,
-                             programs, recovery, rewind, start, stop, streaming, wal)
+                             programs, recovery, rewind, settings_in_force, start, stop, streaming,
+                             wal)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 
@@ -54,11 +55,13 @@ def attach_standby(settings, host, port, limit, environment=None):
     Returns {'ok', 'reason', 'how', 'diverged', 'behind', 'discarded'}: `how` is what was done
     ('nothing', 'reloaded', 'restarted', 'started', 'rewound', 'command'), `behind` the bytes of
     the primary's WAL that it has yet to receive, `discarded` the WAL that a rewind threw away, in
-    words.
+    words.  `remark`, where there is one, says what became of the slots of a server that was a
+    primary.
     """
     job = _Attach(settings, host, port, Deadline(limit), environment)
     try:
         how = job.run()
+        job.remark = follow.without_stale_slots(settings, host, port, job.limit())
     except Refused as refused:
         return job.result(False, str(refused), '', refused.diverged)
     except (OSError, ValueError) as error:
@@ -74,11 +77,13 @@ class _Attach(object):
         self.deadline, self.environment = deadline, environment
         self.behind, self.discarded, self.is_rewound = 0, '', False
         self.conninfo, self.wanted = '', {}
+        self.slot_problem, self.remark = '', ''
 
     def result(self, ok, reason, how, diverged):
-        """The dict that the daemon gets."""
-        return {'ok': ok, 'reason': reason, 'how': how, 'diverged': diverged,
+        """The dict that the daemon gets; `remark` only where there is one."""
+        told = {'ok': ok, 'reason': reason, 'how': how, 'diverged': diverged,
                 'behind': self.behind, 'discarded': self.discarded}
+        return dict(told, remark=self.remark) if self.remark else told
 
     def run(self):
         """Do it; returns how.  Raises Refused, OSError, ValueError."""
@@ -86,8 +91,9 @@ class _Attach(object):
         blind = control.why_blind(settings.db_data_dir)
         if blind:
             raise Refused(blind)
-        self.conninfo = recovery.new_conninfo(recovery.conninfo_on_file(settings), settings,
-                                              self.host, self.port)
+        self.conninfo = recovery.new_conninfo(
+            settings_in_force.primary_conninfo(settings, self.limit()), settings, self.host,
+            self.port)
         self.wanted = conninfo.upstream(self.conninfo)
         self._check_primary()
         if rewind.is_interrupted(settings):
@@ -101,7 +107,7 @@ class _Attach(object):
 
     def _check_primary(self):
         """Refuse what is no primary, or one of another database system."""
-        found = probe.probe_remote(self.settings, self.host, self.port, self._limit())
+        found = probe.probe_remote(self.settings, self.host, self.port, self.limit())
         if not found['answered']:
             raise Refused('the primary at %s:%s does not answer: %s' % (
                 self.host, self.port, found['reason']))
@@ -118,7 +124,7 @@ class _Attach(object):
     def _primary(self):
         """The history.Primary as it is now."""
         primary, why = history.ask(self.settings, self.host, self.port, self.conninfo,
-                                   self._limit())
+                                   self.limit())
         if primary is None:
             raise NoAnswer('the primary at %s:%s: %s' % (self.host, self.port, why))
         return primary
@@ -148,27 +154,30 @@ class _Attach(object):
                               'to it' % (self.host, self.port))
             self._stop()
             return self._of_a_stopped_one()
-        here = history.position(self.settings, found, self._limit())
+        here = history.position(self.settings, found, self.limit())
         if here:
             fork, primary = self._fork(*here)
             if fork.beyond:
                 self._stop()
                 return self._diverged(fork, here[1])
             self._refuse_own_work(control_file.read(self.settings.db_data_dir))
-            if _says(found['upstream'], self.wanted) and self._streams(primary, here):
+            # One that stops at a recovery target receives all the same.
+            if _says(found['upstream'], self.wanted) and self._streams(primary, here) \
+                    and not settings_in_force.obstructing(self.settings, self.limit()):
                 return 'nothing'
         log_at = streaming.log_size(self.settings)
-        done = follow.follow_primary(self.settings, self.host, self.port,
-                                     max(1.0, self.deadline.remaining()), self.environment)
+        done = follow.point(self.settings, self.host, self.port,
+                            max(1.0, self.deadline.remaining()), self.environment)
         if not done['ok']:
             raise Refused(done['reason'])
+        self.slot_problem = done.get('slot_problem', '')
         return self._await_stream(log_at) or done['how']
 
     def _answer_of_ours(self):
         """What the running server says; None for a standby that is starting and gets nowhere."""
         waiting = _Patience(self.deadline, STREAM_SECONDS)
         while True:
-            found = probe.check_local(self.settings, self._limit())
+            found = probe.check_local(self.settings, self.limit())
             if found['in_recovery'] is not None:
                 return found
             waiting.see(streaming.progress(self.settings))
@@ -185,7 +194,7 @@ class _Attach(object):
         for text in (probe.local_conn_string(self.settings),
                      probe.remote_conn_string(self.settings, self.host, self.port)):
             try:
-                with Connection(text, self._limit()) as connection:
+                with Connection(text, self.limit()) as connection:
                     told.append(connection.value(STARTED_AT))
             except (ConnectionFailed, QueryFailed):
                 return False
@@ -211,13 +220,15 @@ class _Attach(object):
         """Make the next start one of a standby of the primary; returns how."""
         command = self.settings.follow_command
         self._must(recovery.leave_standby_signal(self.settings))
+        if command:
+            outcome = programs.run(command, self.deadline.remaining(),
+                                   environment=self.environment)
+            if not outcome.ok:
+                raise Refused('follow_command: ' + outcome.reason)
+        self.slot_problem = follow.make_slot(self.settings, self.host, self.port, self.limit())
         if not command:
             self._must(recovery.write_primary(self.settings, self.host, self.port))
-            return 'started'
-        outcome = programs.run(command, self.deadline.remaining(), environment=self.environment)
-        if not outcome.ok:
-            raise Refused('follow_command: ' + outcome.reason)
-        return 'command'
+        return 'command' if command else 'started'
 
     def _start(self):
         """Start the server; one that does not accept connections yet is waited for later."""
@@ -244,11 +255,11 @@ class _Attach(object):
         while True:
             if control.postmaster(self.settings.db_data_dir) is None:
                 raise Refused(self._why_it_ended(streaming.causes(self.settings, log_at)))
-            found = probe.check_local(self.settings, self._limit())
+            found = probe.check_local(self.settings, self.limit())
             if found['answered'] and not found['in_recovery']:
                 raise Refused('the database is no standby, though it was set up as one; see '
                               'follow_command and db_start_command')
-            here = found['answered'] and history.position(self.settings, found, self._limit())
+            here = found['answered'] and history.position(self.settings, found, self.limit())
             lost = None
             try:
                 fork, primary = self._fork(*here) if here else (None, None)
@@ -264,7 +275,7 @@ class _Attach(object):
             cause = streaming.causes(self.settings, log_at)
             if here and waiting.has_stood(FINAL_SECONDS):
                 obstacle = streaming.obstacle(self.settings, self.host, self.port, here[1],
-                                              self._limit())
+                                              self.limit())
             waiting.patience = FINAL_SECONDS if (cause.is_final or obstacle) \
                 and not self.settings.restore_command else (
                     STREAM_SECONDS if here else REPLAY_SECONDS)
@@ -273,16 +284,8 @@ class _Attach(object):
             self.deadline.sleep(POLL_SECONDS)
 
     def _streams(self, primary, here):
-        """Whether both the walreceiver and the primary say that it streams what is now written."""
-        row = streaming.receiver(self.settings, self._limit())
-        is_streaming = streaming.is_of(row, self.wanted, primary.timeline)
-        if is_streaming is False:
-            return False
-        seen = streaming.is_seen_by_primary(self.settings, self.host, self.port,
-                                            self.wanted['application_name'], self._limit())
-        if is_streaming is None:                # hidden from this user: the primary has to say it
-            return bool(seen) and here[0] == primary.timeline
-        return seen is not False
+        return streaming.streams(self.settings, self.host, self.port, self.wanted, primary, here,
+                                 self.limit())
 
     def _why_it_ended(self, cause):
         return 'the database ended before it streamed from %s:%s: %s%s' % (
@@ -295,6 +298,7 @@ class _Attach(object):
                     'known to stream from %s:%s: %s' % (
                         self.deadline.elapsed(), found['reason'] or found['verdict'], self.host,
                         self.port, cause))
+        obstacle = self.slot_problem or obstacle
         reason = str(streaming.Cause([obstacle], cause.said, True) if obstacle else cause)
         if streaming.REMOVED in reason:
             reason += '; ' + self._rebuild()
@@ -337,7 +341,7 @@ class _Attach(object):
 
         A rewind needs such a fork, so it is none of the remedies.
         """
-        if lineage.is_own_work(self.settings, self.conninfo, known, self._limit()):
+        if lineage.is_own_work(self.settings, self.conninfo, known, self.limit()):
             self._stop()
             raise Refused('this database diverged: it ran as a second primary on timeline %d, and '
                           'its checkpoint at %s is none of the primary\'s; pg_rewind cannot help; '
@@ -356,7 +360,8 @@ class _Attach(object):
         return 'rebuild it into an empty directory: pg_basebackup -d %s -D %s -R -X stream -P' % (
             text, shlex.quote(self.settings.db_data_dir))
 
-    def _limit(self):
+    def limit(self):
+        """Seconds for one question."""
         return max(0.5, min(ASK_SECONDS, self.settings.db_connect_timeout,
                             self.deadline.remaining()))
 

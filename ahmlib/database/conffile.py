@@ -4,38 +4,54 @@ postgresql.auto.conf, postgresql.conf and (before PostgreSQL 12) recovery.conf s
 `name = value` a line, the `=` optional, strings in single quotes with '' or \\' for a quote and
 backslash escapes, # comments, the last entry of a name wins.  Entries are replaced as
 pg_basebackup -R does: all old entries of the name go, the new one is appended.
+
+A line ends with a line feed and with nothing else (guc-file.l): whatever else Python takes for a
+line's end may stand in a password.
 """
 import os
 import re
 
 _ENTRY = re.compile(r"""
     ^\s*([A-Za-z_][\w$.]*)                      # name
-    (?:\s*=\s*|\s+)
+    (?:\s*=\s*|\s+|(?='))
     ('(?:[^'\\]|\\.|'')*'|[^\s#'=]+)            # 'value' or value
-    \s*(?:\#.*)?$""", re.VERBOSE)
-_NAME = re.compile(r"^\s*([A-Za-z_][\w$.]*)(?:\s*=|\s)")
-_ESCAPE = re.compile(r"''|\\([0-7]{1,3}|.)", re.DOTALL)
-_CONTROL = {'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+    \s*(?:\#.*)?$""", re.VERBOSE | re.DOTALL)
+_NAME = re.compile(r"^\s*([A-Za-z_][\w$.]*)(?:\s*=|\s|')")
+_ESCAPE = re.compile(rb"''|\\([0-7]{1,3}|.)", re.DOTALL)
+_CONTROL = {b'b': b'\b', b'f': b'\f', b'n': b'\n', b'r': b'\r', b't': b'\t'}
+
+
+def entries(text):
+    """Yield (name in lower case, value) of every entry of a file with this text, in its order."""
+    for line in text.split('\n'):
+        match = _ENTRY.match(line)
+        if match:
+            yield match.group(1).lower(), unquote(match.group(2))
 
 
 def value_of(text, name):
     """Return the value that a file with this text gives to `name`, None where it gives none."""
     found = None
-    for line in text.splitlines():
-        match = _ENTRY.match(line)
-        if match and match.group(1).lower() == name:
-            found = unquote(match.group(2))
+    for each, value in entries(text):
+        if each == name:
+            found = value
     return found
 
 
 def with_values(text, values):
-    """Return `text` with the entries of `values` (a mapping) replacing all of their names."""
+    """Return `text` with the entries of `values` (a mapping) replacing all of their names.
+
+    A name whose value is None is left out of the file.
+    """
     kept = []
-    for line in text.splitlines():
-        match = _NAME.match(line)
+    for line in text.split('\n'):
+        match = _NAME.match(line + ' ')
         if not match or match.group(1).lower() not in values:
             kept.append(line)
-    kept += ['%s = %s' % (name, quote(value)) for name, value in values.items()]
+    while kept and not kept[-1]:
+        kept.pop()
+    kept += ['%s = %s' % (name, quote(value)) for name, value in values.items()
+             if value is not None]
     return '\n'.join(kept) + '\n'
 
 
@@ -54,7 +70,9 @@ def unquote(text):
     """Return the value of one word of a configuration file: the reverse of quote."""
     if not text.startswith("'"):
         return text
-    return _ESCAPE.sub(_unescape, text[1:-1])
+    # An octal escape is a byte, so two of them may be one character.
+    raw = _ESCAPE.sub(_unescape, text[1:-1].encode('utf-8', 'surrogateescape'))
+    return raw.decode('utf-8', 'surrogateescape')
 
 
 def read(path):
@@ -107,7 +125,7 @@ def sync_directory(path):
 def _unescape(match):
     code = match.group(1)
     if code is None:
-        return "'"
-    if code[0] in '01234567':
-        return chr(int(code, 8) & 0xff)
+        return b"'"
+    if code[:1] in b'01234567':
+        return bytes([int(code, 8) & 0xff])
     return _CONTROL.get(code, code)

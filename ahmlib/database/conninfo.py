@@ -1,30 +1,33 @@
 """libpq connection strings, taken apart and put together without libpq.
 
 libpq's own parser refuses options it does not know, and the one inside psycopg2 may be older
-than the server that wrote primary_conninfo.  So the two forms are read here:
-"key=value key='quoted value'" and "postgresql://user:password@host:port/database?key=value".
+than the server that wrote primary_conninfo.  So the two forms are read here, as fe-connect.c
+(conninfo_parse, conninfo_uri_parse_options) reads them: "key=value key='quoted value'" and
+"postgresql://user:password@host:port/database?key=value".  Nobody else in AHM takes one apart.
 """
 import re
 from collections import OrderedDict
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
+# A quote means something at the beginning of a value only, and nothing has to follow its end.
+# Blanks are those of C: a no-break space is a character of a password like any other.
 _WORD = re.compile(r"""
-    \s*([^\s=']+)\s*=\s*                        # key =
-    (?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*)) # 'value' or value; a backslash takes one along
-    (?:\s+|$)""", re.VERBOSE | re.DOTALL)
-_URI = re.compile(r'postgres(?:ql)?://', re.IGNORECASE)
+    ([^\s=]+)\s*=\s*                             # key =
+    (?:'((?:[^'\\]|\\.)*)'|(?!')((?:[^\s\\]|\\.)*)\\?) # 'value' or value; \ takes one along
+    \s*""", re.VERBOSE | re.DOTALL | re.ASCII)
+_BLANKS = ' \t\n\r\v\f'
+_URI = re.compile(r'postgres(?:ql)?://')
+_PLACE = re.compile(r'(\[[^]]*\]|[^:\[\]]*)(?::(\d*))?$')
+#: What libpq shows instead of a password (pg_stat_wal_receiver); never a password itself.
+MASK = '********'
 
 
-def parse(text):
-    """Return an OrderedDict of the words of a connection string, a later one replacing.
+def pairs(text):
+    """Return the (keyword, value) pairs of "key=value" words, in their order.
 
     Raises ValueError, without quoting the text: it may hold a password.
     """
-    if _URI.match(text.strip()):
-        return _parse_uri(text.strip())
-    words = OrderedDict()
-    position = 0
-    text = text.strip()
+    found, position = [], len(text) - len(text.lstrip(_BLANKS))
     while position < len(text):
         match = _WORD.match(text, position)
         if not match:
@@ -32,9 +35,21 @@ def parse(text):
                              'key=value words' % (position + 1))
         key, quoted, bare = match.groups()
         value = quoted if quoted is not None else bare
-        words.pop(key, None)
-        words[key] = re.sub(r'\\(.)', r'\1', value, flags=re.DOTALL)
+        found.append((key, re.sub(r'\\(.)', r'\1', value, flags=re.DOTALL)))
         position = match.end()
+    return found
+
+
+def parse(text):
+    """Return an OrderedDict of the words of a connection string, a later one replacing.
+
+    Raises ValueError, without quoting the text: it may hold a password.
+    """
+    found = _uri_pairs(text) if _URI.match(text) else pairs(text)
+    words = OrderedDict()
+    for key, value in found:
+        words.pop(key, None)
+        words[key] = value
     return words
 
 
@@ -45,7 +60,7 @@ def build(words):
 
 def quote(value):
     """Return `value` as libpq reads one: in quotes where it must be."""
-    if re.match(r"[^\s'\\=]+$", value):
+    if re.match(r"[^\s'\\=]+\Z", value):
         return value
     return "'%s'" % value.replace('\\', '\\\\').replace("'", "\\'")
 
@@ -67,27 +82,31 @@ def upstream(text):
             'application_name': words.get('application_name')}
 
 
-def _parse_uri(text):
-    words = OrderedDict()
-    parts = urlsplit(text)
-    credentials, _, places = parts.netloc.rpartition('@')
-    user, has_password, password = credentials.partition(':')
-    hosts, ports = [], []
-    for place in places.split(','):
-        match = re.match(r'(\[[^]]*\]|[^:]*)(?::(\d*))?$', place)
-        if not match:
-            raise ValueError('malformed connection URI; expected postgresql://host:port/database')
-        hosts.append(unquote(match.group(1).strip('[]')))
-        ports.append(match.group(2) or '')
-    if user:
-        words['user'] = unquote(user)
-    if has_password:
-        words['password'] = unquote(password)
-    if any(hosts):
-        words['host'] = ','.join(hosts)
-    if any(ports):
-        words['port'] = ','.join(ports)
-    if parts.path.strip('/'):
-        words['dbname'] = unquote(parts.path.lstrip('/'))
-    words.update(parse_qsl(parts.query, keep_blank_values=True))
-    return words
+def _uri_pairs(text):
+    """The pairs of a URI: its parts by their keywords, then those after the question mark."""
+    rest = text[_URI.match(text).end():]
+    found = []
+    # The first @ ends the credentials, unless the host's end comes before it.
+    credentials, has_credentials, after = rest.partition('@')
+    if has_credentials and '/' not in credentials:
+        rest = after
+        user, has_password, password = credentials.partition(':')
+        found += [('user', unquote(user))] * bool(user)
+        found += [('password', unquote(password))] * bool(has_password)
+    rest, _, query = rest.partition('?')
+    places, _, database = rest.partition('/')
+    matches = [_PLACE.match(place) for place in places.split(',')]
+    if None in matches:
+        raise ValueError('malformed connection URI; expected postgresql://host:port/database')
+    hosts = [unquote(match.group(1).strip('[]')) for match in matches]
+    ports = [match.group(2) or '' for match in matches]
+    found += [('host', ','.join(hosts))] * any(hosts) + [('port', ','.join(ports))] * any(ports)
+    found += [('dbname', unquote(database))] * bool(database)
+    for word in query.split('&') if query else ():
+        key, has_value, value = word.partition('=')
+        if not has_value:
+            raise ValueError('malformed connection URI; expected key=value after the "?"')
+        key, value = unquote(key), unquote(value)
+        # As JDBC writes it; libpq takes it in a URI only.
+        found.append(('sslmode', 'require') if (key, value) == ('ssl', 'true') else (key, value))
+    return found

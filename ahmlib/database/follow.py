@@ -1,55 +1,156 @@
-"""Making the standby beside this node follow a new primary.
+"""Making the standby beside this node follow a new primary, seen to stream from it.
 
 The recovery settings are written (recovery.py), and put into force in the mildest way there is:
 
     the server does not run     written only: a later start makes a standby of that primary
-    it runs in recovery         reload where primary_conninfo can be reloaded (PostgreSQL 13
-                                and later), else restart
+    it runs in recovery         reload where that suffices (primary_conninfo from PostgreSQL 13
+                                on), else restart, once
     it runs as a primary        refused: whoever wants that must stop it first
 
 "In force" is not assumed: a new connection must show that the server has read the file again,
-and, where AHM's user may see it, that the setting is the new one.
+and, where AHM's user may see it, that the setting is the new one.  Nor does that suffice: it has
+to stream (follow_stream.py).  The slot that it uses is made on the primary first (slots.py).
 """
 import os
 import signal
 
-from ahmlib.database import conninfo, control, probe, programs, recovery, start, stop
+from ahmlib.database import (conninfo, control, follow_stream, history, probe, programs, recovery,
+                             settings_in_force, slots, start, stop, streaming)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 
 POLL_SECONDS = 0.02
 #: A server that answers nobody for so long: a login that is refused is not waited for.
 UNSEEN_SECONDS = 10.0
+ASK_SECONDS = 5.0
 FIRST_VERSION_THAT_RELOADS = 130000
 
 CONTEXT = "SELECT context FROM pg_settings WHERE name = 'primary_conninfo'"
-SETTING = "SELECT setting FROM pg_settings WHERE name = 'primary_conninfo'"
 LOADED = 'SELECT extract(epoch FROM pg_conf_load_time())::float8'
+STARTED = 'SELECT extract(epoch FROM pg_postmaster_start_time())::float8'
 
 
 def follow_primary(settings, host, port, limit, environment=None):
     """Make the server of db_data_dir a standby of `host`:`port`, within `limit` seconds.
 
     follow_command, where set, does it all instead, with the hook's `environment` added.
-    Returns {'ok', 'reason', 'how'}: `how` is 'reloaded', 'restarted', 'written' or 'command'
-    ('' where it was refused).
+    Returns {'ok', 'reason', 'how'}: `how` is 'reloaded', 'restarted', 'unchanged', 'written' or
+    'command' ('' where it was refused).  A server that ran is ok where it streams from that
+    primary, or replays what it has first; then, and for one that is down, there may be a
+    `remark` besides.  `diverged` True is there where its history is not the primary's.
+    """
+    deadline = Deadline(limit)
+    was_running = bool(control.server_processes(settings.db_data_dir))
+    log_at = streaming.log_size(settings)
+    done = point(settings, host, port, limit, environment)
+    slot_problem = done.pop('slot_problem', '')
+    if not done['ok']:
+        return done
+    if not was_running or done['how'] == 'written':
+        return dict(done, remark=slot_problem) if slot_problem else done
+    seen = follow_stream.await_stream(settings, host, port, deadline, done['how'], log_at)
+    if not seen['ok'] and slot_problem:
+        seen['reason'] = '%s; %s' % (slot_problem, seen['reason'])
+    remark = seen.pop('remark', '') if seen['ok'] else ''
+    if seen['ok']:
+        seen['reason'] = '%s; %s' % (done['how'], seen['reason'])
+        stale = without_stale_slots(settings, host, port, _limit(settings, deadline))
+        remark = '; '.join(each for each in (remark, stale) if each)
+    return dict(seen, how=done['how'], **({'remark': remark} if remark else {}))
+
+
+def point(settings, host, port, limit, environment=None):
+    """Do what follow_primary does, but for seeing it stream.
+
+    `slot_problem` is in the result besides where the slot that the standby uses cannot be made.
     """
     deadline = Deadline(limit)
     if settings.follow_command:
         outcome = programs.run(settings.follow_command, limit, environment=environment)
-        return _result(outcome.ok, outcome.reason, 'command')
+        done = _result(outcome.ok, outcome.reason, 'command')
+        if not outcome.ok or not control.server_processes(settings.db_data_dir):
+            return done
+        return _with_slot(done, make_slot(settings, host, port, _limit(settings, deadline)))
     state, refusal = _state(settings, deadline)
     if refusal:
         return _result(False, refusal, '')
+    # Before it is asked for: who finds none tries again only after wal_retrieve_retry_interval.
+    slot_problem = make_slot(settings, host, port, _limit(settings, deadline))
     if state == 'stopped':
-        return _write_for_later(settings, host, port)
+        return _with_slot(_write_for_later(settings, host, port), slot_problem)
     loaded_at = _ask(settings, deadline, LOADED)
     written = recovery.write_primary(settings, host, port)
     if not written['ok']:
         return _result(False, written['reason'], '')
-    if _is_reloadable(settings, deadline):
+    return _with_slot(_put_into_force(settings, deadline, loaded_at, written['changed']),
+                      slot_problem)
+
+
+def make_slot(settings, host, port, limit):
+    """Have the slot that this standby uses on that primary; returns '' or why it is not there."""
+    try:
+        name = settings_in_force.primary_slot_name(settings, limit / 3)
+        if not name:
+            return ''
+        text = recovery.new_conninfo(settings_in_force.primary_conninfo(settings, limit / 3),
+                                     settings, host, port)
+    except (OSError, ValueError) as error:
+        return str(error)
+    return slots.ensure(name, settings.node_name, history.replication_string(settings, text),
+                        probe.remote_conn_string(settings, host, port), limit)
+
+
+def without_stale_slots(settings, host, port, limit):
+    """Drop the slots that this standby kept as a primary; returns what to say of slots, or ''."""
+    try:
+        own = settings_in_force.primary_slot_name(settings, limit / 3)
+    except (OSError, ValueError):
+        own = ''                        # not known: a slot of that name is said, and not dropped
+    names = slots.names_of_the_cluster(
+        settings, own, probe.remote_conn_string(settings, host, port), limit / 3)
+    return slots.drop_stale(probe.local_conn_string(settings), names, limit / 3)
+
+
+def _put_into_force(settings, deadline, loaded_at, is_changed):
+    """Reload or restart, whichever the settings need that are on file now."""
+    wrong = settings_in_force.obstructing(settings, _limit(settings, deadline))
+    is_reloadable = _is_reloadable(settings, deadline)
+    if is_reloadable and not wrong:
         return _reload(settings, deadline, loaded_at)
-    return _restart(settings, deadline)
+    # A restart costs what readers do and the position received, so it is done once.
+    if not is_changed and _is_started_since(settings, deadline):
+        done = _verified(settings, deadline, 'unchanged')
+    elif any(each.place == settings_in_force.COMMAND_LINE for each in (wrong or {}).values()):
+        done = _reload(settings, deadline, loaded_at) if is_reloadable else \
+            _restart(settings, deadline)
+    else:
+        done = _restart(settings, deadline)
+    wrong = settings_in_force.obstructing(settings, _limit(settings, deadline))
+    if not done['ok'] or not wrong:
+        return done
+    name, found = sorted(wrong.items())[0]
+    return _result(False, 'the database still has %s = %s, so it does not replay all that the '
+                   'primary writes: it is set in %s, take it out there and restart the database'
+                   % (name, found.value, found.place or 'its configuration'), done['how'])
+
+
+def _is_started_since(settings, deadline):
+    """Whether the server was started after its recovery settings were last written."""
+    started_at = _ask(settings, deadline, STARTED)
+    version = control.data_directory_version(settings.db_data_dir)
+    try:
+        written_at = os.stat(recovery.own_file(settings, version)).st_mtime
+    except OSError:
+        return False
+    return started_at is not None and written_at < started_at
+
+
+def _with_slot(done, problem):
+    return dict(done, slot_problem=problem) if problem else done
+
+
+def _limit(settings, deadline):
+    return max(0.5, min(ASK_SECONDS, settings.db_connect_timeout, deadline.remaining()))
 
 
 def _state(settings, deadline):
@@ -134,11 +235,13 @@ def _restart(settings, deadline):
 
 def _verified(settings, deadline, how):
     """The result: ok unless the server shows another primary_conninfo than the file's."""
-    shown = _ask(settings, deadline, SETTING)
-    wanted = recovery.conninfo_on_file(settings)
-    if shown is not None and shown != wanted:
-        return _result(False, 'the database still follows %s: primary_conninfo is set elsewhere '
-                       'too (its command line?)' % _place(shown), how)
+    shown = (settings_in_force.of_server(settings, _limit(settings, deadline)) or {}).get(
+        'primary_conninfo')
+    wanted = recovery.conninfo_written(settings)
+    if shown is not None and shown.value != wanted:
+        return _result(False, 'the database still follows %s: primary_conninfo is set in %s too, '
+                       'take it out there and restart the database' % (
+                           _place(shown.value), shown.place or 'another place'), how)
     return _result(True, '%s; follows %s' % (how, _place(wanted)), how)
 
 

@@ -14,11 +14,12 @@ is said once more by hand (startup.py).
 
 What the user that AHM connects as may not see is None, never a failure.
 """
+import contextlib
 import os
 import re
 
-from ahmlib.database import (conninfo, identity, recovery, replay, startup, sync_names, wal,
-                             wal_end)
+from ahmlib.database import (conninfo, identity, recovery, replay, slots, startup, sync_names,
+                             wal, wal_end)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 from ahmlib.database.wal import parse_lsn
@@ -36,7 +37,8 @@ NOTHING = {'verdict': UNREACHABLE, 'reason': '', 'answered': False, 'sqlstate': 
            'in_recovery': None, 'system_identifier': None, 'timeline': None, 'lsn': None,
            'replayed_lsn': None, 'streaming': None, 'upstream': None, 'server_version': None,
            'sync_standbys': None, 'sync_needed': None, 'sync_names': None, 'sync_peers': None,
-           'lsn_known': True, 'standstill': '', 'held': False, 'mismatch': ''}
+           'lsn_known': True, 'standstill': '', 'held': False, 'mismatch': '',
+           'remark': ''}
 
 
 def check_local(settings, limit):
@@ -59,6 +61,7 @@ def check_local(settings, limit):
     streaming           standby only: whether it streams now
     upstream            standby only: {'host', 'port', 'application_name'} it is to follow
     server_version      int, e.g. 150003
+    remark              what people should know of it, e.g. of slots that keep WAL; ''
     sync_standbys       primary only: [{'application_name', 'state', 'sync_state'}]
     mismatch            why the server that answers is not that of db_data_dir (identity.py)
     sync_needed, sync_names     how many of which names confirm a commit, or would on a standby,
@@ -131,6 +134,9 @@ def _describe(connection, result, local, deadline):
             _describe_replay(connection, result, received, local, deadline)
     else:
         _describe_primary(connection, result)
+    if local is not None:
+        with contextlib.suppress(QueryFailed, ConnectionFailed):    # the answer counts without it
+            result['remark'] = slots.remark(connection)
 
 
 def _describe_primary(connection, result):

@@ -44,8 +44,8 @@ def promote(settings, limit, environment=None):
     """Promote the server of db_data_dir, within `limit` seconds.
 
     promotion_command, where set, runs with the hook's `environment` added.  Returns {'ok',
-    'reason', 'how', 'timeline', 'lsn', 'switch_lsn', 'needed_lsn', 'seconds', 'withdrawn'}: `how` is
-    'was primary', 'command' or 'pg_ctl', timeline and lsn (ints) are those of the new primary,
+    'reason', 'how', 'timeline', 'lsn', 'switch_lsn', 'needed_lsn', 'seconds', 'withdrawn'}: `how`
+    is 'was primary', 'command' or 'pg_ctl', timeline and lsn (ints) are those of the new primary,
     switch_lsn is where the timeline before ended, and needed_lsn where the WAL ended that there
     was to replay, 0 where not known.  `withdrawn` is True only where a promotion that failed
     cannot complete later by itself.

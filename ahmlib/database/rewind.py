@@ -8,7 +8,8 @@ promotion on both servers.  On the primary it is ordered where it is missing.  H
 where this one died soon after it had been promoted; then the single-user server makes one, else
 pg_rewind before 16 looks for the fork on the timeline before.
 
-It copies the primary's configuration files, and certificates, over ours: ours are put back.
+It copies the primary's configuration files, what they include, and certificates over ours: ours
+are put back.
 
 **A rewind that did not end.**  It must not be repeated: the first may have copied the primary's WAL
 over ours, so that a second no longer knows all the blocks that differ.  Its last step is to replace
@@ -20,7 +21,8 @@ Source: PostgreSQL's manual, pg_rewind; src/bin/pg_rewind/pg_rewind.c.
 import os
 import shutil
 
-from ahmlib.database import conffile, control, control_file, history, probe, programs, start, wal
+from ahmlib.database import (conffile, control, control_file, history, probe, programs,
+                             settings_in_force, start, wal)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 
@@ -176,7 +178,11 @@ def _keep(settings):
     shutil.rmtree(place, ignore_errors=True)
     os.mkdir(place, 0o700)
     kept = {}
+    included = settings_in_force.on_file(settings).paths
     with control.acting_as(control.as_owner(data_dir)):
+        for path in included:
+            if path.startswith(os.path.join(data_dir, '')) and not os.path.islink(path):
+                kept[path] = conffile.read(path), os.stat(path).st_mode & 0o7777
         for directory in KEPT_DIRECTORIES:
             below = os.path.join(data_dir, directory)
             for name in os.listdir(below) if os.path.isdir(below) else []:

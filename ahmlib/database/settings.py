@@ -3,7 +3,7 @@
 The daemon fills it from the configuration once (and at each reload); the functions get it as
 their first argument.  It carries plain values only, so it crosses a pipe or a fork unchanged.
 """
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Tuple
 
 Command = Optional[List[str]]
 
@@ -16,6 +16,7 @@ class DatabaseSettings(NamedTuple):
     """
 
     node_name: str = ''                         # also the application_name AHM writes
+    node_names: Tuple[str, ...] = ()            # names and addresses of all nodes, where known
     conn_string: str = ''                       # libpq, for the local database
     db_user: str = 'agens'
     db_database: str = 'postgres'

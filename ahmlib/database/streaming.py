@@ -7,7 +7,7 @@ again.  It never receives the primary's present timeline, though, so that is wha
 """
 import socket
 
-from ahmlib.database import conninfo, control, probe, start
+from ahmlib.database import conninfo, control, probe, settings_in_force, start
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 
 LOG_MAX = 20000                         # bytes of the server's log that are looked at
@@ -22,8 +22,6 @@ SENDER = """SELECT count(*) FROM pg_stat_replication WHERE application_name = %s
 OLDEST = """SELECT pg_size_bytes(current_setting('wal_segment_size')), min(right(name, 16))
               FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'"""
 
-# Not a setting before PostgreSQL 12.
-SLOT_NAME = "SELECT current_setting('primary_slot_name', true)"
 SLOTS = 'SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s'
 
 REMOVED = ('the primary has removed WAL that this server still needs, so it can never catch up: '
@@ -78,7 +76,8 @@ def receiver(settings, limit):
 def is_of(row, wanted, timeline):
     """Whether this walreceiver streams this timeline from there; None where it is hidden from us.
 
-    `wanted` is what conninfo.upstream says of the primary_conninfo that is to be in force.
+    `wanted` is what conninfo.upstream says of the primary_conninfo that is to be in force; None: it
+    is not known how that is spelt, and the timeline has to tell.
     """
     if not row:
         return False
@@ -87,9 +86,25 @@ def is_of(row, wanted, timeline):
     told = conninfo.upstream(row.get('conninfo')) or {}
     host = row.get('sender_host') or told.get('host')
     port = row.get('sender_port') or told.get('port') or DEFAULT_PORT
-    return (row['status'] == 'streaming' and row.get('received_tli') == timeline
-            and told.get('application_name') == wanted['application_name']
-            and port == (wanted['port'] or DEFAULT_PORT) and is_same_host(host, wanted['host']))
+    is_streaming = row['status'] == 'streaming' and row.get('received_tli') == timeline
+    return is_streaming and (wanted is None or (
+        told.get('application_name') == wanted['application_name']
+        and port == (wanted['port'] or DEFAULT_PORT) and is_same_host(host, wanted['host'])))
+
+
+def streams(settings, host, port, wanted, primary, here, limit):
+    """Whether both the walreceiver and the primary say that it streams what is now written.
+
+    `wanted` as in is_of, `primary` a history.Primary, `here` what history.position says.
+    """
+    is_streaming = is_of(receiver(settings, limit), wanted, primary.timeline)
+    if is_streaming is False:
+        return False
+    name = wanted['application_name'] if wanted else settings.node_name
+    seen = is_seen_by_primary(settings, host, port, name, limit)
+    if is_streaming is None:                # hidden from this user: the primary has to say it
+        return bool(seen or not wanted) and here[0] == primary.timeline
+    return seen is not False or not wanted
 
 
 def is_seen_by_primary(settings, host, port, name, limit):
@@ -101,12 +116,26 @@ def is_seen_by_primary(settings, host, port, name, limit):
         return None
 
 
+def refusal(conn_string, limit):
+    """Return why the primary refuses the replication connection of a standby; '' if it does not."""
+    try:
+        with Connection(conn_string, limit) as connection:
+            connection.query('IDENTIFY_SYSTEM')
+    except (ConnectionFailed, QueryFailed) as error:
+        known = [meaning for words, meaning, _ in CAUSES if words in str(error)]
+        return '; '.join(known[:1] + [str(error)])
+    return ''
+
+
 def obstacle(settings, host, port, lsn, limit):
     """Return why this standby at `lsn` cannot stream, as the primary itself shows it; '' if not.
 
     So it is known wherever the server writes its log, and in whatever language.
     """
-    slot = _value(probe.local_conn_string(settings), SLOT_NAME, None, limit)
+    try:
+        slot = settings_in_force.primary_slot_name(settings, limit)
+    except (OSError, ValueError):
+        slot = ''                               # not known; the log may tell
     there = probe.remote_conn_string(settings, host, port)
     if slot and _value(there, SLOTS, (slot,), limit) == 0:
         return ('the replication slot "%s" of primary_slot_name is missing on the primary: create '

@@ -213,7 +213,7 @@ class Driver:
 
     def _follow(self, effect):
         host = self.node.settings.host(effect.leader)
-        self._action(effect, follow_primary, self.database, host, self.config.db_port,
+        self._action(effect, follow_primary, self._of_all_nodes(), host, self.config.db_port,
                      effect.limit, dict(effect.variables))
 
     def _checkpoint(self, effect):
@@ -222,8 +222,14 @@ class Driver:
     def _attach(self, effect):
         allowed = effect.rewind and self.database.use_pg_rewind
         host = self.node.settings.host(effect.leader)
-        self._action(effect, attach_standby, self.database._replace(use_pg_rewind=allowed), host,
+        self._action(effect, attach_standby,
+                     self._of_all_nodes()._replace(use_pg_rewind=allowed), host,
                      self.config.db_port, effect.limit, dict(effect.variables))
+
+    def _of_all_nodes(self):
+        """The DatabaseSettings with what the nodes of the cluster are called, as far as known."""
+        names = tuple(name for name in self.node.names if name) + self.node.settings.addresses
+        return self.database._replace(node_names=names)
 
     def _hook(self, effect):
         argv = getattr(self.config, effect.hook)

@@ -82,7 +82,8 @@ class Member(Server):
         result = attach.attach_standby(self.settings._replace(**changes), primary.host,
                                        primary.port, limit, environment)
         reap()
-        assert set(result) == {'ok', 'reason', 'how', 'diverged', 'behind', 'discarded'}
+        assert set(result) - {'remark'} == {'ok', 'reason', 'how', 'diverged', 'behind',
+                                            'discarded'}
         return result
 
     def has(self, table):
@@ -668,8 +669,17 @@ def history_refusal(standby, primary):
     return ''
 
 
+def use_up_the_slots(server):
+    """Leave no slot free on this server, so that none can be made for a standby."""
+    run_sql(server, """SELECT pg_create_physical_replication_slot('filler_' || number)
+                         FROM generate_series(1, current_setting('max_replication_slots')::int)
+                              AS number""")
+
+
 def test_a_missing_slot_is_said_in_words(servers, impatient):
+    """One that cannot be made: all that max_replication_slots allows are in use."""
     one, _, three = servers
+    use_up_the_slots(one)
     path = three.path('postgresql.auto.conf')
     if version_of(three) < 12:
         path = three.path('recovery.conf')
@@ -690,6 +700,7 @@ def test_a_missing_slot_is_noticed_without_an_english_log(servers, impatient, mo
     one, _, three = servers
     result = three.attach(one)
     assert "pg_create_physical_replication_slot('not_there')" in result['reason'], result
+    run_sql(one, "SELECT pg_drop_replication_slot('filler_1')")
     run_sql(one, "SELECT pg_create_physical_replication_slot('not_there')")
     until(lambda: three.look()['streaming'])
     assert three.attach(one)['ok']

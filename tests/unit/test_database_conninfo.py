@@ -36,6 +36,50 @@ def test_connection_strings(text, words):
     assert dict(conninfo.parse(text)) == words
 
 
+ODD = st.text("ab='\\\\ \t\n\v\u00a0\u2028", max_size=12)
+
+
+@given(ODD)
+def test_what_libpq_reads_is_read_likewise_and_what_it_refuses_is_refused(text):
+    """`password=it's` passed the start and failed at the attach."""
+    from psycopg2 import ProgrammingError
+    from psycopg2.extensions import parse_dsn
+    text = 'password=' + text
+    try:
+        expected = parse_dsn(text)
+    except ProgrammingError:
+        expected = None
+    try:
+        found = dict(conninfo.parse(text))
+    except ValueError:
+        found = None
+    if found is not None and set(found) - {'password'}:
+        found = None                    # libpq refuses keywords that it does not know
+    assert found == expected
+
+
+@pytest.mark.parametrize('text', [
+    'postgresql://u:p%23%40@h:1,[::1]:2/d%20b?ssl=true&options=a+b', 'postgresql:///?host=/tmp',
+    'postgresql://u:p#q@h', 'postgresql://h?user=%c3%bc', 'postgres://u@/db'])
+def test_libpq_agrees_on_uris(text):
+    from psycopg2.extensions import parse_dsn
+    assert dict(conninfo.parse(text)) == parse_dsn(text)
+
+
+@given(ODD)
+def test_the_configuration_and_the_database_read_a_connection_string_alike(text):
+    from ahmlib.config import kinds
+    text = 'password=' + text
+    try:
+        found = tuple(conninfo.pairs(text))
+    except ValueError:
+        found = None
+    try:
+        assert kinds.conninfo_pairs(text) == found
+    except ValueError:
+        assert found is None
+
+
 @pytest.mark.parametrize('text', ["host", "host='x", "=x", "secret word=x"])
 def test_a_malformed_connection_string_is_refused_without_quoting_it(text):
     with pytest.raises(ValueError) as error:
@@ -73,6 +117,10 @@ def test_a_configuration_value_cannot_hold_a_line_break():
     ('#primary_conninfo = x', None),
     ('primary_conninfo_more = x', None),
     ("primary_conninfo = 'x' 'y'", None),
+    ("primary_conninfo'x'", 'x'),
+    ("primary_conninfo = 'a\x0c\x85\u2028b'", 'a\x0c\x85\u2028b'),
+    (r"primary_conninfo = 'p\303\274'", 'p\u00fc'),
+    ("primary_conninfo = 'x'\r", 'x'),
 ])
 def test_reading_an_entry(line, value):
     assert conffile.value_of(line, 'primary_conninfo') == value
@@ -83,6 +131,12 @@ def test_the_last_entry_wins_and_all_old_ones_are_replaced():
     assert conffile.value_of(text, 'a') == '2'
     assert conffile.with_values(text, {'a': "it's"}) == (
         "# kept\nport = 5 # kept too\nb = 'a = 3'\na = 'it''s'\n")
+
+
+def test_a_line_ends_with_a_line_feed_and_nothing_else():
+    text = "a = 'x\x0cy\u2028z'\nB'gone'\nc = 1"
+    assert conffile.with_values(text, {'b': None}) == "a = 'x\x0cy\u2028z'\nc = 1\n"
+    assert conffile.value_of(text, 'b') == 'gone'
 
 
 def test_replacing_a_file_keeps_its_mode_and_leaves_nothing_beside_it(tmp_path):

@@ -23,6 +23,8 @@ def attach(node, leader: int, task):
         if not event.ok:
             _refuse(node, event, task)
             return
+        if event.remark:
+            node.report('WARNING', 'remark', event.remark)
         task.step = 'waits for a check of the database'
         if not (yield from seen_streaming(node)):
             task.end('it streamed from %s, and then failed its check: %s' % (

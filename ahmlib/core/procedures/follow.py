@@ -22,7 +22,11 @@ def follow(node, leader: int):
         node.problem = 'could not be pointed to the primary of %s: %s' % (name, event.reason)
         node.report('ERROR', 'follow failed', 'the database %s' % node.problem)
         node.chores.follow_failed(RETRY_SECONDS)
+        if event.diverged and not node.database.out:
+            node.database.diverged = True
+            node.report_out(event.reason)
         return
+    tell_remark(node, event)
     if was_down and node.had_role and not node.database.second_primary:
         node.report_out('the primary role went to %s' % name)
     node.had_role, node.problem = False, node.database.out
@@ -33,6 +37,12 @@ def follow(node, leader: int):
     node.chores.follow_done(leader)
 
 
+def tell_remark(node, event) -> None:
+    """Of an action that succeeded, what people should know all the same."""
+    if event.remark:
+        node.report('WARNING', 'remark', event.remark)
+
+
 def come_back(node, leader: int):
     """After a switchover: start the database that was stopped for it as a standby.
 
@@ -41,6 +51,7 @@ def come_back(node, leader: int):
     name = node.name_of(leader)
     event = yield AttachDatabase(0, leader, False, COME_BACK_SECONDS,
                                  hook_variables(node, 'FOLLOW', leader))
+    tell_remark(node, event)
     if event.ok and (yield from seen_streaming(node)):
         trusted_again(node, leader)
         node.report('NOTICE', 'follow', 'the database is a standby of %s, and streams' % name)
