@@ -50,12 +50,12 @@ class Daemon:
         self.code = None                # of the exit, once it was decided
         self.reason = ''
         self.loop = Loop(clock)
-        self.log_writer = LogWriter(self.loop, clock, self._lines_lost)
+        self.log_writer = LogWriter(self.loop, clock, self._lines_lost, self._helper_died)
         self.log = Log(config.log_prefix, self._severity(config), self.destination(config),
                        config.node_name, clock, self.log_writer.open)
         self.loop.log = self.log
-        self.disk = StateWriter(self.loop, clock, config.data_dir, self._disk_is_slow,
-                                self._disk_answers)
+        self.disk = StateWriter(self.loop, clock, config.data_dir, self._helper_died,
+                                self._disk_is_slow, self._disk_answers)
         self.state_lock = StateLock(os.path.join(config.data_dir, LOCK_NAME))
         self.children = Children(self.loop, clock)
         self.ipc = IpcServer(self.loop, self.log, clock)
@@ -222,6 +222,9 @@ class Daemon:
 
     def _lines_lost(self, count):
         self.log.lost_lines += count
+
+    def _helper_died(self, text):
+        self.log.warning('%s; another one is made' % text)
 
     def _disk_is_slow(self, seconds):
         self.log.warning('the disk of %s has not answered for %.1f s: this node is silent until it'

@@ -22,7 +22,7 @@ from ahmlib.runtime import child_side, disk_helper
 PROGRAM = os.path.abspath(disk_helper.__file__)
 READ_BYTES = 65536
 READS_MAX = 16
-#: A helper that ended is not replaced more often than this.
+#: A helper that ended before it could do anything is not replaced sooner than this.
 AGAIN_SECONDS = 1.0
 #: A disk that takes longer than this for the state is said.
 PATIENT_SECONDS = 1.0
@@ -48,12 +48,14 @@ class Helper:
     def __init__(self, loop, clock, name, greeting, on_answer, on_death):
         self.name = name
         self.kept_fds = []
+        self.resends = False          # what a dead one was not sent is for the next one
         self._ended = []              # PIDs that are still to be reaped
         self.pid = None
         self._loop, self._clock = loop, clock
         self._greeting, self._on_answer, self._on_death = greeting, on_answer, on_death
         self._socket = None
-        self._unsent = bytearray()
+        self._unsent = collections.deque()      # frames
+        self._unsent_bytes = self._sent = 0     # of all of them; sent of the first one
         self._frames = None
         self._made_at = None
         self._has_answered = True     # False: the last one ended before it had answered anything
@@ -62,7 +64,7 @@ class Helper:
     @property
     def unsent_bytes(self):
         """How much waits in this process."""
-        return len(self._unsent)
+        return self._unsent_bytes
 
     def begin(self):
         """Make the process now, where there is none.  Raises OSError."""
@@ -73,7 +75,7 @@ class Helper:
     def send(self, kind, body=b''):
         """Ask for something; a helper is made where there is none.  Raises OSError."""
         self.begin()
-        self._unsent += disk_helper.frame(kind, body)
+        self._add(self._unsent.append, disk_helper.frame(kind, body))
         self._flush()
 
     def drain(self, until_done, seconds):
@@ -116,7 +118,7 @@ class Helper:
 
     def _make(self):
         now = self._clock()
-        if self._made_at is not None and now < self._made_at + AGAIN_SECONDS:
+        if not self._has_answered and now < self._made_at + AGAIN_SECONDS:
             raise OSError(0, 'the process that writes for this daemon has just ended')
         self._made_at = now
         self._reap()
@@ -139,7 +141,8 @@ class Helper:
             other.close()
         self.pid, self._socket, self._frames = pid, own, disk_helper.Frames()
         self._loop.add_reader(own, self._read)
-        self._unsent[:0] = self._greeting() + disk_helper.frame(disk_helper.SYNC)
+        self._add(self._unsent.appendleft,
+                  self._greeting() + disk_helper.frame(disk_helper.SYNC))
 
     def _become(self, fd):
         """In the child: let go of the daemon, and become the program, or at least do its work."""
@@ -164,16 +167,25 @@ class Helper:
 
     # -- the socket ----------------------------------------------------------------------------
 
+    def _add(self, add, data):
+        add(data)
+        self._unsent_bytes += len(data)
+
+    def _drop_first(self):
+        self._unsent_bytes -= len(self._unsent.popleft())
+        self._sent = 0
+
     def _flush(self):
         while self._unsent and self._socket is not None:
             try:
-                sent = self._socket.send(self._unsent)
+                self._sent += self._socket.send(memoryview(self._unsent[0])[self._sent:])
             except BlockingIOError:
                 self._loop.add_writer(self._socket, self._flush)
                 return
             except OSError:
                 return                # its end is read in a moment
-            del self._unsent[:sent]
+            if self._sent == len(self._unsent[0]):
+                self._drop_first()
         if self._socket is not None:
             self._loop.remove_writer(self._socket)
 
@@ -197,8 +209,10 @@ class Helper:
 
     def _died(self):
         self._close()
-        del self._unsent[:]
-        self._on_death('the process that writes it (PID %d) has ended' % self.pid)
+        while self._unsent and (self._sent or not self.resends):
+            self._drop_first()
+        self._on_death('the process that writes the %s (PID %d) has ended'
+                       % (self.name, self.pid))
 
     def _close(self):
         self._loop.remove(self._socket)
@@ -219,12 +233,14 @@ class Helper:
 class StateWriter:
     """Replaces files on the disk of `directory`, one after the other.
 
+    on_death(text): the helper ended by itself, which a new one makes up for.
     on_slow(seconds): a state waits for that long already; called once a stall, and on_fast(seconds)
     once it is over.  Call `expire(now)` after every round of the loop.
     """
 
-    def __init__(self, loop, clock, directory, on_slow, on_fast):
+    def __init__(self, loop, clock, directory, on_death, on_slow, on_fast):
         self._clock = clock
+        self._on_death = on_death
         self._on_slow, self._on_fast = on_slow, on_fast
         self._waiting = collections.deque()     # (on_end, is it the state, instant)
         self._failed = []                       # (on_end, reason): nobody could be asked
@@ -309,19 +325,24 @@ class StateWriter:
     def _died(self, reason):
         waiting, self._waiting = self._waiting, collections.deque()
         self._is_slow = False
+        self._on_death(reason)
         for on_end, _, _ in waiting:
             on_end(reason)
 
 
 class LogWriter:
-    """Appends lines to a file.  on_lost(count): so many lines could not be written."""
+    """Appends lines to a file.
 
-    def __init__(self, loop, clock, on_lost):
+    on_lost(count): so many lines could not be written.  on_death(text): the helper ended by itself.
+    """
+
+    def __init__(self, loop, clock, on_lost, on_death):
         self._path = None
-        self._on_lost = on_lost
+        self._on_lost, self._on_death = on_lost, on_death
         self._syncs = 0
         self._is_used = False
         self._helper = Helper(loop, clock, 'log', self._greeting, self._answered, self._died)
+        self._helper.resends = True
 
     def open(self, path):
         """Go on in this file (bytes), opened anew; STDERR_PATH: in the one that stderr is."""
@@ -369,7 +390,7 @@ class LogWriter:
 
     def _died(self, reason):
         self._syncs = 0
-        self._on_lost(1)              # at least: who knows what it had not written yet
+        self._on_death('%s; lines may be missing' % reason)
 
 
 def is_a_file(fd):

@@ -1,7 +1,8 @@
 """The log: one event, one line, and never a reason for the daemon to wait or to fail.
 
 A line is written with one write that cannot block, or handed to a process that may: a stuck pipe
-or a full disk costs the line, which is counted and reported once writing works again.  The same line again becomes a count.
+or a full disk costs the line, which is counted and reported once writing works again.  The same
+line again becomes a count.
 Whatever is in a message, it stays on its line: control characters are escaped.
 """
 
@@ -44,7 +45,8 @@ class Log:
     lost_lines: how many lines could not be written since the start.
     """
 
-    def __init__(self, prefix, severity, destination, node_name, clock, open_file=AppendedFile):
+    def __init__(self, prefix, severity, destination, node_name, clock,
+                 open_file=AppendedFile):
         self.lost_lines = 0
         self.node_name = node_name
         self._clock = clock
