@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from ahmlib.lab import procfs
 from ahmlib.runtime import disk as disk_module
 from ahmlib.runtime import disk_helper, pid_file
 from ahmlib.runtime.disk import LogWriter, StateWriter
@@ -73,6 +74,7 @@ def stopped(world, writer):
     """Stop the helper of a writer, which stands for a disk that stalls; its PID."""
     pid = writer._helper.pid
     os.kill(pid, signal.SIGSTOP)
+    world.until(lambda: procfs.state(pid) == 'T')
     return pid
 
 
