@@ -20,7 +20,7 @@ COMMANDS = ('pre_promotion_command', 'promotion_command', 'post_promotion_comman
             'if_up_cmd', 'if_down_cmd', 'if_check_cmd', 'arping_cmd')
 VIP_COMMANDS = ('if_up_cmd', 'if_down_cmd', 'if_check_cmd', 'arping_cmd')
 # What AHM remembers, in data_dir: nothing else may be written there under these names.
-STATE_NAME, LEASE_NAME = 'ahm.state', 'ahm.lease'
+STATE_NAME, LEASE_NAME, LOCK_NAME = MEMORY_NAMES = ('ahm.state', 'ahm.lease', 'ahm.state.lock')
 # The most that the kernel takes as a UNIX socket's path.
 SOCKET_PATH_MAX = 107
 # Watchdogs count whole seconds, and at least one.
@@ -74,9 +74,9 @@ def _in_data_dir(config, name):
 
 
 def _is_no_memory(config, name):
-    """Whether a file, relative to data_dir, is neither the state file nor the lease file."""
-    return name is None or _in_data_dir(config, name) not in (
-        _in_data_dir(config, STATE_NAME), _in_data_dir(config, LEASE_NAME))
+    """Whether a file, relative to data_dir, is none of those that AHM needs for itself."""
+    return name is None or _in_data_dir(config, name) not in [
+        _in_data_dir(config, own) for own in MEMORY_NAMES]
 
 
 def _is_no_pid_file(config):
@@ -123,12 +123,11 @@ RULES = (
          'the path of the UNIX socket, socket_dir with .s.AHM.<ipc_port>, has at most 107 bytes',
          'choose a shorter socket_dir', _socket_path_fits),
     Rule(('pid_file_name',),
-         'the PID file is not %s or %s, which hold what AHM remembers' % (STATE_NAME, LEASE_NAME),
+         'the PID file is not %s, %s or %s, which hold what AHM remembers' % MEMORY_NAMES,
          'choose another name, such as ahm.pid',
          lambda c: _is_no_memory(c, c.pid_file_name)),
     Rule(('log_filename', 'data_dir'),
-         'the log is not %s or %s in data_dir, which hold what AHM remembers'
-         % (STATE_NAME, LEASE_NAME),
+         'the log is not %s, %s or %s in data_dir, which hold what AHM remembers' % MEMORY_NAMES,
          'choose another name, such as ahm.log',
          lambda c: _is_no_memory(c, c.log_filename)),
     Rule(('log_filename', 'pid_file_name'),

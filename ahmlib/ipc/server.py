@@ -138,6 +138,11 @@ class IpcServer:
             listener.close()
         self._listeners = []
 
+    def leave_file(self):
+        """Return the path of the UNIX socket, which `close` is not to remove then; or None."""
+        path, self._unix_file = (self._unix_file or (None,))[0], None
+        return path
+
     def __len__(self):
         """Return the number of clients."""
         return len(self._clients)

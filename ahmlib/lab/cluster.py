@@ -27,6 +27,7 @@ from ahmlib.lab.network import Switch, namespaces_available
 from ahmlib.lab.node import Node, node_name
 from ahmlib.lab.postgres import DATABASE, SUPERUSER, Database
 from ahmlib.lab.small_disk import SmallDisk
+from ahmlib.lab.stalling_disk import StallingDisk
 from ahmlib.lab.workspace import Workspace
 
 # Fast, so that a test is; every value is legal in production.
@@ -203,6 +204,10 @@ class Cluster:
     def small_wal_disk(self, node, megabytes):
         """Put the WAL of this node's server, which is stopped, on a SmallDisk until the end."""
         return self._stack.enter_context(SmallDisk(node.database, megabytes))
+
+    def stalling_disk(self, directory):
+        """Put this directory, which is empty, on a StallingDisk until the end; returns that."""
+        return self._stack.enter_context(StallingDisk(directory))
 
     def start_ahm(self):
         """Start the AHM daemons of all nodes."""

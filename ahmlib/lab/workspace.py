@@ -6,6 +6,7 @@ inherits AHM_LAB=<directory>: with the working directory it is the mark by which
 is left, also what detached itself.
 """
 import atexit
+import glob
 import os
 import shutil
 import tempfile
@@ -102,5 +103,18 @@ class Workspace:
         try:
             procfs.kill_all(self.leftovers)
         finally:
+            self._remove_leases()
             if not os.environ.get('LAB_KEEP'):
                 shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _remove_leases(self):
+        """Remove what the daemons of this lab left in memory: each file names its data_dir."""
+        for path in glob.glob('/run/ahm/ahm-*.lease') + glob.glob('/run/ahm-*.lease') \
+                + glob.glob('/dev/shm/ahm-*.lease'):
+            try:
+                with open(path) as file:
+                    is_ours = '"%s/' % self.directory in file.read()
+                if is_ours:
+                    os.unlink(path)
+            except OSError:
+                pass                  # another lab's, which has just removed it

@@ -18,7 +18,7 @@ _FALLBACK_FDS_MAX = 65536
 def run(write_fd, name, function, args):
     """Call the function, write its result to `write_fd` as JSON, and exit.  Never returns."""
     try:
-        _let_go(write_fd)
+        let_go([write_fd])
         _write_all(write_fd, _outcome(name, function, args))
     except BaseException:
         # Whatever it is, the daemon's code above us must not go on running in this process.
@@ -34,7 +34,8 @@ def every_signal():
     return {signum for signum in range(1, signal.NSIG) if signum not in (32, 33)}
 
 
-def _let_go(write_fd):
+def let_go(kept_fds, ignored=()):
+    """Let go of everything of the daemon's but these descriptors; ignore these signals."""
     # Collecting a socket object of the daemon would close a descriptor that is ours by then.
     gc.disable()
     os.setpgid(0, 0)
@@ -42,7 +43,9 @@ def _let_go(write_fd):
     for signum in every_signal():
         if callable(signal.getsignal(signum)):
             signal.signal(signum, signal.SIG_DFL)
-    _close_all_but(write_fd)
+    for signum in ignored:
+        signal.signal(signum, signal.SIG_IGN)
+    _close_all_but(kept_fds)
     null = os.open(os.devnull, os.O_RDONLY)
     if null != 0:
         os.dup2(null, 0)
@@ -50,13 +53,13 @@ def _let_go(write_fd):
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _close_all_but(kept_fd):
+def _close_all_but(kept_fds):
     try:
         fds = [int(fd) for fd in os.listdir('/proc/self/fd')]
     except OSError:
         fds = range(_FALLBACK_FDS_MAX)
     for fd in fds:
-        if fd > 2 and fd != kept_fd:
+        if fd > 2 and fd not in kept_fds:
             try:
                 os.close(fd)
             except OSError:

@@ -9,6 +9,7 @@ import signal
 import traceback
 
 from ahmlib.config import loader
+from ahmlib.config.rules import LEASE_NAME, LOCK_NAME
 from ahmlib.config.schema import ALWAYS
 from ahmlib.core import events
 from ahmlib.core.beacon import Farewell
@@ -17,12 +18,16 @@ from ahmlib.core.settings import split_address
 from ahmlib.ipc.listeners import IpcError
 from ahmlib.ipc.server import IpcServer
 from ahmlib.network.udp import BeaconSocket, UdpError
+from ahmlib.runtime import state_file
 from ahmlib.runtime.children import Children
+from ahmlib.runtime.disk import LOG_SYNC_SECONDS, LogWriter, StateWriter
 from ahmlib.runtime.driver import Driver
+from ahmlib.runtime.lease_place import lease_paths
 from ahmlib.runtime.log import Log
 from ahmlib.runtime.loop import Loop, clock
 from ahmlib.runtime.memory import Memory
-from ahmlib.runtime.pid_file import PidFile, PidFileError
+from ahmlib.runtime.pid_file import PidFile, PidFileError, StateLock
+from ahmlib.runtime.reload import Reload, StartError, check_log_file
 from ahmlib.runtime.settings import core_settings
 from ahmlib.runtime.state_file import StateFileCorrupt, StateFileError
 
@@ -31,10 +36,8 @@ LEAVING_SIGNAL = signal.SIGUSR1
 RESTARTING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: Characters of a traceback in the log; its end says most.
 TRACEBACK_MAX = 3000
-
-
-class StartError(Exception):
-    """The daemon cannot start.  One line: what was found, what to do."""
+#: What a disk may take at the end, for the state and its files, and for the log.
+EXIT_SECONDS = 2.0
 
 
 class Daemon:
@@ -46,18 +49,25 @@ class Daemon:
         self.remarks = []               # (severity, text) to log once the start has succeeded
         self.code = None                # of the exit, once it was decided
         self.reason = ''
-        self.log = Log(config.log_prefix, self._severity(config),
-                       self._destination(config), config.node_name, clock)
-        self.loop = Loop(clock, self.log)
+        self.loop = Loop(clock)
+        self.log_writer = LogWriter(self.loop, clock, self._lines_lost, self._helper_died)
+        self.log = Log(config.log_prefix, self._severity(config), self.destination(config),
+                       config.node_name, clock, self.log_writer.open)
+        self.loop.log = self.log
+        self.disk = StateWriter(self.loop, clock, config.data_dir, self._helper_died,
+                                self._disk_is_slow, self._disk_answers)
+        self.state_lock = StateLock(os.path.join(config.data_dir, LOCK_NAME))
         self.children = Children(self.loop, clock)
         self.ipc = IpcServer(self.loop, self.log, clock)
         self.pid_file = PidFile(pid_path(config))
         self.driver = self.beacons = None
+        self.reloading = Reload(self)
 
     def _severity(self, config):
         return 'DEBUG' if self.debug or config.log_verbose else config.log_severity
 
-    def _destination(self, config):
+    def destination(self, config):
+        """Where the log goes with this configuration, as `Log` is told."""
         if not config.log_filename:
             return 'syslog' if self.detached else 'stderr'
         return os.path.join(config.data_dir, config.log_filename)
@@ -67,8 +77,11 @@ class Daemon:
     def open(self):
         """Take the PID file, read the memory, open the sockets.  Raises StartError."""
         try:
+            self.state_lock.acquire(self.pid_file.path)
+            # Before there is a socket that it could inherit.
+            self.disk.hold(self.state_lock.fileno())
             self.pid_file.acquire()
-            _check_log_file(self.log.destination)
+            check_log_file(self.log.destination)
             self._make_node()
             self._open_sockets()
             self._watch_signals()
@@ -79,10 +92,14 @@ class Daemon:
             self.close()
             raise
         self._say_hello()
+        self.log_writer.sync(LOG_SYNC_SECONDS)
 
     def _make_node(self):
         settings = core_settings(self.config)
-        memory = Memory(self.config.data_dir, settings.addresses)
+        memory = Memory(self.config.data_dir, settings.addresses,
+                        lease_paths(self.config.data_dir), self.disk)
+        for path in (memory.state_path, os.path.join(self.config.data_dir, LEASE_NAME)):
+            state_file.remove_left_over(path)
         try:
             saved = memory.load()
         except StateFileCorrupt as error:
@@ -132,12 +149,25 @@ class Daemon:
             self.log.warning(warning)
 
     def close(self):
-        """Let go of everything."""
+        """Let go of everything, within a bounded time, however long a disk takes.
+
+        What the disk does not let go in time is a left-over, which the next start recognises.
+        """
         self.children.cancel_all()
         if self.beacons is not None:
             self.beacons.close()
-        self.ipc.close()
-        self.pid_file.release()
+        if self.disk.pid is None:
+            self.ipc.close()
+            self.pid_file.release()
+            self.state_lock.release()
+        else:
+            names = [self.ipc.leave_file(), self.pid_file.fileno() and self.pid_file.path,
+                     self.state_lock.path]
+            self.ipc.close()
+            self.disk.finish([name for name in names if name], EXIT_SECONDS)
+            self.pid_file.let_go()
+            self.state_lock.let_go()
+        self.log_writer.finish(EXIT_SECONDS)
         self.loop.close()
 
     # -- running -------------------------------------------------------------------------------
@@ -151,9 +181,11 @@ class Daemon:
                 self.loop.run_once(self._next_deadline())
                 self.children.expire(clock())
                 self.ipc.expire(clock())
+                self.disk.expire(clock())
                 self.driver.tick()
         except Exception:               # a bug: detached, nobody would ever see the traceback
             self.log.critical('ends by a bug: %s' % traceback.format_exc()[-TRACEBACK_MAX:])
+            self.log_writer.finish(EXIT_SECONDS)
             raise
         self.log.notice('ends: %s' % self.reason)
         self.log.flush()
@@ -162,7 +194,7 @@ class Daemon:
 
     def _next_deadline(self):
         found = [self.driver.node.wake_at, self.children.next_deadline(),
-                 self.ipc.next_deadline()]
+                 self.ipc.next_deadline(), self.disk.next_deadline()]
         return min(instant for instant in found if instant is not None)
 
     def _exit(self, code, reason):
@@ -171,43 +203,39 @@ class Daemon:
     def reload(self):
         """Read the configuration again; take what can change while running, or nothing."""
         self.log.reopen()
-        try:
-            new = loader.load(self.config.path, self.environment.variables,
-                              self.environment.directory)
-        except loader.ConfigError as error:
-            for problem in error.problems:
-                self.log.error('reload refused: %s' % problem)
-            return
+        self.reloading.ask()
+
+    def take(self, new):
+        """Take a configuration that was read anew, as far as it can change while running."""
         refused = [parameter.name for parameter in loader.differences(self.config, new)
                    if parameter.reload != ALWAYS]
         if refused or core_settings(new).addresses != self.driver.node.settings.addresses:
             self.log.error('reload refused: %s cannot change while the daemon runs; use '
                            '`ahm restart`' % ', '.join(refused or ['nodes.conf']))
             return
-        try:
-            _check_log_file(self._destination(new))
-        except StartError as error:
-            self.log.error('reload refused: %s' % error)
-            return
         self.config = new
-        self.log.configure(new.log_prefix, self._severity(new), self._destination(new))
+        self.log.configure(new.log_prefix, self._severity(new), self.destination(new))
         self.driver.configure(new)
         self.driver.feed(events.SettingsChanged(core_settings(new)))
         self.log.notice('reloaded %s' % new.path)
+
+    # -- disks ---------------------------------------------------------------------------------
+
+    def _lines_lost(self, count):
+        self.log.lost_lines += count
+
+    def _helper_died(self, text):
+        self.log.warning('%s; another one is made' % text)
+
+    def _disk_is_slow(self, seconds):
+        self.log.warning('the disk of %s has not answered for %.1f s: this node is silent until it'
+                         ' does' % (self.config.data_dir, seconds))
+
+    def _disk_answers(self, seconds):
+        self.log.notice('the disk of %s answers again, after %.1f s'
+                        % (self.config.data_dir, seconds))
 
 
 def pid_path(config):
     """Where the PID file of this configuration is."""
     return os.path.join(config.data_dir, config.pid_file_name)
-
-
-def _check_log_file(destination):
-    """Raise StartError where the log would be lost; a file that is not there is made."""
-    if not os.path.isabs(destination):
-        return                          # stderr or syslog
-    try:
-        os.close(os.open(destination, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
-                         | os.O_CLOEXEC, 0o640))
-    except OSError as error:
-        raise StartError('cannot write the log %s: %s; correct log_filename or the permissions'
-                         % (destination, error.strerror))

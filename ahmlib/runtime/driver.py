@@ -150,7 +150,7 @@ class Driver:
         self._child(effect, function, args, lambda result: _ended(effect.token, result))
 
     def _still_wanted(self, effect):
-        """Whether the core wants this now: the disk may have taken its time since it was asked."""
+        """Whether the core wants this now: this process may have been late since then."""
         self.tick()
         return effect.token in self.node.waiting
 
@@ -162,19 +162,20 @@ class Driver:
     # -- disk and network ----------------------------------------------------------------------
 
     def _save_state(self, effect):
-        try:
-            self.memory.save(effect.saved)
-        except StateFileError as error:
-            self.feed(events.StateSaveFailed(str(error)))
-            return
-        self.feed(events.StateSaved(effect.saved))
+        def ended(reason):
+            self.feed(events.StateSaveFailed(reason) if reason
+                      else events.StateSaved(effect.saved))
+        self.memory.save_later(effect.saved, ended)
 
     def _save_lease(self, effect):
         try:
-            self.memory.save_lease(effect.until)
+            self.memory.save_lease(effect.until, self._lease_not_saved)
         except StateFileError as error:
-            if self.log.bounded('lease', 60.0):
-                self.log.error('the lease file cannot be written: %s' % error)
+            self._lease_not_saved(error)
+
+    def _lease_not_saved(self, reason):
+        if self.log.bounded('lease', 60.0):
+            self.log.error('the lease file cannot be written: %s' % reason)
 
     def _send(self, effect):
         to = None if effect.to is None else self._peer(effect.to)

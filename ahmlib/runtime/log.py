@@ -1,7 +1,8 @@
 """The log: one event, one line, and never a reason for the daemon to wait or to fail.
 
-A line is written with one write that cannot block: a stuck pipe or a full disk costs the line,
-which is counted and reported once writing works again.  The same line again becomes a count.
+A line is written with one write that cannot block, or handed to a process that may: a stuck pipe
+or a full disk costs the line, which is counted and reported once writing works again.  The same
+line again becomes a count.
 Whatever is in a message, it stays on its line: control characters are escaped.
 """
 
@@ -10,6 +11,9 @@ import select
 import socket
 import syslog
 import time
+
+from ahmlib.runtime.disk import is_a_file
+from ahmlib.runtime.disk_helper import STDERR_PATH, AppendedFile
 
 SEVERITIES = ('DEBUG', 'INFO', 'NOTICE', 'WARNING', 'ERROR', 'CRITICAL')
 STDERR = 'stderr'
@@ -36,13 +40,17 @@ class Log:
     destination: 'stderr', 'syslog', or the path of a file that is appended to.
     node_name: what `%n` stands for.
     clock: monotonic seconds, for repeated and rate-limited lines; never for `%t`.
+    open_file: returns what writes to the file of a path (STDERR_PATH: to the file that stderr is);
+        the daemon gives one that does not wait for a disk, `disk.LogWriter.open`.
     lost_lines: how many lines could not be written since the start.
     """
 
-    def __init__(self, prefix, severity, destination, node_name, clock):
+    def __init__(self, prefix, severity, destination, node_name, clock,
+                 open_file=AppendedFile):
         self.lost_lines = 0
         self.node_name = node_name
         self._clock = clock
+        self._open_file = open_file
         self._sink = None
         self._lost_reported = 0
         self._last_line = None        # (severity, message) that a further one would repeat
@@ -61,7 +69,7 @@ class Log:
         self.prefix = prefix
         self.severity = severity
         self.destination = destination
-        self._sink = _open_sink(destination)
+        self._sink = self._open_sink(destination)
 
     def debug(self, message, *args):
         """Write at DEBUG; `message % args` where there are any.  Likewise the ones below."""
@@ -129,13 +137,20 @@ class Log:
         """Open the file anew, after logrotate moved the old one away (SIGHUP)."""
         self.flush()
         self._sink.close()
-        self._sink = _open_sink(self.destination)
+        self._sink = self._open_sink(self.destination)
 
     def close(self):
         """Write what is pending and let go of the file or socket."""
         self.flush()
         self._last_line = None
         self._sink.close()
+
+    def _open_sink(self, destination):
+        if destination == SYSLOG:
+            return _Syslog()
+        if destination == STDERR and not is_a_file(2):
+            return _Stderr()
+        return self._open_file(STDERR_PATH if destination == STDERR else os.fsencode(destination))
 
     def _emit(self, severity, message):
         if self.lost_lines > self._lost_reported:
@@ -213,14 +228,6 @@ def _escape(character):
     return '\\x%02x' % code if code < 256 else '\\u%04x' % code
 
 
-def _open_sink(destination):
-    if destination == STDERR:
-        return _Stderr()
-    if destination == SYSLOG:
-        return _Syslog()
-    return _File(destination)
-
-
 class _Stderr:
     """Descriptor 2 as it is: it may be a terminal shared with a shell, so its flags stay."""
 
@@ -234,39 +241,6 @@ class _Stderr:
 
     def close(self):
         pass
-
-
-class _File:
-    """An appended file.  One that cannot be opened is tried again with every line."""
-
-    def __init__(self, path):
-        self._path = path
-        self._fd = -1
-        self._is_torn = False
-        try:
-            self._open()
-        except OSError:
-            pass
-
-    def write(self, severity, data):
-        if self._fd < 0:
-            self._open()
-        if self._is_torn:             # half a line went out before the disk was full
-            data = b'\n' + data
-        data += b'\n'
-        written = os.write(self._fd, data)
-        self._is_torn = written < len(data) and (written > 0 or self._is_torn)
-        return written == len(data)
-
-    def close(self):
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def _open(self):
-        # O_NONBLOCK: should this be a FIFO without a reader, the daemon must not wait for one.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
-        self._fd = os.open(self._path, flags, 0o640)
 
 
 class _Syslog:

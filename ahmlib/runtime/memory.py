@@ -1,4 +1,4 @@
-"""The core's memory on disk: the state file and the lease file.
+"""The core's memory: the state file on disk, and the lease file, which needs none.
 
 In the files nodes are named by their addresses, because places shift when nodes.conf changes; in
 the core they are places.  A lease counts only in the boot in which it was written, for its
@@ -12,21 +12,38 @@ from ahmlib.core.beacon import Claim, Record
 from ahmlib.core.saved import SPENT, Saved
 from ahmlib.network.wire import INTEGER_MAX
 from ahmlib.runtime import state_file
+from ahmlib.runtime.disk_helper import remove_quietly
+from ahmlib.runtime.loop import clock
 from ahmlib.runtime.state_file import StateFileCorrupt
 
 SECONDS_MAX = 1e12
 _SPENT_TEXT = 'spent'
+_NO_LEASE = (-1.0, 0.0)
 
 
 class Memory:
-    """State and lease of one daemon, in `data_dir`."""
+    """State and lease of one daemon, in `data_dir`.
 
-    def __init__(self, data_dir, addresses):
+    lease_paths: where the lease may be, as `lease_place.lease_paths` gives them: the last one is
+        in data_dir.
+    writer: the `disk.StateWriter` that `save_later` hands over to.
+    """
+
+    def __init__(self, data_dir, addresses, lease_paths=None, writer=None):
+        self.data_dir = data_dir
         self.state_path = os.path.join(data_dir, STATE_NAME)
-        self.lease_path = os.path.join(data_dir, LEASE_NAME)
+        self.lease_paths = lease_paths or [os.path.join(data_dir, LEASE_NAME)]
+        self._writer = writer
+        self._lease_waits = None        # (until, on_failure) for when the one before is written
+        self._lease_is_written = False
         self._addresses = addresses
         self._places = {address: place for place, address in enumerate(addresses)}
         self._boot = state_file.boot_id()
+
+    @property
+    def lease_path(self):
+        """Where the lease is written."""
+        return self.lease_paths[0]
 
     def load(self):
         """The Saved on file, or None without one.
@@ -44,22 +61,72 @@ class Memory:
                                    % (self.state_path, error))
 
     def save(self, saved):
-        """Write it durably.  Raises StateFileError."""
+        """Write it durably, and wait for the disk.  Raises StateFileError."""
         state_file.save(self.state_path, self._content(saved))
 
-    def load_lease(self):
-        """Until when a VIP found at the start may stay, on this boot's clock; 0: not at all."""
-        try:
-            content = state_file.load_lease(self.lease_path)
-            if not content or content.get('boot') != self._boot:
-                return 0.0
-            return _seconds(content, 'until')
-        except (KeyError, ValueError):
-            return 0.0                  # damaged: as good as none
+    def save_later(self, saved, on_end):
+        """Have it written durably; `on_end(reason)` is called once it is, with '', or cannot be."""
+        path = self.state_path
+        self._writer.replace(path, state_file.pack(self._content(saved)), lambda reason: on_end(
+            reason and state_file.cannot_write(path, reason)))
 
-    def save_lease(self, until):
-        """Note it without waiting for the disk.  Raises StateFileError."""
-        state_file.save_lease(self.lease_path, {'boot': self._boot, 'until': until})
+    def load_lease(self):
+        """Until when a VIP found at the start may stay, on this boot's clock; 0: not at all.
+
+        The newest counts, of all the places where a version or a start before may have put it.  It
+        is taken along to where this daemon writes it.  Raises StateFileError.
+        """
+        found = [self._lease_at(path) for path in self.lease_paths]
+        until = max(found)[1]
+        strangers = [path for path, lease in zip(self.lease_paths[1:], found[1:])
+                     if lease != _NO_LEASE]
+        if strangers:
+            state_file.save_lease(self.lease_path, self._lease(until))
+            for path in strangers:
+                remove_quietly(path)
+        return until
+
+    def save_lease(self, until, on_failure=None):
+        """Note it without waiting for a disk.  Raises StateFileError.
+
+        Where it has to be on a disk, `on_failure(reason)` is called later instead.
+        """
+        if self._writer is None or len(self.lease_paths) > 1:
+            state_file.save_lease(self.lease_path, self._lease(until))
+            return
+        self._lease_waits = until, on_failure
+        self._write_lease()
+
+    def _write_lease(self):
+        """Have the newest lease written, one at a time: a disk that stalls gets no queue."""
+        if self._lease_is_written or self._lease_waits is None:
+            return
+        (until, on_failure), self._lease_waits = self._lease_waits, None
+        self._lease_is_written = True
+
+        def ended(reason):
+            self._lease_is_written = False
+            if reason:
+                on_failure(state_file.cannot_write(self.lease_path, reason))
+            self._write_lease()
+        self._writer.replace(self.lease_path, state_file.pack(self._lease(until)), ended,
+                             is_durable=False)
+
+    def _lease(self, until):
+        return {'boot': self._boot, 'until': until, 'at': clock(), 'data_dir': self.data_dir}
+
+    def _lease_at(self, path):
+        """(when it was written, until when it lasts) of the lease of this boot in a file."""
+        try:
+            content = state_file.load_lease(path)
+            if not content:
+                return _NO_LEASE
+            if content.get('boot') != self._boot:
+                return 0.0, 0.0
+            # The version before wrote no instant.
+            return _seconds(dict({'at': 0.0}, **content), 'at'), _seconds(content, 'until')
+        except (KeyError, ValueError):
+            return 0.0, 0.0             # damaged: as good as none
 
     def _content(self, saved):
         record = saved.record

@@ -14,6 +14,8 @@ import time
 # While `running_pid` of another process looks, it holds the lock itself for an instant.
 TRIES = 20
 TRY_SECONDS = 0.01
+# A writer that does not wait for its disk ends with its daemon.
+WRITER_SECONDS = 5.0
 
 
 class PidFileError(Exception):
@@ -45,7 +47,11 @@ class PidFile:
         Raises AlreadyRunning if another daemon holds it, PidFileError if it cannot be used.
         """
         for _ in range(TRIES):
-            fd = _open(self.path, os.O_RDWR | os.O_CREAT)
+            try:
+                # Without O_CREAT: on a disk that stalls it would wait, even where the file is.
+                fd = _open(self.path, os.O_RDWR)
+            except FileNotFoundError:
+                fd = _open(self.path, os.O_RDWR | os.O_CREAT)
             try:
                 is_ours = _try_lock(fd, fcntl.LOCK_EX) and _is_at(self.path, fd)
                 if is_ours:
@@ -71,8 +77,48 @@ class PidFile:
                 os.unlink(self.path)
             except OSError:
                 pass                  # it stays, and is stale: nobody holds its lock
-        os.close(self._fd)
-        self._fd = None
+        self.let_go()
+
+    def let_go(self):
+        """Give the lock back and leave the file as it is.  Does nothing if it is not held."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def fileno(self):
+        """The descriptor that holds the lock."""
+        return self._fd
+
+
+class StateLock(PidFile):
+    """Held by a daemon and by the process that writes its state, for as long as one of them lives.
+
+    A process that waits for a disk that stalls outlives its daemon, even kill -9, and writes what
+    it was asked to once the disk lets it: an old state over the one of a daemon that was started
+    meanwhile.  So that one is not started before.
+    """
+
+    def acquire(self, pid_path, seconds=WRITER_SECONDS):
+        """Take it, and wait at most so long for the writer of a daemon that has ended.
+
+        Raises AlreadyRunning where a daemon runs with this PID file, PidFileError where the writer
+        is still there, or the file cannot be used.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                super().acquire()
+                return
+            except AlreadyRunning as error:
+                running = running_pid(pid_path)
+                if running is not None:
+                    raise AlreadyRunning(pid_path, running)
+                if time.monotonic() > deadline:
+                    raise PidFileError(
+                        'a former AHM daemon of %s has ended, but its process that writes the'
+                        ' state (PID %d) still waits for the disk, and holds %s: wait until that'
+                        ' disk answers, or restart this host'
+                        % (os.path.dirname(self.path), error.pid, self.path))
 
 
 def running_pid(path):

@@ -3,7 +3,8 @@
 A file holds JSON with a format version and a checksum.  It is written beside its final name,
 flushed to the disk, renamed over the old one, and the directory is flushed too: after a crash
 at any moment there is either the old content or the new one.  The lease is written the same way
-but without flushing, at every renewal: it has no meaning after a crash of the host.
+but without flushing, at every renewal: it has no meaning after a crash of the host.  In the daemon
+the writing is done by a `disk_helper`.
 
 The directory may be one that everybody can write (/tmp), so a file that somebody else put there,
 or a link, is refused: it decides whom this node votes for.
@@ -14,7 +15,8 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
+
+from ahmlib.runtime import disk_helper
 
 FORMAT = 1
 FILE_BYTES_MAX = 4 * 1024 * 1024
@@ -45,7 +47,7 @@ def save(path, content):
 
     Raises StateFileError if it cannot be written; the old content is still there then.
     """
-    _replace(path, _pack(content), is_durable=True)
+    _replace(path, pack(content), is_durable=True)
 
 
 def load_lease(path):
@@ -64,7 +66,7 @@ def save_lease(path, content):
 
     Raises StateFileError if it cannot be written.
     """
-    _replace(path, _pack(content), is_durable=False)
+    _replace(path, pack(content), is_durable=False)
 
 
 def boot_id():
@@ -77,7 +79,8 @@ def boot_id():
                              % (BOOT_ID_PATH, error.strerror))
 
 
-def _pack(content):
+def pack(content):
+    """The bytes of a file with this content, a dict that JSON can hold."""
     text = _canonical(content)
     return ('{"format": %d, "checksum": "%s",\n"content": %s}\n'
             % (FORMAT, _checksum(text), text)).encode('utf-8')
@@ -158,45 +161,29 @@ def _check_own(path, info):
 
 
 def _replace(path, data, is_durable):
-    directory = os.path.dirname(path) or '.'
     try:
-        temporary = _write_temporary(directory, os.path.basename(path), data, is_durable)
-        try:
-            os.rename(temporary, path)
-        except OSError:
-            _unlink_quietly(temporary)
-            raise
-        if is_durable:
-            _sync_directory(directory)
+        disk_helper.replace(path, data, is_durable)
     except OSError as error:
-        raise StateFileError('cannot write %s: %s; check space and permissions of %s'
-                             % (path, error.strerror, directory))
+        raise StateFileError(cannot_write(path, error.strerror))
 
 
-def _write_temporary(directory, name, data, is_durable):
-    fd, temporary = tempfile.mkstemp(prefix='.%s.' % name, suffix='.new', dir=directory)
+def cannot_write(path, reason):
+    """What is said where a file cannot be replaced."""
+    return ('cannot write %s: %s; check space and permissions of %s'
+            % (path, reason, os.path.dirname(path) or '.'))
+
+
+def remove_left_over(path):
+    """Remove what writers of this file left half written when they were killed.
+
+    Only for who may be sure that none of them is at work.
+    """
+    directory, name = os.path.split(path)
+    start, end = disk_helper.temporary_parts(name)
     try:
-        with os.fdopen(fd, 'wb') as file:            # mode 0600, and nobody else's: mkstemp
-            file.write(data)
-            file.flush()
-            if is_durable:
-                os.fsync(fd)
+        found = os.listdir(directory or '.')
     except OSError:
-        _unlink_quietly(temporary)
-        raise
-    return temporary
-
-
-def _sync_directory(directory):
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _unlink_quietly(path):
-    try:
-        os.unlink(path)
-    except OSError:
-        pass
+        return                        # the first save will say it
+    for left in found:
+        if left.startswith(start) and left.endswith(end):
+            disk_helper.remove_quietly(os.path.join(directory, left))

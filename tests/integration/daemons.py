@@ -150,6 +150,19 @@ class Lone:
         """The PIDs of all processes that were started here and live."""
         return procfs.with_variable(HOST_MARK, self.workspace.mark_of(self.name))
 
+    def helpers(self):
+        """{'state' or 'log': PID} of the processes that wait for the disks of the daemon."""
+        found = {}
+        for pid in self.processes():
+            words = procfs.command_line(pid)
+            if len(words) > 4 and words[2].endswith('disk_helper.py'):
+                found[words[4].split()[0]] = pid
+        return found
+
+    def workers(self):
+        """The PIDs of all processes that were started here but those two."""
+        return sorted(set(self.processes()) - set(self.helpers().values()))
+
     def files(self):
         """All files in data_dir and socket_dir but the log."""
         return sorted(os.path.join(place, name) for place in (self.data_dir, self.socket_dir)

@@ -32,7 +32,7 @@ def test_start_detaches_and_answers_at_once(lone):
     assert [os.readlink('/proc/%d/fd/%d' % (pid, fd)) for fd in range(3)] == ['/dev/null'] * 3
     assert os.readlink('/proc/%d/cwd' % pid) == '/'
     assert os.getsid(pid) not in (pid, os.getsid(0)), 'it could get a terminal again'
-    assert lone.processes() == [pid]
+    assert lone.workers() == [pid]
 
 
 def test_no_action_means_start(lone):
@@ -46,7 +46,7 @@ def test_a_second_start_is_refused_with_the_pid_of_the_first(lone, words):
     code, out, err = lone.ahm(*words)
     assert (code, out) == (1, '')
     assert 'already running' in one_line(err) and 'PID %d' % pid in err
-    assert lone.answers() and lone.pid() == pid and lone.processes() == [pid]
+    assert lone.answers() and lone.pid() == pid and lone.workers() == [pid]
 
 
 def test_a_second_start_with_the_same_ports_leaves_the_first_alone(lone, lab):
@@ -206,7 +206,7 @@ def test_children_hold_nothing_of_the_daemon_and_do_not_hinder_the_next_one(lone
     pid = lone.start()
     listener.settimeout(LIMIT)
     lone.stack.enter_context(listener.accept()[0])      # the check is under way, and hangs
-    children = set(lone.processes()) - {pid}
+    children = set(lone.workers()) - {pid}
     assert children
     for child in children:
         assert any(link.startswith('socket:') for link in descriptors(child)), 'its own'

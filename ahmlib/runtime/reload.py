@@ -1,0 +1,73 @@
+"""The configuration is read again, in a child: its files may be on a disk that stalls.
+
+The child reads and checks all of it as a start does, and hands the Config back as it is: a pickle
+that crosses nothing but the pipe between the daemon and its own fork.
+"""
+
+import base64
+import os
+import pickle
+
+from ahmlib.config import loader
+
+#: What reading may take, disk and checks of the host together.
+LIMIT_SECONDS = 60.0
+
+
+class StartError(Exception):
+    """The daemon cannot start.  One line: what was found, what to do."""
+
+
+class Reload:
+    """Reads the configuration of a Daemon again and has it taken; one at a time."""
+
+    def __init__(self, daemon):
+        self._daemon = daemon
+        self._runs = False
+        self._asked_again = False
+
+    def ask(self):
+        """Read it now; once more after that, if it is being read already."""
+        if self._runs:
+            self._asked_again = True
+            return
+        self._runs = True
+        daemon = self._daemon
+        daemon.children.start(read, (daemon,), LIMIT_SECONDS, self._read, 'reading %s'
+                              % daemon.config.path)
+
+    def _read(self, result):
+        self._runs = False
+        problems = result.get('problems') or ([] if result['ok'] else [result['reason']])
+        for text in problems:
+            self._daemon.log.error('reload refused: %s' % text)
+        if not problems:
+            self._daemon.take(pickle.loads(base64.b64decode(result['config'])))
+        if self._asked_again:
+            self._asked_again = False
+            self.ask()
+
+
+def read(daemon):
+    """In the child: the Config of a Daemon as it stands in its files now, or what is wrong."""
+    environment = daemon.environment
+    try:
+        new = loader.load(daemon.config.path, environment.variables, environment.directory)
+        check_log_file(daemon.destination(new))
+    except loader.ConfigError as error:
+        return {'ok': False, 'problems': error.problems}
+    except StartError as error:
+        return {'ok': False, 'problems': [str(error)]}
+    return {'ok': True, 'config': base64.b64encode(pickle.dumps(new)).decode('ascii')}
+
+
+def check_log_file(destination):
+    """Raise StartError where the log would be lost; a file that is not there is made."""
+    if not os.path.isabs(destination):
+        return                          # stderr or syslog
+    try:
+        os.close(os.open(destination, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+                         | os.O_CLOEXEC, 0o640))
+    except OSError as error:
+        raise StartError('cannot write the log %s: %s; correct log_filename or the permissions'
+                         % (destination, error.strerror))
