@@ -7,7 +7,7 @@ its term and its return disturbs nobody.  A better candidate that could stand is
 do so.
 """
 
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from .beacon import Beacon, Due, Farewell, IntentKind, Verdict
 from .election import (View, best, finds_due, level_needed, pause_after_losing, rank,
@@ -35,6 +35,7 @@ class Elections:
         self.vote_pending_until = node.now + CLOCK_RATE_MARGIN * node.patience
         self.stood_on: Optional[Verdict] = None     # what was said of the suspect when I stood
         self.stopped_until = 0.0            # until then only another verdict lets me try again
+        self.gave_way: Dict[int, Tuple[int, int]] = {}  # by node: with this much it went first
         self.why_not = ''                   # why nobody stands, for people
 
     # -- what candidates are judged against ----------------------------------------------------
@@ -338,6 +339,14 @@ class Elections:
         wait = pause_after_losing(self.node.settings.name, self.node.term, self.node.patience)
         self.stand_after = self.node.now + wait
         self.stopped_until = self.node.now + seconds
+
+    def gave_way_to(self, row: Beacon) -> bool:
+        """Whether my takeover was stopped once for this better one, which had as much then."""
+        return self.gave_way.get(row.sender) == (row.timeline, row.lsn)
+
+    def give_way_to(self, rows: List[Beacon]) -> None:
+        """My takeover is stopped for these: once, for theirs may be stopped every time."""
+        self.gave_way.update((row.sender, (row.timeline, row.lsn)) for row in rows)
 
     def deadlines(self) -> List[float]:
         """When a candidacy, a wait or a courtesy ends."""

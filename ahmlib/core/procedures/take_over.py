@@ -90,7 +90,8 @@ def _make_sure(node):
     why = yield from _vip_silent(node)
     if not why and (node.settings.pre_promotion or node.now > began + LOOK_AGAIN_SECONDS):
         why = yield from _look_again(node)
-        if not why and node.settings.pre_promotion and node.suspect not in (None, node.own):
+        if not why and node.settings.pre_promotion and node.suspect not in (None, node.own) \
+                and not node.force.claims:
             why = yield from _compare_again(node, fenced_at)
     elif not why and _suspect_is(node, DatabaseState.PRIMARY):
         why = 'the database of %s is a primary' % node.name_of(node.suspect)
@@ -134,7 +135,7 @@ def _compare_again(node, fenced_at: float):
     """Until it was fenced the old primary may have written on; the reason not to promote, or ''.
 
     One standby may have got that and another not: so positions are compared as of after fencing,
-    and who has more goes first.
+    and who has more goes first; once, for its own takeover may be stopped again and again.
     """
     def told() -> List[Beacon]:
         """The standbys in contact whose positions were looked at since."""
@@ -156,8 +157,10 @@ def _compare_again(node, fenced_at: float):
         return 'its position is not known since the old primary was fenced'
     own, rows = node.own_row(), told()
     ahead = [row for row in rows if not why_not_eligible(row, node.view)
-             and (row.timeline, row.lsn) > (own.timeline, own.lsn)]
+             and (row.timeline, row.lsn) > (own.timeline, own.lsn)
+             and not node.elections.gave_way_to(row)]
     if ahead:
+        node.elections.give_way_to(ahead)
         return '%s has more data since the old primary was fenced (%d bytes): it goes first' % (
             ahead[0].name, ahead[0].lsn - own.lsn)
     return why_sync_forbids(own, node.contact_rows(), node.view, rows + [own])

@@ -1,0 +1,42 @@
+"""Stories that a reader of R50 to R53 found, where everything else held (see `test_field_data`)."""
+
+from ahmlib.simulation.faults import strike
+from ahmlib.simulation.host import make_settings
+
+from .plans import formed
+
+FENCED = make_settings(3, pre_promotion=True)
+
+
+def trace(world):
+    """What happened, for a failure's message."""
+    return '\n'.join(world.trace[-80:])
+
+
+def said(world, text):
+    """Whether somebody told people this."""
+    return any(text in line for line in world.trace)
+
+
+# -- R30: positions are compared again after fencing ---------------------------------------------
+
+def test_who_is_ahead_and_whose_fencing_fails_every_time_is_not_given_way_to_for_ever():
+    """The one fenced and gave way, the other could not fence: nobody was ever promoted."""
+    world = formed(FENCED, 1)
+    strike(world, 'hook-fails', 1)
+    strike(world, 'stop-replication', 2)
+    world.run(0.5)
+    world.crash(0)
+    assert world.run_until(lambda: world.serves() == 2, 90.0), trace(world)
+    assert said(world, 'AHM-NODE-2 has more data since the old primary was fenced')
+
+
+def test_a_promotion_by_force_waits_for_no_synchronous_standby_after_fencing():
+    """Force was refused for good wherever a fencing script and synchronous standbys were set."""
+    world = formed(FENCED, 1, synchronous=1)
+    for own in (0, 1):
+        strike(world, 'power-off', own)
+    world.run(20.0)
+    strike(world, 'force', 2)
+    assert world.hosts[2].answered['ok'], world.hosts[2].answered
+    assert world.run_until(lambda: world.serves() == 2, 60.0), trace(world)
