@@ -1,4 +1,4 @@
-"""The lemmas that keep the data (L4, L5, L14, L18, L20, L21): who is promoted, beside whom."""
+"""The lemmas that keep the data (L4, L5, L14, L18, L20, L21, L23): who is promoted, and when."""
 
 from typing import Any, Dict, Tuple
 
@@ -186,3 +186,40 @@ class SuccessorHasAll(Lemma):
         if not target.contains(branch, min(lsn, target.replayed)) or target.replayed < lsn:
             raise Violated('%s hands over to %s, which has replayed up to %d, and it has %d' % (
                 row.name, self.world.hosts[successor].settings.name, target.replayed, lsn))
+
+
+class StaysIn(Lemma):
+    """A standby that runs, and that nobody was cut off from, is not reported out."""
+    number = 23
+    watches_events = True
+    watches_steps = True
+
+    def __init__(self, world) -> None:
+        super().__init__(world)
+        self.runs_since: Dict[int, Tuple[Any, float]] = {}  # by node: (starts and stops, when)
+        self.out: Dict[int, bool] = {}
+
+    def step(self) -> None:
+        for host in self.world.hosts:
+            mine = host.database
+            if mine is None:
+                continue
+            state = mine.starts, mine.running and not mine.hung and not mine.starting
+            if self.runs_since.get(host.settings.own, (None,))[0] != state:
+                self.runs_since[host.settings.own] = state, self.world.now
+
+    def handled(self, host, event: Any) -> None:
+        own, node = host.settings.own, host.node
+        if node is None:
+            return
+        before, out = self.out.get(own, False), node.database.out.startswith('its database failed')
+        self.out[own] = out
+        if not out or before or self.world.network.was_disturbed or not node.database.in_recovery:
+            return
+        state, since = self.runs_since.get(own, ((0, False), 0.0))
+        settings = host.settings
+        lasted = settings.max_consec_failures * settings.health_check_period \
+            + 2 * node.investigation.patience
+        if state[1] and self.world.now - since > lasted:
+            raise Violated('%s reports its standby out, and it has run for %.1f s: %s' % (
+                settings.name, self.world.now - since, node.database.out))

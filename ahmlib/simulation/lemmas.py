@@ -26,6 +26,8 @@
          beyond its lease on file or for T_hold, if that node led since its host booted, unless
          it was fenced.
     L21  Who hands over names a successor that has replayed all that it has.
+    L22  A takeover raises the VIP only where no living node says that it holds it.
+    L23  A standby that runs, and that nobody was cut off from, is not reported out.
 
 L1 and L2 are what users care about; the others are the steps of the proof.  Any q voters and any
 n - q + 1 acknowledgers share a node.  That node is bound to the leader it acknowledged for as long
@@ -57,7 +59,7 @@ from ..core.procedures.take_over import VIP_SECONDS
 from ..core.quorum import votes_needed
 from ..core.saved import SPENT, Saved
 from ..core.states import NodeState
-from .data_lemmas import (Eligible, Evidence, MostAdvanced, NothingLost, OneWritable,
+from .data_lemmas import (Eligible, Evidence, MostAdvanced, NothingLost, OneWritable, StaysIn,
                           SuccessorHasAll)
 from .host import LIES
 from .lemma import Lemma, Violated, by_force, excused, halves, leases, may_split
@@ -391,7 +393,20 @@ class OwnTerms(Lemma):
                 row.name, row.state.name, row.term))
 
 
+class AloneWithVip(Lemma):
+    """A takeover raises the VIP only where no living node says that it holds it."""
+    number = 22
+    watches = (effects.RaiseVip,)
+
+    def performed(self, host, effect: effects.RaiseVip) -> None:
+        node = host.node
+        holders = [row.name for row in node.members.living(node.now) if row.holds_vip]
+        if node.state is NodeState.TAKING_OVER and holders:
+            raise Violated('%s raises the VIP, and %s says that it holds it' % (
+                host.settings.name, holders[0]))
+
+
 LEMMAS = (OneLeader, OnePrimary, Elected, Evidence, MostAdvanced, NeverBack, SavedBeforeSaid,
           OneLease, Backed, NoVoteUnderPromise, UnderLease, DeadlinesFirst, CompleteStepDown,
           Eligible, OldRowsIgnored, ProceduresEnd, RestartsPromoteNothing, NothingLost, OwnTerms,
-          OneWritable, SuccessorHasAll)
+          OneWritable, SuccessorHasAll, AloneWithVip, StaysIn)

@@ -17,15 +17,18 @@ class Network:
         self.loss, self.delay, self.jitter, self.doubled = loss, delay, jitter, doubled
         self.cuts: Set[Tuple[int, int]] = set()
         self.multicast_deaf: Set[int] = set()   # get no datagram that is meant for all
+        self.was_disturbed = False              # at any time: somebody was not heard
         self.kept: Deque[Tuple[int, bytes]] = deque(maxlen=KEPT_MAX)
 
     def cut(self, source: int, target: int) -> None:
         """Nothing of `source` reaches `target` from now on."""
         self.cuts.add((source, target))
+        self.was_disturbed = True
 
     def part(self, some: Iterable[int], others: Iterable[int]) -> None:
         """Cut both ways between these two groups."""
         others = list(others)
+        self.was_disturbed = True
         for one in some:
             self.cuts.update((pair for other in others if other != one
                               for pair in ((one, other), (other, one))))
@@ -47,6 +50,7 @@ class Network:
         """After how many seconds a datagram arrives: never, once, or twice."""
         if (source, target) in self.cuts or (for_all and target in self.multicast_deaf) \
                 or self.random.random() < self.loss:
+            self.was_disturbed = True
             return ()
         once = self._delay()
         return (once, self._delay()) if self.random.random() < self.doubled else (once,)

@@ -189,6 +189,7 @@ class World:
     def end_daemon(self, host: Host) -> None:
         """However it ends, nothing comes to it any more."""
         host.life += 1
+        self.network.was_disturbed = True
         host.last_node, host.node, host.paused = host.node or host.last_node, None, False
 
     def power_off(self, own: int) -> None:
@@ -208,7 +209,7 @@ class World:
 
     def pause(self, own: int) -> None:
         """SIGSTOP of the daemon."""
-        self.hosts[own].paused = True
+        self.hosts[own].paused = self.network.was_disturbed = True
         self.note(self.hosts[own], 'daemon is stopped')
 
     def resume(self, own: int) -> None:

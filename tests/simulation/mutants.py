@@ -20,6 +20,8 @@ from ahmlib.core.membership import Membership
 from ahmlib.core.node import Node
 from ahmlib.core.procedures import shut_down, step_down, switch_over, take_over
 from ahmlib.core.speaking import Speaker
+from ahmlib.core.standby import StandbyWatch
+from ahmlib.core.vip import Vip
 
 
 class Patch(NamedTuple):
@@ -80,6 +82,7 @@ ALONE = ((1.0, 'cut', 0),)
 DEAD = ((1.0, 'power-off', 0),)
 BOTH_RESTART = ((1.0, 'crash-and-start', 1), (0.0, 'crash-and-start', 2))
 CUT_OFF_START = ((1.0, 'crash', 0), (0.1, 'cut', 0), (0.0, 'start', 0))
+STUCK_VIP = ((1.0, 'vip-fails', 0), (0.0, 'kill-database', 0), (0.0, 'crash-and-start', 0))
 LAGGING = ((0.5, 'stop-replication', 1), (1.0, 'power-off', 0))
 
 NO_EVIDENCE = Patch(Investigation, 'weigh', 'verdicts = [row.evidence.verdict for row',
@@ -216,6 +219,21 @@ MUTANTS = (
            ((1.0, 'hold-replay', 1), (0.2, 'promote', 1)), (
                Patch(switch_over, '_stop', 'if (yield Until(has_it, RECEIVE_SECONDS)):',
                      'if True or (yield Until(has_it, RECEIVE_SECONDS)):'),)),
+    Mutant('whose daemon lives counts as a dead house', 22, 'three nodes', STUCK_VIP, (
+        Patch(take_over, '_why_no_dead_house', 'if node.living_row(node.vip.suspect()) is not '
+              'None:', 'if False:'),
+        Patch(take_over, '_vip_silent', 'if holders:', 'if False:'))),
+    Mutant('an answer is taken for silence', 22, 'three nodes', STUCK_VIP, (
+        Patch(take_over, '_vip_silent', 'if event.answers is False or', 'if True or'),
+        Patch(take_over, '_vip_silent', 'if holders:', 'if False:'),
+        Patch(Vip, '_pinged', 'if event.answers is False else', 'if True else'))),
+    Mutant('for a standby refused is dead', 23, 'three nodes', ((1.0, 'refuse-checks', 1),), (
+        Patch(StandbyWatch, '_is_down', 'and not database.is_there', 'and True'),
+        Patch(StandbyWatch, '_ask_everybody', 'if any(verdict is not', 'if any(False and verdict '
+              'is not'))),
+    Mutant('nobody is asked about a standby', 23, 'three nodes', ((1.0, 'fail-checks', 1),), (
+        Patch(StandbyWatch, '_ask_everybody', 'if any(verdict is not', 'if any(False and verdict '
+              'is not'),)),
     Mutant('terms belong to anybody', 19, 'three nodes', DEAD, (
         Patch(quorum, 'next_own_term', 'return term + (own - term) % size', 'return term'),)),
     Mutant('two candidates win one term', 1, 'five nodes, equal priorities',
