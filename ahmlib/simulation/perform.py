@@ -128,7 +128,8 @@ def _probe(world, host: Host, effect: effects.ProbeDatabase) -> None:
 def _check_vip(world, host: Host, effect: effects.CheckVip) -> None:
     def checked() -> events.VipChecked:
         here = None if host.settings.own in world.vip_unknown else host.has_vip
-        return events.VipChecked(effect.token, here, 'no answer', host.vip_usable)
+        why = 'no answer' if here is None else '' if host.vip_usable else 'duplicate address'
+        return events.VipChecked(effect.token, here, why, host.vip_usable)
     world.later(host, 0.001, checked)
 
 
