@@ -5,9 +5,10 @@ beside what is received, WAL that cannot be read, stops that lie, refused checks
 addresses that are there and of no use.
 """
 
+import functools
+
 import pytest
 
-from ahmlib.core import effects
 from ahmlib.core.beacon import Farewell
 from ahmlib.core.states import DatabaseState, NodeState
 from ahmlib.simulation.faults import strike
@@ -431,3 +432,11 @@ def test_after_fencing_who_has_more_goes_first():
     assert world.clients.lost_by(world.serves(), promised=True) == 0
     assert world.serves() == 3 - winner
     assert said(world, 'has more data since the old primary was fenced')
+
+
+STORIES = [story for name, story in sorted(globals().items())
+           if name.startswith('test_') and not story.__code__.co_argcount] + [
+    functools.partial(
+        test_a_node_whose_server_is_not_that_of_its_directory_neither_leads_nor_is_promoted, 1),
+    functools.partial(
+        test_a_daemon_that_starts_cut_off_stops_its_primary_before_anybody_is_promoted, 'crash')]

@@ -17,6 +17,7 @@ from .mutants import MUTANTS
 from .plans import formed, recovers
 from .reach import LISTED, Reached, listed, matches
 from .search import draw, place
+from .test_field_data import STORIES as FIELD_STORIES
 from .test_force import STORIES as FORCE_STORIES
 from .test_force_found import STORIES as FORCE_FOUND
 from .test_found import FOUND
@@ -87,7 +88,8 @@ def reached():
             repair(world)
             recovers(world)
         found.take(world.trace)
-    for story in OPERATOR_STORIES + LEAVING_STORIES + FORCE_STORIES + FORCE_FOUND:
+    for story in OPERATOR_STORIES + LEAVING_STORIES + FORCE_STORIES + FORCE_FOUND \
+            + FIELD_STORIES:
         with found.watching():
             story()
     return found
