@@ -52,13 +52,15 @@ class StandbyWatch:
     def tell(self) -> None:
         """Tell people of what keeps this database from being promoted, and of its end."""
         node, database = self.node, self.node.database
-        if database.distrust != self.told:
-            if database.distrust:
-                node.report('ERROR', 'quarantined', 'the database is not trusted while this lasts: '
-                            '%s' % database.distrust)
+        # That the primary of a leader fails its checks here only, the leader says itself.
+        distrust = '' if node.is_leading and not database.mismatch else database.distrust
+        if distrust != self.told:
+            if distrust:
+                node.report('CRITICAL' if node.is_leading else 'ERROR', 'quarantined',
+                            'the database is not trusted while this lasts: %s' % distrust)
             else:
                 node.report('NOTICE', 'quarantined', 'the database is trusted again')
-            self.told = database.distrust
+            self.told = distrust
         if bool(database.standstill) != bool(self.standstill):
             if database.standstill:
                 node.report('ERROR', 'replay', 'the standby receives, and cannot replay: %s; it is '
