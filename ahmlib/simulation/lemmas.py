@@ -26,7 +26,7 @@
          beyond its lease on file or for T_hold, if that node led since its host booted, unless
          it was fenced.
     L21  Who hands over names a successor that has replayed all that it has.
-    L22  A takeover raises the VIP only where no living node says that it holds it.
+    L22  A takeover raises the VIP only where no node in contact says that it holds it.
     L23  A standby that runs, and that nobody was cut off from, is not reported out.
 
 L1 and L2 are what users care about; the others are the steps of the proof.  Any q voters and any
@@ -394,13 +394,13 @@ class OwnTerms(Lemma):
 
 
 class AloneWithVip(Lemma):
-    """A takeover raises the VIP only where no living node says that it holds it."""
+    """A takeover raises the VIP only where no node in contact says that it holds it."""
     number = 22
     watches = (effects.RaiseVip,)
 
     def performed(self, host, effect: effects.RaiseVip) -> None:
         node = host.node
-        holders = [row.name for row in node.members.living(node.now) if row.holds_vip]
+        holders = [row.name for row in node.members.in_touch(node.now) if row.holds_vip]
         if node.state is NodeState.TAKING_OVER and holders:
             raise Violated('%s raises the VIP, and %s says that it holds it' % (
                 host.settings.name, holders[0]))

@@ -172,7 +172,8 @@ def _vip_silent(node):
     Where the old primary's own daemon says that it holds it no more, a stranger is listened for,
     and no silence is waited out.
     """
-    if not node.vip.configured or node.vip.here or node.vip.silent_lately():
+    said = any(row.holds_vip for row in node.members.in_touch(node.now))
+    if not node.vip.configured or node.vip.here or (node.vip.silent_lately() and not said):
         return ''
     began, given_up = node.now, _given_up_by_suspect(node)
     while True:
