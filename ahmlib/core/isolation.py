@@ -8,7 +8,8 @@ nobody reaches its database.
 What keeps them from it is this node's own word that its database is a primary, for T_hold from
 when they heard it.  So a primary may run for T_lease from when the newest row that says so was
 sent which as many nodes as a lease needs have heard.  After a start it may run until the lease on
-file has ended; where that has ended already, for T_hold: that is how long it takes to be heard.
+file has ended, and a moment of T_fence more, in which who is heard is heard; where that has ended
+already, for T_hold: that is how long it takes to be heard.
 
 After a boot of its host a node knows of no lease.  It may be the first of a cluster that starts, so
 it waits for the others with its primary, and owes all this only once it was heard by enough.
@@ -20,6 +21,9 @@ from .procedures.step_down import Reason, step_down
 from .quorum import reached_by
 
 NEVER = float('-inf')
+#: Share of T_fence beyond the lease on file: to look, to say that a primary runs, to be answered.
+#: What a step-down needs of T_fence is left (`step_down`).
+HEARD_SHARE = 0.1
 
 
 class Isolation:
@@ -29,7 +33,8 @@ class Isolation:
         self.node = node
         self.owes = lease_until > 0.0       # it led since its host's boot, or was heard by enough
         lease_runs = lease_until > node.now
-        self.starts_until = lease_until if lease_runs else node.now + node.timing.hold
+        self.starts_until = lease_until + HEARD_SHARE * node.timing.fence if lease_runs \
+            else node.now + node.timing.hold
         self.primary_since: Optional[float] = None  # since when my rows say that it is one
 
     def decide(self) -> None:

@@ -1,10 +1,13 @@
 """Stories that a reader of R50 to R53 found, where everything else held (see `test_field_data`)."""
 
+import pytest
+
 from ahmlib.simulation.faults import strike
 from ahmlib.simulation.host import make_settings
 
 from .plans import formed
 
+THREE = make_settings(3)
 FENCED = make_settings(3, pre_promotion=True)
 
 
@@ -40,3 +43,17 @@ def test_a_promotion_by_force_waits_for_no_synchronous_standby_after_fencing():
     strike(world, 'force', 2)
     assert world.hosts[2].answered['ok'], world.hosts[2].answered
     assert world.run_until(lambda: world.serves() == 2, 60.0), trace(world)
+
+
+# -- R50: a healthy primary is not stopped for nothing ---------------------------------------------
+
+@pytest.mark.parametrize('left', [0.001, 0.01, 0.02, 0.03])
+def test_a_daemon_that_starts_as_its_lease_on_file_ends_is_heard_before_it_stops_its_primary(left):
+    """A restart stopped it at its first look, before anybody could have answered."""
+    world = formed(THREE, 1)
+    host = world.hosts[0]
+    world.crash(0)
+    world.run((host.lease_until - host.clock(world.now)) / host.rate - left)
+    world.start(0)
+    world.run(10.0)
+    assert not said(world, 'isolated primary') and world.serves() == 0, trace(world)
