@@ -8,8 +8,9 @@ nobody reaches its database.
 What keeps them from it is this node's own word that its database is a primary, for T_hold from
 when they heard it.  So a primary may run for T_lease from when the newest row that says so was
 sent which as many nodes as a lease needs have heard.  After a start it may run until the lease on
-file has ended, and a moment of T_fence more, in which who is heard is heard; where that has ended
-already, for T_hold: that is how long it takes to be heard.
+file has ended, and for the part of T_fence more that its stop leaves; where that has ended already,
+for T_hold: that is how long it takes to be heard.  Who hears others is most likely heard by them,
+too, and only its own check is late: it waits for their answer to the row that says what it found.
 
 After a boot of its host a node knows of no lease.  It may be the first of a cluster that starts, so
 it waits for the others with its primary, and owes all this only once it was heard by enough.
@@ -22,8 +23,10 @@ from .quorum import reached_by
 
 NEVER = float('-inf')
 #: Share of T_fence beyond the lease on file: to look, to say that a primary runs, to be answered.
-#: What a step-down needs of T_fence is left (`step_down`).
-HEARD_SHARE = 0.1
+#: What the stop of a database needs of T_fence is left (`step_down`).
+HEARD_SHARE = 0.4
+#: For the answers to a row, on a busy host too.
+ANSWER_SECONDS = 0.25
 
 
 class Isolation:
@@ -77,7 +80,15 @@ class Isolation:
         if lease.halves and node.settings.trusted:
             trusted = NEVER if node.leadership.trusted_at is None else node.leadership.trusted_at
             heard = max(self._heard(node.settings.size // 2 + 1), min(heard, trusted))
-        return max(self.starts_until, heard + lease.seconds)
+        return max(self.starts_until, self._answered_until(), heard + lease.seconds)
+
+    def _answered_until(self) -> float:
+        """Until when answers to the first row that says so are waited for; never for too long."""
+        node = self.node
+        if self.primary_since is None or not any(
+                node.members.arrives(place, node.now) for place in range(node.settings.size)):
+            return NEVER
+        return min(self.primary_since + ANSWER_SECONDS, node.started_at + node.timing.hold)
 
     def _heard(self, needed: int) -> float:
         """When the newest row was sent that says so, and was heard by so many nodes, me among them.

@@ -128,9 +128,12 @@ class Membership:
 
     def only_arrives(self, node: int, now: float) -> bool:
         """Whether its rows arrive, heard within T_hold, and none counts: it does not hear me."""
+        return self.arrives(node, now) and not self.is_alive(node, now)
+
+    def arrives(self, node: int, now: float) -> bool:
+        """Whether rows of this peer arrive, heard within T_hold, whether they count or not."""
         peer = self.peers.get(node)
-        return peer is not None and peer.heard is not None and now < peer.heard_at + self.hold \
-            and not self.is_alive(node, now)
+        return peer is not None and peer.heard is not None and now < peer.heard_at + self.hold
 
     def living(self, now: float) -> List[Beacon]:
         """Newest rows of the peers that are alive."""
