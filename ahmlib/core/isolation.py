@@ -44,11 +44,13 @@ class Isolation:
         """Stop a primary whose time is over."""
         node = self.node
         self.owes = self.owes or node.is_leading
-        if not node.database.runs_as_primary or node.is_leading or node.stepping_down:
+        if not node.database.runs_as_primary or node.stepping_down:
             self.primary_since = None
             return
         if self.primary_since is None:
             self.primary_since = node.now
+        if node.is_leading:
+            return      # what its rows say then counts, too, where it resigns beside its primary
         self.owes = self.owes or self._heard(node.leadership.lease.needed) > NEVER
         if node.plan.busy or not self.applies() or node.now < self.ends_at():
             return
@@ -105,11 +107,11 @@ class Isolation:
     def wants_echoes(self) -> bool:
         """Whether too few have answered the newest row that says that a primary runs here."""
         node = self.node
-        return self.primary_since is not None and self.applies() \
+        return self.primary_since is not None and not node.is_leading and self.applies() \
             and self._heard(node.leadership.lease.needed) < node.speaker.round_at
 
     def deadlines(self) -> List[float]:
         """When its time is over."""
-        if self.primary_since is None or not self.applies():
+        if self.primary_since is None or self.node.is_leading or not self.applies():
             return []
         return [self.ends_at()]

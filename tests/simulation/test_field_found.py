@@ -57,3 +57,17 @@ def test_a_daemon_that_starts_as_its_lease_on_file_ends_is_heard_before_it_stops
     world.start(0)
     world.run(10.0)
     assert not said(world, 'isolated primary') and world.serves() == 0, trace(world)
+
+
+def test_a_running_primary_whose_takeover_is_stopped_runs_on_while_it_is_heard():
+    """Everybody heard it, and it was stopped: "too few nodes hear it (3 of the 2 ...)"."""
+    world = formed(THREE, 1)
+    world.crash(0)
+    strike(world, 'drop-vip', 0)
+    strike(world, 'answer-for-vip', 0)
+    world.start(0)
+    world.run(40.0)
+    assert said(world, 'takeover stopped: no promotion: the VIP still answers'), trace(world)
+    strike(world, 'commands-work', 0)
+    assert world.run_until(lambda: world.serves() == 0, 60.0), trace(world)
+    assert world.hosts[0].database.starts == 0 and not said(world, 'isolated primary')
