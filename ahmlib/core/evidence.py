@@ -27,6 +27,7 @@ class Investigation:
         self.verdict: Optional[Verdict] = None
         self.about: Optional[int] = None
         self.formed_at = 0.0
+        self.same_since = 0.0           # when the first of the newest verdicts that agree ended
         self.answers: Tuple[Optional[int], int] = (None, 0)     # (inquirer, number) it answers
         self.token: Optional[int] = None
         self.next_at = 0.0
@@ -109,6 +110,8 @@ class Investigation:
             self.node.report('INFO', 'evidence', 'the database of %s is %s from here%s' % (
                 self.node.name_of(self.about), event.verdict.name,
                 ': ' + event.reason if event.reason else ''))
+        if event.verdict is not self.verdict or self._is_stale():
+            self.same_since = self.node.now
         self.verdict, self.formed_at = event.verdict, began
         if self.answers[0] is not None:
             self.answered[self.answers[0]] = self.answers[1]
@@ -154,6 +157,8 @@ class Investigation:
             return Verdict.UNREACHABLE
         if theirs is not None and theirs.database is DatabaseState.PRIMARY:
             return Verdict.REACHABLE    # its own daemon says so
+        if theirs is not None and theirs.system_id and not self._is_heard_since(suspect):
+            return None     # it may have been cut off, beside a primary that fails its checks
         verdicts = [row.evidence.verdict for row in self._speaking(suspect)
                     if row.evidence is not None and row.evidence.about == suspect]
         silent = len(self._speaking(suspect)) - len(verdicts)
@@ -164,6 +169,14 @@ class Investigation:
     def _is_stale(self) -> bool:
         """Whether the own verdict is older than a contact that was regained since."""
         return self.formed_at < self.node.regained_at
+
+    def _is_heard_since(self, suspect: int) -> bool:
+        """Whether that daemon was heard after its database was found as it is: not cut off then.
+
+        Its own server has answered it, and it has not stopped it, so that may accept writes for as
+        long as its rows are believed (R50).
+        """
+        return self.verdict is None or self.node.members.peers[suspect].row_at >= self.same_since
 
     def _speaking(self, suspect: int) -> List[Beacon]:
         return [row for row in self.node.members.in_touch(self.node.now) if row.sender != suspect]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ahmlib.core.states import DatabaseState
 from ahmlib.simulation.faults import strike
 from ahmlib.simulation.host import make_settings
 
@@ -71,3 +72,32 @@ def test_a_running_primary_whose_takeover_is_stopped_runs_on_while_it_is_heard()
     strike(world, 'commands-work', 0)
     assert world.run_until(lambda: world.serves() == 0, 60.0), trace(world)
     assert world.hosts[0].database.starts == 0 and not said(world, 'isolated primary')
+
+
+@pytest.mark.parametrize('fault', ['refuse-checks', 'fail-checks'])
+def test_nobody_is_promoted_beside_a_cut_off_primary_whose_checks_had_failed(fault):
+    """Its rows did not say "primary" any more, so nobody waited until it had to be stopped (L20)."""
+    world = formed(make_settings(3, connect_timeout=0.3), 1)
+    world.crash(0)
+    strike(world, 'drop-vip', 0)
+    strike(world, 'answer-for-vip', 0)
+    world.start(0)
+    assert world.run_until(lambda: said(world, 'takeover stopped'), 60.0), trace(world)
+    strike(world, fault, 0)
+    node = world.hosts[0].node
+    assert world.run_until(lambda: node.database.state is not DatabaseState.PRIMARY, 5.0)
+    assert not node.is_leading and world.hosts[0].database.writable
+    strike(world, 'cut', 0)
+    assert world.run_until(lambda: world.serves() == 1, 10.0), trace(world)
+    assert not world.hosts[0].database.running
+
+
+def test_a_dead_database_beside_a_daemon_that_does_not_lead_is_still_replaced_at_once():
+    world = formed(THREE, 1)
+    world.crash(0)
+    strike(world, 'drop-vip', 0)
+    strike(world, 'answer-for-vip', 0)
+    world.start(0)
+    assert world.run_until(lambda: said(world, 'takeover stopped'), 60.0), trace(world)
+    strike(world, 'kill-database', 0)
+    assert world.run_until(lambda: world.serves() == 1, 5.0), trace(world)
