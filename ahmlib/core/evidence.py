@@ -13,6 +13,7 @@ from typing import Dict, List, Optional, Tuple
 
 from .beacon import Beacon, Evidence, Inquiry, Verdict
 from .effects import ProbeDatabase
+from .isolation import has_not_looked
 from .states import DatabaseState
 
 #: Seconds that a living node may take to answer beyond the probe's own limit.
@@ -157,6 +158,9 @@ class Investigation:
             return Verdict.UNREACHABLE
         if theirs is not None and theirs.database is DatabaseState.PRIMARY:
             return Verdict.REACHABLE    # its own daemon says so
+        if theirs is not None and has_not_looked(
+                theirs.state, theirs.database is not DatabaseState.UNKNOWN):
+            return None     # its own daemon is about to say
         if theirs is not None and theirs.system_id and not self._is_heard_since(suspect):
             return None     # it may have been cut off, beside a primary that fails its checks
         verdicts = [row.evidence.verdict for row in self._speaking(suspect)

@@ -7,10 +7,13 @@ nobody reaches its database.
 
 What keeps them from it is this node's own word that its database is a primary, for T_hold from
 when they heard it.  So a primary may run for T_lease from when the newest row that says so was
-sent which as many nodes as a lease needs have heard.  After a start it may run until the lease on
-file has ended, and for the part of T_fence more that its stop leaves; where that has ended already,
-for T_hold: that is how long it takes to be heard.  Who hears others is most likely heard by them,
-too, and only its own check is late: it waits for their answer to the row that says what it found.
+sent which as many nodes as a lease needs have heard.  A row that says that its daemon has just
+started and has not looked yet keeps others from promotions as well, so it counts as one.  After a
+start it may run until the lease on file has ended, and for the part of T_fence more that its stop
+leaves; where that has ended already, for T_hold: that is how long it takes to be heard.
+
+A primary that is found later was started by somebody.  Who hears others then waits for T_lease to
+be answered by them; who hears nobody is cut off.
 
 After a boot of its host a node knows of no lease.  It may be the first of a cluster that starts, so
 it waits for the others with its primary, and owes all this only once it was heard by enough.
@@ -20,13 +23,17 @@ from typing import List, Optional
 
 from .procedures.step_down import Reason, step_down
 from .quorum import reached_by
+from .states import NodeState
 
 NEVER = float('-inf')
 #: Share of T_fence beyond the lease on file: to look, to say that a primary runs, to be answered.
 #: What the stop of a database needs of T_fence is left (`step_down`).
 HEARD_SHARE = 0.4
-#: For the answers to a row, on a busy host too.
-ANSWER_SECONDS = 0.25
+
+
+def has_not_looked(state: NodeState, looked: bool) -> bool:
+    """Whether a daemon has just started, and does not know yet what its database is."""
+    return state is NodeState.INITIALIZING and not looked
 
 
 class Isolation:
@@ -38,12 +45,15 @@ class Isolation:
         lease_runs = lease_until > node.now
         self.starts_until = lease_until + HEARD_SHARE * node.timing.fence if lease_runs \
             else node.now + node.timing.hold
-        self.primary_since: Optional[float] = None  # since when my rows say that it is one
+        #: Since when my rows say that it is one, or that nobody has looked yet.
+        self.primary_since: Optional[float] = node.now
 
     def decide(self) -> None:
         """Stop a primary whose time is over."""
         node = self.node
         self.owes = self.owes or node.is_leading
+        if has_not_looked(node.state, node.database.checked):
+            return
         if not node.database.runs_as_primary or node.stepping_down:
             self.primary_since = None
             return
@@ -85,12 +95,12 @@ class Isolation:
         return max(self.starts_until, self._answered_until(), heard + lease.seconds)
 
     def _answered_until(self) -> float:
-        """Until when answers to the first row that says so are waited for; never for too long."""
+        """Until when a primary that was found later waits for answers, where others are heard."""
         node = self.node
-        if self.primary_since is None or not any(
+        if self.primary_since in (None, node.started_at) or not any(
                 node.members.arrives(place, node.now) for place in range(node.settings.size)):
             return NEVER
-        return min(self.primary_since + ANSWER_SECONDS, node.started_at + node.timing.hold)
+        return self.primary_since + node.leadership.lease.seconds
 
     def _heard(self, needed: int) -> float:
         """When the newest row was sent that says so, and was heard by so many nodes, me among them.

@@ -54,13 +54,13 @@ class StandbyWatch:
         node, database = self.node, self.node.database
         # That the primary of a leader fails its checks here only, the leader says itself.
         distrust = '' if node.is_leading and not database.mismatch else database.distrust
-        if distrust != self.told:
+        if bool(distrust) != bool(self.told):
             if distrust:
                 node.report('CRITICAL' if node.is_leading else 'ERROR', 'quarantined',
                             'the database is not trusted while this lasts: %s' % distrust)
             else:
                 node.report('NOTICE', 'quarantined', 'the database is trusted again')
-            self.told = distrust
+        self.told = distrust
         if bool(database.standstill) != bool(self.standstill):
             if database.standstill:
                 node.report('ERROR', 'replay', 'the standby receives, and cannot replay: %s; it is '

@@ -9,6 +9,9 @@ from ..core.saved import SPENT
 from ..core.states import DatabaseState
 from .lemma import Lemma, Violated, by_force, excused, halves
 
+#: The slowest clock of a host of this world.
+CLOCK_RATE_LEAST = 0.95
+
 
 class Evidence(Lemma):
     """Nothing is promoted while anybody alive says that the old primary answers."""
@@ -126,8 +129,9 @@ class OneWritable(Lemma):
 
     def __init__(self, world) -> None:
         super().__init__(world)
-        self.began: Dict[int, Tuple[int, float]] = {}       # by node: (life, has to have stopped)
-        self.known: Dict[int, Any] = {}         # by node: the state in which it was seen as primary
+        # By node: (life, when it has to have stopped on its own clock, when it began).
+        self.began: Dict[int, Tuple[int, float, float]] = {}
+        self.known: Dict[int, Tuple[Any, float]] = {}   # by node: as what it was seen, and when
 
     def handled(self, host, event: Any) -> None:
         own = host.settings.own
@@ -136,9 +140,10 @@ class OneWritable(Lemma):
         if self.began.get(own, (None,))[0] != host.life:
             now, timing = host.clock(self.world.now), host.settings.timing
             until = host.lease_until if host.lease_until > now else now + timing.hold
-            self.began[own] = host.life, until + timing.fence
+            self.began[own] = host.life, until + timing.fence, self.world.now
         if isinstance(event, events.DatabaseChecked) and event.in_recovery is False:
-            self.known[own] = self._state(host)
+            if self.known.get(own, (None,))[0] != self._state(host):
+                self.known[own] = self._state(host), self.world.now
 
     def performed(self, host, effect: effects.Promote) -> None:
         world = self.world
@@ -151,7 +156,7 @@ class OneWritable(Lemma):
 
     def _should_have_stopped(self, host) -> bool:
         """Whether its daemon had the time to see that it runs, and to stop it."""
-        own = host.settings.own
+        own, timing = host.settings.own, host.settings.timing
         if host.database is None or not host.database.writable or excused(self.world, host) \
                 or not host.settings.stop_isolated_primary or host.node.force.reigns:
             return False
@@ -159,7 +164,10 @@ class OneWritable(Lemma):
             return False
         if host.clock(self.world.now) < self.began[own][1]:
             return False
-        return self.known.get(own) == self._state(host)
+        state, since = self.known.get(own, (None, 0.0))
+        found_late = since > self.began[own][2] + host.settings.connect_timeout
+        slack = timing.lease + timing.fence if found_late else 0.0
+        return state == self._state(host) and self.world.now >= since + slack / CLOCK_RATE_LEAST
 
     def _state(self, host) -> Any:
         """What changes whenever the server is started, or promoted, by anybody."""
