@@ -20,7 +20,6 @@ from ahmlib.lab.cluster import Cluster
 from ahmlib.lab.hosts import NamespaceHost
 from ahmlib.lab.network import PREFIX_LENGTH, call, tool
 
-from .fences import fencing_script
 from .scenarios import (CALM, FIRST, Scenario, formed, is_led_by_another, log_of,
                         needs_namespaces, telling)
 
