@@ -185,7 +185,7 @@ def _vip_silent(node):
                                   node.vip.suspect())
             if event.answers is False or (given_up and event.answers is None):
                 return ''
-            why = event.reason or _who_answers(node, event)
+            why = _who_answers(node, event) if event.answers else event.reason
             if event.answers and event.of_suspect:
                 why = yield from _why_no_dead_house(node, why)
                 if not why:
@@ -199,8 +199,10 @@ def _vip_silent(node):
 
 
 def _who_answers(node, event) -> str:
+    """Who it is; what the ping says besides follows, for an address alone tells less."""
     about = node.vip.suspect() if event.of_suspect else None
-    return 'the VIP still answers, from %s: drop it there' % describe(node, event.by, about)
+    return 'the VIP still answers, from %s: drop it there%s' % (
+        describe(node, event.by, about), event.reason and ' (%s)' % event.reason)
 
 
 def _why_no_dead_house(node, why: str):
