@@ -6,8 +6,8 @@ them with ahm_cluster_status(1).  One that is taken away or changes its meaning 
 
 from typing import Any, Dict, List, Optional
 
-from .beacon import Beacon, Farewell
-from .election import why_not_eligible
+from .beacon import Beacon, Due, Farewell
+from .election import sentence, why_not_eligible
 from .settings import split_address
 from .states import DatabaseState, NodeState
 
@@ -103,6 +103,7 @@ def _node(node, place: int, leader: Optional[Beacon]) -> Dict[str, Any]:
 def _why_not(node, row: Beacon) -> str:
     """Why the living node of this row may not lead; of its own database this node knows more."""
     why = LEAVES if row.farewell is not Farewell.NONE else why_not_eligible(row, node.view)
+    why = why or _why_not_now(node, row)
     if row.sender != node.own:
         return why
     database = node.database
@@ -110,6 +111,13 @@ def _why_not(node, row: Beacon) -> str:
     if why:
         return '%s (%s)' % (why, details) if details else why
     return '' if node.is_leading else node.elections.why_stale(row)
+
+
+def _why_not_now(node, row: Beacon) -> str:
+    """Why this one, which may lead, does not while an election is due: confirmed commits."""
+    if node.is_leading or node.elections.due is Due.NOBODY:
+        return ''
+    return node.elections.why_claim_forbids(row)
 
 
 def _lag(node, row: Beacon, leader: Optional[Beacon]) -> Optional[int]:
@@ -159,6 +167,14 @@ def _standing_still(node) -> List[str]:
         row.name, row.standstill) for row in rows if row.standstill]
 
 
+def _held_back(node) -> List[str]:
+    """Who would be promoted, if that could not lose what a synchronous standby confirmed."""
+    rows = [row for row in node.contact_rows() if not why_not_eligible(row, node.view)]
+    found = [(row.name, _why_not_now(node, row)) for row in rows]
+    return ['%s; a confirmed commit might be lost, so it is not promoted' % sentence(name, why)
+            for name, why in found if why]
+
+
 def _warnings(node) -> List[str]:
     leader = node.own if node.is_leading else _living_leader(node)
     found = list(node.settings.warnings)
@@ -166,7 +182,7 @@ def _warnings(node) -> List[str]:
     for _, (at, text) in sorted(node.foreign.items()):
         if node.now < at + FOREIGN_SECONDS:
             found.append(text)
-    found += _standing_still(node)
+    found += _standing_still(node) + _held_back(node)
     row = _row(node, leader)
     if row is not None and row.sync_doubt:
         found.append(row.sync_doubt)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ahmlib.core.beacon import Farewell, Record, Verdict
+from ahmlib.core.beacon import Claim, Due, Farewell, Record, Verdict
 from ahmlib.core.events import DatabaseChecked
 from ahmlib.core.node import Node
 from ahmlib.core.saved import Saved
@@ -313,6 +313,19 @@ def test_commits_that_nobody_can_tell_who_confirmed_are_warned_of():
     node = a_node()
     follow(node, sync_doubt='synchronous_standby_names lists *')
     assert status(node)['warnings'] == ['synchronous_standby_names lists *']
+
+
+def test_who_is_held_back_by_what_another_standby_may_have_confirmed_says_so():
+    """It stood there, liked by all, and no status said what it waited for."""
+    node = a_node()
+    check(node)
+    node.claims.claim = Claim(1, 0, 1, (0, 2))
+    assert status(node)['warnings'] == [] and line_of(node, 0)['eligible'], 'no election is due'
+    node.elections.due = Due.ANYBODY
+    told, why = status(node), 'of the 2 synchronous standbys, needs 2'
+    assert not told['nodes'][0]['eligible'] and why in told['nodes'][0]['reason']
+    assert told['warnings'][0].startswith('AHM-NODE-1 heard ') and why in told['warnings'][0]
+    assert why in check_status(told)[1] and why in render(told)
 
 
 def test_a_remark_of_the_checks_is_a_problem_of_its_node():
