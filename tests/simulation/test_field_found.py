@@ -2,7 +2,7 @@
 
 import pytest
 
-from ahmlib.core.states import DatabaseState
+from ahmlib.core.states import DatabaseState, NodeState
 from ahmlib.simulation.faults import strike
 from ahmlib.simulation.host import make_settings
 
@@ -101,3 +101,18 @@ def test_a_dead_database_beside_a_daemon_that_does_not_lead_is_still_replaced_at
     assert world.run_until(lambda: said(world, 'takeover stopped'), 60.0), trace(world)
     strike(world, 'kill-database', 0)
     assert world.run_until(lambda: world.serves() == 1, 5.0), trace(world)
+
+
+# -- R18: what keeps a standby from being promoted may come up during its takeover ------------------
+
+@pytest.mark.parametrize('fault', ['pause-replay', 'refuse-checks'])
+def test_a_standby_that_cannot_be_promoted_any_more_once_it_is_elected_is_not(fault):
+    """It was elected, waited for the VIP, learned that it does not replay, and was promoted (L14)."""
+    world = formed(THREE, 1)
+    strike(world, 'answer-for-vip', 1)
+    world.power_off(0)
+    assert world.run_until(lambda: world.hosts[1].node.state is NodeState.TAKING_OVER, 20.0)
+    strike(world, fault, 1)
+    world.run(5.0)
+    world.vip_answers.clear()
+    assert world.run_until(lambda: world.serves() == 2, 60.0), trace(world)

@@ -33,6 +33,8 @@ def take_over(node):
     promotes = not node.database.runs_as_primary
     sure = _make_sure if promotes or _half_is_silent(node) else _vip_silent
     why = yield from sure(node)
+    if promotes and not node.force.claims:
+        why = why or why_not_eligible(node.own_row(), node.view)    # any more
     if why:
         return _give_up(node, why, node.settings.wait_for_primary)
     if promotes:
