@@ -97,6 +97,8 @@ class Chores:
         self._tell_of_streaming(streamed)
         if node.database.streams_anew:
             self.check_at = min(self.check_at, node.now + STREAMS_ANEW_SECONDS)
+        if leader is not None and leader.state is NodeState.TAKING_OVER:
+            node.speaker.answers.add(leader.sender)     # it may wait for this position
         node.claims.checked(event)
         node.standby.tell()
         after = node.database.state

@@ -196,8 +196,8 @@ MUTANTS = (
            'three nodes, synchronous, with fencing',
            ((0.2, 'hook-slow', 1), (0.0, 'hook-slow', 2), (0.5, 'crash', 0),
             (2.1, 'stop-replication', 1)), (
-               Patch(take_over, '_make_sure', 'if not why and node.settings.pre_promotion and',
-                     'if False and'),)),
+               Patch(take_over, '_make_sure', 'if not why and node.settings.pre_promotion and node',
+                     'if False and node'),)),
     Mutant('a row leaves while its state is being written', 7, 'three nodes', DEAD, (
         Patch(Speaker, 'publish', 'if not self.is_saved():',
               'if not self.is_saved() and not self.saving:'),)),

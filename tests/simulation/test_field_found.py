@@ -116,3 +116,16 @@ def test_a_standby_that_cannot_be_promoted_any_more_once_it_is_elected_is_not(fa
     world.run(5.0)
     world.vip_answers.clear()
     assert world.run_until(lambda: world.serves() == 2, 60.0), trace(world)
+
+
+def test_the_primary_of_a_cluster_that_was_shut_down_waits_for_the_others():
+    """All others were bound to it, nobody could be promoted, and it was stopped all the same."""
+    world = formed(THREE, 1)
+    strike(world, 'shutdown-cluster', 1)
+    assert world.run_until(lambda: all(host.node is None for host in world.hosts), 30.0)
+    world.start(0)
+    world.run(60.0)
+    assert world.hosts[0].database.writable and not said(world, 'isolated primary'), trace(world)
+    for own in (1, 2):
+        world.start(own)
+    assert world.run_until(lambda: world.serves() == 0, 60.0), trace(world)

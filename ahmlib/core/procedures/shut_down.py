@@ -9,7 +9,7 @@ down first.
 """
 
 from ..beacon import Farewell, IntentKind
-from ..effects import CheckpointDatabase, Exit
+from ..effects import CheckpointDatabase, Exit, SaveLease
 from ..election import why_not_eligible
 from ..lease import FOREVER
 from ..plan import Until
@@ -106,6 +106,12 @@ def somebody_leads(node) -> bool:
     return row is not None and is_primary(row)
 
 
+def _all_are_bound(node) -> bool:
+    """Whether this node led, and all others have left for good, bound to it on disk."""
+    return node.leader == node.own \
+        and len(node.leadership.lease.left) == node.settings.size - 1
+
+
 def _say_goodbye(node, farewell: Farewell):
     if farewell is Farewell.LEAVING and node.following:
         node.promise.bound = True
@@ -127,4 +133,6 @@ def _say_goodbye(node, farewell: Farewell):
         # Cut off: others may elect a leader, and this daemon would not be there to step down.
         yield from give_up_role(node, Reason(
             'lease', 'no majority heard its goodbye: others may elect a leader', 'immediate'))
+    if farewell is Farewell.LEAVING and node.state is NodeState.SHUTDOWN and _all_are_bound(node):
+        node.emit(SaveLease(0.0))   # nobody can be elected beside the primary that is left (R50)
     node.emit(Exit(0, 'stopped (%s)' % farewell.name))

@@ -1,6 +1,6 @@
 """Take over: from the election won to the VIP up (ahm_protocol(7), R30 to R32).
 
-    lease -> fencing script -> VIP silent -> everybody looks again -> positions compared again
+    lease -> fencing script -> VIP silent -> positions compared again -> everybody looks again
           -> promote -> on record -> VIP up
 
 A running rightful primary skips what is about promotion, but the VIP has to be silent for it, too.
@@ -15,6 +15,7 @@ from ..effects import PingVip, Promote, RaiseVip, RunHook
 from ..election import why_not_eligible, why_sync_forbids
 from ..plan import Until, pause
 from ..states import DatabaseState, NodeState
+from ..timing import CLOCK_RATE_MARGIN
 from ..variables import hook_variables
 from ..vip import PING_SECONDS, describe
 from .step_down import Reason, step_down
@@ -88,13 +89,12 @@ def _make_sure(node):
         if not event.ok:
             return 'pre_promotion_command failed: %s' % event.reason
         node.report('NOTICE', 'fenced', 'pre_promotion_command succeeded')
-    fenced_at = node.now
     why = yield from _vip_silent(node)
+    if not why and node.settings.pre_promotion and node.suspect not in (None, node.own) \
+            and not node.force.claims:
+        why = yield from _compare_again(node)
     if not why and (node.settings.pre_promotion or node.now > began + LOOK_AGAIN_SECONDS):
         why = yield from _look_again(node)
-        if not why and node.settings.pre_promotion and node.suspect not in (None, node.own) \
-                and not node.force.claims:
-            why = yield from _compare_again(node, fenced_at)
     elif not why and _suspect_is(node, DatabaseState.PRIMARY):
         why = 'the database of %s is a primary' % node.name_of(node.suspect)
     return why
@@ -133,16 +133,20 @@ def _look_again(node):
         return ''
 
 
-def _compare_again(node, fenced_at: float):
+def _compare_again(node):
     """Until it was fenced the old primary may have written on; the reason not to promote, or ''.
 
     One standby may have got that and another not: so positions are compared as of after fencing,
-    and who has more goes first; once, for its own takeover may be stopped again and again.
+    and who has more goes first; once, for its own takeover may be stopped again and again.  The
+    question about the old primary makes everybody look at his own position, too.
     """
+    began = node.now
+
     def told() -> List[Beacon]:
         """The standbys in contact whose positions were looked at since."""
         return [row for row in standbys() if row.ok_age is not None
-                and node.members.peers[row.sender].row_at - row.ok_age >= fenced_at]
+                and node.members.peers[row.sender].row_at
+                - CLOCK_RATE_MARGIN * row.ok_age >= began]
 
     def standbys() -> List[Beacon]:
         """The standbys in contact."""
@@ -151,9 +155,10 @@ def _compare_again(node, fenced_at: float):
 
     def is_known() -> bool:
         """Whether the own position is."""
-        return node.database.ok_at >= fenced_at and node.database.lsn_known
+        return node.database.ok_at >= began and node.database.lsn_known
 
     node.chores.check_soon()
+    node.leadership.ask_about(node.suspect)
     yield Until(lambda: is_known() and len(told()) == len(standbys()), node.investigation.patience)
     if not is_known():
         return 'its position is not known since the old primary was fenced'
