@@ -73,17 +73,20 @@ class Claims:
 
         A name that is no node's may be that of any standby (`walreceiver` is what a standby is
         called that nobody has named), so all of them count then, unless the server sees by the
-        address that it is none.
+        address that it is none.  Where no node would be left, an address proves nothing: standbys
+        stream over a network of their own, or through a translation of addresses.
         """
         if not event.sync_needed or not event.sync_names:
             return Setting(0, ())
-        nodes, strange = set(), []
+        nodes, strange, foreign = set(), [], []
         for name in event.sync_names:
             places = self._places_of(name, event.sync_peers)
             if places is None:
                 strange.append(name)
             else:
                 nodes.update(places)
+                foreign += [] if places else [name]
+        strange += [] if nodes else foreign
         nodes.discard(self.node.own)
         doubt = ''
         if strange:

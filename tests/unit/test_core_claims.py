@@ -93,6 +93,14 @@ def test_what_is_no_node_by_its_address_confirms_beside_the_nodes():
     assert setting(node)[:2] == (1, (1,))
 
 
+def test_standbys_that_stream_over_a_network_of_their_own_are_not_taken_for_nobody():
+    """Their addresses were no node's: "no synchronous standby", and one beside it was promoted."""
+    node = a_leader()
+    see(node, a_check(1, ('walreceiver',), (('walreceiver', '192.0.2.2'),
+                                            ('walreceiver', '192.0.2.3'))))
+    assert setting(node)[:2] == (1, (1, 2)) and 'walreceiver' in node.claims.doubt
+
+
 def test_who_is_its_own_standby_by_an_inherited_list_is_not():
     node = a_leader()
     see(node, a_check(1, ('AHM-NODE-1', 'AHM-NODE-3')))
