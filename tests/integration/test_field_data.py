@@ -12,9 +12,7 @@ import os
 import psycopg2
 import pytest
 
-from ahmlib.database import conffile
 from ahmlib.lab import procfs, record, server_faults
-from ahmlib.lab.users import give_to
 
 from .scenarios import (FIRST, PATIENT, PAUSE, SECOND, THIRD, all_stream_from, formed,
                         is_led_by_another, refusal, run, succeeds, switched_over)
@@ -82,18 +80,20 @@ def is_said(scenario, nodes, words, *options):
                                 '"%s" in the status' % words, PAUSE)
 
 
-def auto_conf(cluster, database, **values):
+def auto_conf(database, **values):
     """Lay these over the settings of a stopped server (None takes one out)."""
     path = os.path.join(database.data_dir, 'postgresql.auto.conf')
-    conffile.replace(path, conffile.with_values(conffile.read(path), values))
-    give_to(cluster.workspace.user, path)
-    os.chown(path, cluster.workspace.user.uid, cluster.workspace.user.gid)
+    with open(path) as file:
+        kept = [line for line in file if line.partition('=')[0].strip() not in values]
+    with open(path, 'w') as file:
+        file.writelines(kept + ["%s = '%s'\n" % item for item in values.items()
+                                if item[1] is not None])
 
 
-def restarted(cluster, database, **values):
+def restarted(database, **values):
     """Start this server anew, with other settings."""
     database.stop()
-    auto_conf(cluster, database, **values)
+    auto_conf(database, **values)
     database.start()
 
 
@@ -126,7 +126,7 @@ def own_role(cluster):
 def at_a_target(cluster):
     """A restore left a recovery target on node 2; what comes now is received and not replayed."""
     (now,), = cluster.databases()[0].sql('SELECT clock_timestamp()::text')
-    restarted(cluster, cluster.databases()[1], recovery_target_time=now,
+    restarted(cluster.databases()[1], recovery_target_time=now,
               recovery_target_action='pause')
 
 
@@ -224,7 +224,7 @@ def raised_on_the_primary_alone(cluster):
     """max_connections, so that both standbys stop replaying (PostgreSQL 14 and later)."""
     if cluster.installation.version < 14:
         pytest.skip('before PostgreSQL 14 such a standby ends at once')
-    restarted(cluster, cluster.databases()[0], max_connections='100')
+    restarted(cluster.databases()[0], max_connections='100')
 
 
 def test_a_setting_raised_on_the_primary_alone_is_named_and_no_server_ends_of_it():
@@ -243,7 +243,7 @@ def test_a_setting_raised_on_the_primary_alone_is_named_and_no_server_ends_of_it
         assert second.database.is_running() and third.database.is_running()
         first.database.start()
         for node in (second, third):
-            restarted(cluster, node.database, max_connections='100')
+            restarted(node.database, max_connections='100')
         scenario.healthy()
         successor_is(scenario, SECOND)
         scenario.next_fault()
@@ -270,7 +270,7 @@ def in_an_included_file(cluster):
                 primary.host.address, database.port, STREAMER, PASSWORD, node.name))
         with open(os.path.join(database.data_dir, 'postgresql.conf'), 'a') as file:
             file.write("include 'replication.conf'\n")
-        restarted(cluster, database, primary_conninfo=None)
+        restarted(database, primary_conninfo=None)
     all_stream_from(cluster, FIRST)
 
 
@@ -279,7 +279,7 @@ def slots_on_the_first_primary(cluster):
     for number, database in enumerate(cluster.databases()[1:]):
         cluster.databases()[0].sql('SELECT pg_create_physical_replication_slot(%s, true)',
                                    ('slot_%d' % number,))
-        restarted(cluster, database, primary_slot_name='slot_%d' % number)
+        restarted(database, primary_slot_name='slot_%d' % number)
     all_stream_from(cluster, FIRST)
 
 
@@ -373,7 +373,7 @@ def confirmed_by(names):
     def prepare(cluster):
         if 'walreceiver' in names:
             for node in cluster.nodes[1:3]:
-                restarted(cluster, node.database, primary_conninfo=(
+                restarted(node.database, primary_conninfo=(
                     'host=%s port=%d user=agens application_name=walreceiver' % (
                         cluster.nodes[0].host.address, node.database.port)))
         sets(cluster.databases()[0], synchronous_standby_names=names)
@@ -436,7 +436,7 @@ def all_stream_by_any_name(cluster, node, count):
 
 def delayed_and_confirming(cluster):
     """Node 2 replays an hour later what it receives and confirms at once."""
-    restarted(cluster, cluster.databases()[1], recovery_min_apply_delay='1h')
+    restarted(cluster.databases()[1], recovery_min_apply_delay='1h')
     confirmed_by(BOTH)(cluster)
 
 
