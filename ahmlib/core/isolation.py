@@ -106,8 +106,6 @@ class Isolation:
         """When the newest row was sent that says so, and was heard by so many nodes, me among them.
         """
         node = self.node
-        if needed > node.settings.size:
-            return NEVER
         sent = [node.members.echoed_at(place) for place in range(node.settings.size)
                 if place != node.own]
         known = [at for at in sent if at is not None and at >= (self.primary_since or node.now)]

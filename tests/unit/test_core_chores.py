@@ -6,6 +6,7 @@ from ahmlib.core import effects, events
 from ahmlib.core.beacon import Evidence, Verdict
 from ahmlib.core.database import STREAM_GRACE_SECONDS
 from ahmlib.core.node import Node
+from ahmlib.core.procedures.take_over import _promoted
 from ahmlib.core.saved import Saved
 from ahmlib.core.states import DatabaseState, NodeState
 
@@ -24,12 +25,14 @@ class Follower:
         self.check = events.DatabaseChecked(
             0, Verdict.REACHABLE, in_recovery=True, system_id=SYSTEM, timeline=1, lsn=1000,
             streaming=False, upstream=('192.0.2.99', 5432))
-        self.follows = []
+        self.follows, self.told = [], []
         self.feed(events.Started())
 
     def feed(self, event):
         for effect in self.node.handle(event, self.now):
             kind = type(effect)
+            if kind is effects.Report:
+                self.told.append((effect.severity, effect.text))
             if kind is effects.SaveState:
                 self.feed(events.StateSaved(effect.saved))
             elif kind is effects.CheckVip:
@@ -52,9 +55,10 @@ class Follower:
                 database=DatabaseState.PRIMARY, rightful=True, holds_vip=True, ok_age=0.0,
                 timeline=2, heard=((4711, speaker.seq), None, None), evidence=evidence)))
 
-    def follow_ended(self, ok):
+    def follow_ended(self, ok, **facts):
         """The world has pointed the database to the primary, or could not."""
-        self.feed(events.ActionEnded(self.follows[-1].token, ok, '' if ok else 'it is broken'))
+        self.feed(events.ActionEnded(self.follows[-1].token, ok, '' if ok else 'it is broken',
+                                     **facts))
 
 
 def test_a_walreceiver_that_is_refused_again_and_again_does_not_stream():
@@ -129,3 +133,47 @@ def test_a_standby_that_fails_after_that_restart_is_reported_out():
     follower.follow_ended(ok=True)
     follower.live(2.0)
     assert follower.node.database.out and follower.node.state is NodeState.LOST
+
+
+def a_pointed_standby():
+    """One that is being pointed to the new primary."""
+    follower = Follower()
+    follower.live(STREAM_GRACE_SECONDS + 2.0)
+    assert len(follower.follows) == 1
+    return follower
+
+
+def test_what_a_follow_remarks_is_told():
+    follower = a_pointed_standby()
+    follower.follow_ended(ok=True, remark='an inactive slot keeps 208 MB')
+    assert ('WARNING', 'an inactive slot keeps 208 MB') in follower.told
+
+
+def test_a_standby_that_a_follow_finds_diverged_is_quarantined_and_out():
+    """It was tried again every ten seconds, for ever."""
+    follower = a_pointed_standby()
+    follower.follow_ended(ok=False, diverged=True)
+    assert follower.node.own_row().database is DatabaseState.QUARANTINED
+    assert follower.node.database.out == 'it is broken'
+
+
+def test_what_a_look_at_the_vip_remarks_is_told_once():
+    follower = Follower()
+    for _ in range(2):
+        follower.node.vip._checked(events.VipChecked(0, True, 'it is on two interfaces'), 100.0)
+    told = [effect.text for effect in follower.node.effects if type(effect) is effects.Report]
+    assert told.count('it is on two interfaces') == 1
+
+
+def test_a_promotion_that_ended_before_what_there_was_to_replay_is_critical_in_bytes():
+    """"Command Success", and 100 of 100 acknowledged rows were gone."""
+    follower = Follower()
+    _promoted(follower.node, events.ActionEnded(0, True, timeline=2, lsn=950, switch_lsn=900,
+                                                needed_lsn=1000))
+    told = [effect for effect in follower.node.effects if type(effect) is effects.Report]
+    assert told[-1].severity == 'CRITICAL' and 'recovery 100 bytes before' in told[-1].text
+    follower.node.effects = []
+    _promoted(follower.node, events.ActionEnded(0, True, timeline=2, lsn=950, switch_lsn=1000,
+                                                needed_lsn=1000))
+    assert [effect.severity for effect in follower.node.effects
+            if type(effect) is effects.Report] == ['NOTICE']
