@@ -13,7 +13,7 @@ from typing import Dict, List, Optional, Tuple
 
 from .beacon import Beacon, Evidence, Inquiry, Verdict
 from .effects import ProbeDatabase
-from .states import DatabaseState
+from .states import DatabaseState, NodeState
 
 #: Seconds that a living node may take to answer beyond the probe's own limit.
 ANSWER_SLACK_SECONDS = 1.0
@@ -154,6 +154,9 @@ class Investigation:
             return Verdict.UNREACHABLE
         if theirs is not None and theirs.database is DatabaseState.PRIMARY:
             return Verdict.REACHABLE    # its own daemon says so
+        if theirs is not None and theirs.state is NodeState.INITIALIZING \
+                and theirs.database is DatabaseState.UNKNOWN:
+            return None                 # its own daemon is about to look
         verdicts = [row.evidence.verdict for row in self._speaking(suspect)
                     if row.evidence is not None and row.evidence.about == suspect]
         silent = len(self._speaking(suspect)) - len(verdicts)

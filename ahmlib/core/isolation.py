@@ -7,7 +7,8 @@ nobody reaches its database.
 
 What keeps them from it is this node's own word that its database is a primary, for T_hold from
 when they heard it.  So a primary may run for T_lease from when the newest row that says so was
-sent which as many nodes as a lease needs have heard.  After a start it may run until the lease on
+sent which as many nodes as a lease needs have heard.  A row that says that its daemon has just
+started, and has not looked yet, keeps them from it as well.  After a start it may run until the lease on
 file has ended; where that has ended already, for T_hold: that is how long it takes to be heard.
 
 After a boot of its host a node knows of no lease.  It may be the first of a cluster that starts, so
@@ -18,8 +19,9 @@ from typing import List, Optional
 
 from .procedures.step_down import Reason, step_down
 from .quorum import reached_by
+from .states import NodeState
 
-NEVER = float('-inf')
+NEVER, FOREVER = float('-inf'), float('inf')
 
 
 class Isolation:
@@ -30,12 +32,17 @@ class Isolation:
         self.owes = lease_until > 0.0       # it led since its host's boot, or was heard by enough
         lease_runs = lease_until > node.now
         self.starts_until = lease_until if lease_runs else node.now + node.timing.hold
-        self.primary_since: Optional[float] = None  # since when my rows say that it is one
+        #: Since when my rows say that it is one, or may be: a daemon that starts has not looked.
+        self.primary_since: Optional[float] = node.now
 
     def decide(self) -> None:
         """Stop a primary whose time is over."""
         node = self.node
         self.owes = self.owes or node.is_leading
+        if self._has_not_looked():
+            if self.applies() and node.now >= self.ends_at():
+                self.primary_since = FOREVER    # others may be elected by now: no row counts
+            return
         if not node.database.runs_as_primary or node.is_leading or node.stepping_down:
             self.primary_since = None
             return
@@ -52,6 +59,10 @@ class Isolation:
         node.plan.start('step down', step_down(node, Reason(
             'isolated', 'its database ran as a primary, cut off from the others', 'immediate')),
             node.now)
+
+    def _has_not_looked(self) -> bool:
+        """Whether this daemon has just started, and others wait for what it will find."""
+        return self.node.state is NodeState.INITIALIZING and not self.node.database.checked
 
     def applies(self) -> bool:
         """Whether others could lead beside this primary at all, and the operator wants it stopped.
