@@ -21,7 +21,7 @@ from .procedures.step_down import Reason, step_down
 from .quorum import reached_by
 from .states import NodeState
 
-NEVER, FOREVER = float('-inf'), float('inf')
+NEVER = float('-inf')
 
 
 class Isolation:
@@ -34,20 +34,22 @@ class Isolation:
         self.starts_until = lease_until if lease_runs else node.now + node.timing.hold
         #: Since when my rows say that it is one, or may be: a daemon that starts has not looked.
         self.primary_since: Optional[float] = node.now
+        self.looked = False             # and the database was found to be one
 
     def decide(self) -> None:
         """Stop a primary whose time is over."""
         node = self.node
         self.owes = self.owes or node.is_leading
         if self._has_not_looked():
-            if self.applies() and node.now >= self.ends_at():
-                self.primary_since = FOREVER    # others may be elected by now: no row counts
+            heard = self._heard_by_enough()
+            if heard <= self.starts_until:      # and not after others may have been elected
+                self.starts_until = max(self.starts_until, heard + node.leadership.lease.seconds)
             return
         if not node.database.runs_as_primary or node.is_leading or node.stepping_down:
             self.primary_since = None
             return
-        if self.primary_since is None:
-            self.primary_since = node.now
+        if self.primary_since is None or not self.looked:
+            self.primary_since, self.looked = node.now, True
         self.owes = self.owes or self._heard(node.leadership.lease.needed) > NEVER
         if node.plan.busy or not self.applies() or node.now < self.ends_at():
             return
@@ -78,12 +80,15 @@ class Isolation:
 
     def ends_at(self) -> float:
         """When others may have somebody else promoted."""
+        return max(self.starts_until, self._heard_by_enough() + self.node.leadership.lease.seconds)
+
+    def _heard_by_enough(self) -> float:
         node, lease = self.node, self.node.leadership.lease
         heard = self._heard(lease.needed)
         if lease.halves and node.settings.trusted:
             trusted = NEVER if node.leadership.trusted_at is None else node.leadership.trusted_at
             heard = max(self._heard(node.settings.size // 2 + 1), min(heard, trusted))
-        return max(self.starts_until, heard + lease.seconds)
+        return heard
 
     def _heard(self, needed: int) -> float:
         """When the newest row was sent that says so, and was heard by so many nodes, me among them.

@@ -286,13 +286,13 @@ def _older_or_elsewhere(settings, told, first, last):
 
 
 def _name(told):
-    """What is to be said of a server."""
-    words = ['PID of our session %d' % told.pid]
-    if told.directory:
-        words.insert(0, 'data_directory %s' % told.directory)
+    """What is to be said of a server: the same at every check, or it would be told of each time."""
+    words = []
     if told.address and not is_of_this_host(told.address):
-        words.insert(0, 'on another host, %s' % told.address)
-    return 'another server (%s)' % ', '.join(words)
+        words.append('on another host, %s' % told.address)
+    if told.directory:
+        words.append('data_directory %s' % told.directory)
+    return 'another server' + (' (%s)' % ', '.join(words) if words else '')
 
 
 def _whose(settings):

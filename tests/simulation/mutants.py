@@ -207,11 +207,11 @@ MUTANTS = (
     Mutant('a daemon that starts leaves a primary as it is', 20, 'three nodes', CUT_OFF_START, (
         Patch(Isolation, 'decide', 'if node.plan.busy or', 'if True or'),)),
     Mutant('a primary runs on where nobody hears of it', 20, 'three nodes', CUT_OFF_START, (
-        Patch(Isolation, 'ends_at', 'heard = self._heard(lease.needed)', 'heard = node.now'),)),
+        Patch(Isolation, '_heard_by_enough', 'heard = self._heard(lease.needed)',
+              'heard = node.now'),)),
     Mutant('a primary may run until others may be elected, and is stopped after that', 20,
            'three nodes', CUT_OFF_START, (
-               Patch(Isolation, 'ends_at', 'return max(self.starts_until, heard + lease.seconds)',
-                     'return max(self.starts_until, heard + lease.seconds) + node.timing.hold'),)),
+               Patch(Isolation, 'ends_at', 'return max', 'return self.node.timing.hold + max'),)),
     Mutant('received is taken for replayed', 21, 'three nodes',
            ((1.0, 'hold-replay', 1), (0.2, 'promote', 1)), (
                Patch(switch_over, '_stop', 'row.replayed > lsn', 'row.lsn > lsn'),)),

@@ -11,7 +11,7 @@ from ahmlib.core import effects
 from ahmlib.core.beacon import Farewell
 from ahmlib.core.states import DatabaseState, NodeState
 from ahmlib.simulation.faults import strike
-from ahmlib.simulation.host import make_settings
+from ahmlib.simulation.host import SLOW, make_settings
 
 from .plans import formed
 
@@ -293,6 +293,47 @@ def test_a_daemon_that_is_restarted_among_the_others_leaves_its_primary_alone():
         strike(world, 'crash-and-start', 0)
         world.run(8.0)
     assert world.serves() == 0 and world.hosts[0].database.starts == 0
+
+
+def starts_as_its_lease_ends(world, seconds):
+    """The leader's daemon dies, and is started so long before its lease on file has ended."""
+    world.crash(0)
+    host = world.hosts[0]
+    world.run((host.lease_until - host.clock(world.now)) / host.rate - seconds)
+    world.start(0)
+
+
+@pytest.mark.parametrize('seconds', [0.01, 0.005, 0.019])
+def test_a_daemon_whose_first_check_outlasts_its_lease_leaves_alone_what_everybody_hears(seconds):
+    """It stopped a healthy primary at once: "too few nodes hear it (3 of the 2 needed)"."""
+    world = formed(THREE)
+    starts_as_its_lease_ends(world, seconds)
+    assert world.run_until(lambda: world.serves() == 0, 20.0), trace(world)
+    assert world.hosts[0].database.starts == 0 and not said(world, 'too few nodes hear it')
+
+
+def test_a_daemon_that_nobody_hears_and_whose_first_check_outlasts_its_lease_stops_at_once():
+    world = formed(THREE)
+    world.network.isolate(0, range(3))
+    starts_as_its_lease_ends(world, 0.01)
+    at = world.now
+    assert world.run_until(lambda: said(world, 'too few nodes hear it'), 5.0), trace(world)
+    assert world.now - at < 0.1 and not any(host.database.writable for host in world.hosts[1:])
+
+
+def test_nobody_is_promoted_beside_a_daemon_that_has_just_started_and_was_cut_off_since():
+    """It counts on those who have heard that it has not looked yet; so they wait for it."""
+    world = formed(THREE)
+    world.hosts[0].behaves['check'] = SLOW
+    starts_as_its_lease_ends(world, 0.01)
+    world.run(0.03)
+    world.network.isolate(0, range(3))
+    promoted = []
+    assert world.run_until(
+        lambda: promoted.extend(host for host in world.hosts[1:] if host.database.writable)
+        or not world.hosts[0].database.writable, 10.0), trace(world)
+    assert not promoted, trace(world)
+    assert world.run_until(lambda: world.serves() in (1, 2), 20.0), trace(world)
 
 
 def test_a_primary_that_was_stopped_for_its_isolation_serves_again_when_that_ends():
