@@ -8,8 +8,9 @@ nobody reaches its database.
 What keeps them from it is this node's own word that its database is a primary, for T_hold from
 when they heard it.  So a primary may run for T_lease from when the newest row that says so was
 sent which as many nodes as a lease needs have heard.  A row that says that its daemon has just
-started, and has not looked yet, keeps them from it as well.  After a start it may run until the lease on
-file has ended; where that has ended already, for T_hold: that is how long it takes to be heard.
+started, and has not looked yet, keeps them from it as well.  After a start it may run until the
+lease on file has ended; where that has ended already, for T_hold: that is how long it takes to be
+heard.
 
 After a boot of its host a node knows of no lease.  It may be the first of a cluster that starts, so
 it waits for the others with its primary, and owes all this only once it was heard by enough.
