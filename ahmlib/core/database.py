@@ -200,9 +200,10 @@ class LocalDatabase:
         """Why it is not trusted though it runs, for as long as that lasts; '' if it is."""
         if self.mismatch and not self.failures:
             return self.mismatch
-        if self.failed and not self.out and (self.refused or self.reached_by_others):
+        refused = self.refused and self.in_recovery     # of a primary all others are asked first
+        if self.failed and not self.out and (refused or self.reached_by_others):
             return 'it runs, and %s: %s' % (
-                'refuses AHM' if self.refused else 'fails its checks here only', self.reason)
+                'refuses AHM' if refused else 'fails its checks here only', self.reason)
         return ''
 
     @property
