@@ -20,6 +20,15 @@ from .states import DatabaseState
 ANSWER_SLACK_SECONDS = 1.0
 
 
+def runs_by_its_word(row: Beacon) -> bool:
+    """Whether the daemon of this row says that its database runs, and may accept writes.
+
+    One that is not trusted while it runs may be a primary.  One that is out was dealt with.
+    """
+    return row.database is DatabaseState.PRIMARY or (
+        row.database is DatabaseState.QUARANTINED and not row.out)
+
+
 class Investigation:
     """This node's own verdict, and how it weighs everybody's."""
 
@@ -156,8 +165,8 @@ class Investigation:
         theirs = node.living_row(suspect)
         if theirs is not None and theirs.database is DatabaseState.STANDBY:
             return Verdict.UNREACHABLE
-        if theirs is not None and theirs.database is DatabaseState.PRIMARY:
-            return Verdict.REACHABLE    # its own daemon says so
+        if theirs is not None and runs_by_its_word(theirs):
+            return Verdict.REACHABLE
         if theirs is not None and has_not_looked(
                 theirs.state, theirs.database is not DatabaseState.UNKNOWN):
             return None     # its own daemon is about to say

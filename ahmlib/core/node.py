@@ -18,7 +18,7 @@ from .database import LocalDatabase
 from .effects import Cancel, Exit, ProbeDatabase, Reply, Report, RunHook
 from .election import View
 from .elections import Elections
-from .evidence import Investigation
+from .evidence import Investigation, runs_by_its_word
 from .force import Force
 from .foreign import describe_foreign
 from .following import Following
@@ -98,6 +98,7 @@ class Node:
         self.lost_at: Optional[float] = now
         self.primary_seen: Optional[int] = None     # whom it last followed, or led as, over one
         self.replaced: Optional[int] = None         # whose primary was the one before that
+        self.answered_at = float('-inf')    # when a row that does not lead was answered last
         self.regained_at = now              # when a node was last heard that had not been
         self.primary_lsn = 0
         self.seen_timeline = 0              # of the newest primary that was followed, or led over
@@ -183,8 +184,11 @@ class Node:
         if counts:
             self._learn_name(row)
             self.claims.learn(row)
-            if row.database is DatabaseState.PRIMARY and not row.leads \
-                    and not self.database.runs_as_primary:
+            believed = row.database is DatabaseState.PRIMARY or row.sender == self.suspect and (
+                runs_by_its_word(row) or row.database is DatabaseState.UNKNOWN)
+            if believed and not row.leads and not self.database.runs_as_primary \
+                    and self.now >= self.answered_at + self.speaker.quick:
+                self.answered_at = self.now     # two that answer each other do so no faster
                 self.speaker.answers.add(row.sender)    # it may run only while it is heard (R50)
         self.leadership.heard(row, counts, restarted)
 

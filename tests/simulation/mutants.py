@@ -87,8 +87,10 @@ LAGGING = ((0.5, 'stop-replication', 1), (1.0, 'power-off', 0))
 
 NO_EVIDENCE = Patch(Investigation, 'weigh', 'verdicts = [row.evidence.verdict for row',
                     'return Verdict.UNREACHABLE\n    verdicts = [row.evidence.verdict for row')
-DAEMON_IGNORED = Patch(Investigation, 'weigh', 'return Verdict.REACHABLE    # its own',
-                       'return Verdict.UNREACHABLE    # its own')
+DAEMON_IGNORED = Patch(
+    Investigation, 'weigh', 'if theirs is not None and runs_by_its_word(theirs):',
+    'if theirs is not None and runs_by_its_word(theirs):\n        return Verdict.UNREACHABLE\n'
+    '    if False:')
 NO_PROMISE = (
     Patch(promise.Promise, 'holds', 'return self.leader is not None and (self.bound or now < '
           'self.until)', 'return False'),
@@ -176,8 +178,7 @@ MUTANTS = (
               'row.database in _GIVEN_UP)', 'return not row.leads'), DAEMON_IGNORED, NO_EVIDENCE,
         Patch(take_over, '_vip_silent', 'began, given_up = node.now, _given_up_by_suspect(node)',
               "return ''\n    yield"),
-        Patch(take_over, '_suspect_is', 'if node.suspect in (None, node.own):',
-              'if True:'))),
+        Patch(take_over, '_suspect_runs', 'return row is not None and', 'return False and'))),
     Mutant('synchronous standbys are not asked', 18, 'five nodes, synchronous',
            ((0.5, 'stop-replication', 1), (0.0, 'stop-replication', 2),
             (0.0, 'stop-replication', 3), (1.0, 'power-off', 0), (0.0, 'power-off', 4)), (

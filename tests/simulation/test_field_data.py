@@ -337,6 +337,19 @@ def test_nobody_is_promoted_beside_a_daemon_that_has_just_started_and_was_cut_of
     assert world.run_until(lambda: world.serves() in (1, 2), 20.0), trace(world)
 
 
+@pytest.mark.parametrize('seed', [1, 24])
+def test_a_quarantined_primary_that_is_cut_off_is_stopped_before_anybody_is_promoted(seed):
+    """Its daemon was restarted, and leads no more; nobody took its word that its server runs."""
+    world = formed(THREE, seed)
+    world.hosts[0].database.mismatch = 'another server'
+    strike(world, 'restart', 0)
+    world.run(6.0 + seed / 17)
+    assert world.serves() is None and world.hosts[0].database.writable
+    world.network.isolate(0, range(3))
+    assert world.run_until(lambda: not world.hosts[0].database.writable, 10.0), trace(world)
+    assert world.run_until(lambda: world.serves() in (1, 2), 20.0), trace(world)
+
+
 def test_a_primary_that_was_stopped_for_its_isolation_serves_again_when_that_ends():
     world = formed(THREE)
     for own in (1, 2):

@@ -13,6 +13,7 @@ from typing import List
 from ..beacon import Beacon, Farewell, Verdict
 from ..effects import PingVip, Promote, RaiseVip, RunHook
 from ..election import why_not_eligible, why_sync_forbids
+from ..evidence import runs_by_its_word
 from ..plan import Until, pause
 from ..states import DatabaseState, NodeState
 from ..timing import CLOCK_RATE_MARGIN
@@ -95,9 +96,15 @@ def _make_sure(node):
         why = yield from _compare_again(node)
     if not why and (node.settings.pre_promotion or node.now > began + LOOK_AGAIN_SECONDS):
         why = yield from _look_again(node)
-    elif not why and _suspect_is(node, DatabaseState.PRIMARY):
-        why = 'the database of %s is a primary' % node.name_of(node.suspect)
+    elif not why and _suspect_runs(node):
+        why = 'the database of %s runs, as its own daemon says' % node.name_of(node.suspect)
     return why
+
+
+def _suspect_runs(node) -> bool:
+    """Whether the old primary's own daemon, alive, says that its database runs."""
+    row = None if node.suspect in (None, node.own) else node.living_row(node.suspect)
+    return row is not None and runs_by_its_word(row)
 
 
 def _suspect_is(node, state: DatabaseState) -> bool:
