@@ -22,6 +22,8 @@ from .states import DatabaseState
 #: A standby that does not stream is believed to have lost its primary only after this many seconds
 #: beside a healthy primary: a walreceiver comes back after wal_retrieve_retry_interval, 5 s.
 STREAM_GRACE_SECONDS = 10.0
+#: A replay that lags and has not moved for so long is held up; a busy host may cost it less.
+STUCK_SECONDS = 1.0
 
 
 class Unpromotable(NamedTuple):
@@ -54,6 +56,7 @@ class LocalDatabase:
         self.held = False                   # its replay waits, for a reader or a delay
         self.lsn_known = True               # False: more may be on its disk than `lsn`
         self.remark = ''                    # what its checks want people to know
+        self._stuck_since: Optional[float] = None   # its replay lags, and has not moved since then
         self._stands_still = ''             # as its newest check says
         self._unpromotable: Optional[Unpromotable] = None
         self.second_primary = False         # found to be a second primary, and dealt with as one
@@ -86,12 +89,17 @@ class LocalDatabase:
             self.second_primary = False
 
     def _take_replay(self, event: DatabaseChecked, asked_at: float) -> None:
-        """What its replay is about.  One that lags, and has not moved since, waits for something.
+        """What its replay is about.  One that lags and has not moved for long waits for something.
 
         The end of a record that never came looks the same; it is level with who has replayed all.
         """
         lags = bool(event.in_recovery) and event.replayed < event.lsn
-        self.held = event.held or (lags and self.in_recovery and event.replayed == self.replayed)
+        if not lags or event.replayed != self.replayed:
+            self._stuck_since = None
+        elif self._stuck_since is None:
+            self._stuck_since = asked_at
+        self.held = event.held or (self._stuck_since is not None
+                                   and asked_at >= self._stuck_since + STUCK_SECONDS)
         self.replayed, self._stands_still = event.replayed, event.standstill
         failed = self._unpromotable
         if failed is not None and (not event.in_recovery or event.replayed != failed.replayed

@@ -1,7 +1,8 @@
 """Who may lead, who should, and when (R12 to R21): pure functions of rows.
 
 Data first, then preference: a running rightful primary, then the higher timeline, then the higher
-position, then who has replayed it, whom a resignation named, the lower `priority`, the name.
+position, then whom a resignation named (it has replayed all), who has replayed what it received,
+the lower `priority`, the name.
 """
 
 from typing import List, NamedTuple, Optional, Sequence, Tuple
@@ -84,7 +85,7 @@ def _data(row: Beacon) -> Tuple[bool, int, int]:
 
 
 def _preference(row: Beacon, view: View) -> Tuple[bool, bool, int, Tuple[int, ...]]:
-    return (has_replayed(row), row.sender == view.named, -row.priority,
+    return (row.sender == view.named, has_replayed(row), -row.priority,
             tuple(-ord(letter) for letter in row.name) + (1,))
 
 

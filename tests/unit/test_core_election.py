@@ -146,6 +146,12 @@ def test_of_those_level_in_what_they_received_who_has_replayed_it_goes_first():
     assert best([lagging, level], VIEW) == level
 
 
+def test_whom_a_resignation_named_goes_before_who_seems_to_have_replayed_more():
+    """It had replayed the last of the WAL, and a look on a busy host said that it waits."""
+    named, other = row(1, replayed=900, held=True, priority=9), row(2, replayed=1000, priority=1)
+    assert rank(named, VIEW._replace(named=1)) > rank(other, VIEW._replace(named=1))
+
+
 def test_a_replay_that_is_held_up_or_lags_by_much_has_not_replayed():
     near = row(1, lsn=9000000, replayed=9000000 - 1000)
     assert has_replayed(near) and not has_replayed(near._replace(held=True))
