@@ -43,7 +43,7 @@ AIMED = (
     ('three nodes', ((1.0, 'stop', 1), (0.0, 'restart', 1))),
     ('three nodes', ((1.0, 'mute', 0), (0.1, 'stop', 0))),
     # The second loss comes as soon as the next leader is elected.
-    ('three nodes', ((1.0, 'power-off', 0), (1.333, 'cut', 1))),
+    ('three nodes', ((1.0, 'power-off', 0), (1.326, 'cut', 1))),
     # Who cannot vote lets a candidate wait, until the old primary answers.
     ('three nodes', ((1.0, 'fill-disk', 2), (0.0, 'hang-database', 0), (0.0, 'crash', 0),
                      (2.3, 'thaw-database', 0))),
@@ -61,9 +61,13 @@ AIMED = (
     # Rows of an incarnation that has ended arrive once more.
     ('three nodes', ((1.0, 'crash-and-start', 1), (0.5, 'replay', 0))),
     ('three nodes', ((1.0, 'hear-stranger', 1), (0.1, 'ask-status', 1))),
+    # After fencing nobody can look at his own database.
+    ('three nodes with fencing', ((0.5, 'hook-slow', 1), (0.0, 'hook-slow', 2), (0.5, 'crash', 0),
+                                  (2.1, 'fail-checks', 1), (0.0, 'fail-checks', 2))),
     # A standby that is out, beside whatever happens to its leader and to itself.
     ('three nodes', ((1.0, 'kill-database', 1), (6.0, 'power-off', 0))),
     ('three nodes', ((1.0, 'kill-database', 1), (6.0, 'stop', 1))),
+    ('three nodes', ((1.0, 'kill-database', 1), (6.0, 'promote', 2))),
     ('three nodes', ((1.0, 'kill-database', 1), (6.0, 'cut', 1), (10.0, 'heal', 1))),
     ('three nodes', ((1.0, 'kill-database', 1), (6.0, 'crash-and-start', 0))),
     ('three nodes', ((1.0, 'mute', 1), (3.0, 'kill-database', 1), (6.0, 'heal', 1))),

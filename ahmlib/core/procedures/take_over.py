@@ -109,8 +109,6 @@ def _suspect_runs(node) -> bool:
 
 def _suspect_is(node, state: DatabaseState) -> bool:
     """Whether the old primary's own daemon, alive, says that its database is in this state."""
-    if node.suspect in (None, node.own):
-        return False
     row = node.living_row(node.suspect)
     return row is not None and row.database is state
 
