@@ -119,6 +119,9 @@ class Node:
         self.DISPATCH[type(event)](self, event)
         self._decide()
         self.speaker.publish(self.row)
+        if self.farewell is not Farewell.NONE:
+            # Its last word leaves before it ends: its leader may wait for that, to end itself.
+            self.effects.sort(key=lambda effect: isinstance(effect, Exit))
         self.wake_at = self._next_deadline()
         return self.effects
 

@@ -41,8 +41,8 @@ until less than T_fence ago, and commands of the host that do not do their work 
 A daemon that finds a primary where it last saw none, because somebody started or promoted one by
 hand or its checks fail, has not seen it before its next check, so L20 does not speak of it.  What
 clients are told there once somebody else has been promoted is no row of L18.  Half votes
-break L8 by their nature, and L2 where nothing breaks the tie: there they are not checked, only
-observed.
+break L8 and L22 by their nature, and L2 where nothing breaks the tie: there they are not checked,
+only observed.
 
 A promotion by force is an operator's word in place of votes, backing and eligibility: L3, L5, L9,
 L11, L14 and L18 do not speak of the node at which it was asked for, as long as it leads by force.
@@ -400,6 +400,8 @@ class AloneWithVip(Lemma):
 
     def performed(self, host, effect: effects.RaiseVip) -> None:
         node = host.node
+        if halves(self.world) or host.has_vip:
+            return
         holders = [row.name for row in node.members.in_touch(node.now) if row.holds_vip]
         if node.state is NodeState.TAKING_OVER and holders:
             raise Violated('%s raises the VIP, and %s says that it holds it' % (

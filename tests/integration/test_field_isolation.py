@@ -234,7 +234,8 @@ def is_stopped_before_another_serves(scenario, first):
 
 @AGAIN
 def test_restarts_of_the_primarys_daemon_in_a_row_never_stop_the_database(again):
-    with formed() as scenario:
+    # The VIP goes for a moment where a start takes longer than the lease; the database never does.
+    with formed(settings=CALM) as scenario:
         first = scenario.cluster.nodes[0]
         postmaster = first.database.postmaster()
         for _ in range(4):
@@ -242,7 +243,7 @@ def test_restarts_of_the_primarys_daemon_in_a_row_never_stop_the_database(again)
             scenario.healthy()
         assert first.database.postmaster() == postmaster
         assert STOPPED_FOR_BEING_CUT_OFF not in log_of(first)
-        scenario.undisturbed(FIRST)
+        assert scenario.accepting() == [FIRST]
 
 
 # A dead house
