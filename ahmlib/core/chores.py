@@ -8,6 +8,7 @@ again until somebody leads.
 from typing import List, Optional
 
 from .effects import CheckDatabase, PingTrusted
+from .election import why_not_eligible
 from .procedures.follow import come_back, follow
 from .procedures.rejoin import rejoin
 from .procedures.step_down import Reason, step_down
@@ -136,18 +137,30 @@ class Chores:
     # -- procedures that start by themselves ---------------------------------------------------
 
     def _maybe_quarantine(self) -> None:
-        """A second primary while a leader exists: stopped, and quarantined."""
+        """A second primary while somebody leads, or may lead: stopped, and quarantined."""
         node = self.node
         if node.is_leading or node.stepping_down or not node.database.runs_as_primary:
             return
         leader = node.leader_row()
-        if leader is None or not leader.rightful:
+        if leader is not None and leader.rightful:
+            beside, though = leader.name, '%s leads' % leader.name
+        elif node.record is not None and self._is_outvoted():
+            beside = node.name_of(node.record.node)
+            though = 'the primary on record is that of %s, and others may lead' % beside
+        else:
             return
-        node.report('CRITICAL', 'second primary', 'the database here accepts writes though %s '
-                    'leads: stopping it' % leader.name)
+        node.report('CRITICAL', 'second primary', 'the database here accepts writes though %s: '
+                    'stopping it' % though)
         node.plan.start('step down', step_down(node, Reason(
-            'second primary', 'its database ran as a second primary beside %s' % leader.name,
+            'second primary', 'its database ran as a second primary beside %s' % beside,
             'fast')), node.now)
+
+    def _is_outvoted(self) -> bool:
+        """Whether a majority's rows know a newer primary, and somebody in contact may lead."""
+        node, own = self.node, self.node.own_row()
+        return node.has_majority() and own.database is DatabaseState.PRIMARY \
+            and not own.rightful and any(
+                not why_not_eligible(row, node.view) for row in node.members.in_touch(node.now))
 
     def _maybe_follow(self) -> None:
         """Point the database to the new primary, running or not."""

@@ -82,11 +82,10 @@ class LocalDatabase:
         self.stopped = self.reached_by_others = False
         self.timeline, self.lsn, self.lsn_known = timeline, event.lsn, event.lsn_known
         self.mismatch, self.remark = event.mismatch, event.remark
+        self.second_primary = False     # one that runs again after its stop is judged anew
         if not event.in_recovery:
             self.out = ''       # rightful or second, a primary is no standby to be attached
             self.streaming = self.unstreamed_since = None
-        else:
-            self.second_primary = False
 
     def _take_replay(self, event: DatabaseChecked, asked_at: float) -> None:
         """What its replay is about.  One that lags and has not moved for long waits for something.

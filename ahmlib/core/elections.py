@@ -114,6 +114,9 @@ class Elections:
         return _LEVELS[self._weigh()]
 
     def _weigh(self) -> Optional[Verdict]:
+        """What is said of the old primary; not known while another one runs: that goes first."""
+        if self.node.investigation.second_primary() is not None:
+            return None
         return self.node.investigation.weigh(strict=self.node.leadership.lease.halves)
 
     # -- deciding ------------------------------------------------------------------------------

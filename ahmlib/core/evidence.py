@@ -146,6 +146,15 @@ class Investigation:
 
     # -- weighing ------------------------------------------------------------------------------
 
+    def second_primary(self) -> Optional[int]:
+        """The node, other than the suspect, that says that its database is a primary, or None.
+
+        A verdict on the suspect, or a script that fenced it, tells nothing of that one.
+        """
+        rows = [self.node.own_row()] + self.node.members.living(self.node.now)
+        return next((row.sender for row in rows if row.database is DatabaseState.PRIMARY
+                     and row.sender != self.node.suspect), None)
+
     @property
     def patience(self) -> float:
         """Seconds that a verdict of a living node is waited for."""

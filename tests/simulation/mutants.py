@@ -12,6 +12,7 @@ import textwrap
 from typing import NamedTuple, Tuple
 
 from ahmlib.core import election, own_row, promise, quorum, timing
+from ahmlib.core.chores import Chores
 from ahmlib.core.elections import Elections
 from ahmlib.core.evidence import Investigation
 from ahmlib.core.isolation import Isolation
@@ -82,6 +83,10 @@ ALONE = ((1.0, 'cut', 0),)
 DEAD = ((1.0, 'power-off', 0),)
 BOTH_RESTART = ((1.0, 'crash-and-start', 1), (0.0, 'crash-and-start', 2))
 CUT_OFF_START = ((1.0, 'crash', 0), (0.1, 'cut', 0), (0.0, 'start', 0))
+#: Its stop lies while it is cut off; the next leader's host dies as it comes back.
+SECOND_PRIMARY = (
+    (1.0, 'stop-lies', 2), (5.0, 'promote', 2), (3.0, 'cut', 2), (26.0, 'power-off', 0),
+    (0.0, 'heal', 0), (1.0, 'commands-work', 2), (30.0, 'heal', 0))
 STUCK_VIP = ((1.0, 'vip-fails', 0), (0.0, 'kill-database', 0), (0.0, 'crash-and-start', 0))
 LAGGING = ((0.5, 'stop-replication', 1), (1.0, 'power-off', 0))
 
@@ -212,6 +217,10 @@ MUTANTS = (
     Mutant('a primary may run until others may be elected, and is stopped after that', 20,
            'three nodes', CUT_OFF_START, (
                Patch(Isolation, 'ends_at', 'heard + lease.seconds)', 'heard + lease.seconds) + node.timing.hold'),)),
+    Mutant('a primary that is not the one on record is nobody\'s concern', 20,
+           'three nodes, default timings', SECOND_PRIMARY, (
+               Patch(Investigation, 'second_primary', 'return next(', 'return None and next('),
+               Patch(Chores, '_is_outvoted', 'return node.has_majority()', 'return False'))),
     Mutant('received is taken for replayed', 21, 'three nodes',
            ((1.0, 'hold-replay', 1), (0.2, 'promote', 1)), (
                Patch(switch_over, '_stop', 'row.replayed > lsn', 'row.lsn > lsn'),)),

@@ -129,3 +129,57 @@ def test_the_primary_of_a_cluster_that_was_shut_down_waits_for_the_others():
     for own in (1, 2):
         world.start(own)
     assert world.run_until(lambda: world.serves() == 0, 60.0), trace(world)
+
+
+# -- R28, R50: a primary that is not the one on record ---------------------------------------------
+
+def second_primary(world, name):
+    """Whether this node told people that its database is a second primary."""
+    return said(world, '%s second primary: the database here accepts writes though the primary on '
+                       'record is' % name)
+
+
+def test_a_primary_of_an_earlier_time_stops_before_anybody_is_promoted_beside_it():
+    """It came back as the next leader's host died: "an election is due", with a primary in sight."""
+    world = formed(THREE, 1)
+    world.crash(0)
+    strike(world, 'cut', 0)
+    assert world.run_until(lambda: world.hosts[1].node.state is NodeState.LEADER, 30.0)
+    strike(world, 'power-off', 1)
+    strike(world, 'heal', 0)
+    world.start(0)
+    promoted = world.hosts[2].database.promotions
+    assert world.run_until(lambda: world.hosts[2].database.promotions > promoted, 30.0), trace(world)
+    assert second_primary(world, 'AHM-NODE-1') and not world.hosts[0].database.running, trace(world)
+    assert world.run_until(lambda: world.serves() == 2, 10.0), trace(world)
+    assert world.hosts[0].node.database.out
+
+
+def test_a_primary_of_an_earlier_time_whose_stop_fails_holds_up_promotions():
+    """The old primary on record was gone, so nobody asked who else accepts writes (L20)."""
+    world = formed(make_settings(5), 1)
+    world.crash(0)
+    strike(world, 'cut', 0)
+    assert world.run_until(lambda: world.hosts[1].node.state is NodeState.LEADER, 30.0)
+    strike(world, 'power-off', 1)
+    strike(world, 'stop-fails', 0)
+    strike(world, 'heal', 0)
+    world.start(0)
+    world.run(60.0)
+    assert world.serves() is None and world.hosts[2].database.in_recovery, trace(world)
+    strike(world, 'commands-work', 0)
+    assert world.run_until(lambda: world.serves() == 2, 60.0), trace(world)
+
+
+def test_a_primary_of_an_earlier_time_runs_on_where_nobody_else_could_lead():
+    """An operator may have started it because nothing else is left; AHM does not lead over it."""
+    world = formed(make_settings(3, witnesses=(2,)), 1)
+    world.crash(0)
+    strike(world, 'cut', 0)
+    assert world.run_until(lambda: world.hosts[1].node.state is NodeState.LEADER, 30.0)
+    strike(world, 'power-off', 1)
+    strike(world, 'heal', 0)
+    world.start(0)
+    world.run(60.0)
+    assert world.hosts[0].database.writable and world.serves() is None, trace(world)
+    assert not second_primary(world, 'AHM-NODE-1')

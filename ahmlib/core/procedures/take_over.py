@@ -39,6 +39,10 @@ def take_over(node):
         why = why or why_not_eligible(node.own_row(), node.view)    # any more
     if why:
         return _give_up(node, why, node.settings.wait_for_primary)
+    second = node.investigation.second_primary() if promotes else None
+    if second is not None and not node.force.claims:
+        return _give_up(node, 'the database of %s is a primary, as its own daemon says, and has to '
+                        'stop first' % node.name_of(second), 0.0)
     if promotes:
         node.promoting = True
         event = yield Promote(0, node.settings.promote_timeout)
