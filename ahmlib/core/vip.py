@@ -220,6 +220,10 @@ class Vip:
             self.node.report('ERROR', 'vip', 'the VIP could not be announced: %s' % event.reason)
         self.not_announced = '' if event.ok else event.reason
 
+    def look_for_rival_soon(self) -> None:
+        """Find out at once who else answers, once it is here."""
+        self.rival_look_at = self.node.now
+
     def check_soon(self) -> None:
         """Look at once."""
         self.check_at = self.node.now

@@ -183,3 +183,22 @@ def test_a_primary_of_an_earlier_time_runs_on_where_nobody_else_could_lead():
     world.run(60.0)
     assert world.hosts[0].database.writable and world.serves() is None, trace(world)
     assert not second_primary(world, 'AHM-NODE-1')
+
+
+# -- R52: the daemon of a dead house comes back ---------------------------------------------------
+
+@pytest.mark.parametrize('how', ['vip-slow', 'vip-fails'])
+def test_the_daemon_of_a_dead_house_that_is_back_before_the_vip_is_raised_drops_it_first(how):
+    """Its host answered and was a rival; it came back, and the VIP was raised beside it (L22)."""
+    world = formed(THREE, 1)
+    strike(world, 'kill-daemon-and-database', 0)
+    assert world.run_until(lambda: world.hosts[1].node.vip.rival is not None, 30.0), trace(world)
+    strike(world, how, 0)
+    world.start(0)
+    assert world.run_until(lambda: world.hosts[1].node.state is NodeState.LEADER, 10.0)
+    assert world.run_until(lambda: world.hosts[1].has_vip, 5.0), trace(world)
+    assert world.hosts[0].has_vip is (how == 'vip-fails'), trace(world)
+    assert said(world, 'AHM-NODE-2 vip: the VIP is still on AHM-NODE-1: drop it there') \
+        is (how == 'vip-fails')
+    strike(world, 'commands-work', 0)
+    assert world.run_until(lambda: world.serves() == 1, 60.0), trace(world)

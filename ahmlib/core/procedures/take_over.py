@@ -182,14 +182,19 @@ def _compare_again(node):
     return why_sync_forbids(own, node.contact_rows(), node.view, rows + [own])
 
 
+def _holders(node) -> List[str]:
+    """The names of those in contact who say that they hold the VIP."""
+    return [row.name for row in node.members.in_touch(node.now) if row.holds_vip]
+
+
 def _vip_silent(node):
     """Nobody may answer for the VIP; the reason not to go on, or ''.
 
     Where the old primary's own daemon says that it holds it no more, a stranger is listened for,
     and no silence is waited out.
     """
-    said = any(row.holds_vip for row in node.members.in_touch(node.now))
-    if not node.vip.configured or node.vip.here or (node.vip.silent_lately() and not said):
+    if not node.vip.configured or node.vip.here or (
+            node.vip.silent_lately() and not _holders(node)):
         return ''
     began, given_up = node.now, _given_up_by_suspect(node)
     while True:
@@ -247,8 +252,16 @@ def _given_up_by_suspect(node) -> bool:
 
 
 def _raise_vip(node):
-    """Raise and announce; a failure is reported, and put right by every health check."""
+    """Raise and announce; a failure is reported, and put right by every health check.
+
+    Where the VIP still answered, whose daemon is back by now drops it; one that does not is a rival
+    of the leader.
+    """
     if not node.vip.configured:
+        return
+    if not (yield Until(lambda: not _holders(node), node.timing.fence)):
+        node.report('CRITICAL', 'vip', 'the VIP is still on %s: drop it there' % _holders(node)[0])
+        node.vip.look_for_rival_soon()
         return
     event = yield RaiseVip(0, VIP_SECONDS)
     node.vip.observe(event.here, '' if event.ok else event.reason)
