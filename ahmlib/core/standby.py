@@ -16,8 +16,6 @@ from .states import NodeState
 
 #: Between two inquiries about a standby that others reach.
 ASK_AGAIN_SECONDS = 5.0
-#: Questions that nobody answers, until the own checks decide alone.
-QUESTIONS_MAX = 3
 
 
 class StandbyWatch:
@@ -27,7 +25,6 @@ class StandbyWatch:
         self.node = node
         self.inquiry: Optional[Inquiry] = None
         self.inquired_at = 0.0
-        self.questions = 0          # asked in a row, about one failure
         self.told = ''              # the distrust that people were told of
         self.standstill = ''        # likewise
 
@@ -42,7 +39,7 @@ class StandbyWatch:
         if self._is_down():
             self._ask_everybody()
             return
-        self.inquiry, self.questions = None, 0
+        self.inquiry = None
         if database.out and node.settings.auto_attach and not database.failures \
                 and database.in_recovery and database.streams and not database.mismatch:
             database.attached()
@@ -94,15 +91,14 @@ class StandbyWatch:
                 self._inquire()
         elif silent and not waited:
             return
-        elif not verdicts and self.questions < QUESTIONS_MAX:
-            self._inquire()         # they may be busy with the question of another standby
+        elif not verdicts:
+            self._inquire()         # a leader's question goes first, and may take its time
         else:
             self._report_out()
 
     def _inquire(self) -> None:
         node = self.node
         node.leadership.inquiries += 1
-        self.questions += 1
         self.inquiry = Inquiry(node.own, node.leadership.inquiries)
         self.inquired_at = node.now
 

@@ -131,6 +131,22 @@ def test_the_primary_of_a_cluster_that_was_shut_down_waits_for_the_others():
     assert world.run_until(lambda: world.serves() == 0, 60.0), trace(world)
 
 
+# -- R51: others are asked about a standby ------------------------------------------------------
+
+def test_a_standby_is_not_reported_out_because_everybody_answers_a_leader_that_takes_its_time():
+    """Three of its questions went unanswered, and its own checks alone counted (L23)."""
+    world = formed(THREE, 1)
+    strike(world, 'vip-hangs', 0)
+    strike(world, 'hang-database', 0)
+    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 30.0), trace(world)
+    strike(world, 'fail-checks', 1)
+    world.run(8.0)
+    assert world.hosts[0].node.stepping_down and not world.hosts[1].node.database.out, trace(world)
+    for own in (0, 1):
+        strike(world, 'commands-work', own)
+    assert world.run_until(lambda: world.serves() in (1, 2), 60.0), trace(world)
+
+
 # -- R28, R50: a primary that is not the one on record ---------------------------------------------
 
 def second_primary(world, name):
