@@ -151,9 +151,11 @@ class Investigation:
 
         A verdict on the suspect, or a script that fenced it, tells nothing of that one.
         """
-        rows = [self.node.own_row()] + self.node.members.living(self.node.now)
-        return next((row.sender for row in rows if row.database is DatabaseState.PRIMARY
-                     and row.sender != self.node.suspect), None)
+        node = self.node
+        said = [(node.own, node.database.state)] + [
+            (row.sender, row.database) for row in node.members.living(node.now)]
+        return next((place for place, state in said if state is DatabaseState.PRIMARY
+                     and place != node.suspect), None)
 
     @property
     def patience(self) -> float:
