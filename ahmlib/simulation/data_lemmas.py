@@ -170,8 +170,9 @@ class OneWritable(Lemma):
         return state == self._state(host) and self.world.now >= since + slack / CLOCK_RATE_LEAST
 
     def _state(self, host) -> Any:
-        """What changes whenever the server is started, or promoted, by anybody."""
-        return host.life, host.database.starts, host.database.promotions
+        """What changes whenever the server is started, promoted or thawed, by anybody."""
+        mine = host.database
+        return host.life, mine.starts, mine.promotions, mine.thaws
 
 
 class SuccessorHasAll(Lemma):

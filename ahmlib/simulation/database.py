@@ -34,7 +34,7 @@ class SimulatedDatabase:
         self.held = False                   # its replay waits
         self.mismatch = ''                  # why it is not the server of its data directory
         self.hides_wal = False              # what lies unreplayed on its disk cannot be read
-        self.starts = self.starts_by_hand = self.promotions = 0
+        self.starts = self.starts_by_hand = self.promotions = self.thaws = 0
 
     @property
     def timeline(self) -> int:

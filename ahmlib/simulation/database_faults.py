@@ -23,8 +23,10 @@ def hang_database(world, node):
 
 def thaw_database(world, node):
     """its frozen database server goes on"""
-    if world.hosts[node].database is not None:
-        world.hosts[node].database.hung = False
+    mine = world.hosts[node].database
+    if mine is not None and mine.hung:
+        mine.hung = False
+        mine.thaws += 1
 
 
 def start_database(world, node):

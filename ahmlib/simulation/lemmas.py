@@ -39,10 +39,10 @@ daemons that do not lead; L4, L5, L14, L18 and L21 keep the data.
 Beyond any program in user space, and so no breach of L2: a daemon that is dead or stopped, or was
 until less than T_fence ago, and commands of the host that do not do their work within T_fence.
 A daemon that finds a primary where it last saw none, because somebody started or promoted one by
-hand or its checks fail, has not seen it before its next check, so L20 does not speak of it.  What
-clients are told there once somebody else has been promoted is no row of L18.  Half votes
-break L8 and L22 by their nature, and L2 where nothing breaks the tie: there they are not checked,
-only observed.
+hand, or its server was frozen and goes on, or its checks fail, has not seen it before its next
+check, so L20 does not speak of it.  What clients are told there once somebody else has been
+promoted is no row of L18.  Half votes break L8 and L22 by their nature, and L2 where nothing breaks
+the tie: there they are not checked, only observed.
 
 A promotion by force is an operator's word in place of votes, backing and eligibility: L3, L5, L9,
 L11, L14 and L18 do not speak of the node at which it was asked for, as long as it leads by force.

@@ -88,10 +88,13 @@ SECOND_PRIMARY = (
     (1.0, 'stop-lies', 2), (5.0, 'promote', 2), (3.0, 'cut', 2), (26.0, 'power-off', 0),
     (0.0, 'heal', 0), (1.0, 'commands-work', 2), (30.0, 'heal', 0))
 STUCK_VIP = ((1.0, 'vip-fails', 0), (0.0, 'kill-database', 0), (0.0, 'crash-and-start', 0))
+HOUSE_IS_BACK = ((0.5, 'kill-daemon-and-database', 0), (0.0, 'promote-slow', 1),
+                 (0.0, 'vip-slow', 0), (6.0, 'start', 0))
 LAGGING = ((0.5, 'stop-replication', 1), (1.0, 'power-off', 0))
 
 NO_EVIDENCE = Patch(Investigation, 'weigh', 'verdicts = [row.evidence.verdict for row',
                     'return Verdict.UNREACHABLE\n    verdicts = [row.evidence.verdict for row')
+NOT_DROPPED_FIRST = Patch(take_over, '_raise_vip', 'lambda: not _holders(node)', 'lambda: True')
 DAEMON_IGNORED = Patch(
     Investigation, 'weigh', 'if theirs is not None and runs_by_its_word(theirs):',
     'if theirs is not None and runs_by_its_word(theirs):\n        return Verdict.UNREACHABLE\n'
@@ -229,10 +232,14 @@ MUTANTS = (
                Patch(switch_over, '_stop', 'if (yield Until(has_it, RECEIVE_SECONDS)):',
                      'if True or (yield Until(has_it, RECEIVE_SECONDS)):'),)),
     Mutant('whose daemon lives counts as a dead house', 22, 'three nodes', STUCK_VIP, (
+        NOT_DROPPED_FIRST,
         Patch(take_over, '_why_no_dead_house', 'if node.living_row(node.vip.suspect()) is not '
               'None:', 'if False:'),
         Patch(take_over, '_vip_silent', 'if holders:', 'if False:'))),
+    Mutant('the daemon of a dead house that is back need not drop the VIP first', 22, 'three nodes',
+           HOUSE_IS_BACK, (NOT_DROPPED_FIRST,)),
     Mutant('an answer is taken for silence', 22, 'three nodes', STUCK_VIP, (
+        NOT_DROPPED_FIRST,
         Patch(take_over, '_vip_silent', 'if event.answers is False or', 'if True or'),
         Patch(take_over, '_vip_silent', 'if holders:', 'if False:'),
         Patch(Vip, '_pinged', 'if event.answers is False else', 'if True else'))),
