@@ -97,6 +97,14 @@ class Intent(NamedTuple):
     term: int
 
 
+class Trouble(NamedTuple):
+    """One thing that is wrong at a node, for people; `age`: seconds since it began."""
+    kind: str
+    critical: bool
+    text: str
+    age: float
+
+
 class Beacon(NamedTuple):
     """One node's row."""
     # identity
@@ -158,6 +166,8 @@ class Beacon(NamedTuple):
     # intents
     intent: Optional[Intent] = None             # what it asks for, or repeats, or carries out
     forced: bool = False                        # it leads, or wants to, without a majority
+    # for people, last: ages change all the time
+    troubles: Tuple[Trouble, ...] = ()          # what lasts here, the critical first
 
     @property
     def leads(self) -> bool:
@@ -183,10 +193,11 @@ def significant(row: Beacon) -> Tuple[Any, ...]:
     return (tuple(item and item[0] for item in row.heard),
             evidence and (evidence.about, evidence.verdict, evidence.inquirer, evidence.number),
             row[:_SEQ], row[_TERM:_LEADER_SEQ], row[_LEADER_SEQ + 1:_LSN],
-            row[_REPLAYED + 1:_OK_AGE], row[_PRIMARY_LSN + 1:_EVIDENCE], row[_EVIDENCE + 1:])
+            row[_REPLAYED + 1:_OK_AGE], row[_PRIMARY_LSN + 1:_EVIDENCE], row[_EVIDENCE + 1:_TROUBLES],
+            tuple(trouble[:-1] for trouble in row.troubles))
 
 
 # lsn and replayed, and ok_age and primary_lsn, stand side by side.
-_SEQ, _TERM, _LEADER_SEQ, _LSN, _REPLAYED, _OK_AGE, _PRIMARY_LSN, _EVIDENCE = map(
-    Beacon._fields.index,
-    ('seq', 'term', 'leader_seq', 'lsn', 'replayed', 'ok_age', 'primary_lsn', 'evidence'))
+_SEQ, _TERM, _LEADER_SEQ, _LSN, _REPLAYED, _OK_AGE, _PRIMARY_LSN, _EVIDENCE, _TROUBLES = map(
+    Beacon._fields.index, ('seq', 'term', 'leader_seq', 'lsn', 'replayed', 'ok_age', 'primary_lsn',
+                           'evidence', 'troubles'))

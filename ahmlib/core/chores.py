@@ -93,30 +93,17 @@ class Chores:
         if leader is not None and leader.database is DatabaseState.PRIMARY \
                 and leader.ok_age is not None:
             ok_at = node.members.peers[leader.sender].row_at - leader.ok_age
-        streamed = node.database.streaming
         node.database.judge_streaming(node.now, ok_at)
-        self._tell_of_streaming(streamed)
         if node.database.streams_anew:
             self.check_at = min(self.check_at, node.now + STREAMS_ANEW_SECONDS)
         if leader is not None and leader.state is NodeState.TAKING_OVER:
             node.speaker.answers.add(leader.sender)     # it may wait for this position
         node.claims.checked(event)
-        node.standby.tell()
         after = node.database.state
         if after is not before:
             node.report('WARNING' if node.database.failures else 'NOTICE', 'database',
                         'the database is %s%s' % (after.name, ': ' + node.database.reason
                                                   if node.database.reason else ''))
-
-    def _tell_of_streaming(self, before: Optional[bool]) -> None:
-        """A standby that runs and does not stream cannot be promoted: people have to know."""
-        node, now = self.node, self.node.database.streaming
-        if now is False and before is not False:
-            node.report('WARNING', 'not streaming', 'the standby does not stream from the primary: '
-                        'it is not promoted; see the log of its database, then run '
-                        'ahm_attach_node')
-        elif now and before is False:
-            node.report('NOTICE', 'streaming', 'the standby streams from the primary again')
 
     def _ping_trusted(self) -> None:
         node = self.node

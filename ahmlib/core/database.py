@@ -20,7 +20,8 @@ from .settings import Settings
 from .states import DatabaseState
 
 #: A standby that does not stream is believed to have lost its primary only after this many seconds
-#: beside a healthy primary: a walreceiver comes back after wal_retrieve_retry_interval, 5 s.
+#: beside a healthy primary: a walreceiver comes back after wal_retrieve_retry_interval, 5 s.  Nor do
+#: commits count as waiting for it sooner after a promotion.
 STREAM_GRACE_SECONDS = 10.0
 #: A replay that lags and has not moved for so long is held up; a busy host may cost it less.
 STUCK_SECONDS = 1.0
@@ -61,6 +62,8 @@ class LocalDatabase:
         self._unpromotable: Optional[Unpromotable] = None
         self.second_primary = False         # found to be a second primary, and dealt with as one
         self.diverged = False               # found to hold what the primary does not have
+        self.commits_wait = ''              # for standbys that are not there, as a check found
+        self.promoted_at: Optional[float] = None
         self.out = ''
         self.streaming: Optional[bool] = None
         self.unstreamed_since: Optional[float] = None
@@ -82,6 +85,8 @@ class LocalDatabase:
         self.stopped = self.reached_by_others = False
         self.timeline, self.lsn, self.lsn_known = timeline, event.lsn, event.lsn_known
         self.mismatch, self.remark = event.mismatch, event.remark
+        comes = self.promoted_at is not None and asked_at < self.promoted_at + STREAM_GRACE_SECONDS
+        self.commits_wait = '' if comes else _why_commits_wait(event)
         self.second_primary = False     # one that runs again after its stop is judged anew
         if not event.in_recovery:
             self.out = ''       # rightful or second, a primary is no standby to be attached
@@ -163,6 +168,7 @@ class LocalDatabase:
         self.timeline, self.lsn, self.ok_at = timeline, lsn, now
         self.lsn_known, self.held, self._unpromotable = True, False, None
         self.streaming = self.unstreamed_since = None
+        self.commits_wait, self.promoted_at = '', now
 
     def trusted_by_force(self) -> None:
         """An operator wants it to be the primary, whatever was held against it."""
@@ -225,3 +231,18 @@ class LocalDatabase:
         if self.answer is None:
             return DatabaseState.UNKNOWN
         return DatabaseState.STANDBY if self.in_recovery else DatabaseState.PRIMARY
+
+
+def _why_commits_wait(event: DatabaseChecked) -> str:
+    """Why no commit ends on this primary, as its synchronous_standby_names are; '' where it does.
+    """
+    needed, names = event.sync_needed or 0, event.sync_names
+    if event.in_recovery or not needed:
+        return ''
+    streams = [name for name, _ in event.sync_peers
+               if '*' in names or name.lower() in [listed.lower() for listed in names]]
+    if len(streams) >= needed:
+        return ''
+    return 'commits wait: synchronous_standby_names asks for %d of %s, and %d of them stream (%s): ' \
+        'start that standby, or take its name out of synchronous_standby_names' % (
+            needed, ', '.join(names), len(streams), ', '.join(streams) or 'none')

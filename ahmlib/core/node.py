@@ -39,6 +39,7 @@ from .speaking import Speaker
 from .standby import StandbyWatch
 from .states import LEADING, DatabaseState, NodeState
 from .timing import candidacy_seconds
+from .troubles import Troubles
 from .vip import Vip
 
 #: Rounds of `_decide` within one event: each may enable the next, and a cycle would be a bug.
@@ -83,7 +84,7 @@ class Node:
         self.leadership, self.investigation = Leadership(self), Investigation(self)
         self.vip, self.chores = Vip(self, lease_until), Chores(self)
         self.speaker, self.exits = Speaker(self, saved), Leaving(self)
-        self.operator = Operator(self)
+        self.operator, self.troubles = Operator(self), Troubles(self)
         self.force = Force(self, on_disk.forced and on_disk.leader == self.own)
         self.wake_at = now
         self.row, self.picture = self.own_row(), None   # as of the last round of decisions
@@ -150,6 +151,7 @@ class Node:
             self.isolation.decide()
             self.chores.decide()
             self.vip.decide()
+            self.troubles.decide()
             settle(self)
             before, self.picture = self.picture, self._picture()
             if self.picture == before:
@@ -411,7 +413,7 @@ class Node:
             found.append(self.plan.ends_at)
         for part in (self.speaker, self.leadership, self.investigation, self.elections, self.vip,
                      self.chores, self.exits, self.operator, self.force, self.standby,
-                     self.isolation):
+                     self.isolation, self.troubles):
             found += part.deadlines()
         found += self.members.deadlines(self.now)
         return min(instant for instant in found if instant > self.now)

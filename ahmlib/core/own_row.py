@@ -3,8 +3,7 @@
 from .beacon import Beacon
 from .record import is_rightful
 from .states import DatabaseState, NodeState
-
-TEXT_MAX = 240
+from .troubles import cut
 
 
 def build_row(node) -> Beacon:
@@ -26,7 +25,7 @@ def build_row(node) -> Beacon:
         successor=node.leadership.successor if node.is_leading else node.successor,
         database=database.state, system_id=database.system_id, timeline=database.timeline,
         lsn=database.lsn, replayed=database.replayed, held=database.held,
-        standstill=database.standstill[:TEXT_MAX], fresh=_is_fresh(node),
+        standstill=cut(database.standstill), fresh=_is_fresh(node),
         streaming=database.streaming,
         out=bool(database.out),
         ok_age=None if database.ok_at is None else node.now - database.ok_at,
@@ -36,9 +35,10 @@ def build_row(node) -> Beacon:
         holds_vip=node.vip.held if node.vip.configured else None,
         primary_lsn=node.primary_lsn, sync_needed=claim.needed, sync_nodes=claim.nodes,
         sync_term=claim.term, sync_version=claim.version,
-        sync_doubt=node.claims.doubt[:TEXT_MAX], problem=_problem(node)[:TEXT_MAX],
+        sync_doubt=cut(node.claims.doubt), problem=cut(_problem(node)),
         nodes=settings.addresses if node.foreign else (), intent=node.operator.published(),
-        forced=node.force.reigns if node.is_leading else node.force.claims)
+        forced=node.force.reigns if node.is_leading else node.force.claims,
+        troubles=node.troubles.published())
     return row._replace(rightful=_is_rightful(node, row))
 
 

@@ -25,8 +25,6 @@ class StandbyWatch:
         self.node = node
         self.inquiry: Optional[Inquiry] = None
         self.inquired_at = 0.0
-        self.told = ''              # the distrust that people were told of
-        self.standstill = ''        # likewise
 
     def decide(self) -> None:
         """Ask, report out, take back."""
@@ -45,26 +43,6 @@ class StandbyWatch:
             database.attached()
             node.out_as = None
             node.report('NOTICE', 'attached', 'the standby streams again: attached (auto_attach)')
-
-    def tell(self) -> None:
-        """Tell people of what keeps this database from being promoted, and of its end."""
-        node, database = self.node, self.node.database
-        # That the primary of a leader fails its checks here only, the leader says itself.
-        distrust = '' if node.is_leading and not database.mismatch else database.distrust
-        if bool(distrust) != bool(self.told):
-            if distrust:
-                node.report('CRITICAL' if node.is_leading else 'ERROR', 'quarantined',
-                            'the database is not trusted while this lasts: %s' % distrust)
-            else:
-                node.report('NOTICE', 'quarantined', 'the database is trusted again')
-        self.told = distrust
-        if bool(database.standstill) != bool(self.standstill):
-            if database.standstill:
-                node.report('ERROR', 'replay', 'the standby receives, and cannot replay: %s; it is '
-                            'not promoted while that lasts' % database.standstill)
-            else:
-                node.report('NOTICE', 'replay', 'the standby replays again')
-        self.standstill = database.standstill
 
     def _is_down(self) -> bool:
         """Whether its own checks say that it is down.

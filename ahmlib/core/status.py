@@ -20,7 +20,7 @@ NEVER_HEARD: Dict[str, Any] = {
     'state': NodeState.DEAD.name, 'alive': False, 'eligible': False,
     'reason': 'was never heard: see whether its AHM runs, and whether the network lets its '
               'beacons through',
-    'problem': '', 'term': None, 'timeline': 0, 'lsn': 0, 'lag_bytes': None,
+    'problem': '', 'troubles': [], 'term': None, 'timeline': 0, 'lsn': 0, 'lag_bytes': None,
     'last_beacon_seconds': None, 'sync_state': None, 'streaming': None, 'uptime_seconds': None,
     'hears': None, 'out': None, 'holds_vip': None,
 }
@@ -92,6 +92,8 @@ def _node(node, place: int, leader: Optional[Beacon]) -> Dict[str, Any]:
         priority=row.priority, witness=row.witness, database=row.database.name,
         state=(row.state if alive else NodeState.LOST).name, alive=alive,
         eligible=not why, reason=why, problem=row.problem,
+        troubles=[{'kind': trouble.kind, 'critical': trouble.critical, 'text': trouble.text,
+                   'since_seconds': round(trouble.age + silence, 1)} for trouble in row.troubles],
         term=row.term, timeline=row.timeline, lsn=row.lsn,
         lag_bytes=_lag(node, row, leader) if alive else None,
         last_beacon_seconds=round(silence, 3), sync_state=_sync_state(row, leader),
@@ -160,11 +162,10 @@ def _hears(node, row: Beacon) -> List[str]:
 # -- the cluster ------------------------------------------------------------------------------
 
 
-def _standing_still(node) -> List[str]:
-    """The standbys that receive, and cannot replay: good for nothing, and not lagging."""
+def _troubles(node) -> List[str]:
+    """What lasts anywhere, as its own node says: whoever is asked tells it."""
     rows = [node.own_row()] + node.members.living(node.now)
-    return ['%s receives, and cannot replay: %s; it is not promoted while that lasts' % (
-        row.name, row.standstill) for row in rows if row.standstill]
+    return ['%s: %s' % (row.name, trouble.text) for row in rows for trouble in row.troubles]
 
 
 def _held_back(node) -> List[str]:
@@ -182,7 +183,7 @@ def _warnings(node) -> List[str]:
     for _, (at, text) in sorted(node.foreign.items()):
         if node.now < at + FOREIGN_SECONDS:
             found.append(text)
-    found += _standing_still(node) + _held_back(node)
+    found += _troubles(node) + _held_back(node)
     row = _row(node, leader)
     if row is not None and row.sync_doubt:
         found.append(row.sync_doubt)

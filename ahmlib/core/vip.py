@@ -40,6 +40,7 @@ class Vip:
         self.usable = True              # the kernel uses it, where it is here
         self.why_unusable = ''
         self.remark = ''                # what its newest look wants people to know
+        self.to_tell = False            # raised, and not announced yet
         self.not_announced = ''         # why the newest announcement failed, as people were told
         self.rival: Optional[Rival] = None
         self.rival_look_at = 0.0
@@ -209,13 +210,28 @@ class Vip:
         self.busy = False
         raised = event.ok and event.here and not (self.here and self.usable)
         self.observe(event.here, '' if event.ok else event.reason)
-        if raised:
-            self.announce_again()
         if not event.ok:
             self.node.report('ERROR', 'vip', 'a VIP command failed: %s' % event.reason)
+        elif raised:
+            self.tell_raised()
+        elif event.here is False:
+            self.tell_dropped()
+
+    def tell_raised(self) -> None:
+        """It is up here: say so, and announce it."""
+        self.node.report('NOTICE', 'vip', 'the VIP %s is on this host now' % self.node.settings.vip)
+        self.announce_again()
+        self.to_tell = True
+
+    def tell_dropped(self) -> None:
+        """It is down here: say so."""
+        self.node.report('NOTICE', 'vip', 'dropped the VIP %s' % self.node.settings.vip)
 
     def _announced(self, event) -> None:
         self.busy = False
+        if event.ok and self.to_tell:
+            self.to_tell = False
+            self.node.report('INFO', 'vip', 'announced the VIP %s' % self.node.settings.vip)
         if not event.ok and event.reason != self.not_announced:
             self.node.report('ERROR', 'vip', 'the VIP could not be announced: %s' % event.reason)
         self.not_announced = '' if event.ok else event.reason

@@ -15,7 +15,7 @@ from typing import Any, Callable, NamedTuple, Tuple
 import msgpack
 
 from ..core.beacon import (Beacon, Due, Evidence, Farewell, Inquiry, Intent, IntentKind, Record,
-                           Verdict)
+                           Trouble, Verdict)
 from ..core.states import DatabaseState, NodeState
 
 MAGIC = 'AHM'
@@ -24,6 +24,7 @@ VERSION = 1
 DATAGRAM_MAX = 65507
 NAME_MAX = 256
 NODES_MAX = 1024
+TROUBLES_MAX = 16
 INTEGER_MAX = 2 ** 63 - 1
 #: Seconds; a row has four decimals, and nothing is divided by less.
 INTERVAL_LEAST = 0.001
@@ -154,6 +155,14 @@ def _texts(value: Any, size: int):
     return tuple(_text(item, size) for item in value)
 
 
+def _troubles(value: Any, size: int):
+    if type(value) is not list or len(value) > TROUBLES_MAX:
+        raise WireError('expected at most %d troubles' % TROUBLES_MAX)
+    return tuple(Trouble(_text(kind, size), _truth(critical, size), _text(text, size),
+                         _seconds(age, size))
+                 for kind, critical, text, age in (_array(item, 4) for item in value))
+
+
 class Field(NamedTuple):
     """One field of the row: its name, and how what came is checked and turned into it."""
     name: str
@@ -182,6 +191,7 @@ FIELDS = (
     Field('intent', _intent), Field('forced', _truth),
     Field('replayed', _number), Field('held', _truth), Field('standstill', _text),
     Field('sync_term', _number), Field('sync_version', _number), Field('sync_doubt', _text),
+    Field('troubles', _troubles),
 )
 _HEAD = 3
 _PLACES = {field.name: place for place, field in enumerate(FIELDS)}

@@ -100,7 +100,8 @@ def _checked(world, host: Host, token: int) -> events.DatabaseChecked:
     hidden = mine.in_recovery and mine.hides_wal and not streams
     return events.DatabaseChecked(
         token, Verdict.REACHABLE, '', mine.in_recovery, SYSTEM_ID, mine.timeline,
-        mine.replayed if hidden else mine.lsn, streams, upstream, needed, names, (),
+        mine.replayed if hidden else mine.lsn, streams, upstream, needed, names,
+        tuple(peer for peer in world.streaming_from(host) if needed),
         mine.replayed, mine.standstill, mine.held, not hidden, mine.mismatch)
 
 

@@ -148,6 +148,13 @@ def _no_successor(status):
         yield 'no successor though there are standbys'
 
 
+def _critical_trouble(status):
+    for node in status['nodes']:
+        for trouble in node.get('troubles') or ():
+            if trouble.get('critical') and is_alive(node):
+                yield '%s: %s' % (label(node), trouble.get('text'))
+
+
 def _warned(status):
     for text in status.get('warnings') or ():
         yield text
@@ -165,6 +172,7 @@ RULES = (
     Rule(CRITICAL, _leader_without_primary),
     Rule(CRITICAL, _leader_without_vip),
     Rule(CRITICAL, _second_primary),
+    Rule(CRITICAL, _critical_trouble),
     Rule(WARNING, _vip_not_known),
     Rule(WARNING, _node_trouble),
     Rule(WARNING, _no_successor),

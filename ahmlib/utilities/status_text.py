@@ -162,9 +162,18 @@ def _sentences(status):
     lines = []
     for node in status['nodes']:
         lines.append('%s %s' % (label(node), _sentence(status, node)))
-        if node.get('problem'):
-            lines.append('%s has a problem: %s' % (label(node), _text(node['problem'])))
+        lines += _troubles_of(node)
     return lines
+
+
+def _troubles_of(node):
+    troubles = node.get('troubles') or ()
+    if node.get('problem') and node['problem'] not in [item.get('text') for item in troubles]:
+        yield '%s has a problem: %s' % (label(node), _text(node['problem']))
+    for trouble in troubles:
+        yield '%s has had this trouble for %s: %s' % (
+            label(node), _written(trouble.get('since_seconds'), duration),
+            _text(trouble.get('text')))
 
 
 def _sentence(status, node):

@@ -1,0 +1,166 @@
+"""What is wrong at this node, for as long as it lasts: one cause, told once, and again at its end.
+
+A trouble is looked for anew in every round, in a table of kinds.  Its text may change while it lasts
+(a count, say); people are told when it begins, every hour, and when it is over.  The row carries it,
+so every node can tell it of every other one: who asks through the VIP must not be sent to another
+host to find out what is the matter there.
+"""
+
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+
+from .beacon import Trouble
+from .states import DatabaseState
+
+HOUR_SECONDS = 3600.0
+#: Of one row, so that it stays a small datagram.
+TROUBLES_MAX = 8
+TEXT_MAX = 240
+
+
+class Kind(NamedTuple):
+    """One kind of trouble.
+
+    `find(node)` says what is wrong, '' where nothing is; `over(node)` what people are told at the
+    end, '' where something else has taken its place.  `begins`: who finds it says so itself.
+    """
+    event: str
+    severity: Callable[[Any], str]
+    find: Callable[[Any], str]
+    over: Callable[[Any], str]
+    begins: bool = True
+
+
+class Lasting(NamedTuple):
+    """A trouble that lasts."""
+    text: str
+    severity: str
+    since: float
+    told_at: float
+
+
+class Troubles:
+    """What lasts at this node."""
+
+    def __init__(self, node) -> None:
+        self.node = node
+        self.lasting: Dict[str, Lasting] = {}   # by the event of its kind
+
+    def decide(self) -> None:
+        """Tell people of what began, lasts, and is over."""
+        for kind in KINDS:
+            text, before = kind.find(self.node), self.lasting.get(kind.event)
+            if text:
+                self.lasting[kind.event] = self._goes_on(kind, text, before)
+            elif before is not None:
+                del self.lasting[kind.event]
+                over = kind.over(self.node)
+                if over:
+                    self.node.report('NOTICE', kind.event, over)
+
+    def _goes_on(self, kind: Kind, text: str, before) -> Lasting:
+        node, severity = self.node, kind.severity(self.node)
+        if before is None:
+            if kind.begins:
+                node.report(severity, kind.event, text)
+            return Lasting(text, severity, node.now, node.now)
+        if node.now < before.told_at + HOUR_SECONDS and severity == before.severity:
+            return before._replace(text=text)
+        node.report(severity, kind.event, '%s (for %.0f min by now)' % (
+            text, (node.now - before.since) / 60))
+        return Lasting(text, severity, before.since, node.now)
+
+    def published(self) -> Tuple[Trouble, ...]:
+        """For the row: what is critical first."""
+        found = [Trouble(event, item.severity == 'CRITICAL', cut(item.text),
+                         max(0.0, self.node.now - item.since))
+                 for event, item in self.lasting.items()]
+        return tuple(sorted(found, key=lambda trouble: not trouble.critical)[:TROUBLES_MAX])
+
+    def deadlines(self) -> List[float]:
+        """When people are told again."""
+        return [item.told_at + HOUR_SECONDS for item in self.lasting.values()]
+
+
+def cut(text: str) -> str:
+    """A text that fits into a row, cut between words."""
+    if len(text) <= TEXT_MAX:
+        return text
+    whole = text[:TEXT_MAX - 4].rsplit(' ', 1)[0]
+    return whole + ' ...'
+
+
+# -- the kinds ---------------------------------------------------------------------------------
+
+def _failing_checks(node) -> str:
+    """Before the last one that counts: what failed, and what comes of it, and when."""
+    database = node.database
+    if not database.failures or database.failed or database.out or database.distrust:
+        return ''
+    settings = node.settings
+    left = settings.max_consec_failures - database.failures
+    period = settings.health_check_period
+    comes = 'it counts as failed'
+    if node.is_leading:
+        comes = 'it is started again' if settings.restart_failed else \
+            'failover, if no other node reaches it either,'
+    return '%d of %d checks of the database failed: %s; %s in %.4g to %.4g s' % (
+        database.failures, settings.max_consec_failures, database.reason, comes,
+        (left - 1) * period, left * period)
+
+
+def _passes_again(node) -> str:
+    return '' if node.database.failures else 'the database passes its checks again'
+
+
+def _distrust(node) -> str:
+    """That the primary of a leader fails its checks here only, the leader says itself."""
+    database = node.database
+    if not database.distrust or (node.is_leading and not database.mismatch):
+        return ''
+    return 'the database is not trusted while this lasts: %s' % database.distrust
+
+
+def _standstill(node) -> str:
+    why = node.database.standstill
+    return why and 'the standby receives, and cannot replay: %s; it is not promoted while that ' \
+        'lasts' % why
+
+
+def _not_streaming(node) -> str:
+    if node.database.streaming is not False or node.database.state is not DatabaseState.STANDBY:
+        return ''
+    return 'the standby does not stream from the primary: it is not promoted; see the log of its ' \
+        'database, then run ahm_attach_node'
+
+
+def _commits_wait(node) -> str:
+    return node.database.commits_wait if node.is_leading else ''
+
+
+def _out(node) -> str:
+    out = node.database.out
+    return out and 'reported out until attached again: %s' % out
+
+
+def _always(severity: str) -> Callable[[Any], str]:
+    return lambda node: severity
+
+
+def _once_over(text: str) -> Callable[[Any], str]:
+    return lambda node: text
+
+
+def _of_leader(node) -> str:
+    return 'CRITICAL' if node.is_leading else 'ERROR'
+
+
+KINDS = (
+    Kind('checks', _always('WARNING'), _failing_checks, _passes_again),
+    Kind('quarantined', _of_leader, _distrust, _once_over('the database is trusted again')),
+    Kind('replay', _always('ERROR'), _standstill, _once_over('the standby replays again')),
+    Kind('not streaming', _always('WARNING'), _not_streaming,
+         _once_over('the standby streams from the primary again')),
+    Kind('commits', _always('CRITICAL'), _commits_wait, _once_over('commits wait no more')),
+    Kind('vip', _always('CRITICAL'), lambda node: node.vip.problem, _once_over(''), begins=False),
+    Kind('out', _always('WARNING'), _out, _once_over(''), begins=False),
+)

@@ -1,0 +1,166 @@
+"""What a node says of itself while something is wrong: once, everywhere, and that it is over.
+
+The troubles of real servers and daemons stand in tests/integration; here is when they are told.
+"""
+
+import pytest
+
+from ahmlib.core.beacon import Trouble
+from ahmlib.core.status import status
+from ahmlib.core.troubles import HOUR_SECONDS, TEXT_MAX, Troubles, cut
+from ahmlib.simulation.faults import strike
+from ahmlib.simulation.host import make_settings
+from ahmlib.utilities.status_check import CRITICAL, WARNING, check
+from ahmlib.utilities.status_text import render
+
+from .clusters import DEFAULTS
+from .plans import formed
+
+THREE = make_settings(3)
+PATIENT = make_settings(3, **DEFAULTS)
+
+
+def trace(world):
+    """What happened, for a failure's message."""
+    return '\n'.join(world.trace[-80:])
+
+
+def told(world, text):
+    """How often people were told this."""
+    return sum(text in line for line in world.trace)
+
+
+def lasts(world, own, kind):
+    """The text of this trouble in the row of that node, as each of the others has it; '' if not."""
+    texts = set()
+    for host in world.hosts:
+        row = host.node.own_row() if host.settings.own == own else host.node.members.row(own)
+        texts.add(next((item.text for item in row.troubles if item.kind == kind), ''))
+    return texts.pop() if len(texts) == 1 else ''
+
+
+def says(world, asked):
+    """(exit code, line) of --check, asked at that node."""
+    return check(status(world.hosts[asked].node))
+
+
+def test_the_first_failed_check_of_a_primary_is_told_everywhere_long_before_the_failover():
+    """At the default timings status and --check said OK for 140 of the 145 s of an outage."""
+    world = formed(PATIENT, 1)
+    strike(world, 'kill-database', 0)
+    assert world.run_until(lambda: lasts(world, 0, 'checks'), 35.0), trace(world)
+    text = lasts(world, 0, 'checks')
+    assert text.startswith('1 of 5 checks of the database failed: ')
+    assert text.endswith('; failover, if no other node reaches it either, in 90 to 120 s')
+    for asked in range(3):
+        code, line = says(world, asked)
+        assert code == WARNING and text in line, line
+        assert text in render(status(world.hosts[asked].node))
+    assert world.run_until(lambda: '3 of 5' in lasts(world, 0, 'checks'), 70.0), trace(world)
+    assert told(world, 'checks of the database failed') == 1, trace(world)
+
+
+def test_that_checks_pass_again_is_told_once_and_nothing_is_left():
+    world = formed(PATIENT, 1)
+    strike(world, 'hang-database', 0)
+    assert world.run_until(lambda: lasts(world, 0, 'checks'), 45.0), trace(world)
+    strike(world, 'thaw-database', 0)
+    assert world.run_until(lambda: told(world, 'passes its checks again') == 1, 45.0), trace(world)
+    assert world.run_until(lambda: says(world, 1)[0] == 0, 10.0), says(world, 1)
+    assert world.hosts[0].node.own_row().troubles == ()
+
+
+def test_a_failed_standby_says_once_how_to_bring_it_back():
+    world = formed(THREE, 1)
+    strike(world, 'kill-database', 1)
+    assert world.run_until(lambda: lasts(world, 1, 'out'), 30.0), trace(world)
+    assert 'reported out until attached again' in says(world, 2)[1]
+    assert told(world, 'reported out until it is attached again') == 1
+    assert not lasts(world, 1, 'checks')        # that it is out says it
+
+
+@pytest.mark.parametrize('fault, kind, over', [
+    ('pause-replay', 'replay', 'the standby replays again'),
+    ('refuse-checks', 'quarantined', 'the database is trusted again')])
+def test_what_keeps_a_standby_from_being_promoted_is_told_until_it_ends(fault, kind, over):
+    world = formed(THREE, 1)
+    strike(world, fault, 2)
+    assert world.run_until(lambda: lasts(world, 2, kind), 10.0), trace(world)
+    text = lasts(world, 2, kind)
+    assert all(text in says(world, asked)[1] for asked in range(3))
+    world.run(20.0)
+    assert told(world, text) == 1, trace(world)
+    for end in ('commands-work', 'resume-replay'):
+        strike(world, end, 2)
+    assert world.run_until(lambda: told(world, over) == 1, 20.0), trace(world)
+    assert world.hosts[2].node.own_row().troubles == ()
+
+
+def test_commits_that_wait_for_a_standby_that_is_not_there_are_critical():
+    """Status was green while every write hung."""
+    world = formed(THREE, 1, synchronous=1)
+    for own in (1, 2):
+        strike(world, 'kill-database', own)
+    assert world.run_until(lambda: lasts(world, 0, 'commits'), 10.0), trace(world)
+    code, line = says(world, 1)
+    assert code == CRITICAL and 'commits wait: synchronous_standby_names asks for 1 of' in line
+    assert 'AHM-NODE-2' in line and told(world, 'commits wait:') == 1
+    for own in (1, 2):
+        strike(world, 'start-database', own)
+    assert world.run_until(lambda: told(world, 'commits wait no more') == 1, 20.0), trace(world)
+
+
+def test_the_vip_is_said_to_be_raised_announced_and_dropped():
+    """None of this was ever logged where it worked."""
+    world = formed(THREE, 1)
+    strike(world, 'promote', 1)
+    assert world.run_until(lambda: world.serves() == 1, 30.0), trace(world)
+    world.run(5.0)
+    for text in ('AHM-NODE-1 vip: dropped the VIP', 'AHM-NODE-2 vip: the VIP 10.0.0.100 is on this '
+                 'host now', 'AHM-NODE-2 vip: announced the VIP'):
+        assert told(world, text) == 1, trace(world)
+
+
+class Lasts:
+    """A node at which a replay stands still, as far as troubles look at it."""
+
+    def __init__(self):
+        self.now, self.reports = 0.0, []
+        self.is_leading = False
+        self.vip = self.database = self
+        self.failures, self.out, self.distrust, self.mismatch, self.problem = 0, '', '', '', ''
+        self.streaming, self.commits_wait = True, ''
+        self.standstill = 'a recovery target was reached'
+
+    def report(self, severity, event, text):
+        self.reports.append((self.now, severity, event, text))
+
+
+def test_what_lasts_is_told_again_every_hour_with_how_long_by_now():
+    node = Lasts()
+    troubles = Troubles(node)
+    while node.now < 2.5 * HOUR_SECONDS:
+        troubles.decide()
+        node.now = min(troubles.deadlines() + [node.now + 600.0])
+    assert [at for at, _, _, _ in node.reports] == [0.0, HOUR_SECONDS, 2 * HOUR_SECONDS]
+    assert node.reports[-1][3].endswith('(for 120 min by now)')
+    assert troubles.published()[0][:2] == ('replay', False)
+    node.standstill = ''
+    troubles.decide()
+    assert node.reports[-1][1:] == ('NOTICE', 'replay', 'the standby replays again')
+    assert troubles.published() == () and troubles.deadlines() == []
+
+
+def test_a_long_text_is_cut_between_words():
+    text = cut('word ' * 100)
+    assert len(text) <= TEXT_MAX and text.endswith('word ...')
+    assert cut('short') == 'short' and cut('x' * TEXT_MAX) == 'x' * TEXT_MAX
+
+
+def test_the_critical_goes_first():
+    node = Lasts()
+    node.is_leading, node.commits_wait = True, 'commits wait'
+    troubles = Troubles(node)
+    troubles.decide()
+    assert troubles.published() == (Trouble('commits', True, 'commits wait', 0.0), Trouble(
+        'replay', False, troubles.lasting['replay'].text, 0.0))
