@@ -193,8 +193,8 @@ def significant(row: Beacon) -> Tuple[Any, ...]:
     return (tuple(item and item[0] for item in row.heard),
             evidence and (evidence.about, evidence.verdict, evidence.inquirer, evidence.number),
             row[:_SEQ], row[_TERM:_LEADER_SEQ], row[_LEADER_SEQ + 1:_LSN],
-            row[_REPLAYED + 1:_OK_AGE], row[_PRIMARY_LSN + 1:_EVIDENCE], row[_EVIDENCE + 1:_TROUBLES],
-            tuple(trouble[:-1] for trouble in row.troubles))
+            row[_REPLAYED + 1:_OK_AGE], row[_PRIMARY_LSN + 1:_EVIDENCE],
+            row[_EVIDENCE + 1:_TROUBLES], tuple(trouble[:-1] for trouble in row.troubles))
 
 
 # lsn and replayed, and ok_age and primary_lsn, stand side by side.

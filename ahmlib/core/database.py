@@ -20,8 +20,8 @@ from .settings import Settings
 from .states import DatabaseState
 
 #: A standby that does not stream is believed to have lost its primary only after this many seconds
-#: beside a healthy primary: a walreceiver comes back after wal_retrieve_retry_interval, 5 s.  Nor do
-#: commits count as waiting for it sooner after a promotion.
+#: beside a healthy primary: a walreceiver comes back after wal_retrieve_retry_interval, 5 s.
+#: Nor do commits count as waiting for it sooner after a promotion.
 STREAM_GRACE_SECONDS = 10.0
 #: A replay that lags and has not moved for so long is held up; a busy host may cost it less.
 STUCK_SECONDS = 1.0
@@ -243,6 +243,6 @@ def _why_commits_wait(event: DatabaseChecked) -> str:
                if '*' in names or name.lower() in [listed.lower() for listed in names]]
     if len(streams) >= needed:
         return ''
-    return 'commits wait: synchronous_standby_names asks for %d of %s, and %d of them stream (%s): ' \
-        'start that standby, or take its name out of synchronous_standby_names' % (
+    return 'commits wait: synchronous_standby_names asks for %d of %s, and %d of them stream ' \
+        '(%s): start that standby, or take its name out of synchronous_standby_names' % (
             needed, ', '.join(names), len(streams), ', '.join(streams) or 'none')

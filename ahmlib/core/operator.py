@@ -14,6 +14,7 @@ from .procedures.attach import attach
 from .promotion import Promotion
 from .states import NodeState
 from .task import Task
+from .ways_out import way_out
 
 
 #: Seconds that a task may wait for the end of the procedure under way.
@@ -122,7 +123,8 @@ class Operator:
             return '%s leads: there is nothing to attach' % node.settings.name
         leader = node.leader_row()
         if leader is None or not node.promise.holds(node.now):
-            return 'nobody leads: there is no primary to attach to; see ahm_cluster_status'
+            return 'nobody leads: there is no primary to attach to; %s' % (
+                way_out(node) or 'see ahm_cluster_status')
         if leader.state is not NodeState.LEADER or not leader.rightful or leader.stepping_down:
             return '%s does not lead over a primary yet: try again in a moment' % leader.name
         return ''

@@ -13,6 +13,7 @@ from .beacon import Due, Intent, IntentKind, Verdict
 from .election import best, sentence, why_not_eligible
 from .states import DatabaseState, NodeState
 from .task import Task
+from .ways_out import way_out
 
 #: Seconds within which a leader takes an intent up, at the most.
 ACCEPT_SECONDS = 10.0
@@ -64,7 +65,9 @@ class Promotion:
         why = why_not_eligible(node.own_row(), node.view)
         if why:
             failed = node.database.state is DatabaseState.FAILED and not node.database.out
-            return sentence(name, why) + (': ' + node.database.reason if failed else '')
+            way = way_out(node)     # "attach it", where there is nobody to attach it to, is none
+            return sentence(name, why) + (': ' + node.database.reason if failed else '') + (
+                '; nobody leads: %s' % way if way else '')
         leader = node.leader_row()
         if leader is not None and node.promise.holds(node.now):
             return self._why_not_switch(leader)

@@ -10,6 +10,7 @@ from .beacon import Beacon, Due, Farewell
 from .election import sentence, why_not_eligible
 from .settings import split_address
 from .states import DatabaseState, NodeState
+from .ways_out import waits_for_somebody
 
 SCHEMA = 1
 FOREIGN_SECONDS = 60.0
@@ -165,7 +166,15 @@ def _hears(node, row: Beacon) -> List[str]:
 def _troubles(node) -> List[str]:
     """What lasts anywhere, as its own node says: whoever is asked tells it."""
     rows = [node.own_row()] + node.members.living(node.now)
-    return ['%s: %s' % (row.name, trouble.text) for row in rows for trouble in row.troubles]
+    return [text for row in rows for text in _texts(row)]
+
+
+def _texts(row: Beacon) -> List[str]:
+    """A daemon of the version before tells of its replay, and of nothing else that lasts."""
+    if row.standstill and not row.troubles:
+        return ['%s receives, and cannot replay: %s; it is not promoted while that lasts' % (
+            row.name, row.standstill)]
+    return ['%s: %s' % (row.name, trouble.text) for trouble in row.troubles]
 
 
 def _held_back(node) -> List[str]:
@@ -178,7 +187,9 @@ def _held_back(node) -> List[str]:
 
 def _warnings(node) -> List[str]:
     leader = node.own if node.is_leading else _living_leader(node)
-    found = list(node.settings.warnings)
+    way = waits_for_somebody(node)
+    found = ['nobody leads, and nobody will by itself: %s' % way] if way else []
+    found += node.settings.warnings
     found += filter(None, [node.force.warning(_row(node, leader))])
     for _, (at, text) in sorted(node.foreign.items()):
         if node.now < at + FOREIGN_SECONDS:

@@ -512,6 +512,9 @@ CASES = {
         (changed(1, database='UNKNOWN'), WARNING, 'its database UNKNOWN'),
         (changed(1, out=True), WARNING, 'and reported out')],
     '_no_successor': [({'successor': None}, WARNING, 'no successor though there are standbys')],
+    '_critical_trouble': [
+        (changed(1, troubles=[{'kind': 'commits', 'critical': True, 'text': 'commits wait',
+                               'since_seconds': 1.0}]), CRITICAL, 'AHM-NODE-2: commits wait')],
     '_problem': [(changed(1, problem='no disk'), WARNING, 'AHM-NODE-2: no disk')],
     '_warned': [({'warnings': ['two nodes can split']}, WARNING, 'two nodes can split')],
 }

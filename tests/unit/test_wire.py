@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ahmlib.core.beacon import Beacon, Due, Evidence, Farewell, Inquiry, Intent, IntentKind, Record, Verdict
+from ahmlib.core.beacon import (Beacon, Due, Evidence, Farewell, Inquiry, Intent, IntentKind, Record,
+                                Trouble, Verdict)
 from ahmlib.core.states import DatabaseState, NodeState
 from ahmlib.network import wire
 
@@ -52,6 +53,8 @@ def rows(size):
                                         numbers),
         'forced': st.booleans(), 'replayed': numbers, 'held': st.booleans(), 'standstill': texts,
         'sync_term': numbers, 'sync_version': numbers, 'sync_doubt': texts,
+        'troubles': st.lists(st.builds(Trouble, texts, st.booleans(), texts, seconds),
+                             max_size=wire.TROUBLES_MAX).map(tuple),
     }
     assert set(values) == set(Beacon._fields), 'a field of the row has no strategy'
     return st.fixed_dictionaries(values).map(lambda found: Beacon(**found))

@@ -1,0 +1,100 @@
+"""Wherever the cluster waits for a person, every node names the command, and the command works."""
+
+import re
+
+import pytest
+
+from ahmlib.core.status import status
+from ahmlib.simulation.faults import strike
+from ahmlib.simulation.host import make_settings
+
+from .plans import formed
+
+THREE = make_settings(3)
+FOUR = make_settings(4)
+NAMED = re.compile(r'"(?:ahm (start)|ahm_(promote|attach)_node( --force)?)" (?:there|on '
+                   r'(?:AHM-NODE-(\d)))')
+LIMIT = 120.0
+
+
+def trace(world):
+    """What happened, for a failure's message."""
+    return '\n'.join(world.trace[-80:])
+
+
+def advice(world, asked):
+    """What the status of that node says about the way out."""
+    found = [text for text in status(world.hosts[asked].node)['warnings']
+             if text.startswith('nobody leads, and nobody will by itself: ')]
+    return found[0] if found else ''
+
+
+def living(world):
+    """The nodes whose daemons run."""
+    return [host.settings.own for host in world.hosts if host.node is not None]
+
+
+def take(world, text):
+    """Do what it says."""
+    start, command, force, number = NAMED.search(text).groups()
+    strike(world, 'force' if force else command or start, int(number or 0) - 1)
+
+
+def waits(world):
+    """Whether all say what to do."""
+    return all(advice(world, own) for own in living(world))
+
+
+def test_a_majority_that_is_gone_for_good():
+    world = formed(THREE, 1)
+    for own in (0, 1):
+        strike(world, 'power-off', own)
+    assert world.run_until(lambda: waits(world), LIMIT), trace(world)
+    text = advice(world, 2)
+    assert 'start the AHM of AHM-NODE-1 or AHM-NODE-2, or mend the network' in text
+    assert '"ahm_promote_node --force" on AHM-NODE-3 (10.0.0.3)' in text
+    take(world, text)
+    assert world.run_until(lambda: world.serves() == 2, LIMIT), trace(world)
+
+
+def test_all_daemons_started_anew_without_the_old_primary():
+    """Four nodes that all "may lead", and nothing that named ahm_promote_node."""
+    world = formed(FOUR, 1)
+    strike(world, 'power-off', 0)
+    for own in (1, 2, 3):
+        world.crash(own)
+    world.run(5.0)
+    for own in (1, 2, 3):
+        world.start(own)
+    assert world.run_until(lambda: waits(world), LIMIT), trace(world)
+    texts = {advice(world, own) for own in living(world)}
+    assert len(texts) == 1 and '"ahm_promote_node" on AHM-NODE-2' in texts.pop(), trace(world)
+    take(world, advice(world, 3))
+    assert world.run_until(lambda: world.serves() == 1, LIMIT), trace(world)
+
+
+def test_both_standbys_out_and_the_primary_a_standby():
+    """"attach it" and "nobody leads, there is no primary to attach to" were a circle."""
+    world = formed(THREE, 1)
+    for own in (1, 2):
+        strike(world, 'kill-database', own)
+    assert world.run_until(lambda: all(world.hosts[own].node.database.out for own in (1, 2)), LIMIT)
+    strike(world, 'power-off', 0)
+    for own in (1, 2):
+        strike(world, 'start-database', own)
+    assert world.run_until(lambda: waits(world), LIMIT), trace(world)
+    assert '"ahm_promote_node --force" on AHM-NODE-2' in advice(world, 2)
+    for asked in ('attach', 'promote'):
+        strike(world, asked, 1)
+        assert '"ahm_promote_node --force" on AHM-NODE-2' in world.hosts[1].answered['reason']
+    take(world, advice(world, 2))
+    assert world.run_until(lambda: world.serves() == 1, LIMIT), trace(world)
+
+
+@pytest.mark.parametrize('seconds', [1.0, 3.0])
+def test_during_a_failover_nobody_is_told_to_do_anything(seconds):
+    world = formed(THREE, 1)
+    strike(world, 'power-off', 0)
+    world.run(seconds)
+    assert not any(advice(world, own) for own in living(world))
+    assert world.run_until(lambda: world.serves() == 1, LIMIT)
