@@ -1,8 +1,8 @@
 """Which command ends a state in which the cluster waits for a person.
 
-What AHM refuses to do by itself it has reasons for; at 3 a.m. these are half of what is needed.  So
-wherever no node leads, and none will by itself, the status and the refusals of the commands name the
-one that goes on from here, and the node on which to run it.
+What AHM refuses to do by itself it has reasons for; at 3 a.m. these are half of what is needed.
+So wherever no node leads, and none will by itself, the status and the refusals of the commands name
+the one that goes on from here, and the node on which to run it.
 """
 
 from typing import List, Optional
@@ -45,8 +45,8 @@ def _without_majority(node, rows: List[Beacon]) -> str:
     heard = {row.sender for row in rows}
     missing = [node.name_of(place) for place in node.settings.order if place not in heard]
     able = _most(rows)
-    gone = '' if able is None else '; only if so many of these hosts are gone for good that there ' \
-        'will be no majority: run %s' % _promote(node, able, ' --force')
+    gone = '' if able is None else '; only if so many of these hosts are gone for good that ' \
+        'there will be no majority: run %s' % _promote(node, able, ' --force')
     return 'start the AHM of %s, or mend the network to it%s' % (' or '.join(missing), gone)
 
 
@@ -55,8 +55,8 @@ def _nobody_may(node, rows: List[Beacon]) -> str:
     if able is None:
         return 'start the database of the node that had the newest data, as a standby, then ask ' \
             'for the status again'
-    return 'run %s: it has the most data of those that are left; what it lacks of the old primary ' \
-        'is lost' % _promote(node, able, ' --force')
+    return 'run %s: it has the most data of those that are left; what it lacks of the old ' \
+        'primary is lost' % _promote(node, able, ' --force')
 
 
 def _most(rows: List[Beacon]) -> Optional[Beacon]:
