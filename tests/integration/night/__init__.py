@@ -1,0 +1,1 @@
+"""What AHM says when something goes wrong, on real servers and daemons (see `reading`)."""

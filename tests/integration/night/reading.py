@@ -1,0 +1,44 @@
+"""What an operator reads at night, on the node that is in trouble and through another one.
+
+The same words have to stand in the status, in --verbose with how long it lasts, in --check, in the
+log and in the notification; once, and nothing of it once the trouble is over.
+"""
+
+from ..scenarios import PAUSE, log_of, run
+
+#: Checks are half a second apart; a busy machine takes longer for each look at all these programs.
+LIMIT = 60
+OK, WARNING, CRITICAL = 0, 1, 2
+
+
+def utility(node, *words):
+    """What ahm_cluster_status prints there with these words, and its exit code."""
+    done = run(node, 'ahm_cluster_status', *words)
+    return done.output, done.code
+
+
+def is_told(scenario, failed, other, text, code):
+    """Wait until all say so: `text` is the node's name, a colon, and how the trouble begins."""
+    line = '%s: %s' % (failed.name, text)
+
+    def told():
+        return all(line in utility(node)[0]
+                   and '%s has had this trouble for ' % failed.name in utility(node, '--verbose')[0]
+                   and line in utility(node, '--check')[0] for node in (failed, other))
+    scenario.cluster.wait_until(told, LIMIT, '%r in every status' % line, PAUSE)
+    for node in (failed, other):
+        assert utility(node, '--check')[1] == code
+    told = [one for one in scenario.notified() if one.startswith(failed.name) and text in one]
+    assert len(told) == 1, told
+    assert scenario.log(failed).count(text) == 1
+
+
+def is_over(scenario, failed, other, text, over):
+    """Wait until nobody says it any more; that it is over was said once."""
+    line = '%s: %s' % (failed.name, text)
+    scenario.cluster.wait_until(
+        lambda: not any(line in utility(node, *words)[0] for node in (failed, other)
+                        for words in ((), ('--check',))), LIMIT, '%r to be gone' % line, PAUSE)
+    scenario.cluster.wait_until(lambda: log_of(failed).count(over) >= 1, LIMIT, over)
+    assert len([one for one in scenario.notified()
+                if one.startswith(failed.name) and over in one]) == 1
