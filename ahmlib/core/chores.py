@@ -5,9 +5,9 @@ the own database is looked at once more, because that is what the election compa
 again until somebody leads.
 """
 
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
-from .effects import CheckDatabase, PingTrusted
+from .effects import CheckDatabase, PingTrusted, Rehearse
 from .election import why_not_eligible
 from .procedures.follow import come_back, follow
 from .procedures.rejoin import rejoin
@@ -16,6 +16,8 @@ from .states import DatabaseState, NodeState
 
 #: Seconds within which the check child must have ended beyond the connection's own limit.
 CHECK_SLACK_SECONDS = 0.5
+#: Between two rehearsals of a takeover, and for each program that one asks.
+REHEARSE_SECONDS, REHEARSAL_LIMIT_SECONDS = 300.0, 5.0
 #: Between checks while a leader waits for this node's position.
 QUICK_CHECK_SECONDS = 0.2
 #: Until a standby that streams again is checked once more: a walreceiver that is refused is gone by
@@ -34,6 +36,8 @@ class Chores:
         self.checks_anew = False        # it replaces one that began before the leader was lost
         self.trusted_token: Optional[int] = None
         self.trusted_at = node.now
+        self.rehearse_at = node.now
+        self.would_fail: Tuple[str, ...] = ()   # in a takeover here, as was found last
         self.followed_to = None         # for which (leader, timeline, role) `follow` was begun
         self.upstream: Optional[int] = None     # the node whose primary it is known to follow
         self.presumed = False           # only because it streamed when its daemon began
@@ -45,6 +49,7 @@ class Chores:
         """Start what is due."""
         self._check_database()
         self._ping_trusted()
+        self._rehearse()
         if not self.node.plan.busy and not self.node.leaving:
             self._maybe_quarantine()
         if not self.node.plan.busy and not self.node.leaving:
@@ -115,6 +120,22 @@ class Chores:
         self.trusted_token = node.ask(
             PingTrusted(0, max(1.0, node.settings.interval / 2)),
             lambda event: self._pinged(event, began))
+
+    def _rehearse(self) -> None:
+        """Who never leads has nothing to rehearse."""
+        node = self.node
+        if node.now < self.rehearse_at or node.settings.witness or not node.settings.priority:
+            return
+        self.rehearse_at = node.now + REHEARSE_SECONDS
+        node.ask(Rehearse(0, REHEARSAL_LIMIT_SECONDS), self._rehearsed)
+
+    def _rehearsed(self, event) -> None:
+        if event.troubles is not None:
+            self.would_fail = event.troubles
+
+    def rehearse_soon(self) -> None:
+        """Its commands may be others now."""
+        self.rehearse_at = self.node.now
 
     def _pinged(self, event, began: float) -> None:
         self.trusted_token = None
@@ -220,7 +241,7 @@ class Chores:
 
     def deadlines(self) -> List[float]:
         """When the next check or wait is due."""
-        found = [self._check_due_at(), self.trusted_at, self.follow_after]
+        found = [self._check_due_at(), self.trusted_at, self.follow_after, self.rehearse_at]
         if self.leaderless_since is not None:
             found.append(self.leaderless_since + self.node.settings.wait_for_primary)
         return found

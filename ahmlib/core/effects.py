@@ -58,6 +58,12 @@ class PingTrusted(NamedTuple):
     limit: float = 0.0
 
 
+class Rehearse(NamedTuple):
+    """Try what a takeover here would need, as far as that changes nothing -> Rehearsed."""
+    token: int = 0
+    limit: float = 0.0
+
+
 class RaiseVip(NamedTuple):
     """Put the VIP on this host -> ActionEnded, ok only when it is there."""
     token: int = 0

@@ -95,6 +95,12 @@ class TrustedPinged(NamedTuple):
     reached: bool
 
 
+class Rehearsed(NamedTuple):
+    """What would fail in a takeover here, a sentence each; None: could not be found out."""
+    token: int
+    troubles: Optional[Tuple[str, ...]]
+
+
 class ActionEnded(NamedTuple):
     """An action ended: done, or not and why."""
     token: int

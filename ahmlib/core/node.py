@@ -231,6 +231,7 @@ class Node:
     def _on_settings(self, event: events.SettingsChanged) -> None:
         self.settings = event.settings
         self.database.failures_max = event.settings.max_consec_failures
+        self.chores.rehearse_soon()
 
     def _ignore(self, event: Any) -> None:
         """Nothing but what every event does."""
@@ -429,6 +430,7 @@ class Node:
         events.VipChecked: _on_answer,
         events.VipPinged: _on_answer,
         events.TrustedPinged: _on_answer,
+        events.Rehearsed: _on_answer,
         events.ActionEnded: _on_answer,
         events.StopAsked: _on_stop,
         events.ClientAsked: _on_client,

@@ -19,6 +19,8 @@ from .ways_out import way_out
 ACCEPT_SECONDS = 10.0
 #: Seconds that a promotion may take beyond the configured limits of its parts.
 SLACK_SECONDS = 120.0
+#: Within which a new leader has to have the VIP, once its takeover has tried to raise it.
+VIP_UP_SECONDS = 5.0
 
 
 class Promotion:
@@ -31,6 +33,7 @@ class Promotion:
         self.leader: Optional[int] = None       # who led when it was asked
         self.asked_at = self.until = 0.0
         self.accepted = False                   # that leader has begun
+        self.led_at: Optional[float] = None     # since when this node leads over the primary
 
     # -- asking --------------------------------------------------------------------------------
 
@@ -68,6 +71,8 @@ class Promotion:
             way = way_out(node)     # "attach it", where there is nobody to attach it to, is none
             return sentence(name, why) + (': ' + node.database.reason if failed else '') + (
                 '; nobody leads: %s' % way if way else '')
+        if node.chores.would_fail:
+            return 'a takeover of %s would fail: %s' % (name, '; '.join(node.chores.would_fail))
         leader = node.leader_row()
         if leader is not None and node.promise.holds(node.now):
             return self._why_not_switch(leader)
@@ -114,7 +119,7 @@ class Promotion:
         node, settings = self.node, self.node.settings
         leader = node.leader_row()
         self.leader = leader.sender if leader is not None else None
-        self.task, self.accepted, self.asked_at = task, False, node.now
+        self.task, self.accepted, self.asked_at, self.led_at = task, False, node.now, None
         task.step = 'asks the cluster for it'
         self.intent = node.operator.new_intent(
             IntentKind.FORCE if force else IntentKind.PROMOTE)
@@ -132,7 +137,7 @@ class Promotion:
         if self.intent is None:
             return
         if node.state is NodeState.LEADER and node.database.runs_as_primary:
-            self._end('')
+            self._see_vip()
         elif node.now >= self.until:
             self._end('it was not done in %.0f s: %s' % (
                 self.until - self.asked_at, node.problem or node.elections.why_not))
@@ -146,6 +151,19 @@ class Promotion:
             self._end('%s leads now' % node.leader_row().name)
         else:
             self.task.step = node.problem or 'waits for its election'
+
+    def _see_vip(self) -> None:
+        """Clients come through the VIP: without it nothing is done yet."""
+        node = self.node
+        if self.led_at is None:
+            self.led_at = node.now
+        if node.vip.here or not node.vip.configured:
+            self._end('')
+        elif node.now >= self.led_at + VIP_UP_SECONDS:
+            self._end('%s leads over the primary, and clients are out: %s' % (
+                node.settings.name, node.vip.problem or 'the VIP is not on its host'))
+        else:
+            self.task.step = 'raises the VIP'
 
     def _watch_leader(self) -> None:
         """What became of it at the leader who was to hand over."""
@@ -199,4 +217,6 @@ class Promotion:
 
     def deadlines(self) -> List[float]:
         """When waiting ends."""
-        return [] if self.intent is None else [self.until, self.asked_at + ACCEPT_SECONDS]
+        if self.intent is None:
+            return []
+        return [self.until, self.asked_at + ACCEPT_SECONDS, (self.led_at or 0.0) + VIP_UP_SECONDS]

@@ -137,6 +137,11 @@ def _commits_wait(node) -> str:
     return node.database.commits_wait if node.is_leading else ''
 
 
+def _takeover(node) -> str:
+    failing = node.chores.would_fail
+    return failing and 'a takeover here would fail: %s' % '; '.join(failing) or ''
+
+
 def _out(node) -> str:
     out = node.database.out
     return out and 'reported out until attached again: %s' % out
@@ -161,6 +166,8 @@ KINDS = (
     Kind('not streaming', _always('WARNING'), _not_streaming,
          _once_over('the standby streams from the primary again')),
     Kind('commits', _always('CRITICAL'), _commits_wait, _once_over('commits wait no more')),
+    Kind('takeover', _always('ERROR'), _takeover,
+         _once_over('a takeover here would get through now, as far as can be tried')),
     Kind('vip', _always('CRITICAL'), lambda node: node.vip.problem, _once_over(''), begins=False),
     Kind('out', _always('WARNING'), _out, _once_over(''), begins=False),
 )

@@ -38,7 +38,7 @@ class Vip:
         self.configured = bool(node.settings.vip)
         self.here: Optional[bool] = None if self.configured else False
         self.usable = True              # the kernel uses it, where it is here
-        self.why_unusable = ''
+        self.why_unusable = self.not_raised = ''
         self.remark = ''                # what its newest look wants people to know
         self.to_tell = False            # raised, and not announced yet
         self.not_announced = ''         # why the newest announcement failed, as people were told
@@ -73,6 +73,8 @@ class Vip:
         """What is wrong with it, for the row; '' where nothing is."""
         if self.here and not self.usable:
             return 'the VIP is on this host and cannot be used: %s' % self.why_unusable
+        if self.wanted and self.here is False and self.not_raised:
+            return 'the VIP is not on this host, whose node leads: %s' % self.not_raised
         return self._described() if self.rival is not None else ''
 
     def tolerated(self) -> bool:
@@ -198,7 +200,7 @@ class Vip:
 
     def observe(self, here: Optional[bool], failed: str = '') -> None:
         """A command has ended, and the VIP was seen here or not; raised in vain, it is no use."""
-        self.here, self.changed_at = here, self.node.now
+        self.here, self.changed_at, self.not_raised = here, self.node.now, failed
         self._use(not (here and failed), failed)
 
     def _act(self, effect) -> None:

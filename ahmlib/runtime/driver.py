@@ -20,6 +20,7 @@ from ahmlib.database.recovery import leave_standby_signal
 from ahmlib.database.start import start_database
 from ahmlib.database.stop import stop_database
 from ahmlib.network import vip, wire
+from ahmlib.network.rehearsal import rehearse
 from ahmlib.runtime.hooks import NOTIFICATIONS_MAX, HookQueue
 from ahmlib.runtime.settings import database_settings, vip_settings
 from ahmlib.runtime.state_file import StateFileError
@@ -31,6 +32,8 @@ CHILD_SLACK_SECONDS = 0.25
 MALFORMED_LOG_SECONDS = 60.0
 FOREIGN_SECONDS = 10.0
 PING_TRIAL_SECONDS = 3.0
+HOOKS = ('pre_promotion_command', 'promotion_command', 'post_promotion_command', 'follow_command',
+         'notification_command')
 NOTIFY_FROM = ('NOTICE', 'WARNING', 'ERROR', 'CRITICAL')
 
 
@@ -272,6 +275,13 @@ class Driver:
                     (list(self.config.trusted_servers), self.vip.ping_path, effect.limit),
                     lambda result: events.TrustedPinged(effect.token, bool(result.get('ok'))))
 
+    def _rehearse(self, effect):
+        config = self.config
+        hooks = {name: getattr(config, name) for name in HOOKS if getattr(config, name)}
+        self._child(effect, rehearse, (self.vip, hooks, effect.limit),
+                    lambda result: events.Rehearsed(effect.token, tuple(result['troubles'])
+                                                    if result.get('ok') else None))
+
     def _raise_vip(self, effect):
         if self._still_wanted(effect):
             self.raising = effect.token
@@ -317,8 +327,9 @@ class Driver:
         effects.SaveState: _save_state, effects.SaveLease: _save_lease, effects.SendBeacon: _send,
         effects.CheckDatabase: _check, effects.ProbeDatabase: _probe,
         effects.CheckVip: _check_vip, effects.PingVip: _ping_vip,
-        effects.PingTrusted: _ping_trusted, effects.RaiseVip: _raise_vip,
-        effects.LowerVip: _lower_vip, effects.AnnounceVip: _announce_vip, effects.RunHook: _hook,
+        effects.PingTrusted: _ping_trusted, effects.Rehearse: _rehearse,
+        effects.RaiseVip: _raise_vip, effects.LowerVip: _lower_vip,
+        effects.AnnounceVip: _announce_vip, effects.RunHook: _hook,
         effects.Promote: _promote, effects.StopDatabase: _stop_database,
         effects.StartDatabase: _start_database, effects.LeaveStandbySignal: _leave_signal,
         effects.FollowPrimary: _follow, effects.AttachDatabase: _attach,

@@ -158,6 +158,13 @@ def _ping_trusted(world, host: Host, effect: effects.PingTrusted) -> None:
         world.later(host, effect.limit, lambda: events.TrustedPinged(effect.token, False))
 
 
+def _rehearse(world, host: Host, effect: effects.Rehearse) -> None:
+    """What its commands would do now: those that fail here do so in a rehearsal, too."""
+    fails = tuple('%s: it fails' % what for what in ('vip', 'hook')
+                  if host.behaviour(what) == FAILS)
+    world.later(host, PROBE_SECONDS, lambda: events.Rehearsed(effect.token, fails))
+
+
 # -- acting ------------------------------------------------------------------------------------
 
 def _act(world, host: Host, effect: Any, what: str, seconds: float,
@@ -336,8 +343,9 @@ PERFORM = {
     effects.SaveState: _save, effects.SaveLease: _save_lease, effects.SendBeacon: _send,
     effects.CheckDatabase: _check_database, effects.ProbeDatabase: _probe,
     effects.CheckVip: _check_vip, effects.PingVip: _ping_vip,
-    effects.PingTrusted: _ping_trusted, effects.RaiseVip: _raise_vip,
-    effects.LowerVip: _lower_vip, effects.AnnounceVip: _announce, effects.RunHook: _hook,
+    effects.PingTrusted: _ping_trusted, effects.Rehearse: _rehearse,
+    effects.RaiseVip: _raise_vip, effects.LowerVip: _lower_vip,
+    effects.AnnounceVip: _announce, effects.RunHook: _hook,
     effects.Promote: _promote, effects.StopDatabase: _stop_database,
     effects.StartDatabase: _start_database, effects.LeaveStandbySignal: _leave_signal,
     effects.FollowPrimary: _follow, effects.AttachDatabase: _attach,

@@ -121,13 +121,48 @@ def test_the_vip_is_said_to_be_raised_announced_and_dropped():
         assert told(world, text) == 1, trace(world)
 
 
+def test_a_node_that_cannot_raise_the_vip_says_so_long_before_and_is_not_promoted_by_hand():
+    """--dry-run said yes, the switchover "Command Success", and clients were out."""
+    world = formed(THREE, 1)
+    strike(world, 'vip-fails', 1)
+    strike(world, 'reload', 1)
+    assert world.run_until(lambda: lasts(world, 1, 'takeover'), 10.0), trace(world)
+    assert all('AHM-NODE-2: a takeover here would fail: vip' in says(world, asked)[1]
+               for asked in range(3))
+    strike(world, 'promote', 1)
+    assert world.hosts[1].answered == {
+        'ok': False, 'reason': 'a takeover of AHM-NODE-2 would fail: vip: it fails'}
+    world.run(5.0)
+    assert world.serves() == 0
+    strike(world, 'commands-work', 1)
+    strike(world, 'reload', 1)
+    assert world.run_until(lambda: told(world, 'a takeover here would get through now') == 1, 10.0)
+    assert not lasts(world, 1, 'takeover')
+
+
+def test_a_promotion_whose_vip_is_not_up_is_no_success():
+    """The problem was set, and cleared two lines later."""
+    world = formed(THREE, 1)
+    strike(world, 'vip-fails', 1)
+    strike(world, 'promote', 1)
+    task = world.hosts[1].node.operator.promotion.task
+    assert world.run_until(lambda: not task.is_running, 60.0), trace(world)
+    assert task.reason.startswith('AHM-NODE-2 leads over the primary, and clients are out: the VIP '
+                                  'is not on this host, whose node leads: '), task.reason
+    assert 'the VIP is not on this host' in lasts(world, 1, 'vip')
+    strike(world, 'commands-work', 1)
+    assert world.run_until(lambda: world.serves() == 1, 30.0), trace(world)
+    assert world.run_until(lambda: not lasts(world, 1, 'vip'), 10.0)
+
+
 class Lasts:
     """A node at which a replay stands still, as far as troubles look at it."""
 
     def __init__(self):
         self.now, self.reports = 0.0, []
         self.is_leading = False
-        self.vip = self.database = self
+        self.vip = self.database = self.chores = self
+        self.would_fail = ()
         self.failures, self.out, self.distrust, self.mismatch, self.problem = 0, '', '', '', ''
         self.streaming, self.commits_wait = True, ''
         self.standstill = 'a recovery target was reached'

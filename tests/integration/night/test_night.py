@@ -7,7 +7,7 @@ import pytest
 
 from ahmlib.lab import server_faults
 
-from ..scenarios import FIRST, NOTIFY, SECOND, Shared
+from ..scenarios import FIRST, NOTIFY, SECOND, Shared, refusal
 from .reading import CRITICAL, LIMIT, WARNING, is_over, is_told
 
 #: Checks that fail for half a minute are no failover yet, and no node is lost on a busy machine.
@@ -93,3 +93,15 @@ def test_a_standby_that_is_down_is_told_before_it_counts_as_failed(night):
     assert SECOND + ': ' in third.status_text()
     second.database.start()
     is_over(scenario, second, third, text, 'the database passes its checks again')
+
+
+def test_a_script_that_is_needed_at_the_next_takeover_only_and_is_not_there(night):
+    scenario, first, second, _ = night
+    text = 'a takeover here would fail: post_promotion_command: /nowhere/told is not there'
+    second.reload_ahm(post_promotion_command='/nowhere/told')
+    is_told(scenario, second, first, text, WARNING)
+    reason = refusal(second, 'ahm_promote_node', '--dry-run')
+    assert reason == 'a takeover of %s would fail: %s' % (SECOND, text.split(': ', 1)[1]) + \
+        ': install it, or correct the path'
+    second.reload_ahm(post_promotion_command='/bin/true')
+    is_over(scenario, second, first, text, 'a takeover here would get through now')

@@ -1,0 +1,120 @@
+"""Whether a takeover would get through here, tried as far as that changes nothing.
+
+What is needed on the bad day only is looked at on good days: the right to change addresses, the
+interface, the programs, the hooks.  Nothing is raised, announced or fenced for it.  A program of
+the operator's own is looked for, and no more: what it does nobody knows but him.
+"""
+
+import os
+import shutil
+
+from ahmlib.database import programs
+from ahmlib.network.vip import arguments
+
+#: Numbers of Linux capabilities (capabilities(7)).
+CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
+#: The programs that are known to need one to do what the commands of the configuration want.
+NEEDS = {'ip': (CAP_NET_ADMIN, 'CAP_NET_ADMIN'), 'ifconfig': (CAP_NET_ADMIN, 'CAP_NET_ADMIN'),
+         'arping': (CAP_NET_RAW, 'CAP_NET_RAW')}
+#: The words before the name of an interface.
+BEFORE_INTERFACE = ('dev', '-I')
+
+
+def rehearse(vip, hooks, limit):
+    """Return {'ok', 'troubles'}: what would fail in a takeover here, a sentence each.
+
+    vip: VipSettings.  hooks: {name: the command as a list} of those that are set.  limit: seconds
+    for all programs that are asked.
+    """
+    found = []
+    if vip.virtual_ip:
+        for name, command, directory in (
+                ('if_up_cmd', vip.if_up_cmd, vip.if_cmd_path),
+                ('if_down_cmd', vip.if_down_cmd, vip.if_cmd_path),
+                ('arping_cmd', vip.arping_cmd, vip.arping_path)):
+            if command:
+                argv = arguments(command, directory, vip.virtual_ip)
+                found += _try_command(name, argv, limit / 4)
+    for name in sorted(hooks):
+        found += _look_at(name, hooks[name])
+    return {'ok': True, 'troubles': found}
+
+
+def _try_command(name, argv, limit):
+    missing = _look_at(name, argv)
+    if missing:
+        return missing
+    return _interfaces(name, argv) + (_ask_sudo(name, argv, limit) if _is_sudo(argv)
+                                      else _rights(name, argv))
+
+
+def _is_sudo(argv):
+    return os.path.basename(argv[0]) == 'sudo'
+
+
+def _look_at(name, argv):
+    """Whether its program is there, and may be run."""
+    program = argv[0]
+    path = program if '/' in program else shutil.which(program)
+    if path is None or not os.path.exists(path):
+        return ['%s: %s is not there: install it, or correct the path' % (name, program)]
+    if os.path.isdir(path) or not os.access(path, os.X_OK):
+        return ['%s: %s may not be run by this user: see its mode and its owner' % (name, path)]
+    return []
+
+
+def _interfaces(name, argv):
+    found = []
+    for before, word in zip(argv, argv[1:]):
+        if before in BEFORE_INTERFACE and not os.path.exists('/sys/class/net/' + word):
+            found.append('%s: this host has no interface %s: see "ip link"' % (name, word))
+    return found
+
+
+def _ask_sudo(name, argv, limit):
+    """Ask sudo whether it would run this, without running it (sudo -l)."""
+    outcome = programs.run([argv[0], '-n', '-l'] + list(argv[1:]), limit,
+                           environment={'LC_ALL': 'C'})
+    if outcome.ok:
+        return []
+    return ['%s: sudo does not let this user run "%s" without a password (%s): see sudoers(5)' % (
+        name, ' '.join(_commanded(argv)), outcome.reason)]
+
+
+def _commanded(argv):
+    """What sudo is to run: the words after its own options."""
+    words = list(argv[1:])
+    while words and words[0].startswith('-'):
+        words.pop(0)
+    return words
+
+
+def _rights(name, argv):
+    """Whether this user, or the program itself, has the capability that it needs."""
+    number, called = NEEDS.get(os.path.basename(argv[0]), (None, ''))
+    if number is None or _program_has(argv[0]) or _child_would_have(number):
+        return []
+    return ['%s: this user has not the right to run "%s" (%s): use sudo in the command, or give '
+            'AHM that capability' % (name, ' '.join(argv), called)]
+
+
+def _program_has(path):
+    """Whether the program brings rights of its own: set-user-ID, or capabilities on the file."""
+    try:
+        if os.stat(path).st_mode & 0o4000:
+            return True
+        return bool(os.getxattr(path, 'security.capability'))
+    except OSError:
+        return False
+
+
+def _child_would_have(number):
+    """Whether a program that is started by this process would have this capability."""
+    sets = {}
+    with open('/proc/self/status') as lines:
+        for line in lines:
+            key, _, value = line.partition(':')
+            if key.startswith('Cap'):
+                sets[key] = int(value, 16)
+    passed = sets['CapEff'] if os.geteuid() == 0 else sets.get('CapAmb', 0)
+    return bool(passed >> number & 1)
