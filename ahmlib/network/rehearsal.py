@@ -78,15 +78,7 @@ def _ask_sudo(name, argv, limit):
     if outcome.ok:
         return []
     return ['%s: sudo does not let this user run "%s" without a password (%s): see sudoers(5)' % (
-        name, ' '.join(_commanded(argv)), outcome.reason)]
-
-
-def _commanded(argv):
-    """What sudo is to run: the words after its own options."""
-    words = list(argv[1:])
-    while words and words[0].startswith('-'):
-        words.pop(0)
-    return words
+        name, ' '.join(argv[1:]), outcome.reason)]
 
 
 def _rights(name, argv):

@@ -7,8 +7,6 @@ import pytest
 from ahmlib.network import rehearsal
 from ahmlib.network.vip import VipSettings
 
-UP = ['/usr/bin/sudo', '/sbin/ip', 'addr', 'add', '$_IP_$/24', 'dev', 'lo']
-
 
 def program(path, text='exit 0', mode=0o755):
     """A script at this path; its name."""
@@ -27,9 +25,9 @@ def troubles(up=None, hooks=None, arping=None, virtual_ip='192.0.2.1'):
 
 def test_sudo_is_asked_and_runs_nothing(tmp_path):
     told = tmp_path / 'told'
-    sudo = program(tmp_path / 'sudo', 'echo "$@" >> %s' % told)
+    sudo = program(tmp_path / 'sudo', 'printf "%%s\\n" "$*" >> %s' % told)
     assert troubles([sudo, '-n', '/sbin/ip', 'addr', 'add', '$_IP_$/24', 'dev', 'lo']) == []
-    assert told.read_text() == '-n -l -- /sbin/ip addr add 192.0.2.1/24 dev lo\n'
+    assert told.read_text() == '-n -l -n /sbin/ip addr add 192.0.2.1/24 dev lo\n'
 
 
 def test_a_command_that_sudo_refuses_is_told_with_what_sudo_says(tmp_path):
