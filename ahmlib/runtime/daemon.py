@@ -182,6 +182,7 @@ class Daemon:
                 self.children.expire(clock())
                 self.ipc.expire(clock())
                 self.disk.expire(clock())
+                self.driver.telling.expire(clock())
                 self.driver.tick()
         except Exception:               # a bug: detached, nobody would ever see the traceback
             self.log.critical('ends by a bug: %s' % traceback.format_exc()[-TRACEBACK_MAX:])
@@ -194,7 +195,8 @@ class Daemon:
 
     def _next_deadline(self):
         found = [self.driver.node.wake_at, self.children.next_deadline(),
-                 self.ipc.next_deadline(), self.disk.next_deadline()]
+                 self.ipc.next_deadline(), self.disk.next_deadline(),
+                 self.driver.telling.next_deadline()]
         return min(instant for instant in found if instant is not None)
 
     def _exit(self, code, reason):

@@ -5,7 +5,6 @@ clock. Nothing here decides anything.
 """
 
 import ipaddress
-import re
 
 from ahmlib.core import effects, events
 from ahmlib.core.beacon import Verdict
@@ -20,9 +19,10 @@ from ahmlib.database.recovery import leave_standby_signal
 from ahmlib.database.start import start_database
 from ahmlib.database.stop import stop_database
 from ahmlib.network import vip, wire
-from ahmlib.runtime.hooks import NOTIFICATIONS_MAX, HookQueue
+from ahmlib.runtime.hooks import HookQueue
 from ahmlib.runtime.settings import database_settings, vip_settings
 from ahmlib.runtime.state_file import StateFileError
+from ahmlib.runtime.telling import Telling
 
 #: Seconds that a child may take beyond the limit that its function keeps itself.
 CHILD_SLACK_SECONDS = 0.25
@@ -31,7 +31,6 @@ CHILD_SLACK_SECONDS = 0.25
 MALFORMED_LOG_SECONDS = 60.0
 FOREIGN_SECONDS = 10.0
 PING_TRIAL_SECONDS = 3.0
-NOTIFY_FROM = ('NOTICE', 'WARNING', 'ERROR', 'CRITICAL')
 
 
 class Driver:
@@ -53,12 +52,12 @@ class Driver:
         self.raising = None             # the token of a VIP command that puts it up
         self.client_tokens = self.malformed = self.foreign = 0
         self.hooks = HookQueue(children.start)
-        self.notifications = HookQueue(children.start, NOTIFICATIONS_MAX)
+        self.telling = Telling(node, children.start, log, clock)
         self.configure(config)
 
     def configure(self, config):
         """Take settings, at the start and at a reload."""
-        self.config = config
+        self.config = self.telling.config = config
         self.database = database_settings(config)
         self.vip = vip_settings(config)
 
@@ -292,18 +291,7 @@ class Driver:
     # -- people --------------------------------------------------------------------------------
 
     def _report(self, effect):
-        self.log.write(effect.severity, '%s: %s' % (effect.event, effect.text))
-        command = self.config.notification_command
-        if command and effect.severity in NOTIFY_FROM:
-            name = re.sub('[^A-Z]', '_', effect.event.upper())
-            environment = _notified_of(self.node, name)
-            environment.update(AHM_SEVERITY=effect.severity, AHM_MESSAGE=effect.text)
-            self.notifications.add('notification_command', command, environment,
-                                   self.config.hook_timeout_seconds, self._notified)
-
-    def _notified(self, result):
-        if not result.get('ok') and self.log.bounded('notification', 60.0):
-            self.log.error('notification_command failed: %s' % _reason(result))
+        self.telling.report(effect.severity, effect.event, effect.text)
 
     def _reply(self, effect):
         client = self.clients.pop(effect.token, None)
@@ -325,16 +313,6 @@ class Driver:
         effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,
         effects.Reply: _reply, effects.Exit: _exit,
     }
-
-
-def _notified_of(node, event):
-    """The variables of a notification, as a dict: the new primary is whoever leads, or nobody."""
-    row = node.leader_row()
-    leader = node.own if node.is_leading else row.sender if row is not None else None
-    variables = dict(hook_variables(node, event, node.own if leader is None else leader))
-    if leader is None:
-        variables.update(AHM_NEW_PRIMARY_NAME='', AHM_NEW_PRIMARY_HOST='')
-    return variables
 
 
 def _plain(host):
