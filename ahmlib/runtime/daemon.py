@@ -26,7 +26,8 @@ from ahmlib.runtime.lease_place import lease_paths
 from ahmlib.runtime.log import Log
 from ahmlib.runtime.loop import Loop, clock
 from ahmlib.runtime.memory import Memory
-from ahmlib.runtime.pid_file import PidFile, PidFileError, StateLock
+from ahmlib.runtime.own_files import OwnFiles
+from ahmlib.runtime.pid_file import PidFile, PidFileError, StateLock, pid_path
 from ahmlib.runtime.reload import Reload, StartError, check_log_file
 from ahmlib.runtime.settings import core_settings
 from ahmlib.runtime.state_file import StateFileCorrupt, StateFileError
@@ -61,6 +62,7 @@ class Daemon:
         self.ipc = IpcServer(self.loop, self.log, clock)
         self.pid_file = PidFile(pid_path(config))
         self.driver = self.beacons = None
+        self.own_files = None           # once they are there
         self.reloading = Reload(self)
 
     def _severity(self, config):
@@ -91,6 +93,8 @@ class Daemon:
         except BaseException:           # SIGINT, too: nothing may stay behind
             self.close()
             raise
+        self.own_files = OwnFiles(self.pid_file, self.ipc, self.children, self.log, clock,
+                                  lambda: self.config.health_check_period)
         self._say_hello()
         self.log_writer.sync(LOG_SYNC_SECONDS)
 
@@ -183,6 +187,7 @@ class Daemon:
                 self.ipc.expire(clock())
                 self.disk.expire(clock())
                 self.driver.telling.expire(clock())
+                self.own_files.expire(clock())
                 self.driver.tick()
         except Exception:               # a bug: detached, nobody would ever see the traceback
             self.log.critical('ends by a bug: %s' % traceback.format_exc()[-TRACEBACK_MAX:])
@@ -196,7 +201,7 @@ class Daemon:
     def _next_deadline(self):
         found = [self.driver.node.wake_at, self.children.next_deadline(),
                  self.ipc.next_deadline(), self.disk.next_deadline(),
-                 self.driver.telling.next_deadline()]
+                 self.driver.telling.next_deadline(), self.own_files.next_deadline()]
         return min(instant for instant in found if instant is not None)
 
     def _exit(self, code, reason):
@@ -236,8 +241,3 @@ class Daemon:
     def _disk_answers(self, seconds):
         self.log.notice('the disk of %s answers again, after %.1f s'
                         % (self.config.data_dir, seconds))
-
-
-def pid_path(config):
-    """Where the PID file of this configuration is."""
-    return os.path.join(config.data_dir, config.pid_file_name)

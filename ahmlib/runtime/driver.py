@@ -19,7 +19,9 @@ from ahmlib.database.recovery import leave_standby_signal
 from ahmlib.database.start import start_database
 from ahmlib.database.stop import stop_database
 from ahmlib.network import vip, wire
+from ahmlib.runtime.find import REQUEST
 from ahmlib.runtime.hooks import HookQueue
+from ahmlib.runtime.pid_file import pid_path
 from ahmlib.runtime.settings import database_settings, vip_settings
 from ahmlib.runtime.state_file import StateFileError
 from ahmlib.runtime.telling import Telling
@@ -81,6 +83,11 @@ class Driver:
         if refusal:
             self.log.warning(refusal)
             self._reply(effects.Reply(self.client_tokens, {'ok': False, 'reason': refusal}))
+            return
+        if request == REQUEST and origin[0] == 'unix':
+            # Of the daemon and none of the core's: `ahm stop` asks, whose PID file is gone.
+            self._reply(effects.Reply(self.client_tokens,
+                                      {'ok': True, 'pid_file': pid_path(self.config)}))
             return
         self.feed(events.ClientAsked(self.client_tokens, request, _who(origin)))
 

@@ -11,7 +11,7 @@ from ahmlib.core.node import Node
 from ahmlib.core.settings import Settings
 from ahmlib.network import wire
 from ahmlib.runtime import driver as driver_module
-from ahmlib.runtime import telling
+from ahmlib.runtime import find, telling
 from ahmlib.runtime.driver import Driver
 from ahmlib.runtime.log import Log
 from ahmlib.simulation import perform
@@ -161,6 +161,16 @@ def test_everybody_may_see_the_status(shell, origin):
 def test_a_request_that_is_no_word_is_nobodys_to_refuse(shell):
     shell.driver.client_asked('somebody', {'ask': ['promote']}, ('tcp', '192.0.2.4'))
     assert len(shell.core.events) == 1
+
+
+def test_whose_pid_file_is_gone_is_told_by_the_daemon_at_its_own_socket_only(shell):
+    shell.driver.config = types.SimpleNamespace(data_dir='/d', pid_file_name='a.pid')
+    answered = []
+    shell.driver.answer = lambda client, message: answered.append(message)
+    shell.driver.client_asked('somebody', dict(find.REQUEST), ('unix', 0))
+    assert answered == [{'ok': True, 'pid_file': '/d/a.pid'}] and shell.core.events == []
+    shell.driver.client_asked('somebody', dict(find.REQUEST), ('tcp', '192.0.2.2'))
+    assert len(answered) == 1 and [event.request for event in shell.core.events] == [find.REQUEST]
 
 
 # Troubles that last
