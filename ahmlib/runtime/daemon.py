@@ -41,6 +41,15 @@ TRACEBACK_MAX = 3000
 EXIT_SECONDS = 2.0
 
 
+def late_seconds(settings):
+    """How long one step of the loop may take before people are told.
+
+    What stays below does not cost a leader that steps down more than a quarter of T_fence, the time
+    it has for that.
+    """
+    return settings.timing.fence / 4
+
+
 class Daemon:
     """One running AHM."""
 
@@ -100,6 +109,7 @@ class Daemon:
 
     def _make_node(self):
         settings = core_settings(self.config)
+        self.loop.late_seconds = late_seconds(settings)
         memory = Memory(self.config.data_dir, settings.addresses,
                         lease_paths(self.config.data_dir), self.disk)
         for path in (memory.state_path, os.path.join(self.config.data_dir, LEASE_NAME)):
