@@ -7,7 +7,8 @@ stays. Names and addresses are no numbers, so two nodes have two troubles.
     again         not told, until an hour has passed since it was told, or it got worse
     60 s without  told that it is over, if it came more than once: one that came once was an
                   incident, and nobody waits for its end
-    good news     a NOTICE or INFO of the same event ends it; the next one is told anew
+    good news     a NOTICE or INFO of the same event, or of one that GOOD_NEWS names, ends it; the
+                  next one is told anew
 
 Time comes from the caller. Nothing here writes or runs anything: what is to be told is returned.
 """
@@ -25,6 +26,9 @@ TROUBLE_FROM = RANKS.index('WARNING')
 
 #: Steps that a node takes, not states that last: each of them is told.
 STEPS = frozenset(('step-down', 'out', 'rows lost', 'restart', 'hand over'))
+#: Events whose NOTICE or INFO ends troubles of other names.
+GOOD_NEWS = {'streaming': ('not streaming',), 'database': ('quarantined',),
+             'attached': ('standby failed', 'attach failed'), 'promoted': ('takeover stopped',)}
 #: A person has asked for something, and wants to read what comes of it, also for the second time.
 ASKED = 'asked'
 
@@ -68,7 +72,7 @@ class Repeats:
         """
         told = self.expire(now)
         if RANKS.index(severity) < TROUBLE_FROM:
-            told += self._good_news(severity, event, now)
+            told += self._good_news(severity, event)
             news = text
         elif event in STEPS:
             news = text
@@ -108,9 +112,10 @@ class Repeats:
         trouble.untold, trouble.told_at, trouble.told_severity = 0, now, severity
         return '%s (%s in the last %s)' % (text, _times(untold), _duration(seconds))
 
-    def _good_news(self, severity, event, now):
+    def _good_news(self, severity, event):
         """Forget what this ends. An INFO is no notification, so the end of a series is told."""
-        ended = [key for key in self._troubles if key[0] == event or event == ASKED]
+        names = (event,) + GOOD_NEWS.get(event, ())
+        ended = [key for key in self._troubles if key[0] in names or event == ASKED]
         if severity == 'NOTICE':
             for key in ended:
                 del self._troubles[key]

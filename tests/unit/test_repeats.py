@@ -1,11 +1,13 @@
 """Which report is news: a trouble is told once, then hourly, and once when it is over."""
 
+import os
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ahmlib import core
 from ahmlib.runtime import repeats
 from ahmlib.runtime.repeats import QUIET_SECONDS, Repeats, Told, without_numbers
 
@@ -61,6 +63,27 @@ def test_good_news_of_the_same_event_ends_it(made):
     assert made.take(*good, now=3.0) == [good]
     assert made.take('ERROR', 'vip', TEXT, 4.0) == [Told('ERROR', 'vip', TEXT)]
     assert made.take('ERROR', 'state', 'no space', 4.0) == []
+
+
+@pytest.mark.parametrize('good, bad', [(good, bad) for good, ended in repeats.GOOD_NEWS.items()
+                                       for bad in ended])
+def test_a_trouble_that_comes_back_after_its_good_news_is_told_though_a_minute_has_not_passed(
+        made, good, bad):
+    made.take('ERROR', bad, TEXT, 0.0)
+    made.take('NOTICE', good, 'it is well again', 10.0)
+    assert texts(made.take('ERROR', bad, TEXT, 20.0)) == [TEXT]
+
+
+def test_the_events_that_are_named_are_events_of_the_core():
+    directory, text = os.path.dirname(core.__file__), ''
+    for place, _, names in os.walk(directory):
+        for name in names:
+            if name.endswith('.py'):
+                with open(os.path.join(place, name)) as file:
+                    text += file.read()
+    reported = set(re.findall(r"report\([^,]*,\s*'([a-z -]+)'", text))
+    named = set(repeats.STEPS) | set(repeats.GOOD_NEWS) | {repeats.ASKED}
+    assert named.union(*repeats.GOOD_NEWS.values()) <= reported
 
 
 def test_an_info_is_no_notification_so_the_end_is_told_beside_it(made):
