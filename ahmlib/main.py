@@ -24,8 +24,8 @@ from ahmlib.config import loader
 from ahmlib.config.defaults import absolute
 from ahmlib.config.problems import read_bytes
 from ahmlib.runtime import daemonize
-from ahmlib.runtime.daemon import (LEAVING_SIGNAL, RESTARTING_SIGNALS, Daemon, StartError,
-                                   pid_path)
+from ahmlib.runtime.daemon import LEAVING_SIGNAL, RESTARTING_SIGNALS, Daemon, StartError
+from ahmlib.runtime.find import DEFAULTS, find_daemon, places, refuse_doubt
 from ahmlib.runtime.log import syslog_problem
 from ahmlib.runtime.pid_file import PidFile, PidFileError, running_pid
 
@@ -35,7 +35,6 @@ with warnings.catch_warnings():
     import docopt
 
 FAILED, USAGE = 1, 2
-PID_PATH_WITHOUT_CONFIG = '/tmp/ahm.pid'
 #: Longer than any goodbye: a handover, and taking the role back where that fails.
 STOP_SECONDS = 300.0
 #: Then people are told that it is waited for.
@@ -130,7 +129,7 @@ def _say(ok, message=''):
 
 
 def _refuse_second(config):
-    pid = running_pid(pid_path(config))
+    pid = find_daemon(places(config))
     if pid is not None:
         raise Refused('AHM is already running with data_dir %s (PID %d): stop it first, or give '
                       'this node another data_dir' % (config.data_dir, pid))
@@ -138,7 +137,7 @@ def _refuse_second(config):
 
 def stop(arguments):
     """Ask the daemon to leave for good, and wait until it is gone."""
-    _end(_pid_path(arguments), LEAVING_SIGNAL)
+    _end(_places(arguments), LEAVING_SIGNAL)
     print('AHM stopped')
 
 
@@ -147,8 +146,8 @@ def restart(arguments):
     config = _load(arguments)
     if config.service_restart_command:
         return _run_service_command(config.service_restart_command)
-    if running_pid(pid_path(config)) is not None:
-        _end(pid_path(config), RESTARTING_SIGNALS[0])
+    if find_daemon(places(config)) is not None:
+        _end(places(config), RESTARTING_SIGNALS[0])
     return start(arguments)
 
 
@@ -169,27 +168,30 @@ def _run_service_command(command):
 def reload(arguments):
     """Have the daemon read its configuration again; what it refuses is in its log."""
     config = _load(arguments)
-    pid = running_pid(pid_path(config))
+    pid = find_daemon(places(config))
     if pid is None:
+        refuse_doubt(places(config))
         raise Refused('no AHM daemon runs with data_dir %s: nothing to reload' % config.data_dir)
     _signal(pid, 1)
     print('AHM was asked to reload: what it refuses is in its log')
 
 
-def _pid_path(arguments):
+def _places(arguments):
     if arguments['--config-file'] is None and not os.path.exists(loader.DEFAULT_PATH):
-        return PID_PATH_WITHOUT_CONFIG
+        return DEFAULTS
     # Not completely: a daemon can be stopped while its nodes.conf is being edited, or is gone.
     path = absolute(arguments['--config-file'] or loader.DEFAULT_PATH, os.getcwd())
-    return pid_path(loader.parse(read_bytes(path, 'the configuration file'), path))
+    return places(loader.parse(read_bytes(path, 'the configuration file'), path))
 
 
-def _end(path, number):
-    pid = running_pid(path)
+def _end(where, number):
+    pid, path = find_daemon(where), where.pid_path
     if pid is None:
+        refuse_doubt(where)
         stale = ' (a stale PID file was removed)' if _remove_stale(path) else ''
-        raise Refused('no AHM daemon runs with PID file %s: nothing to stop%s; name another '
-                      "daemon's configuration with -f" % (path, stale))
+        raise Refused('no AHM daemon runs with PID file %s, and none of them listens at %s: '
+                      "nothing to stop%s; name another daemon's configuration with -f"
+                      % (path, where.socket, stale))
     born = _born(pid)
     _signal(pid, number)
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""How hypothesis draws, for all tests alike.
+"""How hypothesis draws, for all tests alike; and the umask.
 
 Whether a change is good must not hang on luck: by default the same examples are drawn every time,
 and a busy machine may take as long as it likes for each.  What was never drawn is looked for at
@@ -10,6 +10,9 @@ AHM_PROFILE: `dev` for some seconds, `ci` (the default) for every change, `night
 import os
 
 from hypothesis import HealthCheck, settings
+
+#: A data_dir that a group may write is refused, and some distributions make every directory so.
+os.umask(0o022)
 
 PROFILE = os.environ.get('AHM_PROFILE', 'ci')
 

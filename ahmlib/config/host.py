@@ -71,6 +71,23 @@ def _check_directory(config, name):
     return [_line(config, name, found, wanted, remedy)]
 
 
+def _check_data_dir(config, name):
+    """Who may write there may put another state file in place of AHM's, and so vote for it.
+
+    In a directory with the sticky bit, such as /tmp, nobody else may rename or remove AHM's files.
+    """
+    problems = _check_directory(config, name)
+    if problems:
+        return problems
+    path = getattr(config, name)
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    if not mode & (stat.S_IWGRP | stat.S_IWOTH) or mode & stat.S_ISVTX:
+        return []
+    return [_line(config, name, 'mode %04o of %s: others may write there' % (mode, show_path(path)),
+                  'a directory that the user %d alone may write' % os.geteuid(),
+                  'chmod go-w %s, or name another' % show_path(path))]
+
+
 def _check_programs(config, name):
     if config.is_witness:
         return []
@@ -111,7 +128,7 @@ def _check_watchdog(config, name):
 
 
 CHECKS = (
-    ('data_dir', _check_directory),
+    ('data_dir', _check_data_dir),
     ('socket_dir', _check_directory),
     ('db_bin_dir', _check_programs),
     ('auth_key_file', _check_key),

@@ -92,7 +92,8 @@ PARAMETERS = (
     _row(NODE, 'priority', INTEGER, 1, 'Priority at failover, lower is better. 0: a standby that '
          'is never promoted.', minimum=0, maximum=65535, reload=ALWAYS, example=1),
     _row(NODE, 'data_dir', PATH, '/tmp', 'Where AHM keeps its own files: the PID file, what it '
-         'has to remember, what a server that it started prints. It has to outlive a reboot.',
+         'has to remember, what a server that it started prints. It has to outlive a reboot, '
+         'and nobody else may write there, but in a directory with the sticky bit, such as /tmp.',
          example='/tmp/'),
     _row(NODE, 'socket_dir', PATH, '/tmp', 'Where AHM makes its UNIX socket, '
          '.s.AHM.<ipc_port>.', example='/tmp'),

@@ -57,6 +57,26 @@ def ask(request, host=None, port=DEFAULT_PORT, socket_dir=DEFAULT_SOCKET_DIR, li
                                 ' there?' % (where, error.strerror or error))
 
 
+def ask_with_peer(request, port=DEFAULT_PORT, socket_dir=DEFAULT_SOCKET_DIR, limit=10):
+    """Ask through the UNIX socket; (PID, uid, answer) of who listens there, by the kernel's word.
+
+    The answer is None where none came in time.  Raises NoDaemon, NotAllowed or ProtocolError.
+    """
+    deadline_at = time.monotonic() + limit
+    connection, where = _connect_unix(socket_dir, port, deadline_at)
+    with connection:
+        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED,
+                                    protocol.PEER_CREDENTIALS.size)
+        pid, uid, _ = protocol.PEER_CREDENTIALS.unpack(raw)
+        try:
+            return pid, uid, _exchange(connection, protocol.encode(request), where, deadline_at)
+        except socket.timeout:
+            return pid, uid, None
+        except OSError as error:
+            raise ProtocolError('the connection to %s broke: %s'
+                                % (where, error.strerror or error))
+
+
 def _exchange(connection, data, where, deadline_at):
     _arm(connection, deadline_at)
     try:

@@ -55,6 +55,27 @@ def listen_unix(socket_dir, port):
     return listener
 
 
+def unbound():
+    """A UNIX socket for `bind_unix` and `listen_anew`."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.setblocking(False)
+    return listener
+
+
+def bind_unix(fd, path):
+    """Give the UNIX socket `fd` a name that is not there, mode 0600. Raises OSError.
+
+    This writes into a directory, so it may wait for a disk. A child of whoever listens can do it:
+    both have the same socket. What stands there already stays.
+    """
+    umask = os.umask(0o177)
+    try:
+        with socket.fromfd(fd, socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(path)
+    finally:
+        os.umask(umask)
+
+
 def listen_tcp(port, address=None):
     """Return the listening TCP sockets for one address, or for all of IPv4 and of IPv6.
 

@@ -11,11 +11,15 @@ else.
 
 import json
 import math
+import struct
 
 from ahmlib.core.requests import CHANGING
 
 REQUEST_BYTES_MAX = 64 * 1024
 ANSWER_BYTES_MAX = 1024 * 1024
+
+#: What SO_PEERCRED gives: pid, uid, gid.
+PEER_CREDENTIALS = struct.Struct('=iII')
 
 # Enough for 64 bits; and the time that int() takes grows with the square of the digits.
 _DIGITS_MAX = 20

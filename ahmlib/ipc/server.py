@@ -15,7 +15,6 @@ import errno
 import os
 import select
 import socket
-import struct
 
 from ahmlib.ipc import listeners, protocol
 from ahmlib.ipc.listeners import IpcError
@@ -33,7 +32,6 @@ LOG_SECONDS = 60.0
 
 #: The other side has closed, or at least will send no more.  Python 3.6 may lack the name.
 _GONE = select.POLLHUP | select.POLLERR | getattr(select, 'POLLRDHUP', 0x2000)
-_PEER_CREDENTIALS = struct.Struct('=iII')       # pid, uid, gid
 
 
 class _Client:
@@ -137,6 +135,31 @@ class IpcServer:
         for listener in self._listeners:
             listener.close()
         self._listeners = []
+
+    @property
+    def unix_path(self):
+        """The path of the UNIX socket; None while it is not open."""
+        return self._unix_file and self._unix_file[0]
+
+    def unix_identity(self):
+        """(device, inode) of what `unix_path` led to when it was made."""
+        return self._unix_file[1:]
+
+    def replace_unix(self, listener):
+        """Listen on this UNIX socket, bound to `unix_path`, in place of the one whose name went.
+
+        Who has connected to that one is served. Raises OSError, and changes nothing then.
+        """
+        path, old = self.unix_path, self._listeners[0]
+        info = os.lstat(path)
+        listener.listen(listeners.BACKLOG)
+        self._accept(old)
+        self._loop.remove(old)
+        old.close()
+        self._listeners[0] = listener
+        self._unix_file = (path, info.st_dev, info.st_ino)
+        if self._resume_at is None:
+            self._loop.add_reader(listener, lambda: self._accept(listener))
 
     def leave_file(self):
         """Return the path of the UNIX socket, which `close` is not to remove then; or None."""
@@ -314,6 +337,6 @@ def _has_gone(connection):
 def _origin(connection, address):
     if connection.family == socket.AF_UNIX:
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED,
-                                    _PEER_CREDENTIALS.size)
-        return ('unix', _PEER_CREDENTIALS.unpack(raw)[1])
+                                    protocol.PEER_CREDENTIALS.size)
+        return ('unix', protocol.PEER_CREDENTIALS.unpack(raw)[1])
     return ('tcp', address[0].split('%')[0])

@@ -67,7 +67,7 @@ class Workspace:
     def make_directory(self, *parts):
         """Make a directory (its parents exist) that the lab's user owns; returns its path."""
         path = os.path.join(self.directory, *parts)
-        os.mkdir(path)
+        os.mkdir(path, 0o755)         # a data_dir that others may write is refused
         self.own(path)
         return path
 

@@ -15,10 +15,13 @@ REASON_CHARACTERS_MAX = 500
 _FALLBACK_FDS_MAX = 65536
 
 
-def run(write_fd, name, function, args):
-    """Call the function, write its result to `write_fd` as JSON, and exit.  Never returns."""
+def run(write_fd, name, function, args, kept_fds=()):
+    """Call the function, write its result to `write_fd` as JSON, and exit.  Never returns.
+
+    kept_fds: descriptors of the daemon that the function works on.
+    """
     try:
-        let_go([write_fd])
+        let_go([write_fd] + list(kept_fds))
         _write_all(write_fd, _outcome(name, function, args))
     except BaseException:
         # Whatever it is, the daemon's code above us must not go on running in this process.

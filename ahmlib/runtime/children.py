@@ -39,11 +39,11 @@ UNKNOWN_STATUS = -1                   # no wait status is negative
 class Child:
     """The handle of one started function: an opaque token with its name."""
 
-    def __init__(self, name, function, args, limit_seconds, on_end, kill_leftovers):
+    def __init__(self, name, function, args, limit_seconds, on_end, kill_leftovers, kept_fds):
         self.name = name
         self.pid = None               # None: still queued, or gone
         self.deadline_at = None       # the instant of the kill; then the end of our patience
-        self._call = (function, args)
+        self._call = (function, args, kept_fds)
         self._limit_seconds = limit_seconds
         self._on_end = on_end         # None: cancelled, nobody wants to know
         self._kill_leftovers = kill_leftovers
@@ -76,7 +76,8 @@ class Children:
             # Inherited from whoever started us; the kernel would reap our children itself.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
-    def start(self, function, args, limit_seconds, on_end, name, kill_leftovers=False):
+    def start(self, function, args, limit_seconds, on_end, name, kill_leftovers=False,
+              kept_fds=()):
         """Call `function(*args)` in a child of its own and return a handle for `cancel`.
 
         function: returns a dict that JSON can hold (1 MiB at most); what it raises becomes
@@ -87,8 +88,9 @@ class Children:
             from within `start`.
         name: what messages call it.
         kill_leftovers: kill what is left of its group when it ends by itself, too.
+        kept_fds: the descriptors of this process that the function may use, numbers.
         """
-        child = Child(name, function, args, limit_seconds, on_end, kill_leftovers)
+        child = Child(name, function, args, limit_seconds, on_end, kill_leftovers, kept_fds)
         self._queue.append(child)
         self._start_queued()
         return child

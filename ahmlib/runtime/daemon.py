@@ -26,7 +26,8 @@ from ahmlib.runtime.lease_place import lease_paths
 from ahmlib.runtime.log import Log
 from ahmlib.runtime.loop import Loop, clock
 from ahmlib.runtime.memory import Memory
-from ahmlib.runtime.pid_file import PidFile, PidFileError, StateLock
+from ahmlib.runtime.own_files import OwnFiles
+from ahmlib.runtime.pid_file import PidFile, PidFileError, StateLock, pid_path
 from ahmlib.runtime.reload import Reload, StartError, check_log_file
 from ahmlib.runtime.settings import core_settings
 from ahmlib.runtime.state_file import StateFileCorrupt, StateFileError
@@ -38,6 +39,15 @@ RESTARTING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 TRACEBACK_MAX = 3000
 #: What a disk may take at the end, for the state and its files, and for the log.
 EXIT_SECONDS = 2.0
+
+
+def late_seconds(settings):
+    """How long one step of the loop may take before people are told.
+
+    What stays below does not cost a leader that steps down more than a quarter of T_fence, the time
+    it has for that.
+    """
+    return settings.timing.fence / 4
 
 
 class Daemon:
@@ -61,6 +71,7 @@ class Daemon:
         self.ipc = IpcServer(self.loop, self.log, clock)
         self.pid_file = PidFile(pid_path(config))
         self.driver = self.beacons = None
+        self.own_files = None           # once they are there
         self.reloading = Reload(self)
 
     def _severity(self, config):
@@ -91,11 +102,14 @@ class Daemon:
         except BaseException:           # SIGINT, too: nothing may stay behind
             self.close()
             raise
+        self.own_files = OwnFiles(self.pid_file, self.ipc, self.children, self.log, clock,
+                                  lambda: self.config.health_check_period)
         self._say_hello()
         self.log_writer.sync(LOG_SYNC_SECONDS)
 
     def _make_node(self):
         settings = core_settings(self.config)
+        self.loop.late_seconds = late_seconds(settings)
         memory = Memory(self.config.data_dir, settings.addresses,
                         lease_paths(self.config.data_dir), self.disk)
         for path in (memory.state_path, os.path.join(self.config.data_dir, LEASE_NAME)):
@@ -182,6 +196,8 @@ class Daemon:
                 self.children.expire(clock())
                 self.ipc.expire(clock())
                 self.disk.expire(clock())
+                self.driver.telling.expire(clock())
+                self.own_files.expire(clock())
                 self.driver.tick()
         except Exception:               # a bug: detached, nobody would ever see the traceback
             self.log.critical('ends by a bug: %s' % traceback.format_exc()[-TRACEBACK_MAX:])
@@ -194,7 +210,8 @@ class Daemon:
 
     def _next_deadline(self):
         found = [self.driver.node.wake_at, self.children.next_deadline(),
-                 self.ipc.next_deadline(), self.disk.next_deadline()]
+                 self.ipc.next_deadline(), self.disk.next_deadline(),
+                 self.driver.telling.next_deadline(), self.own_files.next_deadline()]
         return min(instant for instant in found if instant is not None)
 
     def _exit(self, code, reason):
@@ -234,8 +251,3 @@ class Daemon:
     def _disk_answers(self, seconds):
         self.log.notice('the disk of %s answers again, after %.1f s'
                         % (self.config.data_dir, seconds))
-
-
-def pid_path(config):
-    """Where the PID file of this configuration is."""
-    return os.path.join(config.data_dir, config.pid_file_name)

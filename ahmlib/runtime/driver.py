@@ -5,7 +5,6 @@ clock. Nothing here decides anything.
 """
 
 import ipaddress
-import re
 
 from ahmlib.core import effects, events
 from ahmlib.core.beacon import Verdict
@@ -21,9 +20,12 @@ from ahmlib.database.start import start_database
 from ahmlib.database.stop import stop_database
 from ahmlib.network import vip, wire
 from ahmlib.network.rehearsal import rehearse
-from ahmlib.runtime.hooks import NOTIFICATIONS_MAX, HookQueue
+from ahmlib.runtime.find import REQUEST
+from ahmlib.runtime.hooks import HookQueue
+from ahmlib.runtime.pid_file import pid_path
 from ahmlib.runtime.settings import database_settings, vip_settings
 from ahmlib.runtime.state_file import StateFileError
+from ahmlib.runtime.telling import Telling
 
 #: Seconds that a child may take beyond the limit that its function keeps itself.
 CHILD_SLACK_SECONDS = 0.25
@@ -34,7 +36,6 @@ FOREIGN_SECONDS = 10.0
 PING_TRIAL_SECONDS = 3.0
 HOOKS = ('pre_promotion_command', 'promotion_command', 'post_promotion_command', 'follow_command',
          'notification_command')
-NOTIFY_FROM = ('NOTICE', 'WARNING', 'ERROR', 'CRITICAL')
 
 
 class Driver:
@@ -56,12 +57,12 @@ class Driver:
         self.raising = None             # the token of a VIP command that puts it up
         self.client_tokens = self.malformed = self.foreign = 0
         self.hooks = HookQueue(children.start)
-        self.notifications = HookQueue(children.start, NOTIFICATIONS_MAX)
+        self.telling = Telling(node, children.start, log, clock)
         self.configure(config)
 
     def configure(self, config):
         """Take settings, at the start and at a reload."""
-        self.config = config
+        self.config = self.telling.config = config
         self.database = database_settings(config)
         self.vip = vip_settings(config)
 
@@ -85,6 +86,11 @@ class Driver:
         if refusal:
             self.log.warning(refusal)
             self._reply(effects.Reply(self.client_tokens, {'ok': False, 'reason': refusal}))
+            return
+        if request == REQUEST and origin[0] == 'unix':
+            # Of the daemon and none of the core's: `ahm stop` asks, whose PID file is gone.
+            self._reply(effects.Reply(self.client_tokens,
+                                      {'ok': True, 'pid_file': pid_path(self.config)}))
             return
         self.feed(events.ClientAsked(self.client_tokens, request, _who(origin)))
 
@@ -302,18 +308,7 @@ class Driver:
     # -- people --------------------------------------------------------------------------------
 
     def _report(self, effect):
-        self.log.write(effect.severity, '%s: %s' % (effect.event, effect.text))
-        command = self.config.notification_command
-        if command and effect.severity in NOTIFY_FROM:
-            name = re.sub('[^A-Z]', '_', effect.event.upper())
-            environment = _notified_of(self.node, name)
-            environment.update(AHM_SEVERITY=effect.severity, AHM_MESSAGE=effect.text)
-            self.notifications.add('notification_command', command, environment,
-                                   self.config.hook_timeout_seconds, self._notified)
-
-    def _notified(self, result):
-        if not result.get('ok') and self.log.bounded('notification', 60.0):
-            self.log.error('notification_command failed: %s' % _reason(result))
+        self.telling.report(effect.severity, effect.event, effect.text)
 
     def _reply(self, effect):
         client = self.clients.pop(effect.token, None)
@@ -336,16 +331,6 @@ class Driver:
         effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,
         effects.Reply: _reply, effects.Exit: _exit,
     }
-
-
-def _notified_of(node, event):
-    """The variables of a notification, as a dict: the new primary is whoever leads, or nobody."""
-    row = node.leader_row()
-    leader = node.own if node.is_leading else row.sender if row is not None else None
-    variables = dict(hook_variables(node, event, node.own if leader is None else leader))
-    if leader is None:
-        variables.update(AHM_NEW_PRIMARY_NAME='', AHM_NEW_PRIMARY_HOST='')
-    return variables
 
 
 def _plain(host):

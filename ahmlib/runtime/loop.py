@@ -3,7 +3,8 @@
 A thin wrapper over `selectors`.  It adds three things: signals arrive as ordinary callbacks (a
 handler does nothing; the interpreter writes the signal's number into a pipe, and the loop reads
 it), a callback that was removed by an earlier one of the same round is not called, and every
-callback is timed, since one that blocks makes this node late for everybody.
+callback is timed, since one that blocks makes this node late for everybody. That is told to people
+only where it is so long that it matters.
 """
 
 import os
@@ -14,6 +15,7 @@ import time
 # time.CLOCK_BOOTTIME exists from Python 3.7; the kernel's number for it is 7 everywhere.
 CLOCK_BOOTTIME = getattr(time, 'CLOCK_BOOTTIME', 7)
 
+#: From here on it is worth a line for who reads the log at DEBUG.
 SLOW_SECONDS = 0.010
 SLOW_LOG_SECONDS = 60.0
 
@@ -27,13 +29,15 @@ class Loop:
     """Waits for what happens and calls who asked for it, in one thread.
 
     clock: returns the present instant in seconds.
-    log: a `Log`, or None; told when a callback took longer than 10 ms.
+    log: a `Log`, or None; told when a callback took longer than 10 ms, at DEBUG.
+    late_seconds: from so many on it is a WARNING, since others may notice.
     slowest_seconds: the longest any callback took so far.
     """
 
-    def __init__(self, clock=clock, log=None):
+    def __init__(self, clock=clock, log=None, late_seconds=float('inf')):
         self.clock = clock
         self.log = log
+        self.late_seconds = late_seconds
         self.slowest_seconds = 0.0
         self._selector = selectors.DefaultSelector()
         self._callbacks = {}          # fd -> {event: callback}; a new dict for every registration
@@ -162,11 +166,16 @@ class Loop:
         self.slowest_seconds = max(self.slowest_seconds, seconds)
         if seconds <= SLOW_SECONDS or self.log is None:
             return
-        if self.log.bounded('slow callback', SLOW_LOG_SECONDS):
-            name = getattr(function, '__qualname__', None) or repr(function)
-            self.log.warning('the event loop was held up for %.0f ms by %s, expected at most'
-                             ' %.0f ms; this host may be overloaded or its disk slow'
-                             % (seconds * 1000, name, SLOW_SECONDS * 1000))
+        name = getattr(function, '__qualname__', None) or repr(function)
+        if seconds < self.late_seconds:
+            if self.log.bounded('slow callback', SLOW_LOG_SECONDS):
+                self.log.debug('one step (%s) took %.0f ms' % (name, seconds * 1000))
+        elif self.log.bounded('late', SLOW_LOG_SECONDS):
+            self.log.warning(
+                'AHM on this host was late: one step took %.2f s, expected less than %.2f s; its '
+                'beacons may be as late, so other nodes may take this one for lost: look whether '
+                'the host lacks CPU or memory, or swaps (the step: %s)'
+                % (seconds, self.late_seconds, name))
 
 
 def _do_nothing(signum, frame):

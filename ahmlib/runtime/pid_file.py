@@ -18,6 +18,10 @@ TRY_SECONDS = 0.01
 WRITER_SECONDS = 5.0
 
 
+#: Where the name of a file leads: to the file that this process holds, nowhere, or elsewhere.
+THERE, GONE, OTHER = 'there', 'gone', 'other'
+
+
 class PidFileError(Exception):
     """The file cannot or must not be used.  One line: what was found and what to do."""
 
@@ -89,6 +93,25 @@ class PidFile:
         """The descriptor that holds the lock."""
         return self._fd
 
+    def whereabouts(self):
+        """THERE, GONE or OTHER: where the name of the file leads that is held."""
+        return whereabouts(self.path, *_identity(self._fd))
+
+    def take_anew(self):
+        """Hold the file that `make` has made in place of the one that is gone.
+
+        Raises PidFileError; what was held is still held then.
+        """
+        try:
+            fd = _open(self.path, os.O_RDWR)
+        except FileNotFoundError:
+            raise PidFileError('it has gone again')
+        if not _try_lock(fd, fcntl.LOCK_EX) or _read_pid(fd) != os.getpid():
+            os.close(fd)
+            raise PidFileError('another process has made it')
+        os.close(self._fd)
+        self._fd = fd
+
 
 class StateLock(PidFile):
     """Held by a daemon and by the process that writes its state, for as long as one of them lives.
@@ -117,8 +140,32 @@ class StateLock(PidFile):
                     raise PidFileError(
                         'a former AHM daemon of %s has ended, but its process that writes the'
                         ' state (PID %d) still waits for the disk, and holds %s: wait until that'
-                        ' disk answers, or restart this host'
+                        ' disk answers, or restart this host. (If that daemon does run, its PID'
+                        ' file was removed: it makes it anew at its next health check.)'
                         % (os.path.dirname(self.path), error.pid, self.path))
+
+
+def pid_path(config):
+    """Where the PID file of this configuration is."""
+    return os.path.join(config.data_dir, config.pid_file_name)
+
+
+def make(path, pid):
+    """Make a PID file where there is nothing, for the daemon to lock. Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(fd, b'%d\n' % pid)
+    finally:
+        os.close(fd)
+
+
+def whereabouts(path, device, inode):
+    """THERE, GONE or OTHER: where `path` leads, for who holds the file with this inode."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return GONE
+    return THERE if (found.st_dev, found.st_ino) == (device, inode) else OTHER
 
 
 def running_pid(path):
@@ -190,12 +237,12 @@ def _try_lock(fd, kind):
 
 def _is_at(path, fd):
     """Return whether `path` still names the open file: its last holder may have removed it."""
-    try:
-        there = os.lstat(path)
-    except OSError:
-        return False
-    here = os.fstat(fd)
-    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+    return whereabouts(path, *_identity(fd)) == THERE
+
+
+def _identity(fd):
+    info = os.fstat(fd)
+    return info.st_dev, info.st_ino
 
 
 def _read_pid(fd):

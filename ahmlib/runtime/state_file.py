@@ -35,8 +35,9 @@ class StateFileCorrupt(Exception):
 def load(path):
     """Return the dict that `save` wrote to `path`, or None if there is no file.
 
-    Raises StateFileError if it is a link or not the daemon's own, StateFileCorrupt if it cannot
-    be read or its content is not what was written.
+    Raises StateFileError if it is a link, not the daemon's own, or cannot be read: what stands in
+    it is not known then, and may be a vote. Raises StateFileCorrupt if its content is not what was
+    written.
     """
     data = _read(path)
     return None if data is None else _unpack(path, data)
@@ -124,12 +125,12 @@ def _read(path):
         if error.errno == errno.ELOOP:
             raise StateFileError('%s is a symbolic link, expected a file of its own; remove it'
                                  % path)
-        raise StateFileCorrupt('cannot read %s: %s' % (path, error.strerror))
+        raise _unreadable(path, error)
     try:
         _check_own(path, os.fstat(fd))
         data = _read_all(fd)
     except OSError as error:
-        raise StateFileCorrupt('cannot read %s: %s' % (path, error.strerror))
+        raise _unreadable(path, error)
     finally:
         os.close(fd)
     if len(data) > FILE_BYTES_MAX:
@@ -146,6 +147,19 @@ def _read_all(fd):
             break
         data += part
     return data
+
+
+def _unreadable(path, error):
+    """The StateFileError of a file that is there and cannot be read."""
+    try:
+        _check_own(path, os.lstat(path))
+    except StateFileError as its_owner:
+        return its_owner              # which says more
+    except OSError:
+        pass
+    return StateFileError('cannot read %s: %s; expected what this node wrote there: make it '
+                          'readable for uid %d, or mend the disk. A start without it would forget '
+                          'votes and promises' % (path, error.strerror, os.geteuid()))
 
 
 def _check_own(path, info):

@@ -88,7 +88,8 @@ def test_stop_works_while_nodes_conf_is_gone(lone):
 
 def test_stop_without_a_configuration_looks_where_the_manual_says(monkeypatch, tmp_path):
     monkeypatch.setattr(ahmlib.main.loader, 'DEFAULT_PATH', str(tmp_path / 'none.yml'))
-    assert ahmlib.main._pid_path({'--config-file': None}) == '/tmp/ahm.pid'
+    where = ahmlib.main._places({'--config-file': None})
+    assert where.pid_path == '/tmp/ahm.pid' and where.socket == '/tmp/.s.AHM.9595'
 
 
 def a_dead_pid():
@@ -166,6 +167,60 @@ def test_detached_and_without_a_log_file_it_needs_no_syslog(lone):
     lost = 'warning: the log is lost: there is no syslog'
     assert done.err.startswith(lost) if syslog_problem() else done.err == '', done
     assert lone.ahm('stop') == Done(0, 'AHM stopped\n', '')
+
+
+# A cleaner of old files
+
+
+def clean(*paths):
+    """Remove files as a cleaner of /tmp does."""
+    for path in paths:
+        os.unlink(path)
+
+
+def test_a_pid_file_and_a_socket_that_a_cleaner_removed_are_made_anew_and_it_is_said(lone):
+    lone.configure(health_check_period=1, db_connect_timeout=0.5)
+    pid = lone.start()
+    for _ in range(2):
+        clean(lone.pid_file, lone.socket)
+        wait_until(lambda: os.path.exists(lone.pid_file) and lone.answers(), 'both files')
+    wait_until(lambda: lone.log_text().count('was gone: it was made anew') == 4, 'the lines')
+    assert lone.pid() == pid and os.stat(lone.socket).st_mode & 0o777 == 0o600
+    assert 'already running' in lone.ahm('start').err
+    assert lone.ahm('stop') == Done(0, 'AHM stopped\n', '')
+    assert is_gone(pid) and not os.path.exists(lone.pid_file) and not os.path.exists(lone.socket)
+
+
+def test_stop_reload_and_restart_find_a_daemon_whose_pid_file_a_cleaner_removed(lone):
+    pid = lone.start()
+    clean(lone.pid_file)
+    assert lone.ahm('reload').code == 0
+    lone.logs('reloaded')
+    assert 'already running' in one_line(lone.ahm('start').err)
+    assert lone.ahm('restart') == Done(0, '', '')
+    assert is_gone(pid) and lone.answers()
+    pid = lone.pid()
+    clean(lone.pid_file)
+    assert lone.ahm('stop') == Done(0, 'AHM stopped\n', '')
+    assert is_gone(pid)
+
+
+def test_stop_without_pid_file_and_socket_says_that_a_daemon_runs_and_what_to_do(lone):
+    lone.start()
+    clean(lone.pid_file, lone.socket)
+    for word in ('stop', 'reload'):
+        code, out, err = lone.ahm(word)
+        assert (code, out) == (1, '') and 'health_check_period' in one_line(err)
+        assert 'no AHM daemon runs' not in err and lone.pid_file in err and lone.socket in err
+
+
+def test_stop_leaves_a_daemon_of_another_data_dir_at_the_same_socket_alone(lone, lab):
+    pid = lone.start()
+    other = Lone(*lab)
+    other.configure(socket_dir=lone.socket_dir)
+    code, _, err = other.ahm('stop')
+    assert code == 1 and 'no AHM daemon runs' in one_line(err)
+    assert lone.answers() and lone.pid() == pid
 
 
 # kill -9

@@ -47,6 +47,34 @@ def closed_data_dir(lone):
     return [lone.line('data_dir'), 'data_dir: found no permission', lone.data_dir, 'expected']
 
 
+def open_data_dir(lone):
+    os.chmod(lone.data_dir, 0o777)
+    return [lone.line('data_dir'), 'data_dir: found mode 0777', lone.data_dir, 'expected',
+            'chmod go-w']
+
+
+def data_dir_of_a_group(lone):
+    os.chmod(lone.data_dir, 0o770)
+    return [lone.line('data_dir'), 'data_dir: found mode 0770', lone.data_dir, 'chmod go-w']
+
+
+def unreadable_state(lone):
+    path = os.path.join(lone.data_dir, 'ahm.state')
+    lone.workspace.write(path, 'precious')
+    os.chmod(path, 0)
+    return ['cannot read ' + path, 'Permission denied', 'expected', 'make it readable']
+
+
+def state_of_another_user(lone):
+    if os.geteuid() != 0:
+        pytest.skip('only root gives files away')
+    path = os.path.join(lone.data_dir, 'ahm.state')
+    lone.workspace.write(path, 'precious')
+    os.chmod(path, 0o600)
+    os.chown(path, 4711, -1)
+    return [path, 'owned by uid 4711', 'expected uid', 'remove it']
+
+
 def no_socket_dir(lone):
     lone.configure(socket_dir=os.path.join(lone.directory, 'none'))
     return [lone.line('socket_dir'), 'socket_dir: found no such directory', 'none', 'expected']
@@ -98,6 +126,7 @@ def log_in_no_directory(lone):
 
 BAD_INPUT = (unknown_key, text_for_a_number, malformed_node, no_configuration, no_nodes,
              no_data_dir, closed_data_dir, no_socket_dir, beacon_port_in_use, ipc_port_in_use,
+             open_data_dir, data_dir_of_a_group, unreadable_state, state_of_another_user,
              not_in_nodes, linked_state, linked_lease, linked_pid_file, log_in_no_directory)
 
 
@@ -125,6 +154,12 @@ def test_several_mistakes_are_reported_together(lone):
     lone.write_nodes('nonsense')
     code, _, err = lone.ahm('start')
     assert code == 1 and len(err.splitlines()) == 3
+
+
+def test_a_data_dir_where_nobody_removes_what_is_not_his_may_be_written_by_all(lone):
+    os.chmod(lone.data_dir, 0o1777)
+    lone.start()
+    assert lone.answers()
 
 
 def test_a_corrupt_state_file_is_replaced_and_said(lone):

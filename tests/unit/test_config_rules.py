@@ -197,6 +197,20 @@ def test_a_file_in_place_of_data_dir_is_a_problem(ready):
     assert ':3: socket_dir: found no directory' in socket_dir
 
 
+@pytest.mark.parametrize('mode, is_refused', [
+    (0o777, True), (0o770, True), (0o722, True), (0o2775, True), (0o702, True),
+    (0o700, False), (0o755, False), (0o1777, False), (0o1770, False)])
+def test_a_data_dir_where_others_may_replace_the_state_is_a_problem(ready, mode, is_refused):
+    (ready / 'state').chmod(mode)
+    lines = host.check_host(host_config(ready))
+    if not is_refused:
+        assert lines == []
+        return
+    line, = lines
+    assert ':2: data_dir: found mode %04o of ' % mode in line and 'expected' in line
+    assert 'alone may write' in line and 'chmod go-w' in line
+
+
 def test_a_directory_without_permission_is_a_problem(ready, monkeypatch):
     monkeypatch.setattr(host.os, 'access', lambda path, mode: not path.endswith('state'))
     assert 'no permission' in host.check_host(host_config(ready))[0]

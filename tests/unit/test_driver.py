@@ -1,6 +1,7 @@
 """The seam: every effect is performed, every event handled; strangers' bytes reach no core."""
 
 import inspect
+import types
 
 import pytest
 
@@ -10,6 +11,7 @@ from ahmlib.core.node import Node
 from ahmlib.core.settings import Settings
 from ahmlib.network import wire
 from ahmlib.runtime import driver as driver_module
+from ahmlib.runtime import find, telling
 from ahmlib.runtime.driver import Driver
 from ahmlib.runtime.log import Log
 from ahmlib.simulation import perform
@@ -38,6 +40,7 @@ class Core:
     def __init__(self):
         self.settings = Settings('AHM-NODE-1', 0, ADDRESSES, (0, 1, 2), CLUSTER)
         self.own, self.wake_at, self.waiting = 0, float('inf'), {}
+        self.names = ['AHM-NODE-1', None, None]
         self.events = []
 
     def handle(self, event, now):
@@ -58,12 +61,12 @@ class Clock:
 class Shell:
     """A driver around a Core, with its log in a file."""
 
-    def __init__(self, path, monkeypatch):
+    def __init__(self, path, monkeypatch, children=None):
         # Settings have tests of their own; a driver of three addresses needs none of them.
         monkeypatch.setattr(driver_module, 'database_settings', lambda config: None)
         monkeypatch.setattr(driver_module, 'vip_settings', lambda config: None)
         self.path, self.clock, self.core = path, Clock(), Core()
-        self.children = type('Children', (), {'start': None})()
+        self.children = children or type('Children', (), {'start': None})()
         log = Log('', 'DEBUG', str(path), '', self.clock)
         self.driver = Driver(None, self.core, None, self.children, log, self.clock, None)
 
@@ -158,3 +161,72 @@ def test_everybody_may_see_the_status(shell, origin):
 def test_a_request_that_is_no_word_is_nobodys_to_refuse(shell):
     shell.driver.client_asked('somebody', {'ask': ['promote']}, ('tcp', '192.0.2.4'))
     assert len(shell.core.events) == 1
+
+
+def test_whose_pid_file_is_gone_is_told_by_the_daemon_at_its_own_socket_only(shell):
+    shell.driver.config = types.SimpleNamespace(data_dir='/d', pid_file_name='a.pid')
+    answered = []
+    shell.driver.answer = lambda client, message: answered.append(message)
+    shell.driver.client_asked('somebody', dict(find.REQUEST), ('unix', 0))
+    assert answered == [{'ok': True, 'pid_file': '/d/a.pid'}] and shell.core.events == []
+    shell.driver.client_asked('somebody', dict(find.REQUEST), ('tcp', '192.0.2.2'))
+    assert len(answered) == 1 and [event.request for event in shell.core.events] == [find.REQUEST]
+
+
+# Troubles that last
+
+
+VIP_TROUBLES = (
+    effects.Report('WARNING', 'vip', 'the VIP is not on this host, whose node leads: raising it'),
+    effects.Report('ERROR', 'vip', 'a VIP command failed: ended with status 2'))
+
+
+class Notified:
+    """Children that note what notification_command is told, and have ended at once."""
+
+    def __init__(self):
+        self.told = []
+
+    def start(self, function, args, limit, on_end, name):
+        """Note the variables of a notification."""
+        self.told.append((args[1]['AHM_SEVERITY'], args[1]['AHM_MESSAGE']))
+        on_end({'ok': True})
+
+
+@pytest.fixture
+def notified(tmp_path, monkeypatch):
+    """A Shell whose driver has a notification_command."""
+    children = Notified()
+    monkeypatch.setattr(telling, '_notified_of', lambda node, event: {})
+    made = Shell(tmp_path / 'log', monkeypatch, children)
+    made.driver.configure(types.SimpleNamespace(notification_command=('notify',),
+                                                hook_timeout_seconds=1))
+    made.told = children.told
+    return made
+
+
+def test_a_vip_that_cannot_be_raised_is_notified_once_and_not_72_times(notified):
+    driver = notified.driver
+    for _ in range(36):
+        for report in VIP_TROUBLES:
+            driver.PERFORM[effects.Report](driver, report)
+        notified.clock.now += 1
+    assert notified.told == [(report.severity, report.text) for report in VIP_TROUBLES]
+    notified.clock.now = driver.telling.next_deadline()
+    driver.telling.expire(notified.clock.now)
+    ended = notified.told[2:]
+    assert [severity for severity, _ in ended] == ['NOTICE'] * 2
+    assert all('has not come again for 60 s; it came 36 times in 35 s' in text
+               for _, text in ended)
+    driver.telling.expire(notified.clock.now + 1000)
+    assert len(notified.told) == 4 and driver.telling.next_deadline() is None
+
+
+def test_a_trouble_that_comes_again_is_in_the_log_at_debug_only(notified):
+    driver = notified.driver
+    driver.log.configure('%l ', 'DEBUG', str(notified.path))
+    for _ in range(3):
+        for report in VIP_TROUBLES:
+            driver.PERFORM[effects.Report](driver, report)
+    severities = [line.split()[0] for line in notified.lines()]
+    assert severities == ['WARNING', 'ERROR'] + ['DEBUG'] * 4

@@ -156,6 +156,35 @@ def test_somebody_elses_file_is_refused(path, monkeypatch):
     assert 'owned by uid %d, expected uid %d' % (os.getuid(), os.getuid() + 1) in str(caught.value)
 
 
+@pytest.mark.parametrize('number, words', [(13, 'Permission denied'), (5, 'Input/output error')])
+@pytest.mark.parametrize('name', ['open', 'read'])
+@pytest.mark.parametrize('load', [state_file.load, state_file.load_lease])
+def test_a_file_that_cannot_be_read_is_refused_and_no_missing_memory(path, monkeypatch, load, name,
+                                                                     number, words):
+    state_file.save(path, CONTENT)
+
+    def fail(*args):
+        raise OSError(number, words)
+    monkeypatch.setattr(os, name, fail)
+    with pytest.raises(StateFileError) as caught:
+        load(path)
+    monkeypatch.undo()
+    text = str(caught.value)
+    assert path in text and words in text and 'make it readable' in text and '\n' not in text
+
+
+def test_a_file_that_is_unreadable_because_another_user_wrote_it_names_that_user(path, monkeypatch):
+    state_file.save(path, CONTENT)
+
+    def fail(*args):
+        raise PermissionError(13, 'Permission denied')
+    monkeypatch.setattr(os, 'open', fail)
+    monkeypatch.setattr(os, 'geteuid', lambda: os.getuid() + 1)
+    with pytest.raises(StateFileError) as caught:
+        state_file.load(path)
+    assert 'owned by uid %d, expected uid %d' % (os.getuid(), os.getuid() + 1) in str(caught.value)
+
+
 def test_a_write_that_fails_leaves_the_old_content(path, monkeypatch):
     state_file.save(path, CONTENT)
 

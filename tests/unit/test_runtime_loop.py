@@ -5,10 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 
+from ahmlib.core.timing import Timing
 from ahmlib.runtime import loop as loop_module
+from ahmlib.runtime.daemon import late_seconds
 from ahmlib.runtime.log import Log
 from ahmlib.runtime.loop import Loop, clock
 
@@ -141,7 +144,7 @@ def test_closing_puts_the_handlers_back():
 
 def test_a_slow_callback_is_measured_and_reported_once(tmp_path, pipe):
     path = str(tmp_path / 'log')
-    loop = Loop(log=Log('%l ', 'INFO', path, 'n', clock))
+    loop = Loop(log=Log('%l ', 'INFO', path, 'n', clock), late_seconds=0.02)
     loop.add_reader(pipe[0], lambda: time.sleep(0.03))
     os.write(pipe[1], b'x')
     for _ in range(3):
@@ -151,7 +154,28 @@ def test_a_slow_callback_is_measured_and_reported_once(tmp_path, pipe):
     with open(path) as file:
         lines = file.read().splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith('WARNING the event loop was held up for ')
+    assert lines[0].startswith('WARNING AHM on this host was late: one step took 0.0')
+    assert 'expected less than 0.02 s' in lines[0]
+    for words in ('beacons may be as late', 'look whether the host lacks CPU or memory', 'lambda'):
+        assert words in lines[0]
+
+
+@pytest.mark.parametrize('seconds, severities', [(0.009, []), (0.019, ['DEBUG']),
+                                                 (0.11, ['DEBUG']), (0.12, ['WARNING'])])
+def test_19_ms_on_a_small_host_are_no_warning(tmp_path, seconds, severities):
+    """It is one from T_fence / 4 on: 113 ms with the shortest beacons."""
+    path, now = tmp_path / 'log', [5.0]
+    path.write_text('')
+    settings = types.SimpleNamespace(timing=Timing(0.1, 2))
+    loop = Loop(lambda: now[0], Log('%l ', 'DEBUG', str(path), 'n', lambda: now[0]),
+                late_seconds(settings))
+
+    def step():
+        now[0] += seconds
+    for _ in range(3):
+        loop.measure(step)
+    loop.close()
+    assert [line.split()[0] for line in path.read_text().splitlines()] == severities
 
 
 def test_measure_returns_what_the_function_returns(loop):
