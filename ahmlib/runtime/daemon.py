@@ -117,7 +117,8 @@ class Daemon:
         try:
             saved = memory.load()
         except StateFileCorrupt as error:
-            self.remarks.append(('WARNING', '%s: starting without it' % error))
+            self.remarks.append(('WARNING', '%s: starting without it; look at the disk of data_dir'
+                                 % error))
             saved = None
         if saved is None:
             self.remarks.append(('NOTICE', 'no state file: no vote and no acknowledgement for '

@@ -32,9 +32,10 @@ GOOD_NEWS = {'streaming': ('not streaming',), 'database': ('quarantined',),
 #: A person has asked for something, and wants to read what comes of it, also for the second time.
 ASKED = 'asked'
 
-#: A number with a unit, or a position in the WAL, between blanks and punctuation.
-_NUMBER = re.compile(r'(?<![^\s(\[=+"\'])(?:[0-9A-F]{1,8}/[0-9A-F]{1,8}|-?\d+(?:\.\d+)?'
-                     r'(?:ms|s|%|[kMGT]?B)?)(?![^\s)\],;:"\'.]|[.:]\S)')
+#: A number with a unit, a position in the WAL, a date or a time, between blanks and punctuation.
+_NUMBER = re.compile(r'(?<![^\s(\[=+"\'])(?:[0-9A-F]{1,8}/[0-9A-F]{1,8}|\d{4}-\d\d-\d\d'
+                     r'|\d\d:\d\d:\d\d(?:[.,]\d+)?|-?\d+(?:\.\d+)?(?:ms|s|%|[kMGT]?B)?)'
+                     r'(?![^\s)\],;:"\'.]|[.:]\S)')
 
 
 class Told(NamedTuple):

@@ -117,7 +117,8 @@ def test_a_step_is_told_every_time(made, event):
 @pytest.mark.parametrize('text, plain', [
     ('not heard for 12.3 s, 4 of 5 (30%)', 'not heard for # s, # of # (#)'),
     ('held up for 19ms', 'held up for #'), ('at 0/3000148, in term 7.', 'at #, in term #.'),
-    ('PID 4711: ended', 'PID #: ended'),
+    ('PID 4711: ended', 'PID #: ended'), ('2026-11-29 01:41:50.123 UTC [77]', '# # UTC [#]'),
+    ('at 01:41:50: no', 'at #: no'), ('db-2026-11-29', 'db-2026-11-29'),
     ('10.0.0.2:9500 of [fd00::2]:9500', '10.0.0.2:9500 of [fd00::2]:9500'),
     ('db2 and AHM-NODE-3 at /data/15/main', 'db2 and AHM-NODE-3 at /data/15/main'), ('', '')])
 def test_numbers_are_none_of_the_trouble_and_names_are(text, plain):
