@@ -39,6 +39,12 @@ AIMED = (
     # Fenced by a script that lies, it is just starting when it is looked at again.
     ('three nodes with fencing', ((1.0, 'hook-lies', 1), (0.0, 'hook-lies', 2), (0.5, 'crash', 0),
                                   (1.6, 'crash-recovery', 0))),
+    # While its script runs, another one is promoted by hand.
+    ('three nodes with fencing', ((1.0, 'hook-slow', 1), (0.0, 'power-off', 0),
+                                  (2.0, 'promote-by-hand', 2), (6.0, 'heal', 0))),
+    # A dead house whose daemon is back before the VIP is raised, and cannot drop it.
+    ('three nodes', ((0.5, 'kill-daemon-and-database', 0), (0.0, 'promote-slow', 1),
+                     (0.0, 'vip-fails', 0), (6.0, 'start', 0), (15.0, 'heal', 0))),
     ('three nodes with fencing', ((1.0, 'cut', 0), (0.1, 'stop', 0))),
     ('three nodes', ((1.0, 'stop', 1), (0.0, 'restart', 1))),
     ('three nodes', ((1.0, 'mute', 0), (0.1, 'stop', 0))),
