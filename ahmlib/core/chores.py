@@ -17,7 +17,7 @@ from .states import DatabaseState, NodeState
 #: Seconds within which the check child must have ended beyond the connection's own limit.
 CHECK_SLACK_SECONDS = 0.5
 #: Between two rehearsals of a takeover, and for each program that one asks.
-REHEARSE_SECONDS, REHEARSAL_LIMIT_SECONDS = 300.0, 5.0
+REHEARSE_SECONDS, REHEARSAL_LIMIT_SECONDS = 900.0, 5.0
 #: Between checks while a leader waits for this node's position.
 QUICK_CHECK_SECONDS = 0.2
 #: Until a standby that streams again is checked once more: a walreceiver that is refused is gone by
@@ -37,7 +37,8 @@ class Chores:
         self.trusted_token: Optional[int] = None
         self.trusted_at = node.now
         self.rehearse_at = node.now
-        self.would_fail: Tuple[str, ...] = ()   # in a takeover here, as was found last
+        self.would_fail: Tuple[str, ...] = ()   # why a takeover here would, as was found last
+        self.would_lack: Tuple[str, ...] = ()   # what it would do without
         self.followed_to = None         # for which (leader, timeline, role) `follow` was begun
         self.upstream: Optional[int] = None     # the node whose primary it is known to follow
         self.presumed = False           # only because it streamed when its daemon began
@@ -130,8 +131,8 @@ class Chores:
         node.ask(Rehearse(0, REHEARSAL_LIMIT_SECONDS), self._rehearsed)
 
     def _rehearsed(self, event) -> None:
-        if event.troubles is not None:
-            self.would_fail = event.troubles
+        if event.fails is not None:
+            self.would_fail, self.would_lack = event.fails, event.lacks
 
     def rehearse_soon(self) -> None:
         """Its commands may be others now."""

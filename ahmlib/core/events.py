@@ -96,9 +96,13 @@ class TrustedPinged(NamedTuple):
 
 
 class Rehearsed(NamedTuple):
-    """What would fail in a takeover here, a sentence each; None: could not be found out."""
+    """Why a takeover here would fail, and what it would lack, a sentence each.
+
+    `fails` None: it could not be found out.
+    """
     token: int
-    troubles: Optional[Tuple[str, ...]]
+    fails: Optional[Tuple[str, ...]]
+    lacks: Tuple[str, ...] = ()
 
 
 class ActionEnded(NamedTuple):

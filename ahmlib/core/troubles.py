@@ -138,8 +138,9 @@ def _commits_wait(node) -> str:
 
 
 def _takeover(node) -> str:
-    failing = node.chores.would_fail
-    return failing and 'a takeover here would fail: %s' % '; '.join(failing) or ''
+    parts = ((node.chores.would_fail, 'a takeover here would fail: '),
+             (node.chores.would_lack, 'a takeover here would do without this: '))
+    return '; '.join(words + '; '.join(found) for found, words in parts if found)
 
 
 def _out(node) -> str:

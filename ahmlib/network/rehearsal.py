@@ -16,15 +16,17 @@ CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 #: The programs that are known to need one to do what the commands of the configuration want.
 NEEDS = {'ip': (CAP_NET_ADMIN, 'CAP_NET_ADMIN'), 'ifconfig': (CAP_NET_ADMIN, 'CAP_NET_ADMIN'),
          'arping': (CAP_NET_RAW, 'CAP_NET_RAW')}
+#: Without these nobody is promoted, or no client comes through, or the role is not given up.
+NEEDED = ('if_up_cmd', 'if_down_cmd', 'pre_promotion_command', 'promotion_command')
 #: The words before the name of an interface.
 BEFORE_INTERFACE = ('dev', '-I')
 
 
 def rehearse(vip, hooks, limit):
-    """Return {'ok', 'troubles'}: what would fail in a takeover here, a sentence each.
+    """Return {'ok', 'fails', 'lacks'}: why a takeover here would fail, and what it would lack.
 
-    vip: VipSettings.  hooks: {name: the command as a list} of those that are set.  limit: seconds
-    for all programs that are asked.
+    A sentence each.  vip: VipSettings.  hooks: {name: the command as a list} of those that are set.
+    limit: seconds for all programs that are asked.
     """
     found = []
     if vip.virtual_ip:
@@ -37,7 +39,8 @@ def rehearse(vip, hooks, limit):
                 found += _try_command(name, argv, limit / 4)
     for name in sorted(hooks):
         found += _look_at(name, hooks[name])
-    return {'ok': True, 'troubles': found}
+    fails = [text for text in found if text.split(':')[0] in NEEDED]
+    return {'ok': True, 'fails': fails, 'lacks': [text for text in found if text not in fails]}
 
 
 def _try_command(name, argv, limit):

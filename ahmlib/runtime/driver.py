@@ -285,8 +285,9 @@ class Driver:
         config = self.config
         hooks = {name: getattr(config, name) for name in HOOKS if getattr(config, name)}
         self._child(effect, rehearse, (self.vip, hooks, effect.limit),
-                    lambda result: events.Rehearsed(effect.token, tuple(result['troubles'])
-                                                    if result.get('ok') else None))
+                    lambda result: events.Rehearsed(effect.token, *[
+                        tuple(result[key]) for key in ('fails', 'lacks')])
+                    if result.get('ok') else events.Rehearsed(effect.token, None))
 
     def _raise_vip(self, effect):
         if self._still_wanted(effect):

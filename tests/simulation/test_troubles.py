@@ -162,7 +162,7 @@ class Lasts:
         self.now, self.reports = 0.0, []
         self.is_leading = False
         self.vip = self.database = self.chores = self
-        self.would_fail = ()
+        self.would_fail = self.would_lack = ()
         self.failures, self.out, self.distrust, self.mismatch, self.problem = 0, '', '', '', ''
         self.streaming, self.commits_wait = True, ''
         self.standstill = 'a recovery target was reached'

@@ -15,12 +15,18 @@ def program(path, text='exit 0', mode=0o755):
     return str(path)
 
 
-def troubles(up=None, hooks=None, arping=None, virtual_ip='192.0.2.1'):
+def rehearsed(up=None, hooks=None, arping=None, virtual_ip='192.0.2.1'):
     """What a rehearsal with these commands finds."""
     done = rehearsal.rehearse(VipSettings(virtual_ip, '/bin', up, None, '/usr/sbin', arping),
                               hooks or {}, 20.0)
     assert done['ok']
-    return done['troubles']
+    return done['fails'], done['lacks']
+
+
+def troubles(*words, **more):
+    """All of what it finds."""
+    fails, lacks = rehearsed(*words, **more)
+    return fails + lacks
 
 
 def test_sudo_is_asked_and_runs_nothing(tmp_path):
@@ -78,3 +84,11 @@ def test_the_rights_of_this_process_are_those_of_proc():
 
 def test_without_a_vip_its_commands_are_not_looked_at(tmp_path):
     assert troubles([str(tmp_path / 'no')], virtual_ip='') == []
+
+
+def test_what_a_takeover_can_do_without_is_no_reason_against_it(tmp_path):
+    """A node whose notification_command is not there has to be promoted all the same."""
+    missing = [str(tmp_path / 'no')]
+    fails, lacks = rehearsed(hooks={'notification_command': missing, 'pre_promotion_command': missing})
+    assert [text.split(':')[0] for text in fails] == ['pre_promotion_command']
+    assert [text.split(':')[0] for text in lacks] == ['notification_command']

@@ -97,11 +97,11 @@ def test_a_standby_that_is_down_is_told_before_it_counts_as_failed(night):
 
 def test_a_script_that_is_needed_at_the_next_takeover_only_and_is_not_there(night):
     scenario, first, second, _ = night
-    text = 'a takeover here would fail: post_promotion_command: /nowhere/told is not there'
-    second.reload_ahm(post_promotion_command='/nowhere/told')
+    text = 'a takeover here would fail: promotion_command: /nowhere/promote is not there'
+    second.reload_ahm(promotion_command='/nowhere/promote')
     is_told(scenario, second, first, text, WARNING)
     reason = refusal(second, 'ahm_promote_node', '--dry-run')
     assert reason == 'a takeover of %s would fail: %s' % (SECOND, text.split(': ', 1)[1]) + \
         ': install it, or correct the path'
-    second.reload_ahm(post_promotion_command='/bin/true')
+    second.reload_ahm(promotion_command=None)
     is_over(scenario, second, first, text, 'a takeover here would get through now')
