@@ -5,6 +5,9 @@ started to write, so this goes from gentle to certain inside one limit:
 
     SIGINT (fast)  ->  SIGQUIT (immediate)  ->  SIGKILL of the postmaster and all its processes
 
+A fast shutdown that only waits for archive_command any more is ended by the next step: all that a
+standby can get is with those that were connected (`archiver`).
+
 The postmaster is signalled directly: pg_ctl polls coarsely and believes postmaster.pid.
 Success is not what anybody returned but that no process of this server is left, and that nothing
 answers at conn_string: where that leads to another server than db_data_dir, a primary may run there
@@ -18,11 +21,13 @@ that a mismatch, unless this host has the VIP.
 """
 import signal
 
-from ahmlib.database import control, control_file, identity, programs
+from ahmlib.database import archiver, control, control_file, identity, programs
 from ahmlib.database.deadline import Deadline
 
 POLL_SECONDS = 0.01
 LOOK_SECONDS, LOOK_LEAST = 1.0, 0.05    # one look at conn_string, at most, and in any case
+
+ARCHIVE_SECONDS = 0.5   # a healthy archiver needs no more for the last file of a shutdown
 
 FAST, IMMEDIATE, KILL = 'fast', 'immediate', 'kill'
 NOT_RUNNING = 'was not running'
@@ -114,6 +119,10 @@ def _stopped(settings, reason, how):
         return result           # it is stopped all the same; only nobody knows how cleanly
     if known.state == 'shut down':
         result.update(lsn=known.checkpoint_lsn, timeline=known.timeline)
+    waiting = archiver.unarchived(settings.db_data_dir)
+    if waiting:
+        result['remark'] = '%d WAL files are not archived yet: see archive_command; they are ' \
+            'when this server runs again' % waiting
     return result
 
 
@@ -143,11 +152,17 @@ def _signal_and_wait(data_dir, number, processes, deadline, until):
         if is_kill:
             for process in processes:
                 control.kill(process, number)
-        elif _is_deaf(processes):
+        elif _is_deaf(processes) or (number == signal.SIGINT and _goes_on_for_nothing(
+                data_dir, processes, deadline.elapsed())):
             return processes
         if deadline.started_at + deadline.elapsed() >= until:
             return _left(data_dir, processes)
         deadline.sleep(POLL_SECONDS)
+
+
+def _goes_on_for_nothing(data_dir, processes, elapsed):
+    """Whether a shutdown waits for its archiver only, which has had a moment."""
+    return elapsed >= ARCHIVE_SECONDS and archiver.is_all_that_is_left(data_dir, processes)
 
 
 def _left(data_dir, known):

@@ -113,6 +113,8 @@ def _stop(node, target: int):
     event = yield StopDatabase(0, 'fast', STOP_SECONDS)
     if not event.ok:
         return 'the database could not be stopped: %s' % event.reason
+    if event.remark:
+        node.report('WARNING', 'remark', event.remark)
     # Not to be started as a standby by anybody before standby.signal is there.
     node.database.was_stopped(healthy=False)
     if not event.lsn:

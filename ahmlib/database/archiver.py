@@ -1,0 +1,52 @@
+"""What a fast shutdown waits for last: the archiver, however long archive_command takes.
+
+A server that shuts down writes its shutdown checkpoint, lets its walsenders send that to the
+standbys, and its archiver archive it.  When the walsenders are gone every standby that was
+connected has all of the WAL, and the control file says "shut down": whatever the archiver still
+does changes nothing that a promotion could lose.  Its files stay marked as ready, and are archived
+at the next start (PostgreSQL documentation, "Continuous Archiving").
+"""
+
+import os
+import re
+
+from ahmlib.database import control, control_file
+
+#: "postgres: archiver ...", with the cluster_name in between where one is set.
+_ARCHIVER = re.compile(rb'\S+: ([^ ]+: )?archiver')
+#: Who has nothing to do any more by then; checkpointer and I/O workers stay to the end from 18 on.
+_IDLE = re.compile(rb'\S+: ([^ ]+: )?(logger|checkpointer|io worker)')
+
+
+def is_all_that_is_left(data_dir, processes):
+    """Whether of these processes of a server only its archiver has still work to do.
+
+    processes: those that are left, the postmaster among them.
+    """
+    titles = {process.pid: control.title(process.pid) for process in processes}
+    archivers = [pid for pid, title in titles.items() if _ARCHIVER.match(title)]
+    if not archivers:
+        return False
+    parents = {process.pid for process in processes}
+    others = [process for process in processes
+              if process.pid not in archivers and process.parent in parents
+              and process.parent not in archivers and not _IDLE.match(titles[process.pid])]
+    return not others and _is_shut_down(data_dir)
+
+
+def _is_shut_down(data_dir):
+    try:
+        return control_file.read(data_dir).state == 'shut down'
+    except (OSError, ValueError):
+        return False
+
+
+def unarchived(data_dir):
+    """How many WAL files wait to be archived."""
+    for place in ('pg_wal', 'pg_xlog'):
+        try:
+            names = os.listdir(os.path.join(data_dir, place, 'archive_status'))
+        except OSError:
+            continue
+        return sum(name.endswith('.ready') for name in names)
+    return 0
