@@ -23,6 +23,8 @@ from .test_force_found import STORIES as FORCE_FOUND
 from .test_found import FOUND
 from .test_leaving import STORIES as LEAVING_STORIES
 from .test_operators import STORIES as OPERATOR_STORIES
+from .test_troubles import STORIES as TROUBLES
+from .test_ways_out import STORIES as WAYS_OUT
 
 #: Numbers of schedules of the long search.
 NUMBERS = (15, 16, 22, 24, 29, 35, 38, 54, 119, 122, 144, 323)
@@ -113,7 +115,7 @@ def reached():
             recovers(world)
         found.take(world.trace)
     for story in OPERATOR_STORIES + LEAVING_STORIES + FORCE_STORIES + FORCE_FOUND \
-            + FIELD_STORIES:
+            + FIELD_STORIES + TROUBLES + WAYS_OUT:
         with found.watching():
             story()
     return found

@@ -199,3 +199,8 @@ def test_the_critical_goes_first():
     troubles.decide()
     assert troubles.published() == (Trouble('commits', True, 'commits wait', 0.0), Trouble(
         'replay', False, troubles.lasting['replay'].text, 0.0))
+
+
+#: For the test of what is reached.
+STORIES = [story for name, story in sorted(globals().items())
+           if name.startswith('test_') and not story.__code__.co_argcount]

@@ -98,3 +98,8 @@ def test_during_a_failover_nobody_is_told_to_do_anything(seconds):
     world.run(seconds)
     assert not any(advice(world, own) for own in living(world))
     assert world.run_until(lambda: world.serves() == 1, LIMIT)
+
+
+#: For the test of what is reached.
+STORIES = [story for name, story in sorted(globals().items())
+           if name.startswith('test_') and not story.__code__.co_argcount]
