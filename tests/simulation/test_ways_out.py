@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from ahmlib.core.states import NodeState
 from ahmlib.core.status import status
 from ahmlib.simulation.faults import strike
 from ahmlib.simulation.host import make_settings
@@ -12,8 +13,8 @@ from .plans import formed
 
 THREE = make_settings(3)
 FOUR = make_settings(4)
-NAMED = re.compile(r'"(?:ahm (start)|ahm_(promote|attach)_node( --force)?)" (?:there|on '
-                   r'(?:AHM-NODE-(\d)))')
+STARTS = re.compile(r'start the AHM of AHM-NODE-(\d) \("ahm start" there\)')
+PROMOTES = re.compile(r'"ahm_promote_node( --force)?" on AHM-NODE-(\d)')
 LIMIT = 120.0
 
 
@@ -36,8 +37,12 @@ def living(world):
 
 def take(world, text):
     """Do what it says."""
-    start, command, force, number = NAMED.search(text).groups()
-    strike(world, 'force' if force else command or start, int(number or 0) - 1)
+    started, promoted = STARTS.search(text), PROMOTES.search(text)
+    if started:
+        strike(world, 'start', int(started.group(1)) - 1)
+    else:
+        force, number = promoted.groups()
+        strike(world, 'force' if force else 'promote', int(number) - 1)
 
 
 def waits(world):
@@ -79,6 +84,9 @@ def test_both_standbys_out_and_the_primary_a_standby():
     for own in (1, 2):
         strike(world, 'kill-database', own)
     assert world.run_until(lambda: all(world.hosts[own].node.database.out for own in (1, 2)), LIMIT)
+    strike(world, 'promote', 1)
+    assert world.hosts[1].answered['reason'] == 'AHM-NODE-2 was reported out: repair its ' \
+        'database, then run ahm_attach_node'        # somebody leads: that is the way
     strike(world, 'power-off', 0)
     for own in (1, 2):
         strike(world, 'start-database', own)
@@ -89,6 +97,58 @@ def test_both_standbys_out_and_the_primary_a_standby():
         assert '"ahm_promote_node --force" on AHM-NODE-2' in world.hosts[1].answered['reason']
     take(world, advice(world, 2))
     assert world.run_until(lambda: world.serves() == 1, LIMIT), trace(world)
+
+
+def test_only_the_daemon_of_the_primary_is_gone():
+    world = formed(THREE, 1)
+    world.crash(0)
+    assert world.run_until(lambda: waits(world), LIMIT), trace(world)
+    text = advice(world, 2)
+    assert text.endswith('start the AHM of AHM-NODE-1 ("ahm start" there), whose database answers, '
+                         'or stop that database')
+    take(world, text)
+    assert world.run_until(lambda: world.serves() == 0, LIMIT), trace(world)
+
+
+def test_all_databases_that_are_left_are_down_since_their_daemons_started():
+    world = formed(THREE, 1)
+    strike(world, 'power-off', 0)
+    for own in (1, 2):
+        world.crash(own)
+        strike(world, 'kill-database', own)
+        world.start(own)
+    assert world.run_until(lambda: waits(world), LIMIT), trace(world)
+    assert 'start the database of the node that had the newest data, as a standby' in advice(
+        world, 1)
+    for own in (1, 2):
+        strike(world, 'start-database', own)
+    world.run(2.0)      # both are looked at
+    assert world.run_until(lambda: waits(world) and '"ahm_promote_node" on' in advice(world, 1),
+                           LIMIT), trace(world)
+    take(world, advice(world, 2))
+    assert world.run_until(lambda: world.serves() == 1, LIMIT), trace(world)
+
+
+def test_a_primary_that_is_not_the_one_on_record_and_nobody_else_who_could_lead():
+    world = formed(make_settings(3, witnesses=(2,)), 1)
+    world.crash(0)
+    strike(world, 'cut', 0)
+    assert world.run_until(lambda: world.hosts[1].node.state is NodeState.LEADER, 30.0)
+    strike(world, 'power-off', 1)
+    strike(world, 'heal', 0)
+    world.start(0)
+    assert world.run_until(lambda: waits(world), LIMIT), trace(world)
+    assert advice(world, 2).endswith('stop the database of AHM-NODE-1: it is a primary, and not '
+                                     'the one on record')
+
+
+def test_an_attach_that_is_asked_for_during_an_election_is_told_to_look_at_the_status():
+    world = formed(THREE, 1)
+    strike(world, 'power-off', 0)
+    assert world.run_until(lambda: world.hosts[2].node.leader_row() is None, 10.0)
+    strike(world, 'attach', 2)
+    assert world.hosts[2].answered['reason'] == \
+        'nobody leads: there is no primary to attach to; see ahm_cluster_status'
 
 
 @pytest.mark.parametrize('seconds', [1.0, 3.0])
