@@ -68,7 +68,8 @@ class Promotion:
         why = why_not_eligible(node.own_row(), node.view)
         if why:
             failed = node.database.state is DatabaseState.FAILED and not node.database.out
-            way = way_out(node)     # "attach it", where there is nobody to attach it to, is none
+            # "Attach it", where there is nobody to attach it to, is no way out.
+            way = way_out(node) if node.database.out else ''
             return sentence(name, why) + (': ' + node.database.reason if failed else '') + (
                 '; nobody leads: %s' % way if way else '')
         if node.chores.would_fail:
