@@ -28,6 +28,8 @@ Reading order:
     standby     whether the local standby is in, out, or not trusted for a while
     isolation   how long a primary may run beside a node that does not lead
     vip         the VIP on this host: seen, wanted, put right
+    troubles    what is wrong here for as long as it lasts, told once
+    ways_out    the command that ends a state in which the cluster waits for a person
     chores      what every node does all the time
     plan        runs one procedure at a time
     procedures  take over, step down, follow, rejoin, shut down: straight-line plans

@@ -15,6 +15,7 @@ daemon's loop.  In reading order:
     control_file  what the file pg_control says of a server that does not run
     wal_end     where the WAL ends that a standby has on disk (with wal_page and crc32c)
     replay, sync_names  whether a standby's replay can go on; who confirms a primary's commits
+    archiver    what a fast shutdown waits for last
     stop, start, checkpoint, promotion (with withdrawal), recovery (with conffile and conninfo),
     follow, hooks
     wal, history  its WAL files; the primary's timelines, and whether ours is on them
