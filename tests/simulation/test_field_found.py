@@ -149,6 +149,16 @@ def test_a_standby_is_not_reported_out_because_everybody_answers_a_leader_that_t
 
 # -- R28, R50: a primary that is not the one on record ---------------------------------------------
 
+def left_behind(settings):
+    """The daemon of node 1 was killed, its host cut off; node 2 led after it, and lost power."""
+    world = formed(settings, 1)
+    world.crash(0)
+    strike(world, 'cut', 0)
+    assert world.run_until(lambda: world.hosts[1].node.state is NodeState.LEADER, 30.0)
+    strike(world, 'power-off', 1)
+    return world
+
+
 def second_primary(world, name):
     """Whether this node told people that its database is a second primary."""
     return said(world, '%s second primary: the database here accepts writes though the primary on '
@@ -157,11 +167,7 @@ def second_primary(world, name):
 
 def test_a_primary_of_an_earlier_time_stops_before_anybody_is_promoted_beside_it():
     """It came back as the next leader's host died: "an election is due", with a primary in sight."""
-    world = formed(THREE, 1)
-    world.crash(0)
-    strike(world, 'cut', 0)
-    assert world.run_until(lambda: world.hosts[1].node.state is NodeState.LEADER, 30.0)
-    strike(world, 'power-off', 1)
+    world = left_behind(THREE)
     strike(world, 'heal', 0)
     world.start(0)
     promoted = world.hosts[2].database.promotions
@@ -173,11 +179,7 @@ def test_a_primary_of_an_earlier_time_stops_before_anybody_is_promoted_beside_it
 
 def test_a_primary_of_an_earlier_time_whose_stop_fails_holds_up_promotions():
     """The old primary on record was gone, so nobody asked who else accepts writes (L20)."""
-    world = formed(make_settings(5), 1)
-    world.crash(0)
-    strike(world, 'cut', 0)
-    assert world.run_until(lambda: world.hosts[1].node.state is NodeState.LEADER, 30.0)
-    strike(world, 'power-off', 1)
+    world = left_behind(make_settings(5))
     strike(world, 'stop-fails', 0)
     strike(world, 'heal', 0)
     world.start(0)
@@ -189,11 +191,7 @@ def test_a_primary_of_an_earlier_time_whose_stop_fails_holds_up_promotions():
 
 def test_a_primary_of_an_earlier_time_runs_on_where_nobody_else_could_lead():
     """An operator may have started it because nothing else is left; AHM does not lead over it."""
-    world = formed(make_settings(3, witnesses=(2,)), 1)
-    world.crash(0)
-    strike(world, 'cut', 0)
-    assert world.run_until(lambda: world.hosts[1].node.state is NodeState.LEADER, 30.0)
-    strike(world, 'power-off', 1)
+    world = left_behind(make_settings(3, witnesses=(2,)))
     strike(world, 'heal', 0)
     world.start(0)
     world.run(60.0)

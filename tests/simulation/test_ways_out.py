@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from ahmlib.core.states import NodeState
 from ahmlib.core.status import status
 from ahmlib.simulation.faults import strike
 from ahmlib.simulation.host import make_settings
 
 from .plans import formed
+from .test_field_found import left_behind
 
 THREE = make_settings(3)
 FOUR = make_settings(4)
@@ -130,11 +130,7 @@ def test_all_databases_that_are_left_are_down_since_their_daemons_started():
 
 
 def test_a_primary_that_is_not_the_one_on_record_and_nobody_else_who_could_lead():
-    world = formed(make_settings(3, witnesses=(2,)), 1)
-    world.crash(0)
-    strike(world, 'cut', 0)
-    assert world.run_until(lambda: world.hosts[1].node.state is NodeState.LEADER, 30.0)
-    strike(world, 'power-off', 1)
+    world = left_behind(make_settings(3, witnesses=(2,)))
     strike(world, 'heal', 0)
     world.start(0)
     assert world.run_until(lambda: waits(world), LIMIT), trace(world)
