@@ -21,13 +21,15 @@ class Kind(NamedTuple):
     """One kind of trouble.
 
     `find(node)` says what is wrong, '' where nothing is; `over(node)` what people are told at the
-    end, '' where something else has taken its place.  `begins`: who finds it says so itself.
+    end, '' where something else has taken its place.  `begins` False: who finds it says so itself.
+    `ends`: the event of the end, where that has another name.
     """
     event: str
     severity: Callable[[Any], str]
     find: Callable[[Any], str]
     over: Callable[[Any], str]
     begins: bool = True
+    ends: str = ''
 
 
 class Lasting(NamedTuple):
@@ -55,7 +57,7 @@ class Troubles:
                 del self.lasting[kind.event]
                 over = kind.over(self.node)
                 if over:
-                    self.node.report('NOTICE', kind.event, over)
+                    self.node.report('NOTICE', kind.ends or kind.event, over)
 
     def _goes_on(self, kind: Kind, text: str, before) -> Lasting:
         node, severity = self.node, kind.severity(self.node)
@@ -165,7 +167,7 @@ KINDS = (
     Kind('quarantined', _of_leader, _distrust, _once_over('the database is trusted again')),
     Kind('replay', _always('ERROR'), _standstill, _once_over('the standby replays again')),
     Kind('not streaming', _always('WARNING'), _not_streaming,
-         _once_over('the standby streams from the primary again')),
+         _once_over('the standby streams from the primary again'), ends='streaming'),
     Kind('commits', _always('CRITICAL'), _commits_wait, _once_over('commits wait no more')),
     Kind('takeover', _always('ERROR'), _takeover,
          _once_over('a takeover here would get through now, as far as can be tried')),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahmlib import core
+from ahmlib.core.troubles import KINDS
 from ahmlib.runtime import repeats
 from ahmlib.runtime.repeats import QUIET_SECONDS, Repeats, Told, without_numbers
 
@@ -82,6 +83,7 @@ def test_the_events_that_are_named_are_events_of_the_core():
                 with open(os.path.join(place, name)) as file:
                     text += file.read()
     reported = set(re.findall(r"report\([^,]*,\s*'([a-z -]+)'", text))
+    reported |= {name for kind in KINDS for name in (kind.event, kind.ends)}
     named = set(repeats.STEPS) | set(repeats.GOOD_NEWS) | {repeats.ASKED}
     assert named.union(*repeats.GOOD_NEWS.values()) <= reported
 
