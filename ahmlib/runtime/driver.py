@@ -36,9 +36,6 @@ FOREIGN_SECONDS = 10.0
 PING_TRIAL_SECONDS = 3.0
 HOOKS = ('pre_promotion_command', 'promotion_command', 'post_promotion_command', 'follow_command',
          'notification_command')
-#: Too many for a log, or in it already.
-UNTOLD = (events.BeaconHeard, events.Ticked, events.StateSaved, effects.SendBeacon,
-          effects.SaveLease, effects.SaveState, effects.Report, effects.Reply)
 
 
 class Driver:
@@ -73,15 +70,8 @@ class Driver:
 
     def feed(self, event):
         """One event through the core; what it wants is done before anything else."""
-        self._detail('sees', event)
         for effect in self.node.handle(event, self.clock()):
-            self._detail('wants', effect)
             self.PERFORM[type(effect)](self, effect)
-
-    def _detail(self, verb, item):
-        """With log_verbose: what the core is told, and what it wants; beacons are too many."""
-        if type(item) not in UNTOLD:
-            self.log.debug('%s %s', verb, item)
 
     def tick(self):
         """Wake the core if its time has come."""

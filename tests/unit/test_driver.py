@@ -230,16 +230,3 @@ def test_a_trouble_that_comes_again_is_in_the_log_at_debug_only(notified):
             driver.PERFORM[effects.Report](driver, report)
     severities = [line.split()[0] for line in notified.lines()]
     assert severities == ['WARNING', 'ERROR'] + ['DEBUG'] * 4
-
-
-def test_a_verbose_log_tells_what_the_core_sees_and_wants_without_beacons(shell, monkeypatch):
-    """-d, log_verbose and log_severity: DEBUG changed nothing."""
-    monkeypatch.setattr(shell.core, 'handle', lambda event, now: [effects.Cancel(3)])
-    shell.driver.datagram(row(), PEER)
-    shell.driver.feed(events.TrustedPinged(7, True))
-    seen = [line for line in shell.lines() if 'sees' in line or 'wants' in line]
-    assert len(seen) == 3 and 'sees TrustedPinged(token=7, reached=True)' in seen[1]
-    assert 'wants Cancel(token=3)' in seen[0] and 'Cancel' in seen[2]
-    shell.driver.log.configure('', 'INFO', str(shell.path))
-    shell.driver.feed(events.TrustedPinged(8, True))
-    assert not any('token=8' in line for line in shell.lines())
