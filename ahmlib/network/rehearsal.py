@@ -7,6 +7,7 @@ the operator's own is looked for, and no more: what it does nobody knows but him
 
 import os
 import shutil
+import socket
 
 from ahmlib.database import programs
 from ahmlib.network.vip import arguments
@@ -67,9 +68,11 @@ def _look_at(name, argv):
 
 
 def _interfaces(name, argv):
+    # Asked of the kernel: /sys may show the interfaces of another network namespace.
+    there = {interface for _, interface in socket.if_nameindex()}
     found = []
     for before, word in zip(argv, argv[1:]):
-        if before in BEFORE_INTERFACE and not os.path.exists('/sys/class/net/' + word):
+        if before in BEFORE_INTERFACE and word not in there:
             found.append('%s: this host has no interface %s: see "ip link"' % (name, word))
     return found
 
