@@ -16,7 +16,7 @@ from .states import DatabaseState, NodeState
 
 #: Seconds within which the check child must have ended beyond the connection's own limit.
 CHECK_SLACK_SECONDS = 0.5
-#: Between two rehearsals of a takeover, and for each program that one asks.
+#: Between two rehearsals of a takeover in which nothing fails, and for the programs that one asks.
 REHEARSE_SECONDS, REHEARSAL_LIMIT_SECONDS = 900.0, 5.0
 #: Between checks while a leader waits for this node's position.
 QUICK_CHECK_SECONDS = 0.2
@@ -131,8 +131,11 @@ class Chores:
         node.ask(Rehearse(0, REHEARSAL_LIMIT_SECONDS), self._rehearsed)
 
     def _rehearsed(self, event) -> None:
-        if event.fails is not None:
-            self.would_fail, self.would_lack = event.fails, event.lacks
+        if event.fails is None:
+            return
+        self.would_fail, self.would_lack = event.fails, event.lacks
+        if event.fails or event.lacks:      # whoever mends it need not wait, nor reload
+            self.rehearse_at = self.node.now + self.node.settings.health_check_period
 
     def rehearse_soon(self) -> None:
         """Its commands may be others now."""

@@ -114,6 +114,32 @@ def _passes_again(node) -> str:
     return '' if node.database.failures else 'the database passes its checks again'
 
 
+def _trusted_again(node) -> str:
+    return 'the database is trusted again' if _is_well(node) else ''
+
+
+def _replays_again(node) -> str:
+    well = _is_well(node) and node.database.in_recovery
+    return 'the standby replays again' if well else ''
+
+
+def _streams_again(node) -> str:
+    return 'the standby streams from the primary again' if node.database.streaming else ''
+
+
+def _commits_end(node) -> str:
+    well = _is_well(node) and node.database.runs_as_primary
+    return 'commits wait no more' if well and node.is_leading else ''
+
+
+def _is_well(node) -> bool:
+    """Whether its newest check was answered, and it was not stopped since.
+
+    Else a trouble has ended with its database, or nobody knows.
+    """
+    return node.database.answer is not None and not node.database.failures
+
+
 def _distrust(node) -> str:
     """That the primary of a leader fails its checks here only, the leader says itself."""
     database = node.database
@@ -164,11 +190,10 @@ def _of_leader(node) -> str:
 
 KINDS = (
     Kind('checks', _always('WARNING'), _failing_checks, _passes_again),
-    Kind('quarantined', _of_leader, _distrust, _once_over('the database is trusted again')),
-    Kind('replay', _always('ERROR'), _standstill, _once_over('the standby replays again')),
-    Kind('not streaming', _always('WARNING'), _not_streaming,
-         _once_over('the standby streams from the primary again'), ends='streaming'),
-    Kind('commits', _always('CRITICAL'), _commits_wait, _once_over('commits wait no more')),
+    Kind('quarantined', _of_leader, _distrust, _trusted_again),
+    Kind('replay', _always('ERROR'), _standstill, _replays_again),
+    Kind('not streaming', _always('WARNING'), _not_streaming, _streams_again, ends='streaming'),
+    Kind('commits', _always('CRITICAL'), _commits_wait, _commits_end),
     Kind('takeover', _always('ERROR'), _takeover,
          _once_over('a takeover here would get through now, as far as can be tried')),
     Kind('vip', _always('CRITICAL'), lambda node: node.vip.problem, _once_over(''), begins=False),

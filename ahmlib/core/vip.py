@@ -199,9 +199,19 @@ class Vip:
         self.usable, self.why_unusable = usable, reason if not usable else ''
 
     def observe(self, here: Optional[bool], failed: str = '') -> None:
-        """A command has ended, and the VIP was seen here or not; raised in vain, it is no use."""
+        """A command has ended, and the VIP was seen here or not; raised in vain, it is no use.
+
+        What has changed by it is told.
+        """
+        before, was_up = self.here, bool(self.here and self.usable)
         self.here, self.changed_at, self.not_raised = here, self.node.now, failed
         self._use(not (here and failed), failed)
+        address = self.node.settings.vip
+        if here and not failed and not was_up:
+            self.to_tell = True
+            self.node.report('NOTICE', 'vip', 'the VIP %s is on this host now' % address)
+        elif before and here is False:
+            self.node.report('NOTICE', 'vip', 'dropped the VIP %s' % address)
 
     def _act(self, effect) -> None:
         self.busy = True
@@ -212,22 +222,10 @@ class Vip:
         self.busy = False
         raised = event.ok and event.here and not (self.here and self.usable)
         self.observe(event.here, '' if event.ok else event.reason)
+        if raised:
+            self.announce_again()
         if not event.ok:
             self.node.report('ERROR', 'vip', 'a VIP command failed: %s' % event.reason)
-        elif raised:
-            self.tell_raised()
-        elif event.here is False:
-            self.tell_dropped()
-
-    def tell_raised(self) -> None:
-        """It is up here: say so, and announce it."""
-        self.node.report('NOTICE', 'vip', 'the VIP %s is on this host now' % self.node.settings.vip)
-        self.announce_again()
-        self.to_tell = True
-
-    def tell_dropped(self) -> None:
-        """It is down here: say so."""
-        self.node.report('NOTICE', 'vip', 'dropped the VIP %s' % self.node.settings.vip)
 
     def _announced(self, event) -> None:
         self.busy = False

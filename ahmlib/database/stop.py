@@ -161,8 +161,12 @@ def _signal_and_wait(data_dir, number, processes, deadline, until):
 
 
 def _goes_on_for_nothing(data_dir, processes, elapsed):
-    """Whether a shutdown waits for its archiver only, which has had a moment."""
-    return elapsed >= ARCHIVE_SECONDS and archiver.is_all_that_is_left(data_dir, processes)
+    """Whether a shutdown waits for its archiver only, which has had a moment.
+
+    A walsender may have come since the processes were looked up.
+    """
+    return elapsed >= ARCHIVE_SECONDS and archiver.is_all_that_is_left(data_dir, processes) \
+        and archiver.is_all_that_is_left(data_dir, _left(data_dir, processes))
 
 
 def _left(data_dir, known):

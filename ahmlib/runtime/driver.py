@@ -285,9 +285,7 @@ class Driver:
         config = self.config
         hooks = {name: getattr(config, name) for name in HOOKS if getattr(config, name)}
         self._child(effect, rehearse, (self.vip, hooks, effect.limit),
-                    lambda result: events.Rehearsed(effect.token, *[
-                        tuple(result[key]) for key in ('fails', 'lacks')])
-                    if result.get('ok') else events.Rehearsed(effect.token, None))
+                    lambda result: _rehearsed(effect.token, result))
 
     def _raise_vip(self, effect):
         if self._still_wanted(effect):
@@ -332,6 +330,12 @@ class Driver:
         effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,
         effects.Reply: _reply, effects.Exit: _exit,
     }
+
+
+def _rehearsed(token, result):
+    if not result.get('ok'):
+        return events.Rehearsed(token, None)
+    return events.Rehearsed(token, tuple(result['fails']), tuple(result['lacks']))
 
 
 def _plain(host):

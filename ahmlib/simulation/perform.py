@@ -101,7 +101,7 @@ def _checked(world, host: Host, token: int) -> events.DatabaseChecked:
     return events.DatabaseChecked(
         token, Verdict.REACHABLE, '', mine.in_recovery, SYSTEM_ID, mine.timeline,
         mine.replayed if hidden else mine.lsn, streams, upstream, needed, names,
-        tuple(peer for peer in world.streaming_from(host) if needed),
+        tuple(world.streaming_from(host)) if needed else (),
         mine.replayed, mine.standstill, mine.held, not hidden, mine.mismatch)
 
 

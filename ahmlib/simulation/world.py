@@ -157,10 +157,9 @@ class World:
         return other.database
 
     def streaming_from(self, host: Host) -> List[Tuple[str, str]]:
-        """(name, address) of the standbys that stream from the primary on this host now."""
+        """(name, address) of the standbys that stream from the primary of this host now."""
         return [(other.settings.name, other.settings.host(other.settings.own))
-                for other in self.hosts if self.upstream_of(other) is host.database
-                and host.database is not None]
+                for other in self.hosts if self.upstream_of(other) is host.database]
 
     # -- daemons and hosts ---------------------------------------------------------------------
 

@@ -155,6 +155,52 @@ def test_a_promotion_whose_vip_is_not_up_is_no_success():
     assert world.run_until(lambda: not lasts(world, 1, 'vip'), 10.0)
 
 
+@pytest.mark.parametrize('fault, kind, over', [
+    ('pause-replay', 'replay', 'the standby replays again'),
+    ('stop-replication', 'not streaming', 'the standby streams from the primary again'),
+    ('refuse-checks', 'quarantined', 'the database is trusted again')])
+def test_a_trouble_that_ends_with_its_database_is_not_said_to_be_mended(fault, kind, over):
+    """It was "replaying again", "streaming again" and "trusted again", and was down."""
+    world = formed(THREE, 1)
+    strike(world, fault, 2)
+    assert world.run_until(lambda: lasts(world, 2, kind), 30.0), trace(world)
+    strike(world, 'kill-database', 2)
+    assert world.run_until(lambda: lasts(world, 2, 'out'), 30.0), trace(world)
+    world.run(5.0)
+    assert not told(world, over), trace(world)
+
+
+def test_commits_that_waited_for_a_standby_wait_on_when_their_primary_has_gone():
+    """They were said to wait no more, as their leader stepped down."""
+    world = formed(THREE, 1, synchronous=1)
+    for own in (1, 2):
+        strike(world, 'stop-replication', own)
+    assert world.run_until(lambda: lasts(world, 0, 'commits'), 10.0), trace(world)
+    strike(world, 'cut', 0)
+    assert world.run_until(lambda: not world.hosts[0].node.is_leading, 30.0), trace(world)
+    world.run(5.0)
+    assert not told(world, 'commits wait no more'), trace(world)
+
+
+def test_who_mends_what_a_takeover_needs_neither_waits_nor_reloads():
+    """Another rehearsal was a quarter of an hour away, and the node was refused until then."""
+    world = formed(THREE, 1)
+    strike(world, 'vip-fails', 1)
+    strike(world, 'reload', 1)
+    assert world.run_until(lambda: lasts(world, 1, 'takeover'), 10.0), trace(world)
+    strike(world, 'commands-work', 1)
+    assert world.run_until(lambda: not lasts(world, 1, 'takeover'), 5.0), trace(world)
+    strike(world, 'promote', 1)
+    assert world.run_until(lambda: world.serves() == 1, 30.0), trace(world)
+
+
+def test_who_steps_down_without_the_vip_does_not_say_that_it_dropped_it():
+    world = formed(THREE, 1)
+    strike(world, 'promote-by-hand', 1)
+    assert world.run_until(lambda: lasts(world, 1, 'out'), 30.0), trace(world)
+    assert told(world, 'AHM-NODE-2 vip: dropped the VIP') == 0, trace(world)
+
+
 class Lasts:
     """A node at which a replay stands still, as far as troubles look at it."""
 
@@ -165,6 +211,7 @@ class Lasts:
         self.would_fail = self.would_lack = ()
         self.failures, self.out, self.distrust, self.mismatch, self.problem = 0, '', '', '', ''
         self.streaming, self.commits_wait = True, ''
+        self.answer, self.in_recovery, self.runs_as_primary = 'a check', True, False
         self.standstill = 'a recovery target was reached'
 
     def report(self, severity, event, text):

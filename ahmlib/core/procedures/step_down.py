@@ -52,8 +52,6 @@ def give_up_role(node, reason: Reason):
             event = yield LowerVip(0, fence * VIP_SHARE if hurried else PATIENT_SECONDS)
             node.vip.observe(event.here)
             vip_down = _took(node, event, 'the VIP could not be dropped')
-            if vip_down:
-                node.vip.tell_dropped()
         if not stopped:
             limit = fence * STOP_SHARE if hurried else PATIENT_SECONDS
             event = yield StopDatabase(0, reason.mode, limit)

@@ -108,7 +108,6 @@ def _stop(node, target: int):
         node.vip.observe(event.here)
         if not event.ok:
             return 'the VIP could not be dropped: %s' % event.reason
-        node.vip.tell_dropped()
     node.promoting = True       # a step-down from here on must stop it, and leave standby.signal
     event = yield StopDatabase(0, 'fast', STOP_SECONDS)
     if not event.ok:

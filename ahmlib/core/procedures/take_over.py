@@ -266,7 +266,7 @@ def _raise_vip(node):
     event = yield RaiseVip(0, VIP_SECONDS)
     node.vip.observe(event.here, '' if event.ok else event.reason)
     if event.ok:
-        node.vip.tell_raised()
+        node.vip.announce_again()
     else:
         node.problem = 'the VIP could not be raised: %s' % event.reason
         node.report('CRITICAL', 'vip', node.problem)
