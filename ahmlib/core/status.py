@@ -10,6 +10,7 @@ from .beacon import Beacon, Due, Farewell
 from .election import sentence, why_not_eligible
 from .settings import split_address
 from .states import DatabaseState, NodeState
+from .troubles import OUT
 from .ways_out import waits_for_somebody
 
 SCHEMA = 1
@@ -170,11 +171,15 @@ def _troubles(node) -> List[str]:
 
 
 def _texts(row: Beacon) -> List[str]:
-    """A daemon of the version before tells of its replay, and of nothing else that lasts."""
+    """That a database is out is in the table, which the manual ends there after a failover.
+
+    A daemon of the version before tells of its replay, and of nothing else that lasts.
+    """
     if row.standstill and not row.troubles:
         return ['%s receives, and cannot replay: %s; it is not promoted while that lasts' % (
             row.name, row.standstill)]
-    return ['%s: %s' % (row.name, trouble.text) for trouble in row.troubles]
+    return ['%s: %s' % (row.name, trouble.text) for trouble in row.troubles
+            if trouble.kind != OUT]
 
 
 def _held_back(node) -> List[str]:

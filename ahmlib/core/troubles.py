@@ -12,6 +12,8 @@ from .beacon import Trouble
 from .states import DatabaseState
 
 HOUR_SECONDS = 3600.0
+#: The kind of a database that was reported out.
+OUT = 'out'
 #: Of one row, so that it stays a small datagram.
 TROUBLES_MAX = 8
 TEXT_MAX = 240
@@ -197,5 +199,5 @@ KINDS = (
     Kind('takeover', _always('ERROR'), _takeover,
          _once_over('a takeover here would get through now, as far as can be tried')),
     Kind('vip', _always('CRITICAL'), lambda node: node.vip.problem, _once_over(''), begins=False),
-    Kind('out', _always('WARNING'), _out, _once_over(''), begins=False),
+    Kind(OUT, _always('WARNING'), _out, _once_over(''), begins=False),
 )

@@ -149,9 +149,17 @@ def _no_successor(status):
 
 
 def _critical_trouble(status):
-    for node in status['nodes']:
+    return _troubles(status, True)
+
+
+def _trouble(status):
+    return _troubles(status, False)
+
+
+def _troubles(status, critical):
+    for node in filter(is_alive, status['nodes']):
         for trouble in node.get('troubles') or ():
-            if trouble.get('critical') and is_alive(node):
+            if bool(trouble.get('critical')) is critical:
                 yield '%s: %s' % (label(node), trouble.get('text'))
 
 
@@ -177,5 +185,6 @@ RULES = (
     Rule(WARNING, _node_trouble),
     Rule(WARNING, _no_successor),
     Rule(WARNING, _problem),
+    Rule(WARNING, _trouble),
     Rule(WARNING, _warned),
 )

@@ -515,6 +515,9 @@ CASES = {
     '_critical_trouble': [
         (changed(1, troubles=[{'kind': 'commits', 'critical': True, 'text': 'commits wait',
                                'since_seconds': 1.0}]), CRITICAL, 'AHM-NODE-2: commits wait')],
+    '_trouble': [
+        (changed(1, troubles=[{'kind': 'out', 'critical': False, 'text': 'reported out',
+                               'since_seconds': 1.0}]), WARNING, 'AHM-NODE-2: reported out')],
     '_problem': [(changed(1, problem='no disk'), WARNING, 'AHM-NODE-2: no disk')],
     '_warned': [({'warnings': ['two nodes can split']}, WARNING, 'two nodes can split')],
 }
