@@ -89,6 +89,13 @@ class Chores:
         """Check at once, or again at once where a check is under way."""
         self.check_at = self.node.now
 
+    def check_anew(self) -> None:
+        """This daemon changed the database: what a check found that began before is out of date."""
+        if self.check_token is not None:
+            self.node.cancel(self.check_token)
+            self.check_token = None
+        self.check_soon()
+
     def _checked(self, event, began: float) -> None:
         self.check_token, self.checks_anew = None, False
         node = self.node
@@ -219,7 +226,7 @@ class Chores:
     def follow_done(self, leader: int) -> None:
         """The database is set to follow the primary of this node."""
         self.upstream, self.presumed, self.handed_over = leader, False, False
-        self.check_soon()
+        self.check_anew()
 
     def follow_failed(self, seconds: float) -> None:
         """Try again after so many seconds."""

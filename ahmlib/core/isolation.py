@@ -87,12 +87,16 @@ class Isolation:
 
     def ends_at(self) -> float:
         """When others may have somebody else promoted."""
+        return max(self.starts_until, self._answered_until(), self.believed_until())
+
+    def believed_until(self) -> float:
+        """Until when so many believe that a primary runs here that nobody else is elected."""
         node, lease = self.node, self.node.leadership.lease
         heard = self._heard(lease.needed)
         if lease.halves and node.settings.trusted:
             trusted = NEVER if node.leadership.trusted_at is None else node.leadership.trusted_at
             heard = max(self._heard(node.settings.size // 2 + 1), min(heard, trusted))
-        return max(self.starts_until, self._answered_until(), heard + lease.seconds)
+        return heard + lease.seconds
 
     def _answered_until(self) -> float:
         """Until when a primary that was found later waits for answers, where others are heard."""

@@ -13,6 +13,7 @@ from typing import List, NamedTuple, Optional
 
 from .beacon import Farewell
 from .effects import AnnounceVip, CheckVip, LowerVip, PingVip, RaiseVip
+from .isolation import HEARD_SHARE
 from .states import NodeState
 
 #: Seconds after a takeover at which the VIP is announced again: caches that missed the first one.
@@ -45,6 +46,9 @@ class Vip:
         self.rival: Optional[Rival] = None
         self.rival_look_at = 0.0
         self.tolerated_until = tolerated_until  # found at the start under a lease that still runs
+        #: A majority is in contact by then, where there is one; what is left of T_fence is for the
+        #: VIP to go, for somebody else may have been elected while no daemon was here.
+        self.found_until = node.now + HEARD_SHARE * node.timing.fence
         self.check_at = 0.0
         self.busy = False
         self.changed_at = float('-inf')     # when a VIP command last ended
@@ -81,7 +85,19 @@ class Vip:
         """Whether a VIP found here may stay though this node does not lead yet, or leaves."""
         node = self.node
         return (node.farewell is not Farewell.NONE or node.now < self.tolerated_until
-                or node.leadership.has_lease())
+                or node.leadership.has_lease() or self._is_kept())
+
+    def _is_kept(self) -> bool:
+        """Whether it stays with the primary beside which it was found (R54).
+
+        Clients write there anyhow, for as long as others believe that it runs.
+        """
+        node = self.node
+        if any(row.leads or row.holds_vip for row in node.members.in_touch(node.now)):
+            return False
+        return node.now < self.found_until or (
+            node.now < node.isolation.believed_until()
+            and (not node.database.checked or node.own_row().rightful))
 
     def decide(self) -> None:
         """Look, and put right."""
@@ -253,6 +269,8 @@ class Vip:
         if not self.configured:
             return []
         found = [self.check_at, self.retry_at, self.ping_at, self.tolerated_until]
+        if self.here is not False and not self.wanted:
+            found += [self.found_until, self.node.isolation.believed_until()]
         return found + self.announce_at + ([self.rival_look_at] if self.wanted else [])
 
 

@@ -302,6 +302,7 @@ COMMANDS: Dict[str, Fault] = {
     'vip-fails': _behave('vip', FAILS, 'its VIP commands fail'),
     'vip-hangs': _behave('vip', HANGS, 'its VIP commands hang'),
     'announce-fails': _behave('announce', FAILS, 'it cannot announce the VIP'),
+    'check-slow': _behave('check', SLOW, 'its checks take long to say what they saw'),
     'stop-slow': _behave('stop', SLOW, 'its database server stops slowly'),
     'stop-fails': _behave('stop', FAILS, 'its database server cannot be stopped'),
     'stop-lies': _behave('stop', LIES, 'its database server seems to be stopped, and runs'),

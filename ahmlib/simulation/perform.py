@@ -79,8 +79,11 @@ def replay(world, to: int) -> None:
 # -- looking -----------------------------------------------------------------------------------
 
 def _check_database(world, host: Host, effect: effects.CheckDatabase) -> None:
-    seconds = PROBE_SECONDS * (SLOW_FACTOR if host.behaviour('check') == SLOW else 1.0)
-    _answer_check(world, host, host, effect, lambda: _checked(world, host, effect.token), seconds)
+    if host.behaviour('check') == SLOW:     # it looks, and is long in saying what it saw
+        found = _checked(world, host, effect.token)
+        _answer_check(world, host, host, effect, lambda: found, PROBE_SECONDS * SLOW_FACTOR)
+    else:
+        _answer_check(world, host, host, effect, lambda: _checked(world, host, effect.token))
 
 
 def _checked(world, host: Host, token: int) -> events.DatabaseChecked:

@@ -216,10 +216,11 @@ MUTANTS = (
     Mutant('a daemon that starts leaves a primary as it is', 20, 'three nodes', CUT_OFF_START, (
         Patch(Isolation, 'decide', 'if node.plan.busy or', 'if True or'),)),
     Mutant('a primary runs on where nobody hears of it', 20, 'three nodes', CUT_OFF_START, (
-        Patch(Isolation, 'ends_at', 'heard = self._heard(lease.needed)', 'heard = node.now'),)),
+        Patch(Isolation, 'believed_until', 'heard = self._heard(lease.needed)', 'heard = node.now'),)),
     Mutant('a primary may run until others may be elected, and is stopped after that', 20,
            'three nodes', CUT_OFF_START, (
-               Patch(Isolation, 'ends_at', 'heard + lease.seconds)', 'heard + lease.seconds) + node.timing.hold'),)),
+               Patch(Isolation, 'believed_until', 'return heard + lease.seconds',
+                     'return heard + lease.seconds + node.timing.hold'),)),
     Mutant('a primary that is not the one on record is nobody\'s concern', 20,
            'three nodes, default timings', SECOND_PRIMARY, (
                Patch(Investigation, 'second_primary', 'return next(', 'return None and next('),
@@ -247,6 +248,10 @@ MUTANTS = (
         Patch(StandbyWatch, '_is_down', 'and not database.is_there', 'and True'),
         Patch(StandbyWatch, '_ask_everybody', 'if any(verdict is not', 'if any(False and verdict '
               'is not'))),
+    Mutant('a VIP stays beside a primary of which nobody has heard', 2, 'three nodes',
+           ((1.0, 'crash', 0), (0.0, 'cut', 0), (1.0, 'start', 0)), (
+               Patch(Vip, '_is_kept', 'node.now < node.isolation.believed_until()', 'True'),
+               Patch(Vip, '_is_kept', 'node.own_row().rightful', 'True'))),
     Mutant('nobody is asked about a standby', 23, 'three nodes', ((1.0, 'fail-checks', 1),), (
         Patch(StandbyWatch, '_ask_everybody', 'if any(verdict is not', 'if any(False and verdict '
               'is not'),)),

@@ -3,6 +3,7 @@
 from ahmlib.core.beacon import Farewell, Record
 from ahmlib.core.states import DatabaseState, NodeState
 from ahmlib.simulation.database import SYSTEM_ID
+from ahmlib.simulation.faults import strike
 from ahmlib.simulation.host import HANGS, SLOW, make_settings
 from ahmlib.simulation.world import World
 
@@ -148,13 +149,52 @@ def test_a_restart_within_the_lease_keeps_the_role_and_the_vip():
     assert set(world.leaders.values()) == {0}
 
 
-def test_a_daemon_that_starts_after_its_lease_drops_the_vip_first():
+def kept_until_it_leads(world):
+    """Run until the first node leads again; whether its VIP was there all the while."""
+    seen = []
+    assert world.run_until(lambda: seen.append(world.hosts[0].has_vip) or world.serves() == 0,
+                           20), '\n'.join(world.trace)
+    return all(seen)
+
+
+def test_a_daemon_that_starts_after_its_lease_keeps_the_vip_beside_its_primary():
     world = formed(make_settings(3))
     world.crash(0)
     world.run(world.hosts[0].settings.timing.hold * 3)
     world.start(0)
+    assert kept_until_it_leads(world)
+
+
+def test_all_daemons_start_again_the_primarys_last_and_it_keeps_the_vip():
+    """After ahm_shutdown_cluster clients were out from its start to its election."""
+    world = formed(make_settings(3))
+    strike(world, 'shutdown-cluster', 1)
+    assert world.run_until(lambda: all(host.node is None for host in world.hosts), 20)
+    world.run(30)
+    world.start(1)
+    world.start(2)
+    world.run(10)
+    world.start(0)
+    assert kept_until_it_leads(world)
+
+
+def test_a_daemon_that_starts_after_its_lease_drops_the_vip_where_it_has_no_primary():
+    world = formed(make_settings(3))
+    world.crash(0)
+    world.hosts[0].database.stop()
+    world.run(world.hosts[0].settings.timing.hold * 3)
+    world.start(0)
     assert world.run_until(lambda: not world.hosts[0].has_vip, 5)
-    assert world.run_until(lambda: world.serves() == 0, 20), '\n'.join(world.trace)
+
+
+def test_a_daemon_that_starts_cut_off_drops_the_vip_with_its_primary():
+    world = formed(make_settings(3))
+    world.crash(0)
+    world.network.isolate(0, range(3))
+    world.run(1.0)
+    world.start(0)
+    assert world.run_until(lambda: not world.hosts[0].has_vip, 10), '\n'.join(world.trace)
+    assert world.run_until(lambda: not world.hosts[0].database.writable, 10)
 
 
 def test_stopping_the_daemons_of_all_standbys_stops_nothing_else():
@@ -349,6 +389,19 @@ def test_a_standby_with_more_that_is_slow_to_look_at_its_position_is_left_a_mome
         assert serves_elsewhere(world) == 2, '\n'.join(world.trace[-40:])
 
 
+def test_a_check_that_saw_the_standby_does_not_depose_the_primary_that_it_became():
+    """It came a moment after the promotion: the new leader dropped its VIP, and was elected anew."""
+    for seed in range(8):
+        world = formed(make_settings(3), seed)
+        for host in world.hosts:
+            host.behaves['check'] = SLOW
+        world.power_off(0)
+        serves_elsewhere(world)
+        world.run(10)
+        assert not [line for line in world.trace if 'it is no primary any more' in line], \
+            '\n'.join(world.trace[-40:])
+
+
 def test_a_database_that_others_reach_is_quarantined_and_recovers():
     world = formed(make_settings(3))
     database = world.hosts[0].node.database
@@ -436,6 +489,7 @@ def test_the_primary_on_record_that_was_down_at_its_daemons_start_leads_once_it_
 def test_a_vip_of_which_nobody_knows_where_it_is_is_dropped_where_no_leader_is():
     world = formed(make_settings(3))
     world.crash(0)
+    world.hosts[0].database.stop()
     world.run(30)
     world.vip_unknown.add(0)
     world.start(0)
