@@ -219,8 +219,8 @@ MUTANTS = (
         Patch(Isolation, 'believed_until', 'heard = self._heard(lease.needed)', 'heard = node.now'),)),
     Mutant('a primary may run until others may be elected, and is stopped after that', 20,
            'three nodes', CUT_OFF_START, (
-               Patch(Isolation, 'believed_until', 'return heard + lease.seconds',
-                     'return heard + lease.seconds + node.timing.hold'),)),
+               Patch(Isolation, 'ends_at', 'self.believed_until())',
+                     'self.believed_until()) + self.node.timing.hold'),)),
     Mutant('a primary that is not the one on record is nobody\'s concern', 20,
            'three nodes, default timings', SECOND_PRIMARY, (
                Patch(Investigation, 'second_primary', 'return next(', 'return None and next('),
