@@ -166,6 +166,7 @@ class Beacon(NamedTuple):
     # intents
     intent: Optional[Intent] = None             # what it asks for, or repeats, or carries out
     forced: bool = False                        # it leads, or wants to, without a majority
+    shared: Tuple[Tuple[str, str], ...] = ()    # what should be the same everywhere, as it is here
     # for people, last: ages change all the time
     troubles: Tuple[Trouble, ...] = ()          # what lasts here, the critical first
 

@@ -30,6 +30,11 @@ class StateSaveFailed(NamedTuple):
     reason: str
 
 
+class OwnFilesLooked(NamedTuple):
+    """What is wrong with the PID file or the UNIX socket has changed; '' where nothing is."""
+    reason: str
+
+
 class DatabaseChecked(NamedTuple):
     """A check of the local database ended.
 

@@ -199,17 +199,18 @@ class Node:
 
     def _learn_name(self, row: Beacon) -> None:
         if row.name == self.settings.name and row.uptime > self.now - self.started_at:
-            self.exit(1, 'node_name %s is already used by the node at %s: give every node its own '
-                      'name' % (row.name, self.settings.addresses[row.sender]))
+            self.exit(1, 'node_name %s is already used by the node at %s: give each its own name'
+                      % (row.name, self.settings.addresses[row.sender]))
         self.names[row.sender] = row.name
 
     def _on_saved(self, event: events.StateSaved) -> None:
         self.speaker.saved(event.saved)
 
     def _on_save_failed(self, event: events.StateSaveFailed) -> None:
-        self.speaker.save_failed()
-        self.problem = 'the state file cannot be written: %s' % event.reason
-        self.report('CRITICAL', 'state', self.problem + '; silent until it can be')
+        self.speaker.save_failed(event.reason)
+
+    def _on_own_files(self, event: events.OwnFilesLooked) -> None:
+        self.troubles.own_files_looked(event.reason)
 
     def _on_answer(self, event: Any) -> None:
         _, on_answer = self.waiting.pop(event.token, (None, None))
@@ -420,11 +421,11 @@ class Node:
         return min(instant for instant in found if instant > self.now)
 
     DISPATCH = {
-        events.Started: _ignore,
-        events.Ticked: _ignore,
+        events.Started: _ignore, events.Ticked: _ignore,
         events.BeaconHeard: _on_beacon,
         events.StateSaved: _on_saved,
         events.StateSaveFailed: _on_save_failed,
+        events.OwnFilesLooked: _on_own_files,
         events.DatabaseChecked: _on_answer,
         events.DatabaseProbed: _on_answer,
         events.VipChecked: _on_answer,

@@ -38,7 +38,7 @@ def build_row(node) -> Beacon:
         sync_doubt=cut(node.claims.doubt), problem=cut(_problem(node)),
         nodes=settings.addresses if node.foreign else (), intent=node.operator.published(),
         forced=node.force.reigns if node.is_leading else node.force.claims,
-        troubles=node.troubles.published())
+        shared=settings.shared, troubles=node.troubles.published())
     return row._replace(rightful=_is_rightful(node, row))
 
 

@@ -9,6 +9,7 @@ majority is gone for good, stands in `force`.
 
 from typing import List, Optional
 
+from .agreement import why_unlike_leader
 from .beacon import Due, Intent, IntentKind, Verdict
 from .election import best, sentence, why_not_eligible
 from .states import DatabaseState, NodeState
@@ -74,6 +75,9 @@ class Promotion:
                 '; nobody leads: %s' % way if way else '')
         if node.chores.would_fail:
             return 'a takeover of %s would fail: %s' % (name, '; '.join(node.chores.would_fail))
+        unlike = why_unlike_leader(node)
+        if unlike:
+            return '%s would serve elsewhere: %s' % (name, unlike)
         leader = node.leader_row()
         if leader is not None and node.promise.holds(node.now):
             return self._why_not_switch(leader)

@@ -4,6 +4,9 @@ No row leaves whose term, vote, leader or record is not on disk: while the disk 
 refuses, the node is silent, and counts as lost for the others.  A row leaves every interval, at
 once when it changes in a way that matters, and quickly repeated while an election or a procedure
 is under way; a leader's row is answered to the leader alone.
+
+What is on disk may stay as it is for weeks, until an election changes it.  So the same is saved
+again now and then: a disk that is full, or read-only, by then is known before it costs a vote.
 """
 
 from typing import Any, Optional, Set
@@ -14,6 +17,8 @@ from .saved import Saved
 from .states import NodeState
 
 SAVE_RETRY_SECONDS = 1.0
+#: Between two tries of the disk, where health checks do not come more seldom.
+TRY_SECONDS = 10.0
 #: After so long a disk that has not answered is told of.
 STALL_SECONDS = 1.0
 
@@ -25,7 +30,9 @@ class Speaker:
         self.node = node
         self.disk = disk                        # what is known to be on disk
         self.saving = False
+        self.refused = ''                       # why the newest save failed
         self.save_retry_at = node.now
+        self.try_at = node.now + self._try_period()
         self.unsaved_since: Optional[float] = None      # silent since then, for the disk lags
         self.told_of: Optional[float] = None            # the silence that people were told of
         self.seq = 0
@@ -51,11 +58,11 @@ class Speaker:
 
     def saved(self, saved: Saved) -> None:
         """This is on disk."""
-        self.disk, self.saving = saved, False
+        self.disk, self.saving, self.refused = saved, False, ''
 
-    def save_failed(self) -> None:
-        """It is not; try again later, and be silent until then."""
-        self.saving = False
+    def save_failed(self, reason: str) -> None:
+        """It is not; try again later, and be silent until then, where it was news."""
+        self.saving, self.refused = False, reason
         self.save_retry_at = self.node.now + SAVE_RETRY_SECONDS
 
     # -- the network ---------------------------------------------------------------------------
@@ -72,6 +79,7 @@ class Speaker:
                 node.effects.insert(0, SaveState(self.to_save()))
             return
         self.unsaved_since = None
+        self._try_disk()
         round_due = node.now >= self.round_at + node.settings.interval
         quick_due = self.is_hurried() and node.now >= self.sent_at + self.quick
         # In an election positions are compared, so those of others have to be the newest.
@@ -84,6 +92,17 @@ class Speaker:
             for leader in sorted(self.answers):
                 self._send(row, leader)
         self.answers.clear()
+
+    def _try_disk(self) -> None:
+        """Save again what is on disk, to find out whether that could be done."""
+        node = self.node
+        if self.saving or node.now < self.try_at or node.farewell is not Farewell.NONE:
+            return
+        self.try_at, self.saving = node.now + self._try_period(), True
+        node.emit(SaveState(self.to_save()))
+
+    def _try_period(self) -> float:
+        return max(TRY_SECONDS, self.node.settings.health_check_period)
 
     @property
     def problem(self) -> str:
@@ -118,7 +137,7 @@ class Speaker:
 
     def deadlines(self):
         """When the next row is due, or the next try to save."""
-        found = [self.round_at + self.node.settings.interval]
+        found = [self.round_at + self.node.settings.interval, self.try_at]
         if self.is_hurried():
             found.append(self.sent_at + self.quick)
         if not self.saving:

@@ -8,6 +8,7 @@ to another host to find out what is the matter there.
 
 from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
+from .agreement import why_names_clash, why_unlike_leader
 from .beacon import Trouble
 from .states import DatabaseState
 
@@ -47,7 +48,12 @@ class Troubles:
 
     def __init__(self, node) -> None:
         self.node = node
+        self.of_own_files = ''      # what is wrong with the PID file or the socket, as was told
         self.lasting: Dict[str, Lasting] = {}   # by the event of its kind
+
+    def own_files_looked(self, reason: str) -> None:
+        """What the daemon found when it looked after its PID file and socket; '' where nothing."""
+        self.of_own_files = reason
 
     def decide(self) -> None:
         """Tell people of what began, lasts, and is over."""
@@ -178,6 +184,23 @@ def _out(node) -> str:
     return out and 'reported out until attached again: %s' % out
 
 
+def _unwritable(node) -> str:
+    why = node.speaker.refused
+    return why and 'the state file cannot be written: %s; %s until it can be' % (
+        why, 'this node can neither vote nor follow another leader' if node.speaker.is_saved()
+        else 'silent')
+
+
+def _of_silence(node) -> str:
+    return 'ERROR' if node.speaker.is_saved() else 'CRITICAL'
+
+
+def _as_leader(node) -> str:
+    leader = node.leader_row()
+    return '' if leader is None else \
+        'the parameters that have to be the same everywhere are those of %s' % leader.name
+
+
 def _always(severity: str) -> Callable[[Any], str]:
     return lambda node: severity
 
@@ -198,6 +221,12 @@ KINDS = (
     Kind('commits', _always('CRITICAL'), _commits_wait, _commits_end),
     Kind('takeover', _always('ERROR'), _takeover,
          _once_over('a takeover here would get through now, as far as can be tried')),
+    Kind('state', _of_silence, _unwritable, _once_over('the state file can be written again')),
+    Kind('unlike the leader', _always('ERROR'), why_unlike_leader, _as_leader),
+    Kind('names', _always('ERROR'), why_names_clash, _once_over(
+        'every node has a name of its own')),
+    Kind('own files', _always('WARNING'), lambda node: node.troubles.of_own_files, _once_over(
+        'the PID file and the UNIX socket are there again')),
     Kind('vip', _always('CRITICAL'), lambda node: node.vip.problem, _once_over(''), begins=False),
     Kind(OUT, _always('WARNING'), _out, _once_over(''), begins=False),
 )

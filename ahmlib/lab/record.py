@@ -87,6 +87,19 @@ def failing_outage(attempts, after):
                default=0.0)
 
 
+def machine_delay(probes, service, after):
+    """How long this machine let a prober wait for its turn, or an answer of its server, in seconds.
+
+    The longest time after `after` between two attempts, whatever came of them, at a server other
+    than `service`: what holds those up has nothing to do with the service.  0.0: nothing is known.
+    """
+    longest = 0.0
+    for server in {probe.server for probe in probes} - {service}:
+        times = [probe.t for probe in probes if probe.server == server and probe.t > after]
+        longest = max([longest] + [later - sooner for sooner, later in zip(times, times[1:])])
+    return longest
+
+
 def acknowledged_ids(attempts, server=None):
     """The ids of the acknowledged rows (a set), all or those acknowledged by one server."""
     return {attempt.id for attempt in attempts

@@ -25,6 +25,7 @@ DATAGRAM_MAX = 65507
 NAME_MAX = 256
 NODES_MAX = 1024
 TROUBLES_MAX = 16
+SHARED_MAX = 16
 INTEGER_MAX = 2 ** 63 - 1
 #: Seconds; a row has four decimals, and nothing is divided by less.
 INTERVAL_LEAST = 0.001
@@ -163,6 +164,12 @@ def _troubles(value: Any, size: int):
                  for kind, critical, text, age in (_array(item, 4) for item in value))
 
 
+def _shared(value: Any, size: int):
+    if type(value) is not list or len(value) > SHARED_MAX:
+        raise WireError('expected at most %d parameters, found %.40r' % (SHARED_MAX, value))
+    return tuple((_text(_array(item, 2)[0], size), _text(item[1], size)) for item in value)
+
+
 class Field(NamedTuple):
     """One field of the row: its name, and how what came is checked and turned into it."""
     name: str
@@ -191,7 +198,7 @@ FIELDS = (
     Field('intent', _intent), Field('forced', _truth),
     Field('replayed', _number), Field('held', _truth), Field('standstill', _text),
     Field('sync_term', _number), Field('sync_version', _number), Field('sync_doubt', _text),
-    Field('troubles', _troubles),
+    Field('troubles', _troubles), Field('shared', _shared),
 )
 _HEAD = 3
 _PLACES = {field.name: place for place, field in enumerate(FIELDS)}

@@ -103,7 +103,8 @@ class Daemon:
             self.close()
             raise
         self.own_files = OwnFiles(self.pid_file, self.ipc, self.children, self.log, clock,
-                                  lambda: self.config.health_check_period)
+                                  lambda: self.config.health_check_period,
+                                  lambda reason: self.driver.feed(events.OwnFilesLooked(reason)))
         self._say_hello()
         self.log_writer.sync(LOG_SYNC_SECONDS)
 

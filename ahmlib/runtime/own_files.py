@@ -22,15 +22,16 @@ LIMIT_SECONDS = 10.0
 class OwnFiles:
     """Looks after the files of one daemon.
 
-    period: returns the seconds between two looks. Call `expire(now)` after every round of the
+    period: returns the seconds between two looks. on_looked(reason): called when what cannot be
+    mended here has changed, '' where nothing is left. Call `expire(now)` after every round of the
     loop, and wake up at `next_deadline()`.
     """
 
-    def __init__(self, pid_file, ipc, children, log, clock, period):
-        self._log, self._clock, self._period = log, clock, period
+    def __init__(self, pid_file, ipc, children, log, clock, period, on_looked):
+        self._log, self._clock, self._period, self._on_looked = log, clock, period, on_looked
         self._look_at = clock() + period()
         self._files = (_OwnPidFile(pid_file, children), _OwnSocket(ipc, children))
-        self._told = set()            # the files whose trouble was told
+        self._troubles = {}           # by file: what is wrong with it
 
     def next_deadline(self):
         """The instant at which `expire` has something to do."""
@@ -49,7 +50,7 @@ class OwnFiles:
             return
         found = file.whereabouts()
         if found == THERE:
-            self._told.discard(file)
+            self._tell('', file)
         elif found == GONE:
             file.make(lambda reason: self._made(file, reason))
         elif file.was_late and not file.take():
@@ -66,14 +67,14 @@ class OwnFiles:
                        % (file.kind, file.path, reason, os.path.dirname(file.path),
                           self._period()), file)
             return
-        self._told.discard(file)
+        self._tell('', file)
         self._log.warning('%s %s was gone: it was made anew; except it from what removes old files '
                           'there' % (file.kind, file.path))
 
     def _tell(self, text, file):
-        if file not in self._told:
-            self._told.add(file)
-            self._log.error(text)
+        if self._troubles.get(file, '') != text:
+            self._troubles[file] = text
+            self._on_looked('; '.join(filter(None, self._troubles.values())))
 
 
 class _Own:

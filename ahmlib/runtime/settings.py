@@ -40,7 +40,18 @@ def core_settings(config):
         stop_isolated_primary=config.stop_isolated_primary, auto_attach=config.auto_attach,
         restart_failed=config.db_failure_action == 'restart',
         lag_limit=config.failover_lag_limit_bytes or 0, db_port=config.db_port,
-        db_data_dir=config.db_data_dir or '', warnings=tuple(config.warnings))
+        db_data_dir=config.db_data_dir or '', shared=shared(config),
+        warnings=tuple(config.warnings))
+
+
+def shared(config):
+    """What has to be the same on every node that may lead, as (parameter, value); of a witness ().
+
+    Whoever takes over raises its own virtual_IP; db_port is where everybody looks for databases.
+    """
+    if config.is_witness:
+        return ()
+    return (('virtual_IP', config.virtual_ip or ''), ('db_port', str(config.db_port)))
 
 
 def database_settings(config):

@@ -5,6 +5,7 @@ The troubles of real servers and daemons stand in tests/integration; here is whe
 
 import pytest
 
+from ahmlib.core import events
 from ahmlib.core.beacon import Trouble
 from ahmlib.core.status import status
 from ahmlib.core.troubles import HOUR_SECONDS, TEXT_MAX, Troubles, cut
@@ -77,6 +78,104 @@ def test_a_failed_standby_says_once_how_to_bring_it_back():
     assert 'reported out until attached again' in says(world, 2)[1]
     assert told(world, 'reported out until it is attached again') == 1
     assert not lasts(world, 1, 'checks')        # that it is out says it
+
+
+@pytest.mark.parametrize('own', [0, 1])
+def test_a_full_disk_is_told_everywhere_long_before_it_costs_a_vote(own):
+    """A standby with one had no failover, rightly, and had not said so before."""
+    world = formed(THREE, 1)
+    strike(world, 'fill-disk', own)
+    assert world.run_until(lambda: lasts(world, own, 'state'), 15.0), trace(world)
+    text = 'the state file cannot be written: No space left on device; this node can neither vote'
+    assert all(text in says(world, asked)[1] for asked in range(3))
+    world.run(60.0)
+    assert told(world, text) == 1 and world.serves() == 0, trace(world)
+    strike(world, 'free-disk', own)
+    over = 'the state file can be written again'
+    assert world.run_until(lambda: told(world, over) == 1, 15.0), trace(world)
+    assert world.hosts[own].node.own_row().troubles == ()
+
+
+def test_a_node_that_has_something_to_save_and_cannot_is_silent_and_says_that():
+    world = formed(THREE, 1)
+    strike(world, 'fill-disk', 1)
+    assert world.run_until(lambda: lasts(world, 1, 'state'), 15.0), trace(world)
+    strike(world, 'power-off', 0)
+    assert world.run_until(lambda: told(world, 'No space left on device; silent until it can be'),
+                           10.0), trace(world)
+    assert [item.critical for item in world.hosts[1].node.own_row().troubles
+            if item.kind == 'state'] == [True]
+
+
+def test_trouble_with_the_pid_file_and_the_socket_is_in_the_row():
+    world = formed(THREE, 1)
+    reason = 'the PID file /run/ahm.pid is gone and cannot be made anew: Read-only file system'
+    world.feed(world.hosts[2], events.OwnFilesLooked(reason))
+    assert world.run_until(lambda: lasts(world, 2, 'own files') == reason, 5.0), trace(world)
+    assert says(world, 0)[0] == WARNING and reason in says(world, 0)[1]
+    world.feed(world.hosts[2], events.OwnFilesLooked(''))
+    assert world.run_until(lambda: says(world, 0)[0] == 0, 5.0), says(world, 0)
+    assert told(world, 'are there again') == 1
+
+
+SHARED = (('virtual_IP', '10.0.0.100'), ('db_port', '5432'))
+OTHER_VIP = (('virtual_IP', '10.0.0.101'), ('db_port', '5432'))
+
+
+def odd_one(place, shared):
+    """Three nodes, of which one shares other settings."""
+    return [one._replace(shared=shared if one.own == place else SHARED)
+            for one in make_settings(3)]
+
+
+def test_a_node_with_another_vip_says_so_and_is_not_promoted_by_hand():
+    """The next takeover would have moved the service to an address that nobody knows."""
+    world = formed(odd_one(1, OTHER_VIP), 1)
+    kind = 'unlike the leader'
+    assert world.run_until(lambda: lasts(world, 1, kind), 5.0), trace(world)
+    text = lasts(world, 1, kind)
+    assert text == 'virtual_IP is 10.0.0.101 here and 10.0.0.100 at AHM-NODE-1, which leads: it ' \
+        'has to be the same everywhere'
+    assert all(text in says(world, asked)[1] for asked in range(3))
+    assert not lasts(world, 2, kind)
+    strike(world, 'promote', 1)
+    world.run(10.0)
+    assert world.serves() == 0 and told(world, '%s: %s' % (kind, text)) == 1, trace(world)
+    assert world.hosts[1].node.operator.promotion.why_not() \
+        == 'AHM-NODE-2 would serve elsewhere: ' + text
+    world.feed(world.hosts[1], events.SettingsChanged(
+        world.hosts[1].node.settings._replace(shared=SHARED)))
+    over = 'the parameters that have to be the same everywhere are those of AHM-NODE-1'
+    assert world.run_until(lambda: told(world, over) == 1, 5.0), trace(world)
+
+
+def test_where_the_leader_is_the_odd_one_all_others_say_so():
+    world = formed(odd_one(0, OTHER_VIP), 1)
+    for own in (1, 2):
+        assert world.run_until(lambda own=own: 'at AHM-NODE-1' in lasts(
+            world, own, 'unlike the leader'), 5.0), trace(world)
+    strike(world, 'power-off', 0)
+    assert world.run_until(lambda: world.serves() in (1, 2), 20.0), trace(world)
+    world.run(5.0)
+    assert not any(host.node.own_row().troubles for host in world.hosts[1:]), trace(world)
+
+
+def test_two_nodes_of_one_name_are_told_by_the_others_too():
+    """The one that started later ended; only its own log said why."""
+    world = formed(THREE, 1)
+    strike(world, 'crash', 2)
+    host = world.hosts[2]
+    host.settings = host.settings._replace(name='AHM-NODE-2')
+    strike(world, 'start', 2)
+    text = 'the nodes at 10.0.0.2:9500 and 10.0.0.3:9500 have one name, AHM-NODE-2'
+    assert world.run_until(lambda: text in says(world, 0)[1] and text in says(world, 1)[1],
+                           5.0), trace(world)
+    world.run(5.0)
+    assert host.node is None, trace(world)
+    host.settings = host.settings._replace(name='AHM-NODE-3')
+    strike(world, 'start', 2)
+    assert world.run_until(lambda: says(world, 0)[0] == 0 == says(world, 1)[0], 10.0), trace(world)
+    assert told(world, 'every node has a name of its own') == 1, trace(world)
 
 
 @pytest.mark.parametrize('fault, kind, over', [
@@ -207,12 +306,17 @@ class Lasts:
     def __init__(self):
         self.now, self.reports = 0.0, []
         self.is_leading = False
-        self.vip = self.database = self.chores = self
+        self.vip = self.database = self.chores = self.speaker = self.troubles = self
         self.would_fail = self.would_lack = ()
+        self.refused = self.of_own_files = ''
         self.failures, self.out, self.distrust, self.mismatch, self.problem = 0, '', '', '', ''
         self.streaming, self.commits_wait = True, ''
         self.answer, self.in_recovery, self.runs_as_primary = 'a check', True, False
         self.standstill = 'a recovery target was reached'
+        self.settings, self.names = THREE[0], ['AHM-NODE-1', None, None]
+
+    def leader_row(self):
+        """Nobody."""
 
     def report(self, severity, event, text):
         self.reports.append((self.now, severity, event, text))

@@ -33,7 +33,7 @@ def test_a_node_whose_disk_refuses_is_silent_and_tries_again():
     node.handle(events.Started(), 100.0)
     found = node.handle(events.StateSaveFailed('no space left on device'), 100.0)
     assert not of_kind(found, effects.SendBeacon)
-    assert 'no space left' in node.problem
+    assert 'no space left' in node.own_row().troubles[0].text
     found = node.handle(events.Ticked(), 100.9)
     assert not of_kind(found, effects.SaveState) and not of_kind(found, effects.SendBeacon)
     assert of_kind(node.handle(events.Ticked(), 101.0), effects.SaveState)

@@ -111,3 +111,11 @@ def test_a_record_is_read_in_order_of_time_and_an_unfinished_line_is_skipped(tmp
     path.write_text(''.join(json.dumps(row) + '\n' for row in rows) + '{"began": 3')
     assert record.load(str(path)) == [Attempt(0.9, 1.0, 1, 'fail', None),
                                       Attempt(1.9, 2.0, 2, 'ok', 'a')]
+
+
+def test_what_holds_up_those_who_ask_other_servers_is_the_machine():
+    seen = probes('a', (1.0, True), (9.0, True)) \
+        + probes('b', (1.0, False), (1.2, False), (3.2, False))
+    assert abs(record.machine_delay(seen, 'a', 1.1) - 2.0) < 1e-6
+    assert record.machine_delay(seen, 'b', 0.5) == 8.0
+    assert record.machine_delay(probes('a', (1.0, True), (9.0, True)), 'a', 0.5) == 0.0

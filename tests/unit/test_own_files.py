@@ -33,8 +33,13 @@ class World:
         self.pid_file = PidFile(str(directory / 'ahm.pid'))
         self.pid_file.acquire()
         self.files = OwnFiles(self.pid_file, self.ipc, self.children, self.log, self.now,
-                              lambda: PERIOD)
+                              lambda: PERIOD, self.looked)
         self.where = Places(self.pid_file.path, str(directory), PORT)
+
+    def looked(self, reason):
+        """What the core would tell."""
+        if reason:
+            self.log.error(reason)
 
     def now(self):
         """The time of the daemon."""
