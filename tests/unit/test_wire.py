@@ -55,6 +55,7 @@ def rows(size):
         'sync_term': numbers, 'sync_version': numbers, 'sync_doubt': texts,
         'troubles': st.lists(st.builds(Trouble, texts, st.booleans(), texts, seconds),
                              max_size=wire.TROUBLES_MAX).map(tuple),
+        'shared': st.lists(st.tuples(texts, texts), max_size=wire.SHARED_MAX).map(tuple),
     }
     assert set(values) == set(Beacon._fields), 'a field of the row has no strategy'
     return st.fixed_dictionaries(values).map(lambda found: Beacon(**found))
@@ -147,6 +148,7 @@ def decodes_or_refuses(data, size):
     ('voted_for', -2), ('voted_for', True), ('record', [1, 2, 3, 'x']), ('record', [1, 2, 0]),
     ('sync_nodes', [0, 1, 2, 0]), ('streaming', 0), ('ok_age', -0.5), ('ok_age', 1e12),
     ('evidence', [0, 7, 0.0, None, 0]), ('inquiry', [3, 0]), ('nodes', 'abc'),
+    ('shared', [['virtual_IP']]), ('shared', [['virtual_IP', 1]]), ('shared', [['a', 'b']] * 17),
 ])
 def test_a_value_out_of_its_kind_or_range_is_refused(name, value):
     with pytest.raises(wire.WireError) as refused:
