@@ -52,6 +52,12 @@ CAUSES = (
     ('requested timeline', 'recovery_target_timeline or a base backup of another history keeps it '
      'from the timeline of the primary', True),
 )
+#: How an entry begins that a server writes of a client of its own which it refuses.
+TO_A_CLIENT = (
+    'no pg_hba.conf entry', 'pg_hba.conf rejects', 'password authentication failed',
+    'must be superuser or replication role', 'permission denied to start WAL sender',
+    'number of requested standby connections exceeds', 'replication slot "',
+    'requested WAL segment', 'requested starting point')
 
 
 class Cause(object):
@@ -197,13 +203,30 @@ def causes(settings, log_at):
             text = file.read().decode('utf-8', 'replace')
     except OSError:
         text = ''
-    known = [(meaning, waits) for words, meaning, waits in CAUSES if words in text]
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in _entries(text) if not _is_to_a_client(line)]
+    known = [(meaning, waits) for words, meaning, waits in CAUSES
+             if any(words in line for line in lines)]
     grave = [line for line in lines if 'FATAL' in line or 'ERROR' in line]
     # Whoever asks while the server panics is refused with a FATAL, which says nothing.
     grave += [line for line in lines if 'PANIC' in line]
     return Cause([meaning for meaning, _ in known], grave[-1:] or lines[-2:],
                  any(not waits for _, waits in known))
+
+
+def _entries(text):
+    """The entries of a log, one line each: what goes on in a new line begins with a tab there."""
+    return [line.strip() for line in text.replace('\n\t', ' ').splitlines() if line.strip()]
+
+
+def _is_to_a_client(entry):
+    """Whether this server refused somebody else in this entry, a standby of its own, or AHM, say.
+
+    The words are those with which the primary refuses; those come behind "could not connect to the
+    primary server: " or the like.
+    """
+    _, severity, said = min((entry.partition(word) for word in ('FATAL:  ', 'ERROR:  ')),
+                            key=lambda parts: len(parts[0]))
+    return bool(severity) and said.startswith(TO_A_CLIENT)
 
 
 def progress(settings):
