@@ -3,33 +3,10 @@
 One cluster for all of them; each trouble is made, read everywhere, ended, and read to be gone.
 """
 
-import pytest
-
 from ahmlib.lab import server_faults
 
-from ..scenarios import FIRST, NOTIFY, SECOND, Shared, refusal
+from ..scenarios import FIRST, SECOND, refusal
 from .reading import CRITICAL, LIMIT, WARNING, is_over, is_told
-
-#: Checks that fail for half a minute are no failover yet, and no node is lost on a busy machine.
-SLOW = dict(NOTIFY, beacon_message_retry_count=8, max_consec_failures=60)
-
-
-@pytest.fixture(scope='module')
-def shared():
-    """A cluster for all troubles of this module."""
-    with Shared(kind='loopback', settings=SLOW) as one:
-        yield one
-
-
-@pytest.fixture
-def night(shared):
-    """(scenario, first, second, third), all well."""
-    with shared.story() as scenario:
-        before = len(scenario.notified())
-        everything = scenario.notified
-        scenario.notified = lambda: everything()[before:]
-        yield (scenario,) + tuple(scenario.cluster.nodes)
-        scenario.healthy()
 
 
 def reload(database, statement):

@@ -1,0 +1,27 @@
+"""One cluster for all the troubles of a module, each of which begins and ends all well."""
+
+import pytest
+
+from ..scenarios import NOTIFY, Shared
+
+#: Checks that fail for half a minute are no failover yet, and no node is lost on a busy machine.
+SLOW = dict(NOTIFY, beacon_message_retry_count=8, max_consec_failures=60)
+
+
+@pytest.fixture(scope='module')
+def shared(request):
+    """A cluster for all troubles of this module, with its SETTINGS where it has some."""
+    settings = dict(SLOW, **getattr(request.module, 'SETTINGS', {}))
+    with Shared(kind='loopback', settings=settings) as one:
+        yield one
+
+
+@pytest.fixture
+def night(shared):
+    """(scenario, first, second, third), all well."""
+    with shared.story() as scenario:
+        before = len(scenario.notified())
+        everything = scenario.notified
+        scenario.notified = lambda: everything()[before:]
+        yield (scenario,) + tuple(scenario.cluster.nodes)
+        scenario.healthy()
