@@ -7,29 +7,8 @@ import pytest
 
 from ahmlib.lab import server_faults
 
-from ..scenarios import FIRST, NOTIFY, SECOND, Shared, refusal
-from .reading import CRITICAL, LIMIT, WARNING, is_over, is_told
-
-#: Checks that fail for half a minute are no failover yet, and no node is lost on a busy machine.
-SLOW = dict(NOTIFY, beacon_message_retry_count=8, max_consec_failures=60)
-
-
-@pytest.fixture(scope='module')
-def shared():
-    """A cluster for all troubles of this module."""
-    with Shared(kind='loopback', settings=SLOW) as one:
-        yield one
-
-
-@pytest.fixture
-def night(shared):
-    """(scenario, first, second, third), all well."""
-    with shared.story() as scenario:
-        before = len(scenario.notified())
-        everything = scenario.notified
-        scenario.notified = lambda: everything()[before:]
-        yield (scenario,) + tuple(scenario.cluster.nodes)
-        scenario.healthy()
+from ..scenarios import FIRST, SECOND, refusal
+from .reading import CRITICAL, LIMIT, WARNING, is_over, is_told, utility
 
 
 def reload(database, statement):
@@ -105,3 +84,23 @@ def test_a_script_that_is_needed_at_the_next_takeover_only_and_is_not_there(nigh
         ': install it, or correct the path'
     second.reload_ahm(promotion_command=None)
     is_over(scenario, second, first, text, 'a takeover here would get through now')
+
+
+def raise_max_connections(database):
+    """Set it, and restart the server, for which a few checks fail."""
+    database.sql('ALTER SYSTEM SET max_connections = 80')
+    database.stop()
+    database.start()
+
+
+def test_max_connections_raised_everywhere_but_on_one_standby(night):
+    scenario, first, second, third = night
+    if second.database.installation.version < 14:
+        pytest.skip('before PostgreSQL 14 the standby ends at once')
+    text = 'the standby receives, and cannot replay: '
+    for node in (first, third):
+        raise_max_connections(node.database)
+    is_told(scenario, second, third, text, WARNING)
+    assert 'max_connections = 60' in utility(third)[0]
+    raise_max_connections(second.database)
+    is_over(scenario, second, third, text, 'the standby replays again')
