@@ -27,7 +27,7 @@ from .test_troubles import STORIES as TROUBLES
 from .test_ways_out import STORIES as WAYS_OUT
 
 #: Numbers of schedules of the long search.
-NUMBERS = (15, 16, 22, 24, 29, 35, 38, 54, 119, 122, 144, 323)
+NUMBERS = (15, 16, 22, 24, 29, 35, 38, 54, 119, 122, 144, 323, 2004)
 
 #: What chance meets too rarely: (cluster, plan).
 AIMED = (
@@ -66,6 +66,9 @@ AIMED = (
                      (0.0, 'power-off', 0), (60.0, 'heal', 0))),
     ('four nodes, half votes, a trusted server', ((1.0, 'part', 0), (6.0, 'heal', 0))),
     ('two nodes, half votes, a trusted server', ((1.0, 'cut', 1), (0.5, 'crash-and-start', 0))),
+    ('three nodes', ((1.0, 'announce-fails', 1), (0.0, 'announce-fails', 2),
+                     (0.0, 'power-off', 0))),
+    ('three nodes', ((1.0, 'cut', 1), (6.0, 'stop', 1))),
     # Rows of an incarnation that has ended arrive once more.
     ('three nodes', ((1.0, 'crash-and-start', 1), (0.5, 'replay', 0))),
     ('three nodes', ((1.0, 'hear-stranger', 1), (0.1, 'ask-status', 1))),

@@ -63,3 +63,14 @@ def test_a_file_of_somebody_else_in_the_place_of_the_pid_file(night):
     os.unlink(path)
     is_over(scenario, second, third, text, OVER)
     assert os.path.exists(path)
+
+
+def test_a_data_dir_in_which_nothing_can_be_written(night):
+    scenario, _, second, third = night
+    text = 'the state file cannot be written: '
+    os.chmod(second.data_dir, 0o500)
+    try:
+        is_told(scenario, second, third, text, WARNING)
+    finally:
+        os.chmod(second.data_dir, 0o700)
+    is_over(scenario, second, third, text, 'the state file can be written again')
