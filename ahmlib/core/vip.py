@@ -87,6 +87,10 @@ class Vip:
         return (node.farewell is not Farewell.NONE or node.now < self.tolerated_until
                 or node.leadership.has_lease() or self._is_kept())
 
+    def may_stay_until(self) -> float:
+        """Until when nobody else can have use for a VIP that was found here."""
+        return max(self.tolerated_until, self.node.isolation.believed_until())
+
     def _is_kept(self) -> bool:
         """Whether it stays with the primary beside which it was found (R54).
 

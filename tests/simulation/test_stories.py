@@ -197,6 +197,23 @@ def test_a_daemon_that_starts_cut_off_drops_the_vip_with_its_primary():
     assert world.run_until(lambda: not world.hosts[0].database.writable, 10)
 
 
+def test_a_daemon_that_is_restarted_twice_leaves_the_service_as_it_is():
+    """It kept the VIP beside its primary, did not lead yet, and stopped its database to end."""
+    for farewell in (Farewell.LEAVING, Farewell.RESTARTING):
+        world = formed(make_settings(3))
+        world.crash(0)
+        world.run(world.hosts[0].settings.timing.hold * 3)
+        world.start(0)
+        node = world.hosts[0].node
+        assert world.run_until(lambda node=node: node.has_majority() and node.own_row().rightful, 5)
+        assert not node.is_leading, '\n'.join(world.trace)
+        world.stop(0, farewell)
+        assert world.run_until(lambda: world.hosts[0].node is None, 20)
+        assert world.hosts[0].database.writable, '\n'.join(world.trace)
+        world.start(0)
+        assert world.run_until(lambda: world.serves() == 0, 20), '\n'.join(world.trace)
+
+
 def test_stopping_the_daemons_of_all_standbys_stops_nothing_else():
     world = formed(make_settings(3))
     world.stop(1)
@@ -390,7 +407,7 @@ def test_a_standby_with_more_that_is_slow_to_look_at_its_position_is_left_a_mome
 
 
 def test_a_check_that_saw_the_standby_does_not_depose_the_primary_that_it_became():
-    """It came a moment after the promotion: the new leader dropped its VIP, and was elected anew."""
+    """It came a moment after the promotion: the new leader dropped its VIP, to be elected anew."""
     for seed in range(8):
         world = formed(make_settings(3), seed)
         for host in world.hosts:

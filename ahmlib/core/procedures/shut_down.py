@@ -120,8 +120,8 @@ def _say_goodbye(node, farewell: Farewell):
     if node.state is NodeState.LEADER:
         needed, lease_until = node.leadership.lease.needed - 1, node.leadership.lease_until()
     elif node.vip.configured and node.vip.here is not False:
-        # Found at the start, under a lease of the life before.
-        needed, lease_until = node.leadership.lease.needed - 1, node.vip.tolerated_until
+        # Found at the start, under a lease of the life before, or beside its primary.
+        needed, lease_until = node.leadership.lease.needed - 1, node.vip.may_stay_until()
     if lease_until == FOREVER:
         needed = 0
     node.farewell = farewell
