@@ -5,13 +5,13 @@ the address they know.  Each node compares itself with its leader: so the odd on
 the leader is the odd one all others do.
 """
 
-from typing import Any
+from typing import Any, Dict, List
 
 
 def why_unlike_leader(node: Any) -> str:
     """Which parameters of this node are not those of the leader it follows, and what they are."""
     leader = node.leader_row()
-    if leader is None or leader.sender == node.own:
+    if leader is None:
         return ''
     theirs, ours = dict(leader.shared), dict(node.settings.shared)
     return '; '.join('%s is %s here and %s at %s, which leads: it has to be the same everywhere' % (
@@ -22,8 +22,8 @@ def why_unlike_leader(node: Any) -> str:
 
 def why_names_clash(node: Any) -> str:
     """Which nodes have one name: the one that starts later ends, and only its own log says why."""
-    named = {}
+    named: Dict[str, List[str]] = {}
     for place in node.settings.order:
-        named.setdefault(node.names[place], []).append(node.settings.addresses[place])
+        named.setdefault(node.names[place] or '', []).append(node.settings.addresses[place])
     return '; '.join('the nodes at %s have one name, %s: give each a node_name of its own' % (
         ' and '.join(places), name) for name, places in named.items() if name and len(places) > 1)

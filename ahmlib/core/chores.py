@@ -5,9 +5,10 @@ the own database is looked at once more, because that is what the election compa
 again until somebody leads.
 """
 
-from typing import List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
-from .effects import CheckDatabase, PingTrusted, Rehearse
+from .effects import (AttachDatabase, CheckDatabase, FollowPrimary, PingTrusted, Promote, Rehearse,
+                      StartDatabase, StopDatabase)
 from .election import why_not_eligible
 from .procedures.follow import come_back, follow
 from .procedures.rejoin import rejoin
@@ -20,6 +21,8 @@ CHECK_SLACK_SECONDS = 0.5
 REHEARSE_SECONDS, REHEARSAL_LIMIT_SECONDS = 900.0, 5.0
 #: Between checks while a leader waits for this node's position.
 QUICK_CHECK_SECONDS = 0.2
+#: What this daemon does to its database; also where that failed something may have changed.
+CHANGE_DATABASE = (Promote, StopDatabase, StartDatabase, FollowPrimary, AttachDatabase)
 #: Until a standby that streams again is checked once more: a walreceiver that is refused is gone by
 #: then, and not back yet (wal_retrieve_retry_interval, 5 s).
 STREAMS_ANEW_SECONDS = 1.0
@@ -67,8 +70,8 @@ class Chores:
         if node.misses_leader and self.check_began < node.lost_at and not self.checks_anew \
                 and self.check_token is not None:
             # What it finds does not count in an election.
-            node.cancel(self.check_token)
-            self.check_token, self.checks_anew = None, True
+            self._end_check()
+            self.checks_anew = True
         stale = node.misses_leader and node.database.asked_at < node.lost_at
         if self.check_token is not None or node.now < self._check_due_at() and not stale:
             return
@@ -89,12 +92,20 @@ class Chores:
         """Check at once, or again at once where a check is under way."""
         self.check_at = self.node.now
 
-    def check_anew(self) -> None:
-        """This daemon changed the database: what a check found that began before is out of date."""
+    def action_ended(self, effect: Any, event: Any) -> None:
+        """Where it changed the database, a check that began before found what is out of date (R15).
+
+        A stop that failed changed nothing.  It is tried again at once, so no check would ever end.
+        """
+        if isinstance(effect, CHANGE_DATABASE) \
+                and (event.ok or not isinstance(effect, StopDatabase)):
+            self._end_check()
+            self.check_soon()
+
+    def _end_check(self) -> None:
         if self.check_token is not None:
             self.node.cancel(self.check_token)
             self.check_token = None
-        self.check_soon()
 
     def _checked(self, event, began: float) -> None:
         self.check_token, self.checks_anew = None, False
@@ -226,7 +237,7 @@ class Chores:
     def follow_done(self, leader: int) -> None:
         """The database is set to follow the primary of this node."""
         self.upstream, self.presumed, self.handed_over = leader, False, False
-        self.check_anew()
+        self.check_soon()
 
     def follow_failed(self, seconds: float) -> None:
         """Try again after so many seconds."""

@@ -251,7 +251,10 @@ class Node:
         return self.tokens
 
     def _ask_for_plan(self, effect: Any) -> int:
-        return self.ask(effect, lambda event: self.plan.answered(event, self.now))
+        def _answered(event: Any) -> None:
+            self.chores.action_ended(effect, event)
+            self.plan.answered(event, self.now)
+        return self.ask(effect, _answered)
 
     def cancel(self, token: int) -> None:
         """Wait for this effect no more, and end it; a hook is killed by its own limit only."""
@@ -423,13 +426,10 @@ class Node:
     DISPATCH = {
         events.Started: _ignore, events.Ticked: _ignore,
         events.BeaconHeard: _on_beacon,
-        events.StateSaved: _on_saved,
-        events.StateSaveFailed: _on_save_failed,
+        events.StateSaved: _on_saved, events.StateSaveFailed: _on_save_failed,
         events.OwnFilesLooked: _on_own_files,
-        events.DatabaseChecked: _on_answer,
-        events.DatabaseProbed: _on_answer,
-        events.VipChecked: _on_answer,
-        events.VipPinged: _on_answer,
+        events.DatabaseChecked: _on_answer, events.DatabaseProbed: _on_answer,
+        events.VipChecked: _on_answer, events.VipPinged: _on_answer,
         events.TrustedPinged: _on_answer,
         events.Rehearsed: _on_answer,
         events.ActionEnded: _on_answer,

@@ -33,8 +33,7 @@ class Settings(NamedTuple):
     lag_limit: int = 0                      # bytes; 0: none
     db_port: int = 5432
     db_data_dir: str = ''
-    #: What has to be the same on every node: (parameter, value), in an order that is.
-    shared: Tuple[Tuple[str, str], ...] = ()
+    shared: Tuple[Tuple[str, str], ...] = ()    # what has to be the same everywhere, by parameter
     warnings: Tuple[str, ...] = ()          # of the configuration, shown in the status
 
     @property

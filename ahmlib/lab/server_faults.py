@@ -5,6 +5,7 @@ ones go on.  A server whose process crashed restarts all by itself and says 'sta
 57P03) until its WAL is replayed; here the process that replays it is stopped, so that this lasts
 as long as a test wants.
 """
+import os
 import signal
 import time
 
@@ -33,6 +34,25 @@ def resume(database):
 def reload(database):
     """Have the server read its configuration files again; needs no connection."""
     procfs.send(database.postmaster(), signal.SIGHUP)
+
+
+def hba_first(database, *lines):
+    """Put these lines before those of pg_hba.conf, and have it read; what was there."""
+    with open(_hba_path(database)) as file:
+        before = file.read()
+    hba(database, '\n'.join(lines + (before,)))
+    return before
+
+
+def hba(database, text):
+    """Make this its pg_hba.conf, whose owner stays who it is, and have it read."""
+    with open(_hba_path(database), 'w') as file:
+        file.write(text)
+    reload(database)
+
+
+def _hba_path(database):
+    return os.path.join(database.data_dir, 'pg_hba.conf')
 
 
 def hold_recovery(database):

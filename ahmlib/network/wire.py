@@ -144,30 +144,30 @@ def _intent(value: Any, size: int):
                   _number(number, size), _number(term, size))
 
 
+def _at_most(most: int, what: str, value: Any) -> list:
+    if type(value) is not list or len(value) > most:
+        raise WireError('expected at most %d %s' % (most, what))
+    return value
+
+
 def _some_nodes(value: Any, size: int):
-    if type(value) is not list or len(value) > size:
-        raise WireError('expected at most %d nodes' % size)
-    return tuple(_node(item, size) for item in value)
+    return tuple(_node(item, size) for item in _at_most(size, 'nodes', value))
 
 
 def _texts(value: Any, size: int):
-    if type(value) is not list or len(value) > NODES_MAX:
-        raise WireError('expected at most %d texts' % NODES_MAX)
-    return tuple(_text(item, size) for item in value)
+    return tuple(_text(item, size) for item in _at_most(NODES_MAX, 'texts', value))
 
 
 def _troubles(value: Any, size: int):
-    if type(value) is not list or len(value) > TROUBLES_MAX:
-        raise WireError('expected at most %d troubles' % TROUBLES_MAX)
     return tuple(Trouble(_text(kind, size), _truth(critical, size), _text(text, size),
                          _seconds(age, size))
-                 for kind, critical, text, age in (_array(item, 4) for item in value))
+                 for kind, critical, text, age in (
+                     _array(item, 4) for item in _at_most(TROUBLES_MAX, 'troubles', value)))
 
 
 def _shared(value: Any, size: int):
-    if type(value) is not list or len(value) > SHARED_MAX:
-        raise WireError('expected at most %d parameters, found %.40r' % (SHARED_MAX, value))
-    return tuple((_text(_array(item, 2)[0], size), _text(item[1], size)) for item in value)
+    return tuple((_text(parameter, size), _text(text, size)) for parameter, text in (
+        _array(item, 2) for item in _at_most(SHARED_MAX, 'parameters', value)))
 
 
 class Field(NamedTuple):

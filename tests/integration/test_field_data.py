@@ -97,16 +97,6 @@ def restarted(database, **values):
     database.start()
 
 
-def first_lines(database, *lines):
-    """Put these lines before those of pg_hba.conf."""
-    path = os.path.join(database.data_dir, 'pg_hba.conf')
-    with open(path) as file:
-        text = file.read()
-    with open(path, 'w') as file:
-        file.write('\n'.join(lines + (text,)))
-    server_faults.reload(database)
-
-
 def own_role(cluster):
     """AHM connects as a role that is no superuser, with a password that is in ~/.pgpass."""
     cluster.databases()[0].sql("CREATE ROLE %s LOGIN IN ROLE pg_monitor PASSWORD '%s'" % (
@@ -114,8 +104,8 @@ def own_role(cluster):
     cluster.workspace.write(os.path.join(cluster.workspace.directory, '.pgpass'),
                             '*:*:*:%s:%s\n' % (ROLE, PASSWORD))
     for node in cluster.nodes:
-        first_lines(node.database, 'local all %s scram-sha-256' % ROLE,
-                    'host all %s %s scram-sha-256' % (ROLE, EVERYWHERE))
+        server_faults.hba_first(node.database, 'local all %s scram-sha-256' % ROLE,
+                                'host all %s %s scram-sha-256' % (ROLE, EVERYWHERE))
         node.reconfigure(db_user=ROLE, conn_string=node.database.conninfo().replace(
             'user=agens', 'user=' + ROLE))
     return cluster
@@ -262,8 +252,9 @@ def in_an_included_file(cluster):
     for node in cluster.nodes:
         database = node.database
         primary = cluster.nodes[1 if node.name == FIRST else 0]
-        first_lines(database, 'host replication %s %s scram-sha-256' % (STREAMER, EVERYWHERE),
-                    'host replication all %s reject' % EVERYWHERE)
+        server_faults.hba_first(
+            database, 'host replication %s %s scram-sha-256' % (STREAMER, EVERYWHERE),
+            'host replication all %s reject' % EVERYWHERE)
         cluster.workspace.write(
             os.path.join(database.data_dir, 'replication.conf'),
             "primary_conninfo = 'host=%s port=%d user=%s password=%s application_name=%s'\n" % (

@@ -77,14 +77,10 @@ class Crowd:
 @contextlib.contextmanager
 def broken_authentication(database):
     """No login to any database, but replication as ever."""
-    path = os.path.join(database.data_dir, 'pg_hba.conf')
-    with open(path) as file:
-        good = file.read()
-    write(path, 'local all all reject\nhost all all 0.0.0.0/0 reject\n' + good)
-    server_faults.reload(database)
+    good = server_faults.hba_first(
+        database, 'local all all reject', 'host all all 0.0.0.0/0 reject')
     yield
-    write(path, good)
-    server_faults.reload(database)
+    server_faults.hba(database, good)
 
 
 def write(path, text):

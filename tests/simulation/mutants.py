@@ -216,7 +216,8 @@ MUTANTS = (
     Mutant('a daemon that starts leaves a primary as it is', 20, 'three nodes', CUT_OFF_START, (
         Patch(Isolation, 'decide', 'if node.plan.busy or', 'if True or'),)),
     Mutant('a primary runs on where nobody hears of it', 20, 'three nodes', CUT_OFF_START, (
-        Patch(Isolation, 'believed_until', 'heard = self._heard(lease.needed)', 'heard = node.now'),)),
+        Patch(Isolation, 'believed_until', 'heard = self._heard(lease.needed)',
+              'heard = node.now'),)),
     Mutant('a primary may run until others may be elected, and is stopped after that', 20,
            'three nodes', CUT_OFF_START, (
                Patch(Isolation, 'ends_at', 'self.believed_until())',

@@ -27,7 +27,7 @@ def causes(tmp_path, text):
     ('FATAL', 'password authentication failed for user "repl"')])
 def test_whom_this_server_refuses_is_not_why_it_does_not_stream_itself(
         tmp_path, prefix, severity, refusal):
-    """AHM's own connection, or a standby of this server, was refused by it, and read as the cause."""
+    """AHM's own connection, or a standby of this server, was refused, and read as the cause."""
     cause = causes(tmp_path, '%s%s:  %s\n' % (prefix, severity, refusal))
     assert not cause.meanings and not cause.said and not cause.is_final
 

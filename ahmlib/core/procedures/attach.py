@@ -38,7 +38,7 @@ def attach(node, leader: int, task):
 
 
 def _refuse(node, event, task) -> None:
-    node.chores.check_anew()
+    node.chores.check_soon()
     if event.diverged:
         node.database.diverged = True
         node.report_out(event.reason)
@@ -49,7 +49,7 @@ def _refuse(node, event, task) -> None:
 def seen_streaming(node):
     """Have the database checked anew; whether it is a standby that streams."""
     began = node.now
-    node.chores.check_anew()
+    node.chores.check_soon()
     return (yield Until(lambda: node.database.failures == 0 and node.database.in_recovery
                         and node.database.answer.streaming and node.database.ok_at >= began
                         or node.chores.check_soon(), SEEN_SECONDS))

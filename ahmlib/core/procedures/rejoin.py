@@ -20,4 +20,4 @@ def rejoin(node):
         node.report_out('could not be started as a standby: %s' % event.reason)
         node.report('ERROR', 'rejoin failed', 'the stopped database could not be started as a '
                     'standby: %s' % event.reason)
-    node.chores.check_anew()
+    node.chores.check_soon()

@@ -21,7 +21,6 @@ def restart(node):
     if event.ok:
         event = yield StartDatabase(0, START_SECONDS)
     if event.ok:
-        node.chores.check_anew()
         yield Until(lambda: not node.database.failures or node.chores.check_soon(),
                     node.settings.connect_timeout + 1.0)
     node.promoting = False

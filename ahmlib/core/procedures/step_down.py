@@ -70,7 +70,6 @@ def give_up_role(node, reason: Reason):
 def _leave_signal(node, reason: Reason):
     """At once: whoever starts this server next must not get a primary."""
     node.database.was_stopped(healthy=reason.kind != 'database')
-    node.chores.check_anew()
     event = yield LeaveStandbySignal(0, PATIENT_SECONDS)
     if not _took(node, event, 'standby.signal could not be left: do not start this database'):
         node.database.stopped = False       # nor will this daemon

@@ -116,7 +116,6 @@ def _stop(node, target: int):
         node.report('WARNING', 'remark', event.remark)
     # Not to be started as a standby by anybody before standby.signal is there.
     node.database.was_stopped(healthy=False)
-    node.chores.check_anew()
     if not event.lsn:
         return 'the database was not shut down cleanly'
     timeline, lsn = event.timeline, event.lsn
@@ -145,7 +144,7 @@ def _undo(node, why: str):
     node.promoting = True       # a step-down now must stop what is being started
     event = yield StartDatabase(0, START_SECONDS)
     if event.ok:
-        node.chores.check_anew()
+        node.chores.check_soon()
         event = event._replace(ok=(yield Until(
             lambda: node.database.runs_as_primary and not node.database.failures
             or node.chores.check_soon(), node.settings.connect_timeout + 1.0)))

@@ -65,7 +65,6 @@ def _promoted(node, event) -> None:
     """The database is a primary: say so, and what it lacks of what it had received."""
     needed = event.needed_lsn
     node.database.promoted(event.timeline, event.lsn, node.now)
-    node.chores.check_anew()
     node.promoting = False
     node.report('NOTICE', 'promoted', 'the database is primary now, on timeline %d'
                 % event.timeline)
