@@ -24,8 +24,9 @@ from ahmlib.config import loader
 from ahmlib.config.defaults import absolute
 from ahmlib.config.problems import read_bytes
 from ahmlib.runtime import daemonize
+from ahmlib.runtime.changed_nodes import why_not_restart
 from ahmlib.runtime.daemon import LEAVING_SIGNAL, RESTARTING_SIGNALS, Daemon, StartError
-from ahmlib.runtime.find import DEFAULTS, find_daemon, places, refuse_doubt
+from ahmlib.runtime.find import DEFAULTS, find_daemon, places, refuse_doubt, tells
 from ahmlib.runtime.log import syslog_problem
 from ahmlib.runtime.pid_file import PidFile, PidFileError, running_pid
 
@@ -144,6 +145,9 @@ def stop(arguments):
 def restart(arguments):
     """End the daemon without saying farewell, and start it again."""
     config = _load(arguments)
+    why = why_not_restart(tells(places(config)), config)
+    if why:
+        raise Refused(why)
     if config.service_restart_command:
         return _run_service_command(config.service_restart_command)
     if find_daemon(places(config)) is not None:

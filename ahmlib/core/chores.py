@@ -5,9 +5,9 @@ the own database is looked at once more, because that is what the election compa
 again until somebody leads.
 """
 
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Optional
 
-from .effects import (AttachDatabase, CheckDatabase, FollowPrimary, PingTrusted, Promote, Rehearse,
+from .effects import (AttachDatabase, CheckDatabase, FollowPrimary, PingTrusted, Promote,
                       StartDatabase, StopDatabase)
 from .election import why_not_eligible
 from .procedures.follow import come_back, follow
@@ -17,8 +17,6 @@ from .states import DatabaseState, NodeState
 
 #: Seconds within which the check child must have ended beyond the connection's own limit.
 CHECK_SLACK_SECONDS = 0.5
-#: Between two rehearsals of a takeover in which nothing fails, and for the programs that one asks.
-REHEARSE_SECONDS, REHEARSAL_LIMIT_SECONDS = 900.0, 5.0
 #: Between checks while a leader waits for this node's position.
 QUICK_CHECK_SECONDS = 0.2
 #: What this daemon does to its database; also where that failed something may have changed.
@@ -39,9 +37,6 @@ class Chores:
         self.checks_anew = False        # it replaces one that began before the leader was lost
         self.trusted_token: Optional[int] = None
         self.trusted_at = node.now
-        self.rehearse_at = node.now
-        self.would_fail: Tuple[str, ...] = ()   # why a takeover here would, as was found last
-        self.would_lack: Tuple[str, ...] = ()   # what it would do without
         self.followed_to = None         # for which (leader, timeline, role) `follow` was begun
         self.upstream: Optional[int] = None     # the node whose primary it is known to follow
         self.presumed = False           # only because it streamed when its daemon began
@@ -53,7 +48,6 @@ class Chores:
         """Start what is due."""
         self._check_database()
         self._ping_trusted()
-        self._rehearse()
         if not self.node.plan.busy and not self.node.leaving:
             self._maybe_quarantine()
         if not self.node.plan.busy and not self.node.leaving:
@@ -139,25 +133,6 @@ class Chores:
         self.trusted_token = node.ask(
             PingTrusted(0, max(1.0, node.settings.interval / 2)),
             lambda event: self._pinged(event, began))
-
-    def _rehearse(self) -> None:
-        """Who never leads has nothing to rehearse."""
-        node = self.node
-        if node.now < self.rehearse_at or node.settings.witness or not node.settings.priority:
-            return
-        self.rehearse_at = node.now + REHEARSE_SECONDS
-        node.ask(Rehearse(0, REHEARSAL_LIMIT_SECONDS), self._rehearsed)
-
-    def _rehearsed(self, event) -> None:
-        if event.fails is None:
-            return
-        self.would_fail, self.would_lack = event.fails, event.lacks
-        if event.fails or event.lacks:      # whoever mends it need not wait, nor reload
-            self.rehearse_at = self.node.now + self.node.settings.health_check_period
-
-    def rehearse_soon(self) -> None:
-        """Its commands may be others now."""
-        self.rehearse_at = self.node.now
 
     def _pinged(self, event, began: float) -> None:
         self.trusted_token = None
@@ -263,7 +238,7 @@ class Chores:
 
     def deadlines(self) -> List[float]:
         """When the next check or wait is due."""
-        found = [self._check_due_at(), self.trusted_at, self.follow_after, self.rehearse_at]
+        found = [self._check_due_at(), self.trusted_at, self.follow_after]
         if self.leaderless_since is not None:
             found.append(self.leaderless_since + self.node.settings.wait_for_primary)
         return found

@@ -64,6 +64,14 @@ class Rehearse(NamedTuple):
     limit: float = 0.0
 
 
+class RehearseHandover(NamedTuple):
+    """Ask the local server what a handover from here would need, and the servers of these nodes
+    whether they would let this one in as their standby -> HandoverRehearsed."""
+    token: int = 0
+    servers: Tuple[int, ...] = ()
+    limit: float = 0.0
+
+
 class RaiseVip(NamedTuple):
     """Put the VIP on this host -> ActionEnded, ok only when it is there."""
     token: int = 0

@@ -18,6 +18,7 @@ from typing import List, Optional
 
 from .beacon import Beacon, Farewell, IntentKind, Verdict
 from .election import sentence, why_not_eligible
+from .foreign import ORDER
 from .states import DatabaseState
 
 
@@ -229,5 +230,4 @@ class Force:
             return ''
         return '%s leads by force, without a majority: the nodes that are lost must not come ' \
             'back out of its reach, and the next failover would have to be forced, too; take ' \
-            'them out of nodes.conf everywhere, and restart AHM on the nodes that are left' % (
-                leader.name)
+            'them out: %s' % (leader.name, ORDER)

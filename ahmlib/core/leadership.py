@@ -261,10 +261,7 @@ class Leadership:
 
     def _quarantine(self) -> None:
         node = self.node
-        if not node.database.reached_by_others:
-            node.report('ERROR', 'quarantined', 'the database fails its checks here (%s), but '
-                        'another node reaches it: no failover' % node.database.reason)
-            node.database.reached_by_others = True
+        node.database.reached_by_others = True
         if node.now >= self.inquired_at + max(node.settings.health_check_period,
                                               node.settings.connect_timeout):
             self._inquire()

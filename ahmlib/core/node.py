@@ -20,7 +20,7 @@ from .election import View
 from .elections import Elections
 from .evidence import Investigation, runs_by_its_word
 from .force import Force
-from .foreign import describe_foreign
+from .foreign import Foreign
 from .following import Following
 from .isolation import Isolation
 from .leadership import Leadership
@@ -31,6 +31,7 @@ from .own_row import build_row
 from .plan import Plan
 from .promise import Promise
 from .quorum import votes_needed
+from .rehearsals import Rehearsals
 from .saved import Saved
 from .settings import Settings
 from .settling import settle
@@ -86,6 +87,7 @@ class Node:
         self.speaker, self.exits = Speaker(self, saved), Leaving(self)
         self.operator, self.troubles = Operator(self), Troubles(self)
         self.force = Force(self, on_disk.forced and on_disk.leader == self.own)
+        self.rehearsals = Rehearsals(self)
         self.wake_at = now
         self.row, self.picture = self.own_row(), None   # as of the last round of decisions
 
@@ -103,7 +105,7 @@ class Node:
         self.regained_at = now              # when a node was last heard that had not been
         self.primary_lsn = 0
         self.seen_timeline = 0              # of the newest primary that was followed, or led over
-        self.foreign: Dict[str, Tuple[float, str]] = {}
+        self.foreign = Foreign()
         self.effects: List[Any] = []
         self.waiting: Dict[int, Tuple[Any, Callable[[Any], None]]] = {}
         self.tokens = 0
@@ -150,6 +152,7 @@ class Node:
             self.standby.decide()
             self.isolation.decide()
             self.chores.decide()
+            self.rehearsals.decide()
             self.vip.decide()
             self.troubles.decide()
             settle(self)
@@ -224,15 +227,12 @@ class Node:
         self.emit(Reply(event.token, answer(self, event.request, event.origin)))
 
     def _on_foreign(self, event: events.ForeignHeard) -> None:
-        text = describe_foreign(self.settings, event)
-        if self.foreign.get(event.host, (0.0, ''))[1] != text:
-            self.report('ERROR', 'foreign', text)
-        self.foreign[event.host] = (self.now, text)
+        self.foreign.take(self.settings, event, self.now)
 
     def _on_settings(self, event: events.SettingsChanged) -> None:
         self.settings = event.settings
         self.database.failures_max = event.settings.max_consec_failures
-        self.chores.rehearse_soon()
+        self.rehearsals.soon()
 
     def _ignore(self, event: Any) -> None:
         """Nothing but what every event does."""
@@ -418,7 +418,7 @@ class Node:
             found.append(self.plan.ends_at)
         for part in (self.speaker, self.leadership, self.investigation, self.elections, self.vip,
                      self.chores, self.exits, self.operator, self.force, self.standby,
-                     self.isolation, self.troubles):
+                     self.isolation, self.troubles, self.rehearsals):
             found += part.deadlines()
         found += self.members.deadlines(self.now)
         return min(instant for instant in found if instant > self.now)
@@ -431,7 +431,7 @@ class Node:
         events.DatabaseChecked: _on_answer, events.DatabaseProbed: _on_answer,
         events.VipChecked: _on_answer, events.VipPinged: _on_answer,
         events.TrustedPinged: _on_answer,
-        events.Rehearsed: _on_answer,
+        events.Rehearsed: _on_answer, events.HandoverRehearsed: _on_answer,
         events.ActionEnded: _on_answer,
         events.StopAsked: _on_stop,
         events.ClientAsked: _on_client,

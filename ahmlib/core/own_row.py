@@ -36,9 +36,10 @@ def build_row(node) -> Beacon:
         primary_lsn=node.primary_lsn, sync_needed=claim.needed, sync_nodes=claim.nodes,
         sync_term=claim.term, sync_version=claim.version,
         sync_doubt=cut(node.claims.doubt), problem=cut(_problem(node)),
-        nodes=settings.addresses if node.foreign else (), intent=node.operator.published(),
+        nodes=settings.addresses if node.foreign.heard else (), intent=node.operator.published(),
         forced=node.force.reigns if node.is_leading else node.force.claims,
-        shared=settings.shared, troubles=node.troubles.published())
+        shared=settings.shared, refused_by=tuple(sorted(node.rehearsals.refused_by)),
+        no_handover=cut(node.rehearsals.why_no_handover()), troubles=node.troubles.published())
     return row._replace(rightful=_is_rightful(node, row))
 
 

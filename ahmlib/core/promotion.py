@@ -73,8 +73,9 @@ class Promotion:
             way = way_out(node) if node.database.out else ''
             return sentence(name, why) + (': ' + node.database.reason if failed else '') + (
                 '; nobody leads: %s' % way if way else '')
-        if node.chores.would_fail:
-            return 'a takeover of %s would fail: %s' % (name, '; '.join(node.chores.would_fail))
+        if node.rehearsals.would_fail:
+            return 'a takeover of %s would fail: %s' % (
+                name, '; '.join(node.rehearsals.would_fail))
         unlike = why_unlike_leader(node)
         if unlike:
             return '%s would serve elsewhere: %s' % (name, unlike)
@@ -87,6 +88,12 @@ class Promotion:
         node, name = self.node, self.node.settings.name
         if leader.state is not NodeState.LEADER or not leader.rightful or leader.stepping_down:
             return '%s does not lead over a primary: try again when it does' % leader.name
+        if leader.no_handover:
+            return '%s cannot hand over: %s' % (leader.name, leader.no_handover)
+        if node.own in leader.refused_by:
+            return 'the database of %s would not be let in here as a standby afterwards: see ' \
+                'pg_hba.conf and the replication user here, and the status for what was said' % (
+                    leader.name)
         if leader.intent is not None:
             return '%s is carrying out something else: try again in a moment' % leader.name
         if node.database.failures or not node.database.answer.streaming:

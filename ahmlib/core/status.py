@@ -14,7 +14,6 @@ from .troubles import OUT
 from .ways_out import waits_for_somebody
 
 SCHEMA = 1
-FOREIGN_SECONDS = 60.0
 
 #: What is told of a node of which no row counts; name, address and port are added.
 NEVER_HEARD: Dict[str, Any] = {
@@ -196,9 +195,6 @@ def _warnings(node) -> List[str]:
     found = ['nobody leads, and nobody will by itself: %s' % way] if way else []
     found += node.settings.warnings
     found += filter(None, [node.force.warning(_row(node, leader))])
-    for _, (at, text) in sorted(node.foreign.items()):
-        if node.now < at + FOREIGN_SECONDS:
-            found.append(text)
     found += _troubles(node) + _held_back(node)
     row = _row(node, leader)
     if row is not None and row.sync_doubt:

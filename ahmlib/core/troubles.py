@@ -149,10 +149,13 @@ def _is_well(node) -> bool:
 
 
 def _distrust(node) -> str:
-    """That the primary of a leader fails its checks here only, the leader says itself."""
+    """A leader leads on: its primary serves."""
     database = node.database
-    if not database.distrust or (node.is_leading and not database.mismatch):
+    if not database.distrust:
         return ''
+    if node.is_leading and not database.mismatch:
+        return 'the database fails its checks here (%s), but another node reaches it: no failover' \
+            % database.reason
     return 'the database is not trusted while this lasts: %s' % database.distrust
 
 
@@ -174,9 +177,32 @@ def _commits_wait(node) -> str:
 
 
 def _takeover(node) -> str:
-    parts = ((node.chores.would_fail, 'a takeover here would fail: '),
-             (node.chores.would_lack, 'a takeover here would do without this: '))
+    parts = ((node.rehearsals.would_fail, 'a takeover here would fail: '),
+             (node.rehearsals.would_lack, 'a takeover here would lack: '))
     return '; '.join(words + '; '.join(found) for found, words in parts if found)
+
+
+def _handover(node) -> str:
+    why = node.rehearsals.why_no_handover()
+    found = ['a switchover from here would be undone: %s' % why] if why else []
+    return '; '.join(found + [
+        'the database of %s would not let this one in as its standby: %s' % (
+            node.name_of(place), reason)
+        for place, reason in sorted(node.rehearsals.refused_by.items())])
+
+
+def _lets_in(node) -> str:
+    """Who leads no more has not mended what kept it from handing over."""
+    return '' if node.rehearsals.no_checkpoint else \
+        'a switchover would get through now, as far as can be tried'
+
+
+def _archiver(node) -> str:
+    return node.rehearsals.unarchived if node.is_leading else ''
+
+
+def _archives_again(node) -> str:
+    return 'the archiver keeps up again' if node.is_leading else ''
 
 
 def _out(node) -> str:
@@ -209,20 +235,24 @@ def _once_over(text: str) -> Callable[[Any], str]:
     return lambda node: text
 
 
-def _of_leader(node) -> str:
-    return 'CRITICAL' if node.is_leading else 'ERROR'
+def _of_mismatch(node) -> str:
+    return 'CRITICAL' if node.is_leading and node.database.mismatch else 'ERROR'
 
 
 KINDS = (
     Kind('checks', _always('WARNING'), _failing_checks, _passes_again),
-    Kind('quarantined', _of_leader, _distrust, _trusted_again),
+    Kind('quarantined', _of_mismatch, _distrust, _trusted_again),
     Kind('replay', _always('ERROR'), _standstill, _replays_again),
     Kind('not streaming', _always('WARNING'), _not_streaming, _streams_again, ends='streaming'),
     Kind('commits', _always('CRITICAL'), _commits_wait, _commits_end),
     Kind('takeover', _always('ERROR'), _takeover,
          _once_over('a takeover here would get through now, as far as can be tried')),
+    Kind('handover', _always('ERROR'), _handover, _lets_in),
+    Kind('archiver', _always('WARNING'), _archiver, _archives_again),
     Kind('state', _of_silence, _unwritable, _once_over('the state file can be written again')),
     Kind('unlike the leader', _always('ERROR'), why_unlike_leader, _as_leader),
+    Kind('foreign', _always('ERROR'), lambda node: node.foreign.told(node.now), _once_over(
+        'no node of another cluster is heard any more')),
     Kind('names', _always('ERROR'), why_names_clash, _once_over(
         'every node has a name of its own')),
     Kind('own files', _always('WARNING'), lambda node: node.troubles.of_own_files, _once_over(

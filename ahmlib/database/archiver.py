@@ -7,6 +7,7 @@ does changes nothing that a promotion could lose.  Its files stay marked as read
 at the next start (PostgreSQL documentation, "Continuous Archiving").
 """
 
+import contextlib
 import os
 import re
 
@@ -43,10 +44,25 @@ def _is_shut_down(data_dir):
 
 def unarchived(data_dir):
     """How many WAL files wait to be archived."""
+    return len(_ready(data_dir))
+
+
+def oldest_unarchived_at(data_dir):
+    """Since when the oldest of them waits, in seconds since the epoch; None where none does."""
+    found = []
+    for path in _ready(data_dir):
+        with contextlib.suppress(OSError):      # archived by now
+            found.append(os.stat(path).st_mtime)
+    return min(found) if found else None
+
+
+def _ready(data_dir):
+    """The paths of the files that say so; none where this user may not look."""
     for place in ('pg_wal', 'pg_xlog'):
+        directory = os.path.join(data_dir, place, 'archive_status')
         try:
-            names = os.listdir(os.path.join(data_dir, place, 'archive_status'))
+            names = os.listdir(directory)
         except OSError:
             continue
-        return sum(name.endswith('.ready') for name in names)
-    return 0
+        return [os.path.join(directory, name) for name in names if name.endswith('.ready')]
+    return []

@@ -124,12 +124,18 @@ def is_seen_by_primary(settings, host, port, name, limit):
 
 def refusal(conn_string, limit):
     """Return why the primary refuses the replication connection of a standby; '' if it does not."""
+    said = refused(conn_string, limit)
+    known = [meaning for words, meaning, _ in CAUSES if words in said]
+    return '; '.join(known[:1] + [said])
+
+
+def refused(conn_string, limit):
+    """Return what is said to a replication connection that gets no answer; '' if it gets one."""
     try:
         with Connection(conn_string, limit) as connection:
             connection.query('IDENTIFY_SYSTEM')
     except (ConnectionFailed, QueryFailed) as error:
-        known = [meaning for words, meaning, _ in CAUSES if words in str(error)]
-        return '; '.join(known[:1] + [str(error)])
+        return str(error)
     return ''
 
 

@@ -37,9 +37,22 @@ class Node:
 
     def configure(self, settings, nodes_conf):
         """Write ahm_config.yml (this node's own values under `settings`) and nodes.conf."""
-        path = os.path.join(self.host.directory, 'nodes.conf')
-        self.host.workspace.write(path, nodes_conf)
+        self.write_nodes(nodes_conf)
         self._write(dict(self._own_settings(), **settings))
+
+    @property
+    def nodes_file(self):
+        """The path of its nodes.conf."""
+        return os.path.join(self.host.directory, 'nodes.conf')
+
+    def write_nodes(self, text):
+        """Write its nodes.conf anew; a daemon has yet to read it.  Returns what it was before."""
+        before = None
+        if os.path.exists(self.nodes_file):
+            with open(self.nodes_file) as file:
+                before = file.read()
+        self.host.workspace.write(self.nodes_file, text)
+        return before
 
     def reconfigure(self, **changes):
         """Change lines of ahm_config.yml (None takes one out); a daemon has yet to read it."""
@@ -89,6 +102,13 @@ class Node:
         """Whether the daemon started by start_ahm() still runs."""
         return self.daemon is not None and self.daemon.poll() is None
 
+    def restart_ahm(self):
+        """`ahm restart` of the daemon that runs in the foreground; its Finished.
+
+        Where it is not refused, the new daemon is nobody's child: for refusals.
+        """
+        return self.host.run(self._ahm('restart'), check=False, limit=STOP_LIMIT)
+
     def stop_ahm(self):
         """`ahm stop`, a goodbye, and wait until the daemon has ended; returns what it said."""
         done = self.host.run(self._ahm('stop'), limit=STOP_LIMIT)
@@ -108,12 +128,16 @@ class Node:
             self.host.workspace.write(self.config_file,
                                       yaml.safe_dump(values, default_flow_style=False))
         before = taken()
-        self.host.run(self._ahm('reload'), limit=limit)
+        self.ask_to_reload(limit)
         deadline = time.monotonic() + limit
         while taken() == before:
             if time.monotonic() > deadline:
                 raise LabError('the AHM of %s does not reload:\n%s' % (self.name, self.log_tail()))
             time.sleep(0.05)
+
+    def ask_to_reload(self, limit=STOP_LIMIT):
+        """`ahm reload`; what the daemon refuses is in its log."""
+        self.host.run(self._ahm('reload'), limit=limit)
 
     def terminate_ahm(self):
         """SIGTERM, as a service manager's restart sends it, and wait until it has ended."""

@@ -10,6 +10,8 @@ import shutil
 import socket
 
 from ahmlib.database import programs
+from ahmlib.database.deadline import Deadline
+from ahmlib.network import ping
 from ahmlib.network.vip import arguments
 
 #: Numbers of Linux capabilities (capabilities(7)).
@@ -23,13 +25,13 @@ NEEDED = ('if_up_cmd', 'if_down_cmd', 'pre_promotion_command', 'promotion_comman
 BEFORE_INTERFACE = ('dev', '-I')
 
 
-def rehearse(vip, hooks, limit):
+def rehearse(vip, hooks, limit, pings):
     """Return {'ok', 'fails', 'lacks'}: why a takeover here would fail, and what it would lack.
 
     A sentence each.  vip: VipSettings.  hooks: {name: the command as a list} of those that are set.
-    limit: seconds for all programs that are asked.
+    limit: seconds for all programs that are asked.  pings: whether ping is needed here at all.
     """
-    found = []
+    found = _try_ping(vip, limit / 4) if pings else []
     if vip.virtual_ip:
         for name, command, directory in (
                 ('if_up_cmd', vip.if_up_cmd, vip.if_cmd_path),
@@ -37,11 +39,17 @@ def rehearse(vip, hooks, limit):
                 ('arping_cmd', vip.arping_cmd, vip.arping_path)):
             if command:
                 argv = arguments(command, directory, vip.virtual_ip)
-                found += _try_command(name, argv, limit / 4)
+                found += _try_command(name, argv, limit / 5)
     for name in sorted(hooks):
         found += _look_at(name, hooks[name])
     fails = [text for text in found if text.split(':')[0] in NEEDED]
     return {'ok': True, 'fails': fails, 'lacks': [text for text in found if text not in fails]}
+
+
+def _try_ping(vip, limit):
+    """A takeover from a host that is lost waits for ping to say that nobody has the VIP."""
+    why = ping.hears_itself(vip.virtual_ip or '', vip.ping_path, Deadline(limit))
+    return why and ['ping: no takeover from a host that is lost: %s' % why] or []
 
 
 def _try_command(name, argv, limit):

@@ -16,7 +16,7 @@ import msgpack
 
 from ..core.beacon import (Beacon, Due, Evidence, Farewell, Inquiry, Intent, IntentKind, Record,
                            Trouble, Verdict)
-from ..core.states import DatabaseState, NodeState
+from ..core.states import LEADING, DatabaseState, NodeState
 
 MAGIC = 'AHM'
 VERSION = 1
@@ -36,11 +36,14 @@ class WireError(ValueError):
 
 
 class ForeignRow(WireError):
-    """A row of another cluster: another nodes.conf or another quorum rule."""
+    """A row of another cluster: another nodes.conf or another quorum rule.
 
-    def __init__(self, name: str, nodes: Tuple[str, ...]) -> None:
+    `name` is '' and `leads` False where it cannot be told; `nodes` is () where it did not say.
+    """
+
+    def __init__(self, name: str, nodes: Tuple[str, ...], leads: bool) -> None:
         super(ForeignRow, self).__init__('a row of another cluster')
-        self.name, self.nodes = name, nodes
+        self.name, self.nodes, self.leads = name, nodes, leads
 
 
 def _number(value: Any, size: int) -> int:
@@ -199,6 +202,7 @@ FIELDS = (
     Field('replayed', _number), Field('held', _truth), Field('standstill', _text),
     Field('sync_term', _number), Field('sync_version', _number), Field('sync_doubt', _text),
     Field('troubles', _troubles), Field('shared', _shared),
+    Field('refused_by', _some_nodes), Field('no_handover', _text),
 )
 _HEAD = 3
 _PLACES = {field.name: place for place, field in enumerate(FIELDS)}
@@ -242,9 +246,10 @@ def _foreign(fields: list) -> ForeignRow:
     try:
         name = _text(fields[_PLACES['name']], 0)
         nodes = _texts(fields[_PLACES['nodes']], 0) if len(fields) > _PLACES['nodes'] else ()
+        state = _one_of(NodeState)(fields[_PLACES['state']], 0)
     except (WireError, IndexError):
-        return ForeignRow('', ())
-    return ForeignRow(name, nodes)
+        return ForeignRow('', (), False)
+    return ForeignRow(name, nodes, state in LEADING)
 
 
 def _unpack(data: bytes) -> list:

@@ -13,12 +13,14 @@ from ahmlib.config.rules import LEASE_NAME, LOCK_NAME
 from ahmlib.config.schema import ALWAYS
 from ahmlib.core import events
 from ahmlib.core.beacon import Farewell
+from ahmlib.core.foreign import ORDER
 from ahmlib.core.node import Node
 from ahmlib.core.settings import split_address
 from ahmlib.ipc.listeners import IpcError
 from ahmlib.ipc.server import IpcServer
 from ahmlib.network.udp import BeaconSocket, UdpError
 from ahmlib.runtime import state_file
+from ahmlib.runtime.changed_nodes import OtherLeader, listen
 from ahmlib.runtime.children import Children
 from ahmlib.runtime.disk import LOG_SYNC_SECONDS, LogWriter, StateWriter
 from ahmlib.runtime.driver import Driver
@@ -93,10 +95,10 @@ class Daemon:
             self.disk.hold(self.state_lock.fileno())
             self.pid_file.acquire()
             check_log_file(self.log.destination)
-            self._make_node()
+            self._make_node(*self._remember())
             self._open_sockets()
             self._watch_signals()
-        except (PidFileError, StateFileError, UdpError, IpcError) as error:
+        except (PidFileError, StateFileError, UdpError, IpcError, OtherLeader) as error:
             self.close()
             raise StartError(str(error))
         except BaseException:           # SIGINT, too: nothing may stay behind
@@ -108,11 +110,12 @@ class Daemon:
         self._say_hello()
         self.log_writer.sync(LOG_SYNC_SECONDS)
 
-    def _make_node(self):
+    def _remember(self):
+        """(settings, memory, what is saved), once nobody lives by another nodes.conf."""
         settings = core_settings(self.config)
         self.loop.late_seconds = late_seconds(settings)
         memory = Memory(self.config.data_dir, settings.addresses,
-                        lease_paths(self.config.data_dir), self.disk)
+                        lease_paths(self.config.data_dir), self.disk, settings.cluster)
         for path in (memory.state_path, os.path.join(self.config.data_dir, LEASE_NAME)):
             state_file.remove_left_over(path)
         try:
@@ -125,26 +128,36 @@ class Daemon:
             self.remarks.append(('NOTICE', 'no state file: no vote and no acknowledgement for '
                                  '%.1f s, or until every node was heard and none of them leads'
                                  % settings.timing.hold))
+        if memory.cluster_before not in (None, settings.cluster):
+            listen(*self._places(settings), loop=self.loop, log=self.log, settings=settings,
+                   led=saved is not None and saved.leader == settings.own)
+        return settings, memory, saved
+
+    def _make_node(self, settings, memory, saved):
         incarnation = random.SystemRandom().randrange(1, 2 ** 32)
         node = Node(settings, saved, incarnation, clock(), memory.load_lease())
         self.driver = Driver(self.config, node, memory, self.children, self.log, clock,
                              self._exit)
 
-    def _open_sockets(self):
-        config, driver = self.config, self.driver
-        addresses = [split_address(address) for address in driver.node.settings.addresses]
-        own = addresses[driver.node.own]
+    def _places(self, settings):
+        """(own address, those of the peers, the group or None), as BeaconSocket takes them."""
+        config, addresses = self.config, [split_address(each) for each in settings.addresses]
+        own = addresses[settings.own]
         multicast = None
         if config.multicast_group:
             multicast = (config.multicast_group, config.multicast_interface,
                          config.multicast_ttl)
+        return own, [peer for peer in addresses if peer != own], multicast
+
+    def _open_sockets(self):
+        config, driver = self.config, self.driver
         driver.answer = self.ipc.answer
         self.ipc.open(driver.client_asked, config.socket_dir, config.ipc_port,
                       config.listen_address)
         # Last: it may log, and what is said of a start that fails is one line.
-        self.beacons = driver.beacons = BeaconSocket(
-            own, [peer for peer in addresses if peer != own], driver.datagram, self.loop,
-            self.log, multicast)
+        own, peers, multicast = self._places(driver.node.settings)
+        self.beacons = driver.beacons = BeaconSocket(own, peers, driver.datagram, self.loop,
+                                                     self.log, multicast)
 
     def _watch_signals(self):
         for number in RESTARTING_SIGNALS:
@@ -229,8 +242,10 @@ class Daemon:
         refused = [parameter.name for parameter in loader.differences(self.config, new)
                    if parameter.reload != ALWAYS]
         if refused or core_settings(new).addresses != self.driver.node.settings.addresses:
-            self.log.error('reload refused: %s cannot change while the daemon runs; use '
-                           '`ahm restart`' % ', '.join(refused or ['nodes.conf']))
+            nodes_change = core_settings(new).cluster != self.driver.node.settings.cluster
+            self.log.error('reload refused: %s cannot change while the daemon runs; %s' % (
+                ', '.join(refused or ['nodes.conf']), ORDER if nodes_change
+                else 'use `ahm restart`'))
             return
         self.config = new
         self.log.configure(new.log_prefix, self._severity(new), self.destination(new))

@@ -16,6 +16,7 @@ from ahmlib.database.follow import follow_primary
 from ahmlib.database.probe import check_local, probe_remote
 from ahmlib.database.promotion import promote
 from ahmlib.database.recovery import leave_standby_signal
+from ahmlib.database.rehearsal import rehearse_handover
 from ahmlib.database.start import start_database
 from ahmlib.database.stop import stop_database
 from ahmlib.network import vip, wire
@@ -89,8 +90,11 @@ class Driver:
             return
         if request == REQUEST and origin[0] == 'unix':
             # Of the daemon and none of the core's: `ahm stop` asks, whose PID file is gone.
-            self._reply(effects.Reply(self.client_tokens,
-                                      {'ok': True, 'pid_file': pid_path(self.config)}))
+            leader = self.node.own_row() if self.node.is_leading else self.node.leader_row()
+            self._reply(effects.Reply(self.client_tokens, {
+                'ok': True, 'pid_file': pid_path(self.config),
+                'cluster': self.node.settings.cluster,
+                'leader': '' if leader is None else leader.name}))
             return
         self.feed(events.ClientAsked(self.client_tokens, request, _who(origin)))
 
@@ -265,9 +269,14 @@ class Driver:
                                      result.get('reason') or '', result.get('by') or '',
                                      bool(result.get('of_suspect'))))
 
+    def _pings(self):
+        return bool(self.vip.virtual_ip or self.config.trusted_servers)
+
     def try_ping(self):
-        """Say at the start where ping does not work here: then its silence is never believed."""
-        if self.vip.virtual_ip or self.config.trusted_servers:
+        """Say at the start where ping does not work here, if no rehearsal will: silence is never
+        believed then."""
+        settings = self.node.settings
+        if self._pings() and (settings.witness or not settings.priority):
             limit = PING_TRIAL_SECONDS
             self.children.start(vip.try_ping, (self.vip, limit), limit + CHILD_SLACK_SECONDS,
                                 self._ping_tried, 'TryPing')
@@ -284,8 +293,14 @@ class Driver:
     def _rehearse(self, effect):
         config = self.config
         hooks = {name: getattr(config, name) for name in HOOKS if getattr(config, name)}
-        self._child(effect, rehearse, (self.vip, hooks, effect.limit),
+        self._child(effect, rehearse, (self.vip, hooks, effect.limit, self._pings()),
                     lambda result: _rehearsed(effect.token, result))
+
+    def _rehearse_handover(self, effect):
+        settings = self.node.settings
+        servers = [(place, settings.host(place), settings.db_port) for place in effect.servers]
+        self._child(effect, rehearse_handover, (self.database, servers, effect.limit),
+                    lambda result: _handover_rehearsed(effect.token, result))
 
     def _raise_vip(self, effect):
         if self._still_wanted(effect):
@@ -322,6 +337,7 @@ class Driver:
         effects.CheckDatabase: _check, effects.ProbeDatabase: _probe,
         effects.CheckVip: _check_vip, effects.PingVip: _ping_vip,
         effects.PingTrusted: _ping_trusted, effects.Rehearse: _rehearse,
+        effects.RehearseHandover: _rehearse_handover,
         effects.RaiseVip: _raise_vip, effects.LowerVip: _lower_vip,
         effects.AnnounceVip: _announce_vip, effects.RunHook: _hook,
         effects.Promote: _promote, effects.StopDatabase: _stop_database,
@@ -336,6 +352,14 @@ def _rehearsed(token, result):
     if not result.get('ok'):
         return events.Rehearsed(token, None)
     return events.Rehearsed(token, tuple(result['fails']), tuple(result['lacks']))
+
+
+def _handover_rehearsed(token, result):
+    if not result.get('ok'):
+        return events.HandoverRehearsed(token, None)
+    return events.HandoverRehearsed(
+        token, tuple((place, why) for place, why in result['refused']),
+        result['no_checkpoint'], result['unarchived'])
 
 
 def _plain(host):

@@ -52,6 +52,17 @@ def find_daemon(where):
     return _at_socket(where) if pid is None else pid
 
 
+def tells(where):
+    """What the daemon at these Places says of itself, a dict; {} where none answers."""
+    try:
+        _, _, answer = client.ask_with_peer(REQUEST, where.ipc_port, where.socket_dir,
+                                            LIMIT_SECONDS)
+    except (client.NoDaemon, client.ProtocolError):
+        return {}
+    mine = (answer or {}).get('pid_file')
+    return answer if isinstance(mine, str) and _is_same(mine, where.pid_path) else {}
+
+
 def refuse_doubt(where):
     """Raise PidFileError where `find_daemon` found none, but the state is locked by somebody."""
     holder = running_pid(where.lock_path)

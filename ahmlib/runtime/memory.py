@@ -27,13 +27,16 @@ class Memory:
     lease_paths: where the lease may be, as `lease_place.lease_paths` gives them: the last one is
         in data_dir.
     writer: the `disk.StateWriter` that `save_later` hands over to.
+    cluster: the fingerprint of the cluster, to be saved; `load` sets `cluster_before` to that on
+        file (None: there is none).
     """
 
-    def __init__(self, data_dir, addresses, lease_paths=None, writer=None):
+    def __init__(self, data_dir, addresses, lease_paths=None, writer=None, cluster=None):
         self.data_dir = data_dir
         self.state_path = os.path.join(data_dir, STATE_NAME)
         self.lease_paths = lease_paths or [os.path.join(data_dir, LEASE_NAME)]
         self._writer = writer
+        self._cluster, self.cluster_before = cluster, None
         self._lease_waits = None        # (until, on_failure) for when the one before is written
         self._lease_is_written = False
         self._addresses = addresses
@@ -53,7 +56,12 @@ class Memory:
         """
         try:
             content = state_file.load(self.state_path)
-            return None if content is None else self._saved(content)
+            if content is None:
+                return None
+            saved = self._saved(content)
+            if content.get('cluster') is not None:      # the version before wrote none
+                self.cluster_before = _number(content, 'cluster')
+            return saved
         except KeyError as error:
             raise StateFileCorrupt('%s has no %s' % (self.state_path, error))
         except ValueError as error:     # also of state_file.load: NaN is in no file that it wrote
@@ -133,7 +141,7 @@ class Memory:
         return {
             'term': saved.term, 'voted_for': self._name(saved.voted_for),
             'leader': self._name(saved.leader), 'hold': saved.hold, 'bound': saved.bound,
-            'blind': saved.blind, 'forced': saved.forced,
+            'blind': saved.blind, 'forced': saved.forced, 'cluster': self._cluster,
             'claim': [saved.claim.term, saved.claim.version, saved.claim.needed,
                       [self._addresses[place] for place in saved.claim.nodes]],
             'record': record and [record.timeline, record.term, self._name(record.node),

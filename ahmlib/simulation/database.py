@@ -32,6 +32,7 @@ class SimulatedDatabase:
         self.lsn = self.replayed = FIRST_LSN
         self.standstill = ''                # why its replay cannot go on
         self.held = False                   # its replay waits
+        self.is_closed = False              # its pg_hba.conf lets no standby in
         self.mismatch = ''                  # why it is not the server of its data directory
         self.hides_wal = False              # what lies unreplayed on its disk cannot be read
         self.starts = self.starts_by_hand = self.promotions = self.thaws = 0
@@ -92,8 +93,8 @@ class SimulatedDatabase:
         self.promotions += 1
 
     def can_stream_from(self, primary: 'SimulatedDatabase') -> bool:
-        """Whether all that this one has is on the primary's history."""
-        return primary.contains(*self.position)
+        """Whether that lets it in, and all that this one has is on its history."""
+        return not primary.is_closed and primary.contains(*self.position)
 
     def stream_from(self, primary: 'SimulatedDatabase') -> None:
         """Receive all that the primary has, if it is on this one's history."""

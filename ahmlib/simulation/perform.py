@@ -168,6 +168,20 @@ def _rehearse(world, host: Host, effect: effects.Rehearse) -> None:
     world.later(host, PROBE_SECONDS, lambda: events.Rehearsed(effect.token, fails))
 
 
+def _rehearse_handover(world, host: Host, effect: effects.RehearseHandover) -> None:
+    """Whether its checkpoint would fail, and who would not let it in as a standby."""
+    def done() -> events.HandoverRehearsed:
+        mine = host.database
+        if mine is None or not mine.running or mine.hung or mine.starting:
+            return events.HandoverRehearsed(effect.token, None)
+        refused = tuple((place, 'no pg_hba.conf entry for replication connection')
+                        for place in effect.servers if world.hosts[place].database.is_closed)
+        return events.HandoverRehearsed(
+            effect.token, refused,
+            'it fails' if host.behaviour('checkpoint') == FAILS else '')
+    world.later(host, PROBE_SECONDS, done)
+
+
 # -- acting ------------------------------------------------------------------------------------
 
 def _act(world, host: Host, effect: Any, what: str, seconds: float,
@@ -347,6 +361,7 @@ PERFORM = {
     effects.CheckDatabase: _check_database, effects.ProbeDatabase: _probe,
     effects.CheckVip: _check_vip, effects.PingVip: _ping_vip,
     effects.PingTrusted: _ping_trusted, effects.Rehearse: _rehearse,
+    effects.RehearseHandover: _rehearse_handover,
     effects.RaiseVip: _raise_vip, effects.LowerVip: _lower_vip,
     effects.AnnounceVip: _announce, effects.RunHook: _hook,
     effects.Promote: _promote, effects.StopDatabase: _stop_database,

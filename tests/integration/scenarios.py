@@ -339,14 +339,14 @@ def telling(cluster):
 
 @contextlib.contextmanager
 def formed(nodes=3, witnesses=0, kind='namespaces', settings=None, node_settings=None,
-           prepare=None, recorders_limit=None):
+           prepare=None, recorders_limit=None, server_settings=()):
     """A Scenario whose node 1 leads over the primary, with everybody following.
 
     `prepare` is called with the Cluster before any AHM starts; what it returns is `prepared`.
-    `recorders_limit` is that of observe().
+    `recorders_limit` is that of observe(), `server_settings` that of Cluster.
     """
     with Cluster(kind, nodes=nodes, witnesses=witnesses, settings=settings,
-                 node_settings=node_settings) as cluster:
+                 node_settings=node_settings, server_settings=server_settings) as cluster:
         scenario = Scenario(cluster)
         scenario.prepared = prepare(cluster) if prepare else None
         cluster.start_ahm()

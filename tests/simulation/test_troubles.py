@@ -7,15 +7,17 @@ import pytest
 
 from ahmlib.core import events
 from ahmlib.core.beacon import Trouble
+from ahmlib.core.foreign import FOREIGN_SECONDS, Foreign
 from ahmlib.core.status import status
 from ahmlib.core.troubles import HOUR_SECONDS, TEXT_MAX, Troubles, cut
 from ahmlib.simulation.faults import strike
-from ahmlib.simulation.host import make_settings
+from ahmlib.simulation.host import FAILS, make_settings
 from ahmlib.utilities.status_check import CRITICAL, WARNING, check
 from ahmlib.utilities.status_text import render
 
 from .clusters import DEFAULTS
 from .plans import formed
+from .test_operators import ask
 
 THREE = make_settings(3)
 PATIENT = make_settings(3, **DEFAULTS)
@@ -160,6 +162,24 @@ def test_where_the_leader_is_the_odd_one_all_others_say_so():
     assert not any(host.node.own_row().troubles for host in world.hosts[1:]), trace(world)
 
 
+def test_a_node_of_another_cluster_is_told_everywhere_and_ends_once_it_is_silent():
+    world = formed(THREE, 1)
+    other = THREE[1].host(2)
+    for _ in range(3):
+        world.feed(world.hosts[1], events.ForeignHeard(
+            other, 'AHM-NODE-9', THREE[1].addresses[:2] + ('192.0.2.9:9500',)))
+        world.run(10.0)
+    text = 'the node at %s (AHM-NODE-9) belongs to another cluster: only there: 192.0.2.9:9500' % (
+        other)
+    assert lasts(world, 1, 'foreign').startswith(text), trace(world)
+    for asked in range(3):
+        code, line = says(world, asked)
+        assert code == WARNING and text in line, line
+    world.run(FOREIGN_SECONDS)
+    assert not lasts(world, 1, 'foreign') and told(world, text) == 1
+    assert told(world, 'no node of another cluster is heard any more') == 1
+
+
 def test_two_nodes_of_one_name_are_told_by_the_others_too():
     """The one that started later ended; only its own log said why."""
     world = formed(THREE, 1)
@@ -239,6 +259,56 @@ def test_a_node_that_cannot_raise_the_vip_says_so_long_before_and_is_not_promote
     assert not lasts(world, 1, 'takeover')
 
 
+def test_a_leader_that_may_not_checkpoint_says_so_long_before_a_switchover_is_asked_for():
+    """--dry-run said yes, the switchover was undone."""
+    world = formed(THREE, 1)
+    world.hosts[0].behaves['checkpoint'] = FAILS
+    strike(world, 'reload', 0)
+    assert world.run_until(lambda: lasts(world, 0, 'handover'), 10.0), trace(world)
+    assert all('AHM-NODE-1: a switchover from here would be undone: it fails' in says(
+        world, asked)[1] for asked in range(3))
+    for words in ({'dry_run': True}, {}):
+        assert ask(world, 1, 'promote', **words) == {
+            'ok': False, 'reason': 'AHM-NODE-1 cannot hand over: it fails'}
+    strike(world, 'commands-work', 0)
+    assert world.run_until(lambda: told(world, 'a switchover would get through now') == 1, 70.0), \
+        trace(world)
+    world.run(1.0)
+    assert ask(world, 1, 'promote', dry_run=True) == {'ok': True}
+
+
+def test_a_server_that_lets_no_standby_in_is_told_by_each_that_it_would_not_let_in():
+    """pg_hba.conf of the third let in nobody: the switchover went well, and nobody streamed."""
+    world = formed(THREE, 1)
+    assert not lasts(world, 0, 'handover') and not lasts(world, 1, 'handover')
+    world.hosts[2].database.is_closed = True
+    for own in (0, 1):
+        strike(world, 'reload', own)
+    text = 'the database of AHM-NODE-3 would not let this one in as its standby: no pg_hba.conf'
+    assert world.run_until(
+        lambda: all(lasts(world, own, 'handover').startswith(text) for own in (0, 1)), 10.0), \
+        trace(world)
+    refused = ask(world, 2, 'promote', dry_run=True)
+    assert refused['reason'].startswith('the database of AHM-NODE-1 would not be let in here')
+    assert ask(world, 1, 'promote', dry_run=True) == {'ok': True}
+    world.hosts[2].database.is_closed = False
+    assert world.run_until(lambda: told(world, 'a switchover would get through now') == 2, 70.0), \
+        trace(world)
+    world.run(1.0)
+    assert ask(world, 2, 'promote', dry_run=True) == {'ok': True}
+
+
+def test_a_new_leader_looks_at_once_whether_it_could_hand_over():
+    """What nobody needed while another led is needed next time."""
+    world = formed(THREE, 1)
+    world.hosts[1].behaves['checkpoint'] = FAILS
+    world.run(30.0)
+    assert not lasts(world, 1, 'handover')
+    strike(world, 'promote', 1)
+    assert world.run_until(lambda: world.serves() == 1, 30.0), trace(world)
+    assert world.run_until(lambda: lasts(world, 1, 'handover'), 10.0), trace(world)
+
+
 def test_a_promotion_whose_vip_is_not_up_is_no_success():
     """The problem was set, and cleared two lines later."""
     world = formed(THREE, 1)
@@ -306,9 +376,11 @@ class Lasts:
     def __init__(self):
         self.now, self.reports = 0.0, []
         self.is_leading = False
-        self.vip = self.database = self.chores = self.speaker = self.troubles = self
+        self.vip = self.database = self.rehearsals = self.speaker = self.troubles = self
         self.would_fail = self.would_lack = ()
+        self.refused_by, self.unarchived = {}, ''
         self.refused = self.of_own_files = ''
+        self.foreign = Foreign()
         self.failures, self.out, self.distrust, self.mismatch, self.problem = 0, '', '', '', ''
         self.streaming, self.commits_wait = True, ''
         self.answer, self.in_recovery, self.runs_as_primary = 'a check', True, False
@@ -317,6 +389,10 @@ class Lasts:
 
     def leader_row(self):
         """Nobody."""
+
+    def why_no_handover(self):
+        """Nothing."""
+        return ''
 
     def report(self, severity, event, text):
         self.reports.append((self.now, severity, event, text))

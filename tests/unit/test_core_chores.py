@@ -184,12 +184,12 @@ def test_a_rehearsal_that_could_not_run_changes_nothing_that_is_known_of_a_takeo
     follower = Follower()
     fails = events.Rehearsed(0, ('if_up_cmd: it fails',), ('arping_cmd: it fails',))
     for found in (fails, events.Rehearsed(0, None)):
-        follower.node.chores.rehearse_soon()
+        follower.node.rehearsals.soon()
         asked = [effect for effect in follower.node.handle(events.Ticked(), follower.now)
                  if isinstance(effect, effects.Rehearse)]
         assert len(asked) == 1
         follower.feed(found._replace(token=asked[0].token))
-        assert follower.node.chores.would_fail == ('if_up_cmd: it fails',)
+        assert follower.node.rehearsals.would_fail == ('if_up_cmd: it fails',)
         assert [trouble.text for trouble in follower.node.own_row().troubles] == [
-            'a takeover here would fail: if_up_cmd: it fails; a takeover here would do without '
-            'this: arping_cmd: it fails']
+            'a takeover here would fail: if_up_cmd: it fails; a takeover here would lack: '
+            'arping_cmd: it fails']

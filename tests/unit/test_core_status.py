@@ -269,14 +269,6 @@ def test_other_timings_are_warned_of():
     assert 'AHM-NODE-2 has other timings' in status(node)['warnings'][0]
 
 
-def test_strangers_are_warned_of_for_a_while():
-    node = a_node()
-    node.foreign['192.0.2.9'] = (NOW - 59, 'the node at 192.0.2.9 belongs to another cluster')
-    assert status(node)['warnings'] == [node.foreign['192.0.2.9'][1]]
-    node.now = NOW + 2
-    assert status(node)['warnings'] == []
-
-
 # -- what keeps a database from being promoted, though it looks well ----------------------------
 
 

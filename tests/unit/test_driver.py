@@ -41,12 +41,17 @@ class Core:
         self.settings = Settings('AHM-NODE-1', 0, ADDRESSES, (0, 1, 2), CLUSTER)
         self.own, self.wake_at, self.waiting = 0, float('inf'), {}
         self.names = ['AHM-NODE-1', None, None]
+        self.is_leading, self.leader = False, None
         self.events = []
 
     def handle(self, event, now):
         """Take an event; want nothing."""
         self.events.append(event)
         return []
+
+    def leader_row(self):
+        """The row of whom it follows."""
+        return self.leader
 
 
 class Clock:
@@ -81,10 +86,15 @@ def shell(tmp_path, monkeypatch):
     return Shell(tmp_path / 'log', monkeypatch)
 
 
-def row(sender=1, cluster=CLUSTER, name='AHM-NODE-2', **changes):
+def a_row(sender=1, cluster=CLUSTER, name='AHM-NODE-2', **changes):
+    """A plain row."""
+    return Beacon(cluster, sender, name, 2, False, 0.5, 2, 1, 1, 1.0,
+                  (None,) * 3)._replace(**changes)
+
+
+def row(**fields):
     """The datagram of a plain row."""
-    return wire.encode(Beacon(cluster, sender, name, 2, False, 0.5, 2, 1, 1, 1.0,
-                              (None,) * 3)._replace(**changes))
+    return wire.encode(a_row(**fields))
 
 
 def test_a_row_of_its_sender_reaches_the_core(shell):
@@ -168,9 +178,13 @@ def test_whose_pid_file_is_gone_is_told_by_the_daemon_at_its_own_socket_only(she
     answered = []
     shell.driver.answer = lambda client, message: answered.append(message)
     shell.driver.client_asked('somebody', dict(find.REQUEST), ('unix', 0))
-    assert answered == [{'ok': True, 'pid_file': '/d/a.pid'}] and shell.core.events == []
+    said = {'ok': True, 'pid_file': '/d/a.pid', 'cluster': CLUSTER, 'leader': ''}
+    assert answered == [said] and shell.core.events == []
+    shell.core.leader = a_row(name='AHM-NODE-2')
+    shell.driver.client_asked('somebody', dict(find.REQUEST), ('unix', 0))
+    assert answered[1:] == [dict(said, leader='AHM-NODE-2')]
     shell.driver.client_asked('somebody', dict(find.REQUEST), ('tcp', '192.0.2.2'))
-    assert len(answered) == 1 and [event.request for event in shell.core.events] == [find.REQUEST]
+    assert len(answered) == 2 and [event.request for event in shell.core.events] == [find.REQUEST]
 
 
 # Troubles that last

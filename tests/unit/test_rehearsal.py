@@ -18,7 +18,7 @@ def program(path, text='exit 0', mode=0o755):
 def rehearsed(up=None, hooks=None, arping=None, virtual_ip='192.0.2.1'):
     """What a rehearsal with these commands finds."""
     done = rehearsal.rehearse(VipSettings(virtual_ip, '/bin', up, None, '/usr/sbin', arping),
-                              hooks or {}, 20.0)
+                              hooks or {}, 20.0, False)
     assert done['ok']
     return done['fails'], done['lacks']
 
@@ -84,6 +84,27 @@ def test_the_rights_of_this_process_are_those_of_proc():
 
 def test_without_a_vip_its_commands_are_not_looked_at(tmp_path):
     assert troubles([str(tmp_path / 'no')], virtual_ip='') == []
+
+
+@pytest.mark.parametrize('said, found', [
+    ('1 packets transmitted, 1 received, 0% packet loss', ''),
+    ('1 packets transmitted, 0 received, 100% packet loss', 'no answer'),
+    ('', 'ping did not say how many packets it sent and received')])
+def test_a_ping_that_does_not_hear_this_host_is_told(tmp_path, said, found):
+    """Its silence is never believed, so nobody takes over from a host that is lost."""
+    program(tmp_path / 'ping', 'echo "%s"; exit 1' % said)
+    settings = VipSettings('192.0.2.1', '/bin', None, None, '/usr/sbin', None,
+                           ping_path=str(tmp_path))
+    for pings in (True, False):
+        done = rehearsal.rehearse(settings, {}, 20.0, pings)
+        assert done['fails'] == []
+        if not found or not pings:
+            assert done['lacks'] == []
+            continue
+        text, = done['lacks']
+        assert text.startswith('ping: no takeover from a host that is lost: %s/ping does not hear '
+                               'this host itself (127.0.0.1: %s' % (tmp_path, found))
+        assert text.endswith('set ping_path')
 
 
 def test_what_a_takeover_can_do_without_is_no_reason_against_it(tmp_path):

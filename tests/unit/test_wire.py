@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ahmlib.core.beacon import (Beacon, Due, Evidence, Farewell, Inquiry, Intent, IntentKind, Record,
                                 Trouble, Verdict)
-from ahmlib.core.states import DatabaseState, NodeState
+from ahmlib.core.states import LEADING, DatabaseState, NodeState
 from ahmlib.network import wire
 
 CLUSTER = 2 ** 62 + 5
@@ -55,6 +55,7 @@ def rows(size):
         'sync_term': numbers, 'sync_version': numbers, 'sync_doubt': texts,
         'troubles': st.lists(st.builds(Trouble, texts, st.booleans(), texts, seconds),
                              max_size=wire.TROUBLES_MAX).map(tuple),
+        'refused_by': st.lists(nodes, max_size=size).map(tuple), 'no_handover': texts,
         'shared': st.lists(st.tuples(texts, texts), max_size=wire.SHARED_MAX).map(tuple),
     }
     assert set(values) == set(Beacon._fields), 'a field of the row has no strategy'
@@ -200,14 +201,18 @@ def test_a_row_of_another_cluster_says_whose_it_is():
     with pytest.raises(wire.ForeignRow) as foreign:
         wire.decode(wire.encode(a_row(cluster=CLUSTER + 1, nodes=nodes)), CLUSTER, 3)
     assert (foreign.value.name, foreign.value.nodes) == ('AHM-NODE-2', nodes)
+    for state in NodeState:
+        with pytest.raises(wire.ForeignRow) as foreign:
+            wire.decode(wire.encode(a_row(cluster=CLUSTER + 1, state=state)), CLUSTER, 3)
+        assert foreign.value.leads is (state in LEADING)
 
 
 def test_a_row_of_another_cluster_that_is_none_says_nothing():
-    for place, value in ((place_of('name'), 5), (place_of('nodes'), [5])):
+    for place, value in ((place_of('name'), 5), (place_of('nodes'), [5]), (place_of('state'), 99)):
         row = a_row(cluster=CLUSTER + 1)
         with pytest.raises(wire.ForeignRow) as foreign:
             wire.decode(changed(row, place, value), CLUSTER, 3)
-        assert (foreign.value.name, foreign.value.nodes) == ('', ())
+        assert (foreign.value.name, foreign.value.nodes) == ('', ()) and not foreign.value.leads
 
 
 def test_the_longest_row_of_a_hundred_nodes_is_a_datagram():

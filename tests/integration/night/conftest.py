@@ -10,9 +10,11 @@ SLOW = dict(NOTIFY, beacon_message_retry_count=8, max_consec_failures=60)
 
 @pytest.fixture(scope='module')
 def shared(request):
-    """A cluster for all troubles of this module, with its SETTINGS where it has some."""
+    """A cluster for all troubles of this module, with its SETTINGS and of its CLUSTER, if any."""
     settings = dict(SLOW, **getattr(request.module, 'SETTINGS', {}))
-    with Shared(kind='loopback', settings=settings) as one:
+    options = dict({'kind': 'loopback', 'settings': settings},
+                   **getattr(request.module, 'CLUSTER', {}))
+    with Shared(**options) as one:
         yield one
 
 

@@ -1,15 +1,22 @@
-"""A standby whose server runs and refuses AHM's role: in quarantine for as long as that lasts."""
+"""Standbys that cannot take over: refused, without slot or WAL, or all of them out at once."""
+
+import os
+import re
+import shutil
 
 from ahmlib.lab import server_faults
+from ahmlib.lab.users import SAFE_PATH
 
-from ..scenarios import FIRST
-from .reading import WARNING, is_over, is_told, utility
+from ..scenarios import FIRST, PAUSE, refusal, succeeds
+from ..test_standby_faults import loses_wal
+from .reading import CRITICAL, LIMIT, WARNING, is_over, is_told, utility
 
 #: A failed standby fails within seconds; on a busy machine none does by chance.
 SETTINGS = {'max_consec_failures': 10}
 ROLE = 'agens'
 REFUSED = 'the database is not trusted while this lasts: it runs, and refuses AHM: '
 TRUSTED = 'the database is trusted again'
+NO_STREAM = 'the standby does not stream from the primary'
 
 
 def is_quarantined(scenario, failed):
@@ -26,3 +33,73 @@ def test_a_standby_whose_pg_hba_conf_refuses_the_role(night):
     is_quarantined(scenario, second)
     server_faults.hba(second.database, before)
     is_over(scenario, second, third, REFUSED, TRUSTED)
+
+
+def test_a_standby_whose_slot_is_missing_on_the_primary(night):
+    """What ends it is named by the command that the trouble names."""
+    scenario, first, second, third = night
+    second.database.sql("ALTER SYSTEM SET primary_slot_name = 'lost'")
+    server_faults.reload(second.database)
+    needs_a_restart_to_look_there(second.database)
+    is_told(scenario, second, third, NO_STREAM, WARNING)
+    named = re.search('SELECT pg_create_physical_replication_slot[^ ]+', refusal(
+        second, 'ahm_attach_node'))
+    first.database.sql(named.group().rstrip('),') + ')')
+    is_over(scenario, second, third, NO_STREAM, 'the standby streams from the primary again')
+    second.database.sql('ALTER SYSTEM RESET primary_slot_name')
+    server_faults.reload(second.database)
+    needs_a_restart_to_look_there(second.database)
+    scenario.healthy()
+    scenario.cluster.wait_until(lambda: first.database.sql(
+        "SELECT pg_drop_replication_slot('lost')") is not None, LIMIT, 'the slot to be free')
+
+
+def needs_a_restart_to_look_there(database):
+    """Before PostgreSQL 13 no standby reads primary_slot_name anew while it runs."""
+    if database.installation.version < 13:
+        database.stop()
+        database.start()
+
+
+def test_a_standby_whose_wal_is_gone_is_rebuilt_by_the_command_that_is_named(night):
+    scenario, _, second, third = night
+    loses_wal(scenario.cluster, second)
+    is_told(scenario, second, third, NO_STREAM, WARNING)
+    said = refusal(second, 'ahm_attach_node')
+    command = re.search(r'rebuild it into an empty directory: (pg_basebackup .* -P)', said)
+    assert 'has removed WAL' in said and command, said
+    second.database.stop()
+    shutil.rmtree(second.database.data_dir)
+    second.host.run(['sh', '-c', command.group(1)], limit=120.0, env={
+        'PATH': second.database.installation.bin_dir + os.pathsep + SAFE_PATH})
+    succeeds(second, 'ahm_attach_node')
+    is_over(scenario, second, third, NO_STREAM, 'the standby streams from the primary again')
+
+
+def test_all_standbys_out_and_then_the_primary(night):
+    """Nobody may be promoted by itself; what a person may do is named, and done."""
+    scenario, first, second, third = night
+    for node in (second, third):
+        node.database.stop()
+    scenario.reads(scenario.cluster.nodes, FIRST, scenario.table(FIRST, {
+        node.name: ('FAILED', 'STANDBY') for node in (second, third)}))
+    for node in (second, third):
+        text = 'reported out until attached again: '
+        scenario.cluster.wait_until(lambda: text in scenario.log(node), LIMIT, text)
+        assert [line for line in scenario.notified() if line.startswith(node.name)
+                and text in line]
+        assert '%s was reported out' % node.name in utility(first, '--verbose')[0] \
+            or 'was reported out: repair its database, then run ahm_attach_node' in utility(
+                first, '--verbose')[0]
+    first.kill_database()
+    scenario.cluster.wait_until(lambda: all(
+        'nobody leads, and nobody will by itself: ' in utility(node)[0]
+        for node in scenario.cluster.nodes), 2 * LIMIT, 'the way out on every node', PAUSE)
+    for node in scenario.cluster.nodes:
+        shown, code = utility(node, '--check')
+        assert code == CRITICAL and 'nobody will by itself' in shown
+    first.database.start()      # as it says: the newest data are there
+    scenario.reads(scenario.cluster.nodes, FIRST, scenario.table(FIRST, {
+        node.name: ('FAILED', 'STANDBY') for node in (second, third)}), limit=2 * LIMIT)
+    for node in (second, third):
+        succeeds(node, 'ahm_attach_node', '--wait')

@@ -14,7 +14,7 @@ from ..scenarios import SECOND, refusal, succeeds
 from .reading import WARNING, is_over, is_told
 
 FAILS = 'a takeover here would fail: '
-LACKS = 'a takeover here would do without this: '
+LACKS = 'a takeover here would lack: '
 OVER = 'a takeover here would get through now, as far as can be tried'
 THERE, NO_PROGRAM, NO_DIRECTORY, NOT_EXECUTABLE = range(4)
 

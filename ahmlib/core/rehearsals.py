@@ -1,0 +1,100 @@
+"""What is needed on the bad day only, looked at on good days: to take over, and to hand over.
+
+A takeover needs the right to raise the VIP, programs, hooks.  A primary that hands over needs the
+right to CHECKPOINT, and to be let in as a standby by the server that takes its place; so does every
+other standby.  What is found lasts until it is looked at again; where something is wrong, soon.
+"""
+
+from typing import Dict, List, Optional, Tuple
+
+from .beacon import Beacon
+from .effects import Rehearse, RehearseHandover
+from .states import DatabaseState, NodeState
+
+#: Between two rehearsals in which nothing fails, and for the programs that one of a takeover asks.
+REHEARSE_SECONDS, LIMIT_SECONDS = 900.0, 5.0
+#: Between two of a handover where something fails: each is a line in the log of somebody's server.
+HANDOVER_AGAIN_SECONDS = 60.0
+HANDOVER_LIMIT_SECONDS = 10.0
+
+
+class Rehearsals:
+    """What would fail at this node."""
+
+    def __init__(self, node) -> None:
+        self.node = node
+        self.takeover_at = node.now
+        self.would_fail: Tuple[str, ...] = ()   # why a takeover here would, as was found last
+        self.would_lack: Tuple[str, ...] = ()   # what it would lack
+        self.handover_at = node.now
+        self.asks_servers = False               # one is under way
+        self.rehearsed_for: Optional[Tuple[int, int]] = None    # under which leader, in which term
+        self.refused_by: Dict[int, str] = {}    # whose server would not let this one in, and why
+        self.no_checkpoint = ''                 # why nothing can be handed over from here
+        self.unarchived = ''                    # what the archiver of this primary does not do
+
+    def decide(self) -> None:
+        """Start what is due."""
+        node = self.node
+        if node.settings.witness:
+            return
+        if node.now >= self.takeover_at and node.settings.priority:     # else it never leads
+            self.takeover_at = node.now + REHEARSE_SECONDS
+            node.ask(Rehearse(0, LIMIT_SECONDS), self._takeover_rehearsed)
+        self._maybe_ask_servers()
+
+    def soon(self) -> None:
+        """Commands may be others now, and servers, too."""
+        self.takeover_at = self.handover_at = self.node.now
+
+    def _takeover_rehearsed(self, event) -> None:
+        if event.fails is None:
+            return
+        self.would_fail, self.would_lack = event.fails, event.lacks
+        if event.fails or event.lacks:      # whoever mends it need not wait, nor reload
+            self.takeover_at = self.node.now + self.node.settings.health_check_period
+
+    # -- a handover ----------------------------------------------------------------------------
+
+    def _maybe_ask_servers(self) -> None:
+        """Under each new leader, once its standbys have been pointed to it; and now and then."""
+        node = self.node
+        leader = node.own_row() if node.state is NodeState.LEADER else node.leader_row()
+        if leader is None or not node.database.checked or node.database.failures:
+            return
+        reign = leader.sender, leader.term
+        if reign != self.rehearsed_for:
+            self.rehearsed_for = reign
+            self.handover_at = node.now + node.settings.health_check_period
+        if self.asks_servers or node.now < self.handover_at or node.plan.busy:
+            return
+        self.asks_servers, self.handover_at = True, node.now + REHEARSE_SECONDS
+        # Whom it streams from has let it in.
+        streams_from = leader.sender if node.database.streaming else None
+        servers = tuple(row.sender for row in node.members.living(node.now)
+                        if _may_lead(row) and row.sender != streams_from)
+        node.ask(RehearseHandover(0, servers, HANDOVER_LIMIT_SECONDS), self._handover_rehearsed)
+
+    def _handover_rehearsed(self, event) -> None:
+        self.asks_servers = False
+        if event.refused is None:
+            self.handover_at = self.node.now + HANDOVER_AGAIN_SECONDS
+            return
+        self.refused_by = dict(event.refused)
+        self.no_checkpoint, self.unarchived = event.no_checkpoint, event.unarchived
+        if self.refused_by or self.no_checkpoint or self.unarchived:
+            self.handover_at = self.node.now + HANDOVER_AGAIN_SECONDS
+
+    def why_no_handover(self) -> str:
+        """Why a switchover away from here would be undone; '' where it would not, or none can be.
+        """
+        return self.no_checkpoint if self.node.is_leading else ''
+
+    def deadlines(self) -> List[float]:
+        """When something is looked at again."""
+        return [self.takeover_at, self.handover_at]
+
+
+def _may_lead(row: Beacon) -> bool:
+    return not row.witness and not row.out and row.priority > 0 \
+        and row.database in (DatabaseState.PRIMARY, DatabaseState.STANDBY)

@@ -1,0 +1,91 @@
+"""What a handover will need of the servers, tried while all is well.
+
+The primary that hands over orders a CHECKPOINT, and is a standby of the server that takes its place
+from then on.  A pg_hba.conf that lets in only the standbys of today, and a replication user with
+another password there, are found by nobody before that day.  So this asks for what a standby asks
+for, as the user that the standby will be, and lets go at once.
+"""
+import time
+
+from ahmlib.database import (archiver, conninfo, history, probe, recovery, settings_in_force,
+                             startup, streaming)
+from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
+from ahmlib.database.deadline import Deadline
+
+#: A WAL file that has waited for so long to be archived is late.
+LATE_SECONDS = 300.0
+FIRST_VERSION_WITH_ROLE = 150000        # pg_checkpoint
+
+MAY_CHECKPOINT = "SELECT rolsuper, quote_ident(rolname) FROM pg_roles WHERE rolname = session_user"
+HAS_ROLE = "SELECT pg_has_role(session_user, 'pg_checkpoint', 'USAGE')"
+ARCHIVER = """SELECT failed_count, last_failed_wal FROM pg_stat_archiver
+               WHERE last_failed_time > coalesce(last_archived_time, '-infinity')
+                 AND current_setting('archive_mode') <> 'off'"""
+
+
+def rehearse_handover(settings, servers, limit):
+    """Return {'ok', 'refused', 'no_checkpoint', 'unarchived'}.
+
+    servers: [(place, host, port)] of the other nodes.  limit: seconds for all of it.
+    refused: [[place, why]] of the servers that run, and would not let this one in as a standby.
+    no_checkpoint: why the user of conn_string may not order a CHECKPOINT here, '' where it may.
+    unarchived: of a primary, what its archiver fails to do; '' where it keeps up, or has nothing to
+    do.  Not ok, with 'reason', where the server here does not answer.
+    """
+    deadline = Deadline(limit)
+    try:
+        with Connection(probe.local_conn_string(settings), limit) as connection:
+            in_recovery, version = connection.query(
+                "SELECT pg_is_in_recovery(), current_setting('server_version_num')::int")[0]
+            result = {'ok': True, 'no_checkpoint': _no_checkpoint(connection, version),
+                      'unarchived': '' if in_recovery else _unarchived(settings, connection)}
+        existing = settings_in_force.primary_conninfo(settings, deadline.remaining())
+        texts = [(place, recovery.new_conninfo(existing, settings, host, port))
+                 for place, host, port in servers]
+    except (ConnectionFailed, QueryFailed, OSError, ValueError) as error:
+        return {'ok': False, 'reason': str(error)}
+    result['refused'] = []
+    for number, (place, text) in enumerate(texts):
+        why = _refusal(settings, text, deadline.remaining() / (len(texts) - number))
+        if why:
+            result['refused'].append([place, why])
+    return result
+
+
+def _no_checkpoint(connection, version):
+    is_superuser, name = connection.query(MAY_CHECKPOINT)[0]
+    if is_superuser or version >= FIRST_VERSION_WITH_ROLE and connection.value(HAS_ROLE):
+        return ''
+    return '%s, as whom AHM connects, may not run CHECKPOINT: %s' % (
+        name, 'GRANT pg_checkpoint TO %s' % name
+        if version >= FIRST_VERSION_WITH_ROLE else 'before PostgreSQL 15 only a superuser may')
+
+
+def _unarchived(settings, connection):
+    """What the archiver fails to do: its command fails, or a file waits for too long."""
+    waiting = archiver.unarchived(settings.db_data_dir)
+    failing = connection.query(ARCHIVER)
+    if failing:
+        return 'archive_command fails (%d times so far, last for %s), and %d WAL files wait for it:' \
+            ' see the log of the database' % (failing[0][0], failing[0][1], waiting)
+    oldest = archiver.oldest_unarchived_at(settings.db_data_dir)
+    if oldest is not None and time.time() > oldest + LATE_SECONDS:
+        return 'archive_command does not keep up: a WAL file has waited for it for %.0f min, and %d ' \
+            'wait: see what it does' % ((time.time() - oldest) / 60, waiting)
+    return ''
+
+
+def _refusal(settings, text, limit):
+    """Why the server of this primary_conninfo, which runs, would not let a standby in; '' where it
+    would.
+
+    One that is down, or starts, says nothing of that.
+    """
+    why = streaming.refused(history.replication_string(settings, text), limit / 2)
+    if not why:
+        return ''
+    words = conninfo.parse(text)
+    answer = startup.ask(words['host'], int(words['port']), words['user'], settings.db_database,
+                         limit / 2)
+    is_up = answer.answered and probe.verdict_of(answer.sqlstate) == probe.REACHABLE
+    return why if is_up else ''
