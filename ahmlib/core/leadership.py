@@ -219,7 +219,7 @@ class Leadership:
         elif settings.restart_failed and not self.restarted and not node.plan.busy:
             self.restarted = True
             node.plan.start(NAME, restart(node), node.now)
-        elif self._somebody_could_take_over():
+        elif self.somebody_could_take_over():
             node.database.reached_by_others = False
             self._step_down(Reason('database', 'its database failed: %s' % node.database.reason,
                                    'fast'))
@@ -266,7 +266,8 @@ class Leadership:
                                               node.settings.connect_timeout):
             self._inquire()
 
-    def _somebody_could_take_over(self) -> bool:
+    def somebody_could_take_over(self) -> bool:
+        """Whether this leader would have an heir."""
         node = self.node
         return any(not why_not_eligible(row, node.view)
                    for row in node.members.in_touch(node.now))

@@ -91,12 +91,17 @@ class Troubles:
         return [item.told_at + HOUR_SECONDS for item in self.lasting.values()]
 
 
-def cut(text: str) -> str:
-    """A text that fits into a row, cut between words."""
-    if len(text) <= TEXT_MAX:
+def cut(text: str, most: int = TEXT_MAX) -> str:
+    """A text that fits into a row, or into so many letters of one, cut between words."""
+    if len(text) <= most:
         return text
-    whole = text[:TEXT_MAX - 4].rsplit(' ', 1)[0]
+    whole = text[:max(0, most - 4)].rsplit(' ', 1)[0]
     return whole + ' ...'
+
+
+def around(head: str, reason: str, tail: str) -> str:
+    """A reason between what is wrong and what comes of it: where it is long, it is what is cut."""
+    return head + cut(reason, TEXT_MAX - len(head) - len(tail)) + tail
 
 
 # -- the kinds ---------------------------------------------------------------------------------
@@ -113,9 +118,9 @@ def _failing_checks(node) -> str:
     if node.is_leading:
         comes = 'it is started again' if settings.restart_failed else \
             'failover, if no other node reaches it either,'
-    return '%d of %d checks of the database failed: %s; %s in %.4g to %.4g s' % (
-        database.failures, settings.max_consec_failures, database.reason, comes,
-        (left - 1) * period, left * period)
+    return around('%d of %d checks of the database failed: ' % (
+        database.failures, settings.max_consec_failures), database.reason,
+        '; %s in %.4g to %.4g s' % (comes, (left - 1) * period, left * period))
 
 
 def _passes_again(node) -> str:
@@ -154,15 +159,31 @@ def _distrust(node) -> str:
     if not database.distrust:
         return ''
     if node.is_leading and not database.mismatch:
-        return 'the database fails its checks here (%s), but another node reaches it: no failover' \
-            % database.reason
+        return around('the database fails its checks here (', database.reason,
+                      '), but another node reaches it: no failover')
     return 'the database is not trusted while this lasts: %s' % database.distrust
+
+
+def _down(node) -> str:
+    """A leader whose primary nobody reaches leads on where nobody could take over."""
+    database = node.database
+    if not node.is_leading or not database.failed or database.out or database.distrust:
+        return ''
+    if node.leadership.somebody_could_take_over():
+        return 'the database is down: %s' % database.reason
+    return around('the database is down (', database.reason, '), and no other node may take over: '
+                  'start it; if it is gone for good, run "ahm stop" here, and see the status of the '
+                  'others')
+
+
+def _is_up(node) -> str:
+    return 'the database is up again' if _is_well(node) else ''
 
 
 def _standstill(node) -> str:
     why = node.database.standstill
-    return why and 'the standby receives, and cannot replay: %s; it is not promoted while that ' \
-        'lasts' % why
+    return why and around('the standby receives, and cannot replay: ', why,
+                          '; it is not promoted while that lasts')
 
 
 def _not_streaming(node) -> str:
@@ -212,9 +233,11 @@ def _out(node) -> str:
 
 def _unwritable(node) -> str:
     why = node.speaker.refused
-    return why and 'the state file cannot be written: %s; %s until it can be' % (
-        why, 'this node can neither vote nor follow another leader' if node.speaker.is_saved()
-        else 'silent')
+    if not why:
+        return ''
+    means = 'this node can neither vote nor follow another leader' if node.speaker.is_saved() \
+        else 'silent'
+    return around('the state file cannot be written: ', why, '; %s until it can be' % means)
 
 
 def _of_silence(node) -> str:
@@ -242,6 +265,7 @@ def _of_mismatch(node) -> str:
 KINDS = (
     Kind('checks', _always('WARNING'), _failing_checks, _passes_again),
     Kind('quarantined', _of_mismatch, _distrust, _trusted_again),
+    Kind('down', _always('CRITICAL'), _down, _is_up),
     Kind('replay', _always('ERROR'), _standstill, _replays_again),
     Kind('not streaming', _always('WARNING'), _not_streaming, _streams_again, ends='streaming'),
     Kind('commits', _always('CRITICAL'), _commits_wait, _commits_end),

@@ -179,14 +179,14 @@ class Vip:
         if self.rival != Rival(address, about):
             self.rival = Rival(address, about)
             self.rival_look_at = self.node.now + RIVAL_KNOWN_SECONDS
-            self.node.report('CRITICAL', 'vip', '%s: it is announced again and again until that '
-                             'ends; remove the address there' % self._described())
+            self.node.report('CRITICAL', 'vip', '%s; it is announced again and again until that '
+                             'ends' % self._described())
 
     def _described(self) -> str:
         node, rival = self.node, self.rival
         assert rival is not None
-        return 'the VIP %s of this node (%s) is answered for by %s, too' % (
-            node.settings.vip, node.settings.host(node.own), describe(node, *rival))
+        return 'the VIP %s of this node (%s) is answered for by %s, too: remove the address there' \
+            % (node.settings.vip, node.settings.host(node.own), describe(node, *rival))
 
     def silent_lately(self) -> bool:
         """Whether the newest ping, not long ago, was not answered."""

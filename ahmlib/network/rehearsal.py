@@ -49,7 +49,7 @@ def rehearse(vip, hooks, limit, pings):
 def _try_ping(vip, limit):
     """A takeover from a host that is lost waits for ping to say that nobody has the VIP."""
     why = ping.hears_itself(vip.virtual_ip or '', vip.ping_path, Deadline(limit))
-    return why and ['ping: no takeover from a host that is lost: %s' % why] or []
+    return why and ['ping: no failover of a lost host: %s' % why] or []
 
 
 def _try_command(name, argv, limit):

@@ -178,7 +178,7 @@ def _rehearse_handover(world, host: Host, effect: effects.RehearseHandover) -> N
                         for place in effect.servers if world.hosts[place].database.is_closed)
         return events.HandoverRehearsed(
             effect.token, refused,
-            'it fails' if host.behaviour('checkpoint') == FAILS else '')
+            'it fails' if host.behaviour('checkpoint') == FAILS else '', mine.unarchived)
     world.later(host, PROBE_SECONDS, done)
 
 

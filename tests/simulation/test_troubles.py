@@ -9,7 +9,7 @@ from ahmlib.core import events
 from ahmlib.core.beacon import Trouble
 from ahmlib.core.foreign import FOREIGN_SECONDS, Foreign
 from ahmlib.core.status import status
-from ahmlib.core.troubles import HOUR_SECONDS, TEXT_MAX, Troubles, cut
+from ahmlib.core.troubles import HOUR_SECONDS, TEXT_MAX, Troubles, around, cut
 from ahmlib.simulation.faults import strike
 from ahmlib.simulation.host import FAILS, make_settings
 from ahmlib.utilities.status_check import CRITICAL, WARNING, check
@@ -309,6 +309,18 @@ def test_a_new_leader_looks_at_once_whether_it_could_hand_over():
     assert world.run_until(lambda: lasts(world, 1, 'handover'), 10.0), trace(world)
 
 
+def test_an_archiver_that_does_not_keep_up_is_told_by_the_leader():
+    """It fills the disk of the primary, and of nobody else."""
+    world = formed(THREE, 1)
+    for own in (0, 1):
+        world.hosts[own].database.unarchived = 'archive_command fails'
+        strike(world, 'reload', own)
+    assert world.run_until(lambda: lasts(world, 0, 'archiver'), 10.0), trace(world)
+    assert told(world, 'archive_command fails') == 1 and not lasts(world, 1, 'archiver')
+    world.hosts[0].database.unarchived = ''
+    assert world.run_until(lambda: told(world, 'the archiver keeps up again') == 1, 70.0)
+
+
 def test_a_promotion_whose_vip_is_not_up_is_no_success():
     """The problem was set, and cleared two lines later."""
     world = formed(THREE, 1)
@@ -381,6 +393,7 @@ class Lasts:
         self.refused_by, self.unarchived = {}, ''
         self.refused = self.of_own_files = ''
         self.foreign = Foreign()
+        self.failed = False
         self.failures, self.out, self.distrust, self.mismatch, self.problem = 0, '', '', '', ''
         self.streaming, self.commits_wait = True, ''
         self.answer, self.in_recovery, self.runs_as_primary = 'a check', True, False
@@ -417,6 +430,14 @@ def test_a_long_text_is_cut_between_words():
     text = cut('word ' * 100)
     assert len(text) <= TEXT_MAX and text.endswith('word ...')
     assert cut('short') == 'short' and cut('x' * TEXT_MAX) == 'x' * TEXT_MAX
+
+
+def test_where_the_reason_is_long_what_comes_of_it_is_told_all_the_same():
+    """libpq's own words filled the row, and "no other node may take over" was cut off."""
+    text = around('the database is down (', 'connection refused ' * 30, '): start it')
+    assert len(text) <= TEXT_MAX and text.endswith(' ...): start it')
+    assert around('it is down (', 'refused', '): start it') == 'it is down (refused): start it'
+    assert len(around('a' * 150, 'b' * 200, 'c' * 80)) <= TEXT_MAX
 
 
 def test_the_critical_goes_first():

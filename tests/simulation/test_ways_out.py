@@ -99,6 +99,43 @@ def test_both_standbys_out_and_the_primary_a_standby():
     assert world.run_until(lambda: world.serves() == 1, LIMIT), trace(world)
 
 
+def test_both_standbys_out_and_the_primary_of_the_leader_gone_for_good():
+    """It led on over nothing, and no status said so."""
+    world = formed(THREE, 1)
+    for own in (1, 2):
+        strike(world, 'kill-database', own)
+    assert world.run_until(lambda: all(world.hosts[own].node.database.out for own in (1, 2)), LIMIT)
+    strike(world, 'kill-database', 0)
+    text = 'AHM-NODE-1: the database is down (connection refused), and no other node may take ' \
+        'over: start it; if it is gone for good, run "ahm stop" here'
+    assert world.run_until(lambda: all(any(
+        warning.startswith(text) for warning in status(host.node)['warnings'])
+        for host in world.hosts), LIMIT), trace(world)
+    for own in (1, 2):
+        strike(world, 'start-database', own)
+    strike(world, 'stop', 0)
+    assert world.run_until(lambda: world.hosts[0].node is None and waits(world), LIMIT), \
+        trace(world)
+    strike(world, 'power-off', 0)       # what the operator vouches for
+    assert '"ahm_promote_node --force" on AHM-NODE-2' in advice(world, 2)
+    take(world, advice(world, 2))
+    assert world.run_until(lambda: world.serves() == 1, LIMIT), trace(world)
+
+
+def test_both_standbys_out_and_the_primary_of_the_leader_started_again():
+    world = formed(THREE, 1)
+    for own in (1, 2):
+        strike(world, 'kill-database', own)
+    assert world.run_until(lambda: all(world.hosts[own].node.database.out for own in (1, 2)), LIMIT)
+    strike(world, 'kill-database', 0)
+    assert world.run_until(lambda: 'AHM-NODE-1: the database is down' in '\n'.join(
+        status(world.hosts[2].node)['warnings']), LIMIT), trace(world)
+    strike(world, 'start-database', 0)
+    assert world.run_until(lambda: world.serves() == 0 and not any(
+        'is down' in warning for warning in status(world.hosts[2].node)['warnings']), LIMIT), \
+        trace(world)
+
+
 def test_only_the_daemon_of_the_primary_is_gone():
     world = formed(THREE, 1)
     world.crash(0)

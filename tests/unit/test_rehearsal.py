@@ -102,8 +102,8 @@ def test_a_ping_that_does_not_hear_this_host_is_told(tmp_path, said, found):
             assert done['lacks'] == []
             continue
         text, = done['lacks']
-        assert text.startswith('ping: no takeover from a host that is lost: %s/ping does not hear '
-                               'this host itself (127.0.0.1: %s' % (tmp_path, found))
+        assert text.startswith('ping: no failover of a lost host: %s/ping does not hear this host '
+                               'itself (127.0.0.1: %s' % (tmp_path, found))
         assert text.endswith('set ping_path')
 
 

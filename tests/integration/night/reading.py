@@ -4,7 +4,7 @@ The same words have to stand in the status, in --verbose with how long it lasts,
 log and in the notification; once, and nothing of it once the trouble is over.
 """
 
-from ..scenarios import PAUSE, log_of, run
+from ..scenarios import PAUSE, run
 
 #: Checks are half a second apart; a busy machine takes longer for each look at all these programs.
 LIMIT = 60
@@ -33,12 +33,17 @@ def is_told(scenario, failed, other, text, code):
     assert scenario.log(failed).count(text) == 1
 
 
-def is_over(scenario, failed, other, text, over):
-    """Wait until nobody says it any more; that it is over was said once."""
+def is_gone(scenario, failed, other, text):
+    """Wait until nobody says it any more."""
     line = '%s: %s' % (failed.name, text)
     scenario.cluster.wait_until(
         lambda: not any(line in utility(node, *words)[0] for node in (failed, other)
                         for words in ((), ('--check',))), LIMIT, '%r to be gone' % line, PAUSE)
-    scenario.cluster.wait_until(lambda: log_of(failed).count(over) >= 1, LIMIT, over)
+
+
+def is_over(scenario, failed, other, text, over):
+    """Wait until nobody says it any more; that it is over was said once."""
+    is_gone(scenario, failed, other, text)
+    scenario.cluster.wait_until(lambda: over in scenario.log(failed), LIMIT, over)
     assert len([one for one in scenario.notified()
                 if one.startswith(failed.name) and over in one]) == 1

@@ -1,0 +1,57 @@
+"""Troubles of the link and of the programs that ask it, on hosts with interfaces of their own."""
+
+import os
+
+from ..scenarios import FIRST, needs_namespaces, succeeds
+from ..test_field_isolation import Stranger
+from .reading import CRITICAL, WARNING, is_over, is_told, utility
+
+pytestmark = needs_namespaces
+
+CLUSTER = {'kind': 'namespaces'}
+LACKS = 'a takeover here would lack: '
+OVER = 'a takeover here would get through now, as far as can be tried'
+
+
+def test_a_vip_that_somebody_else_has_too(night):
+    """It drops pings; the leader asks the link once a minute."""
+    scenario, first, second, _ = night
+    stranger = Stranger(scenario)
+    stranger.comes()
+    text = 'the VIP %s of this node (%s) is answered for by %s' % (
+        first.host.vip, first.host.address, stranger.hardware)
+    is_told(scenario, first, second, text, CRITICAL)
+    assert 'remove the address there' in utility(second)[0]
+    stranger.goes()
+    is_over(scenario, first, second, text, 'nobody else answers for the VIP any more')
+
+
+def test_a_ping_that_is_missing_or_lies(night):
+    """Its silence is not believed, so nobody takes over here from a host that is lost."""
+    scenario, first, second, _ = night
+    directory = scenario.cluster.workspace.make_directory('pings')
+    path = os.path.join(directory, 'ping')
+    before = second.host.vip_commands()['ping_path']
+    text = '%sping: no failover of a lost host: %s does not hear this host itself' % (
+        LACKS, path)
+    second.reload_ahm(ping_path=directory)
+    is_told(scenario, second, first, text, WARNING)
+    scenario.cluster.workspace.write(path, '#!/bin/sh\necho "ping: permission denied" >&2\nexit 1\n',
+                                     executable=True)
+    scenario.cluster.wait_until(lambda: 'permission denied' in utility(first)[0], 60, 'what it says')
+    assert utility(first, '--check')[1] == WARNING
+    succeeds(second, 'ahm_promote_node', '--dry-run')   # whose old primary lives
+    second.reload_ahm(ping_path=before)
+    is_over(scenario, second, first, text, OVER)
+
+
+def test_an_arping_that_may_not_be_run(night):
+    """Without it neighbours go on sending to the host that is lost."""
+    scenario, first, second, _ = night
+    before = second.host.vip_commands()['arping_cmd']
+    second.reload_ahm(arping_cmd='/nowhere/arping -U -I eth0 $_IP_$')
+    text = LACKS + 'arping_cmd: /nowhere/arping is not there: install it, or correct the path'
+    is_told(scenario, second, first, text, WARNING)
+    second.reload_ahm(arping_cmd=before)
+    is_over(scenario, second, first, text, OVER)
+    assert FIRST in utility(second)[0]
