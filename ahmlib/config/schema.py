@@ -169,7 +169,8 @@ PARAMETERS = (
          '%p PID, %t timestamp, %n node name, %% percent.', reload=ALWAYS,
          example='%l PID:%p %t '),
     _row(LOGGING, 'log_verbose', BOOLEAN, False, 'Detailed log, as with log_severity: DEBUG, '
-         'which has no effect then.', reload=ALWAYS, example=False),
+         'which has no effect then: every check and command, what it found and how long it took.',
+         reload=ALWAYS, example=False),
     _row(LOGGING, 'log_severity', CHOICE, 'INFO', 'The least severity that is logged.',
          choices=('DEBUG', 'INFO', 'NOTICE', 'WARNING', 'ERROR', 'CRITICAL'), reload=ALWAYS),
     _command(LOGGING, 'notification_command', 'Run at every event in the cluster that is logged as '

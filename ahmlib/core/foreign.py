@@ -12,8 +12,8 @@ from .settings import Settings
 #: So long a node of another cluster counts as heard.
 FOREIGN_SECONDS = 30.0
 #: How the nodes, or the quorum rule, are changed.
-ORDER = 'run ahm_shutdown_cluster (databases and VIP stay), bring the new file to all nodes, then ' \
-    'start AHM on all of them, on the host of the primary last'
+ORDER = 'run ahm_shutdown_cluster (databases and VIP stay), bring the new file to all nodes, ' \
+    'then start AHM on all of them, on the host of the primary last'
 
 
 class Heard(NamedTuple):

@@ -172,8 +172,8 @@ def _down(node) -> str:
     if node.leadership.somebody_could_take_over():
         return 'the database is down: %s' % database.reason
     return around('the database is down (', database.reason, '), and no other node may take over: '
-                  'start it; if it is gone for good, run "ahm stop" here, and see the status of the '
-                  'others')
+                  'start it; if it is gone for good, run "ahm stop" here, and see the status of '
+                  'the others')
 
 
 def _is_up(node) -> str:

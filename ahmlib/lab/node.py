@@ -170,8 +170,10 @@ class Node:
                 raise LabError('the AHM of %s does not end:\n%s' % (self.name, self.log_tail()))
 
     def log_tail(self, lines=25):
-        """The last lines of the daemon's log."""
-        return tail(self.log, lines)
+        """The last lines of the daemon's log, but those of each check."""
+        said = [line for line in tail(self.log, 20 * lines).splitlines()
+                if not line.startswith('DEBUG ')]
+        return '\n'.join(said[-lines:])
 
     # The utilities
 

@@ -99,6 +99,6 @@ def hears_itself(address, ping_path, deadline):
         running.kill()
     if found.answers:
         return ''
-    return '%s does not hear this host itself (%s: %s), so its silence says nothing: make it work ' \
-        'for this user, or set ping_path' % (running.argv[0], loopback,
+    return '%s does not hear this host itself (%s: %s), so its silence says nothing: make it ' \
+        'work for this user, or set ping_path' % (running.argv[0], loopback,
                                              found.reason or 'no answer')

@@ -3,8 +3,8 @@
 A node that starts with another one belongs to another cluster from then on (R5), and its old one
 has a vote less: restarted one after the other, they end an innocent leader, and nobody is enough to
 elect the next one.  So a daemon whose state is of another cluster listens first, and does not start
-beside a leader of that one, nor, where it was the leader itself, beside its nodes.  All restarted at
-once is no such case: what they had before is soon silent.
+beside a leader of that one, nor, where it was the leader itself, beside its nodes.  All restarted
+at once is no such case: what they had before is soon silent.
 """
 
 from ahmlib.core.foreign import ORDER
@@ -90,6 +90,6 @@ def why_not_restart(answer, config):
     leader = answer.get('leader')
     if not leader or answer.get('cluster') in (None, core_settings(config).cluster):
         return ''
-    return '%s or the quorum rule was changed since AHM was started here, and %s leads by the one ' \
-        'before: restarted node by node, no majority is left for either.  Nothing was stopped; ' \
+    return '%s or the quorum rule was changed since AHM was started here, and %s leads by the ' \
+        'one before: restarted node by node, no majority is left for either.  Nothing was stopped; ' \
         '%s' % (config.nodes.path, leader, ORDER)

@@ -21,6 +21,7 @@ from ahmlib.database.start import start_database
 from ahmlib.database.stop import stop_database
 from ahmlib.network import vip, wire
 from ahmlib.network.rehearsal import rehearse
+from ahmlib.runtime import details
 from ahmlib.runtime.find import REQUEST
 from ahmlib.runtime.hooks import HookQueue
 from ahmlib.runtime.pid_file import pid_path
@@ -150,11 +151,14 @@ class Driver:
 
     def _child(self, effect, function, args, make, limit=None):
         """Run a blocking function for an effect; `make(result)` is the event that answers it."""
-        token = effect.token
+        token, began = effect.token, self.clock()
 
         def ended(result):
             self.running.pop(token, None)
-            self.feed(make(result))
+            event = make(result)
+            if self.log.severity == 'DEBUG':
+                self.log.debug('%s', details.line(effect, event, self.clock() - began))
+            self.feed(event)
         limit = (effect.limit if limit is None else limit) + CHILD_SLACK_SECONDS
         self.running[token] = self.children.start(
             function, args, limit, ended, type(effect).__name__)

@@ -76,6 +76,21 @@ def test_log_severity_is_the_least_that_is_logged_and_log_verbose_lets_all_throu
         lone.ahm('stop')
 
 
+def test_a_detailed_log_has_every_check_and_what_it_found(lone):
+    """By log_verbose, by log_severity, and by -d; each of them changed nothing."""
+    lone.configure(is_witness=None, virtual_IP=None, db_data_dir=lone.data_dir,
+                   conn_string='host=/nowhere dbname=none', health_check_period=0.5)
+    for lines, words, logs in (({}, (), False), ({'log_verbose': True}, (), True),
+                               ({'log_severity': 'DEBUG'}, (), True), ({}, ('-d',), True)):
+        lone.configure(**dict({'log_verbose': None, 'log_severity': None}, **lines))
+        lone.workspace.write(lone.log, '')
+        assert lone.ahm(*words + ('start',)).code == 0
+        wait_until(lambda: 'checks of the database failed' in lone.log_text(), 'a check')
+        assert ('DEBUG PID:%d' % lone.pid() in lone.log_text()
+                and 'check database took' in lone.log_text()) is logs, (lines, words)
+        lone.ahm('stop')
+
+
 def test_log_filename_is_where_the_log_is(lone):
     lone.configure(log_filename='other.log')
     lone.start()
