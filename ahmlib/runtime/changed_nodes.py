@@ -91,5 +91,5 @@ def why_not_restart(answer, config):
     if not leader or answer.get('cluster') in (None, core_settings(config).cluster):
         return ''
     return '%s or the quorum rule was changed since AHM was started here, and %s leads by the ' \
-        'one before: restarted node by node, no majority is left for either.  Nothing was stopped; %s' \
-        % (config.nodes.path, leader, ORDER)
+        'one before: restarted node by node, no majority is left for either.  Nothing was ' \
+        'stopped; %s' % (config.nodes.path, leader, ORDER)
