@@ -167,6 +167,7 @@ class Beacon(NamedTuple):
     intent: Optional[Intent] = None             # what it asks for, or repeats, or carries out
     forced: bool = False                        # it leads, or wants to, without a majority
     shared: Tuple[Tuple[str, str], ...] = ()    # what should be the same everywhere, as it is here
+    hindered: bool = False                      # its takeover would fail, as it was rehearsed
     refused_by: Tuple[int, ...] = ()            # whose servers would not let this one in
     no_handover: str = ''                       # why a switchover from here would be undone
     # for people, last: ages change all the time

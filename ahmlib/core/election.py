@@ -1,8 +1,8 @@
 """Who may lead, who should, and when (R12 to R21): pure functions of rows.
 
 Data first, then preference: a running rightful primary, then the higher timeline, then the higher
-position, then whom a resignation named (it has replayed all), who has replayed what it received,
-the lower `priority`, the name.
+position, then whom a resignation named (it has replayed all), who could carry a takeover out, who
+has replayed what it received, the lower `priority`, the name.
 """
 
 from typing import List, NamedTuple, Optional, Sequence, Tuple
@@ -10,7 +10,7 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 from .beacon import Beacon, Claim, Due
 from .states import DatabaseState
 
-Rank = Tuple[bool, int, int, bool, bool, int, Tuple[int, ...]]
+Rank = Tuple[bool, int, int, bool, bool, bool, int, Tuple[int, ...]]
 #: So much WAL is replayed in no time: a standby that lags by no more counts as having replayed all.
 REPLAY_STEP_BYTES = 1024 * 1024
 
@@ -84,8 +84,8 @@ def _data(row: Beacon) -> Tuple[bool, int, int]:
     return running, row.timeline, row.lsn
 
 
-def _preference(row: Beacon, view: View) -> Tuple[bool, bool, int, Tuple[int, ...]]:
-    return (row.sender == view.named, has_replayed(row), -row.priority,
+def _preference(row: Beacon, view: View) -> Tuple[bool, bool, bool, int, Tuple[int, ...]]:
+    return (row.sender == view.named, not row.hindered, has_replayed(row), -row.priority,
             tuple(-ord(letter) for letter in row.name) + (1,))
 
 

@@ -259,6 +259,30 @@ def test_a_node_that_cannot_raise_the_vip_says_so_long_before_and_is_not_promote
     assert not lasts(world, 1, 'takeover')
 
 
+def test_a_node_that_could_not_raise_the_vip_takes_over_only_where_nobody_else_can():
+    """It was the successor by its priority, and clients were out."""
+    world = formed(THREE, 1)
+    strike(world, 'vip-fails', 1)
+    strike(world, 'reload', 1)
+    assert world.run_until(lambda: told(world, 'the successor is AHM-NODE-3') == 1, 10.0), \
+        trace(world)
+    strike(world, 'power-off', 0)
+    assert world.run_until(lambda: world.serves() == 2, 30.0), trace(world)
+
+
+def test_a_node_that_could_not_raise_the_vip_and_has_more_data_takes_over_all_the_same():
+    world = formed(THREE, 1)
+    strike(world, 'vip-fails', 1)
+    strike(world, 'reload', 1)
+    assert world.run_until(lambda: told(world, 'the successor is AHM-NODE-3') == 1, 10.0), \
+        trace(world)
+    strike(world, 'stop-replication', 2)
+    world.run(3.0)
+    strike(world, 'power-off', 0)
+    assert world.run_until(lambda: world.leader() == 1, 30.0), trace(world)
+    assert world.hosts[1].database.writable and not world.hosts[2].database.writable
+
+
 def test_a_leader_that_may_not_checkpoint_says_so_long_before_a_switchover_is_asked_for():
     """--dry-run said yes, the switchover was undone."""
     world = formed(THREE, 1)

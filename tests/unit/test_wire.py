@@ -55,7 +55,7 @@ def rows(size):
         'sync_term': numbers, 'sync_version': numbers, 'sync_doubt': texts,
         'troubles': st.lists(st.builds(Trouble, texts, st.booleans(), texts, seconds),
                              max_size=wire.TROUBLES_MAX).map(tuple),
-        'refused_by': st.lists(nodes, max_size=size).map(tuple), 'no_handover': texts,
+        'hindered': st.booleans(), 'refused_by': st.lists(nodes, max_size=size).map(tuple), 'no_handover': texts,
         'shared': st.lists(st.tuples(texts, texts), max_size=wire.SHARED_MAX).map(tuple),
     }
     assert set(values) == set(Beacon._fields), 'a field of the row has no strategy'
