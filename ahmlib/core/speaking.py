@@ -21,6 +21,8 @@ SAVE_RETRY_SECONDS = 1.0
 TRY_SECONDS = 10.0
 #: After so long a disk that has not answered is told of.
 STALL_SECONDS = 1.0
+#: And so long where nothing had to be written but to find that out.
+TRY_STALL_SECONDS = 5.0
 
 
 class Speaker:
@@ -29,7 +31,7 @@ class Speaker:
     def __init__(self, node, disk: Optional[Saved]) -> None:
         self.node = node
         self.disk = disk                        # what is known to be on disk
-        self.saving = False
+        self.saving_since: Optional[float] = None
         self.refused = ''                       # why the newest save failed
         self.save_retry_at = node.now
         self.try_at = node.now + self._try_period()
@@ -56,13 +58,23 @@ class Speaker:
         """Whether the disk is up to date."""
         return self.disk == self.to_save()
 
+    @property
+    def saving(self) -> bool:
+        """Whether a save is under way."""
+        return self.saving_since is not None
+
+    def stalls(self) -> bool:
+        """Whether the disk has not answered for long, whatever was to be written."""
+        return self.saving_since is not None \
+            and self.node.now >= self.saving_since + TRY_STALL_SECONDS
+
     def saved(self, saved: Saved) -> None:
         """This is on disk."""
-        self.disk, self.saving, self.refused = saved, False, ''
+        self.disk, self.saving_since, self.refused = saved, None, ''
 
     def save_failed(self, reason: str) -> None:
         """It is not; try again later, and be silent until then, where it was news."""
-        self.saving, self.refused = False, reason
+        self.saving_since, self.refused = None, reason
         self.save_retry_at = self.node.now + SAVE_RETRY_SECONDS
 
     # -- the network ---------------------------------------------------------------------------
@@ -75,7 +87,7 @@ class Speaker:
                 self.unsaved_since = node.now
             self._tell_of_a_stall()
             if not self.saving and node.now >= self.save_retry_at:
-                self.saving = True
+                self.saving_since = node.now
                 node.effects.insert(0, SaveState(self.to_save()))
             return
         self.unsaved_since = None
@@ -98,7 +110,7 @@ class Speaker:
         node = self.node
         if self.saving or node.now < self.try_at or node.farewell is not Farewell.NONE:
             return
-        self.try_at, self.saving = node.now + self._try_period(), True
+        self.try_at, self.saving_since = node.now + self._try_period(), node.now
         node.emit(SaveState(self.to_save()))
 
     def _try_period(self) -> float:
@@ -144,4 +156,6 @@ class Speaker:
             found.append(self.save_retry_at)
         elif self.unsaved_since is not None:
             found.append(self.unsaved_since + STALL_SECONDS)
+        if self.saving_since is not None:
+            found.append(self.saving_since + TRY_STALL_SECONDS)
         return found

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 from .agreement import why_names_clash, why_unlike_leader
 from .beacon import Trouble
+from .speaking import TRY_STALL_SECONDS
 from .states import DatabaseState
 
 HOUR_SECONDS = 3600.0
@@ -232,7 +233,8 @@ def _out(node) -> str:
 
 
 def _unwritable(node) -> str:
-    why = node.speaker.refused
+    why = node.speaker.refused or node.speaker.stalls() \
+        and 'the disk of data_dir has not answered for %g s' % TRY_STALL_SECONDS
     if not why:
         return ''
     means = 'this node can neither vote nor follow another leader' if node.speaker.is_saved() \

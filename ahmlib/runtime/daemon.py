@@ -262,8 +262,9 @@ class Daemon:
         self.log.warning('%s; another one is made' % text)
 
     def _disk_is_slow(self, seconds):
-        self.log.warning('the disk of %s has not answered for %.1f s: this node is silent until it'
-                         ' does' % (self.config.data_dir, seconds))
+        self.log.warning('the disk of %s has not answered for %.1f s: nothing new is remembered '
+                         'until it does, and what needs that is not said'
+                         % (self.config.data_dir, seconds))
 
     def _disk_answers(self, seconds):
         self.log.notice('the disk of %s answers again, after %.1f s'

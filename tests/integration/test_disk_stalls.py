@@ -183,7 +183,7 @@ def test_the_daemon_answers_while_its_state_waits_and_says_so_once(held_up):
     lone.frozen.thaw()
     lone.logs('the disk of %s answers again, after' % lone.data_dir)
     wait_until(lambda: names_saved(lone) == ['AHM-NODE-1', 'second'], 'the state')
-    assert lone.log_text().count('has not answered for') == 1
+    assert lone.log_text().count("the disk of %s has not answered for" % lone.data_dir) == 1
 
 
 def test_kill_9_while_the_state_waits_and_a_start_meanwhile_is_refused(held_up):

@@ -98,6 +98,22 @@ def test_a_full_disk_is_told_everywhere_long_before_it_costs_a_vote(own):
     assert world.hosts[own].node.own_row().troubles == ()
 
 
+@pytest.mark.parametrize('own', [0, 1])
+def test_a_disk_that_does_not_answer_is_told_everywhere_long_before_it_costs_a_vote(own):
+    """It was in the log of its own host only, and nothing was amiss in any status."""
+    world = formed(THREE, 1)
+    world.run(1.0)
+    strike(world, 'stall-disk', own)
+    assert world.run_until(lambda: lasts(world, own, 'state'), 30.0), trace(world)
+    text = 'AHM-NODE-%d: the state file cannot be written: the disk of data_dir has not answered ' \
+        'for 5 s; this node can neither vote nor follow another leader until it can be' % (own + 1)
+    for asked in range(3):
+        assert text in says(world, asked)[1]
+    assert world.leader() == 0
+    strike(world, 'unstall-disk', own)
+    assert world.run_until(lambda: told(world, 'the state file can be written again') == 1, 30.0)
+
+
 def test_a_node_that_has_something_to_save_and_cannot_is_silent_and_says_that():
     world = formed(THREE, 1)
     strike(world, 'fill-disk', 1)
@@ -416,7 +432,7 @@ class Lasts:
         self.would_fail = self.would_lack = ()
         self.refused_by, self.unarchived = {}, ''
         self.refused = self.of_own_files = ''
-        self.foreign = Foreign()
+        self.foreign, self.stalls = Foreign(), bool
         self.failed = False
         self.failures, self.out, self.distrust, self.mismatch, self.problem = 0, '', '', '', ''
         self.streaming, self.commits_wait = True, ''
