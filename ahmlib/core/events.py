@@ -114,12 +114,14 @@ class HandoverRehearsed(NamedTuple):
     """Whose servers would not let this one in as a standby, and why; what else a handover lacks.
 
     `refused` None: it could not be found out.  `no_checkpoint`: why this server's CHECKPOINT may
-    not be ordered; `unarchived`: of a primary, what its archiver does not do; '' where all is well.
+    not be ordered; `unarchived`: of a primary, what its archiver does not do; `no_start`: why this
+    server could not be started again; '' where all is well.
     """
     token: int
     refused: Optional[Tuple[Tuple[int, str], ...]]
     no_checkpoint: str = ''
     unarchived: str = ''
+    no_start: str = ''
 
 
 class ActionEnded(NamedTuple):

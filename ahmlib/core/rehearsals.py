@@ -31,6 +31,7 @@ class Rehearsals:
         self.rehearsed_for: Optional[Tuple[int, int]] = None    # under which leader, in which term
         self.refused_by: Dict[int, str] = {}    # whose server would not let this one in, and why
         self.no_checkpoint = ''                 # why nothing can be handed over from here
+        self.no_start = ''                      # why AHM could not start this database again
         self.unarchived = ''                    # what the archiver of this primary does not do
 
     def decide(self) -> None:
@@ -81,14 +82,15 @@ class Rehearsals:
             self.handover_at = self.node.now + HANDOVER_AGAIN_SECONDS
             return
         self.refused_by = dict(event.refused)
-        self.no_checkpoint, self.unarchived = event.no_checkpoint, event.unarchived
-        if self.refused_by or self.no_checkpoint or self.unarchived:
+        self.no_checkpoint, self.no_start = event.no_checkpoint, event.no_start
+        self.unarchived = event.unarchived
+        if self.refused_by or self.no_checkpoint or self.no_start or self.unarchived:
             self.handover_at = self.node.now + HANDOVER_AGAIN_SECONDS
 
     def why_no_handover(self) -> str:
         """Why a switchover away from here would be undone; '' where it would not, or none can be.
         """
-        return self.no_checkpoint if self.node.is_leading else ''
+        return (self.no_checkpoint or self.no_start) if self.node.is_leading else ''
 
     def deadlines(self) -> List[float]:
         """When something is looked at again."""

@@ -207,6 +207,8 @@ def _takeover(node) -> str:
 def _handover(node) -> str:
     why = node.rehearsals.why_no_handover()
     found = ['a switchover from here would be undone: %s' % why] if why else []
+    if node.rehearsals.no_start not in ('', why):
+        found.append(node.rehearsals.no_start)
     return '; '.join(found + [
         'the database of %s would not let this one in as its standby: %s' % (
             node.name_of(place), reason)
@@ -215,7 +217,7 @@ def _handover(node) -> str:
 
 def _lets_in(node) -> str:
     """Who leads no more has not mended what kept it from handing over."""
-    return '' if node.rehearsals.no_checkpoint else \
+    return '' if node.rehearsals.no_checkpoint or node.rehearsals.no_start else \
         'a switchover would get through now, as far as can be tried'
 
 

@@ -5,6 +5,7 @@ from then on.  A pg_hba.conf that lets in only the standbys of today, and a repl
 another password there, are found by nobody before that day.  So this asks for what a standby asks
 for, as the user that the standby will be, and lets go at once.
 """
+import os
 import time
 
 from ahmlib.database import (archiver, conninfo, history, probe, recovery, settings_in_force,
@@ -24,11 +25,12 @@ ARCHIVER = """SELECT failed_count, last_failed_wal FROM pg_stat_archiver
 
 
 def rehearse_handover(settings, servers, limit):
-    """Return {'ok', 'refused', 'no_checkpoint', 'unarchived'}.
+    """Return {'ok', 'refused', 'no_checkpoint', 'no_start', 'unarchived'}.
 
     servers: [(place, host, port)] of the other nodes.  limit: seconds for all of it.
     refused: [[place, why]] of the servers that run, and would not let this one in as a standby.
     no_checkpoint: why the user of conn_string may not order a CHECKPOINT here, '' where it may.
+    no_start: why AHM could not start this server again, '' where it could, as far as that shows.
     unarchived: of a primary, what its archiver fails to do; '' where it keeps up, or has nothing to
     do.  Not ok, with 'reason', where the server here does not answer.
     """
@@ -38,6 +40,7 @@ def rehearse_handover(settings, servers, limit):
             in_recovery, version = connection.query(
                 "SELECT pg_is_in_recovery(), current_setting('server_version_num')::int")[0]
             result = {'ok': True, 'no_checkpoint': _no_checkpoint(connection, version),
+                      'no_start': _no_start(settings, connection),
                       'unarchived': '' if in_recovery else _unarchived(settings, connection)}
         existing = settings_in_force.primary_conninfo(settings, deadline.remaining())
         texts = [(place, recovery.new_conninfo(existing, settings, host, port))
@@ -59,6 +62,22 @@ def _no_checkpoint(connection, version):
     return '%s, as whom AHM connects, may not run CHECKPOINT: %s' % (
         name, 'GRANT pg_checkpoint TO %s' % name
         if version >= FIRST_VERSION_WITH_ROLE else 'before PostgreSQL 15 only a superuser may')
+
+
+def _no_start(settings, connection):
+    """Where its postgresql.conf is in another directory than the one that AHM starts it with.
+
+    Debian keeps it in /etc.  Who may not see where it is, is not told.
+    """
+    if settings.db_start_command:
+        return ''
+    rows = connection.query("SELECT setting FROM pg_settings WHERE name = 'config_file'")
+    directory = settings.db_config_dir or settings.db_data_dir
+    if not rows or not directory or os.path.realpath(os.path.dirname(rows[0][0])) \
+            == os.path.realpath(directory):
+        return ''
+    return 'AHM would start this database with %s, and it was started with %s: set ' \
+        'db_config_dir' % (directory, os.path.dirname(rows[0][0]))
 
 
 def _unarchived(settings, connection):

@@ -363,7 +363,7 @@ def _handover_rehearsed(token, result):
         return events.HandoverRehearsed(token, None)
     return events.HandoverRehearsed(
         token, tuple((place, why) for place, why in result['refused']),
-        result['no_checkpoint'], result['unarchived'])
+        result['no_checkpoint'], result['unarchived'], result['no_start'])
 
 
 def _plain(host):

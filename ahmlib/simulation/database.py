@@ -33,6 +33,7 @@ class SimulatedDatabase:
         self.standstill = ''                # why its replay cannot go on
         self.held = False                   # its replay waits
         self.is_closed = False              # its pg_hba.conf lets no standby in
+        self.no_start = ''                  # why its daemon could not start it again
         self.unarchived = ''                # what its archiver does not do
         self.mismatch = ''                  # why it is not the server of its data directory
         self.hides_wal = False              # what lies unreplayed on its disk cannot be read

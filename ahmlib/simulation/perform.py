@@ -178,7 +178,8 @@ def _rehearse_handover(world, host: Host, effect: effects.RehearseHandover) -> N
                         for place in effect.servers if world.hosts[place].database.is_closed)
         return events.HandoverRehearsed(
             effect.token, refused,
-            'it fails' if host.behaviour('checkpoint') == FAILS else '', mine.unarchived)
+            'it fails' if host.behaviour('checkpoint') == FAILS else '', mine.unarchived,
+            mine.no_start)
     world.later(host, PROBE_SECONDS, done)
 
 

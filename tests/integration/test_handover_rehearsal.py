@@ -55,7 +55,7 @@ def test_where_all_is_well_nothing_is_found(three_run):
     one, two, three = three_run
     for member, others in ((one, (two, three)), (two, (one, three))):
         assert rehearsed(member, *others) == {
-            'ok': True, 'refused': [], 'no_checkpoint': '', 'unarchived': ''}
+            'ok': True, 'refused': [], 'no_checkpoint': '', 'no_start': '', 'unarchived': ''}
 
 
 def test_a_server_that_would_not_let_in_is_told_with_what_it_said(three_run):
@@ -108,6 +108,20 @@ def test_who_may_not_order_a_checkpoint_is_told_how_to_give_that_right(servers):
         assert why.endswith('may not run CHECKPOINT: GRANT pg_checkpoint TO "of AHM"')
         run_sql(one, why.rpartition(': ')[2])
     assert rehearsed(one, conn_string=conn_string)['no_checkpoint'] == ''
+
+
+def test_a_postgresql_conf_in_another_directory_is_told_to_who_may_see_it(servers):
+    """Debian keeps it in /etc."""
+    one = servers[0]
+    told = rehearsed(one, db_config_dir='/etc/somewhere')['no_start']
+    assert told == 'AHM would start this database with /etc/somewhere, and it was started with %s: ' \
+        'set db_config_dir' % one.settings.db_data_dir
+    assert rehearsed(one, db_config_dir=one.settings.db_data_dir + '/')['no_start'] == ''
+    assert rehearsed(one, db_config_dir='/etc/somewhere',
+                     db_start_command=['/bin/true'])['no_start'] == ''
+    run_sql(one, 'CREATE ROLE blind LOGIN')
+    assert rehearsed(one, db_config_dir='/etc/somewhere',
+                     conn_string=as_role(one, 'blind'))['no_start'] == ''
 
 
 def test_an_archive_command_that_fails_or_hangs_is_told(servers, monkeypatch):

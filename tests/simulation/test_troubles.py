@@ -349,6 +349,22 @@ def test_a_new_leader_looks_at_once_whether_it_could_hand_over():
     assert world.run_until(lambda: lasts(world, 1, 'handover'), 10.0), trace(world)
 
 
+def test_a_database_that_ahm_could_not_start_again_is_told_and_not_handed_over():
+    """Its postgresql.conf is in /etc, and db_config_dir was not set."""
+    world = formed(THREE, 1)
+    for own in (0, 1):
+        world.hosts[own].database.no_start = 'AHM would start this database with /data'
+        strike(world, 'reload', own)
+    assert world.run_until(lambda: lasts(world, 0, 'handover') and lasts(world, 1, 'handover'),
+                           10.0), trace(world)
+    assert lasts(world, 1, 'handover') == 'AHM would start this database with /data'
+    assert ask(world, 2, 'promote', dry_run=True)['reason'] == \
+        'AHM-NODE-1 cannot hand over: AHM would start this database with /data'
+    for own in (0, 1):
+        world.hosts[own].database.no_start = ''
+    assert world.run_until(lambda: told(world, 'a switchover would get through now') == 2, 70.0)
+
+
 def test_an_archiver_that_does_not_keep_up_is_told_by_the_leader():
     """It fills the disk of the primary, and of nobody else."""
     world = formed(THREE, 1)
@@ -430,7 +446,7 @@ class Lasts:
         self.is_leading = False
         self.vip = self.database = self.rehearsals = self.speaker = self.troubles = self
         self.would_fail = self.would_lack = ()
-        self.refused_by, self.unarchived = {}, ''
+        self.refused_by, self.unarchived, self.no_start = {}, '', ''
         self.refused = self.of_own_files = ''
         self.foreign, self.stalls = Foreign(), bool
         self.failed = False
