@@ -114,8 +114,8 @@ def start(arguments):
     except (StartError, OSError) as error:
         ready(False, str(error))
         return FAILED
-    ready(True, _log_warning(config) if detach else '')
-    return daemon.run()
+    warning = _log_warning(config) if detach else ''
+    return daemon.run(lambda ok, why='': ready(ok, why or warning))
 
 
 def _log_warning(config):

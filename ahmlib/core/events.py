@@ -111,14 +111,15 @@ class Rehearsed(NamedTuple):
 
 
 class HandoverRehearsed(NamedTuple):
-    """Whose servers would not let this one in as a standby, and why; what else a handover lacks.
+    """What a handover lacks: of each server that answered, why it would not let this one in as a
+    standby, '' where it would; and what is wrong with this one.
 
-    `refused` None: it could not be found out.  `no_checkpoint`: why this server's CHECKPOINT may
+    `asked` None: nothing could be found out.  `no_checkpoint`: why this server's CHECKPOINT may
     not be ordered; `unarchived`: of a primary, what its archiver does not do; `no_start`: why this
     server could not be started again; '' where all is well.
     """
     token: int
-    refused: Optional[Tuple[Tuple[int, str], ...]]
+    asked: Optional[Tuple[Tuple[int, str], ...]]
     no_checkpoint: str = ''
     unarchived: str = ''
     no_start: str = ''

@@ -18,7 +18,7 @@ from typing import List, Optional
 
 from .beacon import Beacon, Farewell, IntentKind, Verdict
 from .election import sentence, why_not_eligible
-from .foreign import ORDER
+from .foreign import ORDER_OF_FEW
 from .states import DatabaseState
 
 
@@ -229,5 +229,5 @@ class Force:
         if leader is None or not leader.forced:
             return ''
         return '%s leads by force, without a majority: the nodes that are lost must not come ' \
-            'back out of its reach, and the next failover would have to be forced, too; take ' \
-            'them out: %s' % (leader.name, ORDER)
+            'back out of its reach, and the next failover would have to be forced, too; to ' \
+            'go on without them %s' % (leader.name, ORDER_OF_FEW)

@@ -9,11 +9,14 @@ from typing import Dict, NamedTuple, Tuple
 from .events import ForeignHeard
 from .settings import Settings
 
-#: So long a node of another cluster counts as heard.
+#: So long a node of another cluster counts as heard, and for three of its beacons at least.
 FOREIGN_SECONDS = 30.0
 #: How the nodes, or the quorum rule, are changed.
 ORDER = 'run ahm_shutdown_cluster (databases and VIP stay), bring the new file to all nodes, ' \
     'then start AHM on all of them, on the host of the primary last'
+#: Likewise where too few are left for that command.
+ORDER_OF_FEW = 'run "ahm stop" on all nodes that are left (their databases stay), take the ' \
+    'others out of nodes.conf there, and start AHM, on the host of the primary last'
 
 
 class Heard(NamedTuple):
@@ -32,10 +35,11 @@ class Foreign:
         """A host of this nodes.conf sent a row of another cluster."""
         self.heard[event.host] = Heard(now, describe_foreign(settings, event))
 
-    def told(self, now: float) -> str:
+    def told(self, interval: float, now: float) -> str:
         """Who belongs to another cluster, as heard of late; '' where nobody does."""
+        lasts = max(FOREIGN_SECONDS, 3 * interval)
         texts = [heard.text for _, heard in sorted(self.heard.items())
-                 if now < heard.at + FOREIGN_SECONDS]
+                 if now < heard.at + lasts]
         if not texts:
             return ''
         return '%s; correct the file that is wrong, and restart AHM there' % '; '.join(texts)

@@ -36,6 +36,7 @@ class Leadership:
         self.wal_rate = 0.0             # bytes a second that the primary writes
         self._wal_seen = (0.0, 0)
         self.restarted = False          # db_failure_action: restart was tried for this failure
+        self.has_no_heir = False        # the database is down, and nobody could take over
         self.taken_up: Optional[Intent] = None
 
     # -- beginning and end ---------------------------------------------------------------------
@@ -46,7 +47,7 @@ class Leadership:
         self.lease = Lease(node.settings)
         if self.trusted_at is not None:
             self.lease.trusted_at = self.trusted_at
-        self.acting, self.inquiry = False, None
+        self.acting, self.inquiry, self.has_no_heir = False, None, False
         node.leader = node.own
         node.promise.end()
         node.followed, node.successor, node.chores.handed_over = True, None, False
@@ -194,6 +195,7 @@ class Leadership:
             if self.inquiry is not None:
                 node.report('NOTICE', 'database', 'the database answers its checks again')
             self.inquiry, self.starting_since, self.restarted = None, None, False
+            self.has_no_heir = False
         else:
             self._ask_everybody()
 
@@ -219,12 +221,13 @@ class Leadership:
         elif settings.restart_failed and not self.restarted and not node.plan.busy:
             self.restarted = True
             node.plan.start(NAME, restart(node), node.now)
-        elif self.somebody_could_take_over():
-            node.database.reached_by_others = False
+        elif self._somebody_could_take_over():
+            node.database.reached_by_others = self.has_no_heir = False
             self._step_down(Reason('database', 'its database failed: %s' % node.database.reason,
                                    'fast'))
         elif waited:
             node.problem = 'the database failed, and no other node could take over'
+            self.has_no_heir = True
             self._inquire()
 
     def _leaves_it_time_to_start(self) -> bool:
@@ -261,13 +264,12 @@ class Leadership:
 
     def _quarantine(self) -> None:
         node = self.node
-        node.database.reached_by_others = True
+        node.database.reached_by_others, self.has_no_heir = True, False
         if node.now >= self.inquired_at + max(node.settings.health_check_period,
                                               node.settings.connect_timeout):
             self._inquire()
 
-    def somebody_could_take_over(self) -> bool:
-        """Whether this leader would have an heir."""
+    def _somebody_could_take_over(self) -> bool:
         node = self.node
         return any(not why_not_eligible(row, node.view)
                    for row in node.members.in_touch(node.now))

@@ -39,7 +39,7 @@ def build_row(node) -> Beacon:
         nodes=settings.addresses if node.foreign.heard else (), intent=node.operator.published(),
         forced=node.force.reigns if node.is_leading else node.force.claims,
         shared=settings.shared, hindered=bool(node.rehearsals.would_fail),
-        refused_by=tuple(sorted(node.rehearsals.refused_by)),
+        refused_by=tuple(node.rehearsals.refused_by()),
         no_handover=cut(node.rehearsals.why_no_handover()), troubles=node.troubles.published())
     return row._replace(rightful=_is_rightful(node, row))
 

@@ -91,9 +91,9 @@ class Promotion:
         if leader.no_handover:
             return '%s cannot hand over: %s' % (leader.name, leader.no_handover)
         if node.own in leader.refused_by:
-            return 'the database of %s would not be let in here as a standby afterwards: see ' \
-                'pg_hba.conf and the replication user here, and the status for what was said' % (
-                    leader.name)
+            return 'the database of %s would not be let in here as a standby afterwards: see the ' \
+                'status for what was said, mend pg_hba.conf or the replication user here, and ' \
+                'run "ahm reload" on %s, which asks again' % (leader.name, leader.name)
         if leader.intent is not None:
             return '%s is carrying out something else: try again in a moment' % leader.name
         if node.database.failures or not node.database.answer.streaming:

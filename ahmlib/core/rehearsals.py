@@ -27,9 +27,11 @@ class Rehearsals:
         self.would_fail: Tuple[str, ...] = ()   # why a takeover here would, as was found last
         self.would_lack: Tuple[str, ...] = ()   # what it would lack
         self.handover_at = node.now
-        self.asks_servers = False               # one is under way
+        self.asked_at = node.now
+        self.asks_servers = False               # a question is under way
         self.rehearsed_for: Optional[Tuple[int, int]] = None    # under which leader, in which term
-        self.refused_by: Dict[int, str] = {}    # whose server would not let this one in, and why
+        #: What each server said to a standby of this node: why it would not let it in, or ''.
+        self.said: Dict[int, str] = {}
         self.no_checkpoint = ''                 # why nothing can be handed over from here
         self.no_start = ''                      # why AHM could not start this database again
         self.unarchived = ''                    # what the archiver of this primary does not do
@@ -58,7 +60,10 @@ class Rehearsals:
     # -- a handover ----------------------------------------------------------------------------
 
     def _maybe_ask_servers(self) -> None:
-        """Under each new leader, once its standbys have been pointed to it; and now and then."""
+        """Under each new leader, once its standbys have been pointed to it; and now and then.
+
+        One that was not there, or did not say, is asked soon.
+        """
         node = self.node
         leader = node.own_row() if node.state is NodeState.LEADER else node.leader_row()
         if leader is None or not node.database.checked or node.database.failures:
@@ -67,29 +72,51 @@ class Rehearsals:
         if reign != self.rehearsed_for:
             self.rehearsed_for = reign
             self.handover_at = node.now + node.settings.health_check_period
-        if self.asks_servers or node.now < self.handover_at or node.plan.busy:
-            return
-        self.asks_servers, self.handover_at = True, node.now + REHEARSE_SECONDS
         # Whom it streams from has let it in.
         streams_from = leader.sender if node.database.streaming else None
         servers = tuple(row.sender for row in node.members.living(node.now)
                         if _may_lead(row) and row.sender != streams_from)
+        self._forget(servers, streams_from)
+        if any(place not in self.said for place in servers):
+            self.handover_at = min(self.handover_at, self.asked_at + HANDOVER_AGAIN_SECONDS)
+        if self.asks_servers or node.now < self.handover_at or node.plan.busy:
+            return
+        self.asks_servers, self.asked_at = True, node.now
+        self.handover_at = node.now + REHEARSE_SECONDS
         node.ask(RehearseHandover(0, servers, HANDOVER_LIMIT_SECONDS), self._handover_rehearsed)
+
+    def _forget(self, servers: Tuple[int, ...], streams_from: Optional[int]) -> None:
+        """Who let it in and is not there is asked again when it is back; a refusal lasts."""
+        self.said = {place: why for place, why in self.said.items()
+                     if place in servers or why and place != streams_from}
 
     def _handover_rehearsed(self, event) -> None:
         self.asks_servers = False
-        if event.refused is None:
+        if event.asked is None:
             self.handover_at = self.node.now + HANDOVER_AGAIN_SECONDS
             return
-        self.refused_by = dict(event.refused)
+        self.said.update(event.asked)
         self.no_checkpoint, self.no_start = event.no_checkpoint, event.no_start
         self.unarchived = event.unarchived
-        if self.refused_by or self.no_checkpoint or self.no_start or self.unarchived:
+        if self.refused_by() or self.no_checkpoint or self.no_start or self.unarchived:
             self.handover_at = self.node.now + HANDOVER_AGAIN_SECONDS
 
-    def why_no_handover(self) -> str:
-        """Why a switchover away from here would be undone; '' where it would not, or none can be.
+    def refused_by(self) -> Dict[int, str]:
+        """Whose server would not let this one in as its standby, and why.
+
+        Of a database that is down that is of before, and the least of its troubles.
         """
+        if self.node.database.failed:
+            return {}
+        return {place: why for place, why in sorted(self.said.items()) if why}
+
+    def is_well(self) -> bool:
+        """Whether nothing was found, and the own database is there to be asked of."""
+        return not (self.node.database.failed or self.refused_by() or self.no_checkpoint
+                    or self.no_start)
+
+    def why_no_handover(self) -> str:
+        """Why nothing can be handed over from here; '' where it can, or there is nothing."""
         return (self.no_checkpoint or self.no_start) if self.node.is_leading else ''
 
     def deadlines(self) -> List[float]:

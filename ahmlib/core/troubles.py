@@ -168,10 +168,8 @@ def _distrust(node) -> str:
 def _down(node) -> str:
     """A leader whose primary nobody reaches leads on where nobody could take over."""
     database = node.database
-    if not node.is_leading or not database.failed or database.out or database.distrust:
+    if not node.is_leading or not database.failed or not node.leadership.has_no_heir:
         return ''
-    if node.leadership.somebody_could_take_over():
-        return 'the database is down: %s' % database.reason
     return around('the database is down (', database.reason, '), and no other node may take over: '
                   'start it; if it is gone for good, run "ahm stop" here, and see the status of '
                   'the others')
@@ -205,20 +203,19 @@ def _takeover(node) -> str:
 
 
 def _handover(node) -> str:
-    why = node.rehearsals.why_no_handover()
-    found = ['a switchover from here would be undone: %s' % why] if why else []
-    if node.rehearsals.no_start not in ('', why):
-        found.append(node.rehearsals.no_start)
+    found = ['a switchover from here would be undone: %s' % node.rehearsals.no_checkpoint] \
+        if node.is_leading and node.rehearsals.no_checkpoint else []
+    found += filter(None, [node.rehearsals.no_start])
     return '; '.join(found + [
         'the database of %s would not let this one in as its standby: %s' % (
             node.name_of(place), reason)
-        for place, reason in sorted(node.rehearsals.refused_by.items())])
+        for place, reason in node.rehearsals.refused_by().items()])
 
 
 def _lets_in(node) -> str:
     """Who leads no more has not mended what kept it from handing over."""
-    return '' if node.rehearsals.no_checkpoint or node.rehearsals.no_start else \
-        'a switchover would get through now, as far as can be tried'
+    return 'a switchover would get through now, as far as can be tried' \
+        if node.rehearsals.is_well() else ''
 
 
 def _archiver(node) -> str:
@@ -279,8 +276,9 @@ KINDS = (
     Kind('archiver', _always('WARNING'), _archiver, _archives_again),
     Kind('state', _of_silence, _unwritable, _once_over('the state file can be written again')),
     Kind('unlike the leader', _always('ERROR'), why_unlike_leader, _as_leader),
-    Kind('foreign', _always('ERROR'), lambda node: node.foreign.told(node.now), _once_over(
-        'no node of another cluster is heard any more')),
+    Kind('foreign', _always('ERROR'),
+         lambda node: node.foreign.told(node.settings.interval, node.now),
+         _once_over('no node of another cluster is heard any more')),
     Kind('names', _always('ERROR'), why_names_clash, _once_over(
         'every node has a name of its own')),
     Kind('own files', _always('WARNING'), lambda node: node.troubles.of_own_files, _once_over(

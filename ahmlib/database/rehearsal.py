@@ -13,6 +13,8 @@ from ahmlib.database import (archiver, conninfo, history, probe, recovery, setti
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.deadline import Deadline
 
+#: In what libpq says, where a server has refused it or asks for more than there is.
+OF_SERVER = ('FATAL', 'no password supplied')
 #: A WAL file that has waited for so long to be archived is late.
 LATE_SECONDS = 300.0
 FIRST_VERSION_WITH_ROLE = 150000        # pg_checkpoint
@@ -25,10 +27,11 @@ ARCHIVER = """SELECT failed_count, last_failed_wal FROM pg_stat_archiver
 
 
 def rehearse_handover(settings, servers, limit):
-    """Return {'ok', 'refused', 'no_checkpoint', 'no_start', 'unarchived'}.
+    """Return {'ok', 'asked', 'no_checkpoint', 'no_start', 'unarchived'}.
 
     servers: [(place, host, port)] of the other nodes.  limit: seconds for all of it.
-    refused: [[place, why]] of the servers that run, and would not let this one in as a standby.
+    asked: [[place, why]] of the servers that said: why it would not let this one in as a standby,
+    '' where it would.  Who is down, starts, or cannot be asked as a standby would is not in it.
     no_checkpoint: why the user of conn_string may not order a CHECKPOINT here, '' where it may.
     no_start: why AHM could not start this server again, '' where it could, as far as that shows.
     unarchived: of a primary, what its archiver fails to do; '' where it keeps up, or has nothing to
@@ -42,17 +45,25 @@ def rehearse_handover(settings, servers, limit):
             result = {'ok': True, 'no_checkpoint': _no_checkpoint(connection, version),
                       'no_start': _no_start(settings, connection),
                       'unarchived': '' if in_recovery else _unarchived(settings, connection)}
+    except (ConnectionFailed, QueryFailed) as error:
+        return {'ok': False, 'reason': str(error)}
+    result['asked'] = _ask_all(settings, servers, deadline)
+    return result
+
+
+def _ask_all(settings, servers, deadline):
+    try:
         existing = settings_in_force.primary_conninfo(settings, deadline.remaining())
         texts = [(place, recovery.new_conninfo(existing, settings, host, port))
                  for place, host, port in servers]
-    except (ConnectionFailed, QueryFailed, OSError, ValueError) as error:
-        return {'ok': False, 'reason': str(error)}
-    result['refused'] = []
+    except (OSError, ValueError):
+        return []                       # what this one would say to them is not known
+    found = []
     for number, (place, text) in enumerate(texts):
         why = _refusal(settings, text, deadline.remaining() / (len(texts) - number))
-        if why:
-            result['refused'].append([place, why])
-    return result
+        if why is not None:
+            found.append([place, why])
+    return found
 
 
 def _no_checkpoint(connection, version):
@@ -95,16 +106,25 @@ def _unarchived(settings, connection):
 
 
 def _refusal(settings, text, limit):
-    """Why the server of this primary_conninfo, which runs, would not let a standby in; '' where it
-    would.
+    """Why the server of this primary_conninfo would not let a standby in, '' where it would.
 
-    One that is down, or starts, says nothing of that.
+    None where that is not known.  Only what the server itself says is a refusal: a time-out, a
+    file of TLS that only the owner of the database has, or a word that this libpq does not know,
+    says nothing of the walreceiver.
     """
-    why = streaming.refused(history.replication_string(settings, text), limit / 2)
-    if not why:
+    conn_string = history.replication_string(settings, text)
+    said = streaming.refused(conn_string, limit / 3)
+    if not said:
         return ''
     words = conninfo.parse(text)
-    answer = startup.ask(words['host'], int(words['port']), words['user'], settings.db_database,
-                         limit / 2)
-    is_up = answer.answered and probe.verdict_of(answer.sqlstate) == probe.REACHABLE
-    return why if is_up else ''
+    answer = startup.ask(words['host'], int(words['port']), words.get('user') or settings.db_user,
+                         settings.db_database, limit / 3, replication=True)
+    if not answer.answered or probe.verdict_of(answer.sqlstate) != probe.REACHABLE:
+        return None
+    # It may have been starting a moment ago.
+    said = streaming.refused(conn_string, limit / 3)
+    if not said:
+        return ''
+    is_of_server = answer.sqlstate and answer.message in said or any(
+        word in said for word in OF_SERVER)
+    return said if is_of_server else None

@@ -41,10 +41,11 @@ class Answer(NamedTuple):
     is_closed_to_us: bool = False   # we may not use this socket, so who is behind it is not known
 
 
-def ask(host, port, user, database, limit):
+def ask(host, port, user, database, limit, replication=False):
     """Say the startup packet to `host` (an address, or a socket directory) and return Answer.
 
     Never raises for what a network or a stranger's bytes can do; `limit` is in seconds.
+    replication: as a standby does.
     """
     deadline = Deadline(limit)
     last = Answer(False, None, 'no address to try')
@@ -54,7 +55,7 @@ def ask(host, port, user, database, limit):
             with socket.socket(family, socket.SOCK_STREAM) as connection:
                 connection.setblocking(False)
                 _connect(connection, address, deadline)
-                connection.sendall(packet(user, database))
+                connection.sendall(packet(user, database, replication))
                 return _read(connection, deadline)._replace(address=where)
         except (OSError, ValueError) as error:
             is_closed = last.is_closed_to_us or (
@@ -64,10 +65,12 @@ def ask(host, port, user, database, limit):
     return last
 
 
-def packet(user, database):
+def packet(user, database, replication=False):
     """Return the startup packet for this user and database, as bytes."""
-    words = b''
-    for name, value in (('user', user), ('database', database)):
+    words, asked = b'', [('user', user), ('database', database)]
+    if replication:
+        asked = [('user', user), ('replication', 'true')]
+    for name, value in asked:
         words += name.encode() + b'\0' + value.encode('utf-8').replace(b'\0', b'') + b'\0'
     body = struct.pack('!I', PROTOCOL_VERSION) + words + b'\0'
     return struct.pack('!I', len(body) + 4) + body

@@ -246,10 +246,10 @@ def _foreign(fields: list) -> ForeignRow:
     try:
         name = _text(fields[_PLACES['name']], 0)
         nodes = _texts(fields[_PLACES['nodes']], 0) if len(fields) > _PLACES['nodes'] else ()
-        state = _one_of(NodeState)(fields[_PLACES['state']], 0)
     except (WireError, IndexError):
         return ForeignRow('', (), False)
-    return ForeignRow(name, nodes, state in LEADING)
+    state = fields[_PLACES['state']] if len(fields) > _PLACES['state'] else None
+    return ForeignRow(name, nodes, type(state) is int and state in LEADING)
 
 
 def _unpack(data: bytes) -> list:

@@ -20,7 +20,7 @@ from ahmlib.ipc.listeners import IpcError
 from ahmlib.ipc.server import IpcServer
 from ahmlib.network.udp import BeaconSocket, UdpError
 from ahmlib.runtime import state_file
-from ahmlib.runtime.changed_nodes import OtherLeader, listen
+from ahmlib.runtime.changed_nodes import Listening
 from ahmlib.runtime.children import Children
 from ahmlib.runtime.disk import LOG_SYNC_SECONDS, LogWriter, StateWriter
 from ahmlib.runtime.driver import Driver
@@ -39,6 +39,8 @@ LEAVING_SIGNAL = signal.SIGUSR1
 RESTARTING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: Characters of a traceback in the log; its end says most.
 TRACEBACK_MAX = 3000
+#: Of a daemon that must not stay.
+FAILED = 1
 #: What a disk may take at the end, for the state and its files, and for the log.
 EXIT_SECONDS = 2.0
 
@@ -74,6 +76,7 @@ class Daemon:
         self.pid_file = PidFile(pid_path(config))
         self.driver = self.beacons = None
         self.own_files = None           # once they are there
+        self.listening = None           # where nodes.conf was changed since the last run
         self.reloading = Reload(self)
 
     def _severity(self, config):
@@ -95,10 +98,10 @@ class Daemon:
             self.disk.hold(self.state_lock.fileno())
             self.pid_file.acquire()
             check_log_file(self.log.destination)
-            self._make_node(*self._remember())
+            self._make_node()
             self._open_sockets()
             self._watch_signals()
-        except (PidFileError, StateFileError, UdpError, IpcError, OtherLeader) as error:
+        except (PidFileError, StateFileError, UdpError, IpcError) as error:
             self.close()
             raise StartError(str(error))
         except BaseException:           # SIGINT, too: nothing may stay behind
@@ -110,8 +113,7 @@ class Daemon:
         self._say_hello()
         self.log_writer.sync(LOG_SYNC_SECONDS)
 
-    def _remember(self):
-        """(settings, memory, what is saved), once nobody lives by another nodes.conf."""
+    def _make_node(self):
         settings = core_settings(self.config)
         self.loop.late_seconds = late_seconds(settings)
         memory = Memory(self.config.data_dir, settings.addresses,
@@ -129,35 +131,32 @@ class Daemon:
                                  '%.1f s, or until every node was heard and none of them leads'
                                  % settings.timing.hold))
         if memory.cluster_before not in (None, settings.cluster):
-            listen(*self._places(settings), loop=self.loop, log=self.log, settings=settings,
-                   led=saved is not None and saved.leader == settings.own)
-        return settings, memory, saved
-
-    def _make_node(self, settings, memory, saved):
+            self.listening = Listening(settings.timing, clock())
+            memory.cluster = memory.cluster_before
+            self.remarks.append(('NOTICE', 'nodes.conf or the quorum rule was changed since AHM '
+                                 'ran here last: listening for a leader by the one before, for '
+                                 '%.4g s' % settings.timing.lease))
         incarnation = random.SystemRandom().randrange(1, 2 ** 32)
         node = Node(settings, saved, incarnation, clock(), memory.load_lease())
         self.driver = Driver(self.config, node, memory, self.children, self.log, clock,
                              self._exit)
+        self.driver.listening = self.listening
 
-    def _places(self, settings):
-        """(own address, those of the peers, the group or None), as BeaconSocket takes them."""
-        config, addresses = self.config, [split_address(each) for each in settings.addresses]
-        own = addresses[settings.own]
+    def _open_sockets(self):
+        config, driver = self.config, self.driver
+        addresses = [split_address(address) for address in driver.node.settings.addresses]
+        own = addresses[driver.node.own]
         multicast = None
         if config.multicast_group:
             multicast = (config.multicast_group, config.multicast_interface,
                          config.multicast_ttl)
-        return own, [peer for peer in addresses if peer != own], multicast
-
-    def _open_sockets(self):
-        config, driver = self.config, self.driver
         driver.answer = self.ipc.answer
         self.ipc.open(driver.client_asked, config.socket_dir, config.ipc_port,
                       config.listen_address)
         # Last: it may log, and what is said of a start that fails is one line.
-        own, peers, multicast = self._places(driver.node.settings)
-        self.beacons = driver.beacons = BeaconSocket(own, peers, driver.datagram, self.loop,
-                                                     self.log, multicast)
+        self.beacons = driver.beacons = BeaconSocket(
+            own, [peer for peer in addresses if peer != own], driver.datagram, self.loop,
+            self.log, multicast)
 
     def _watch_signals(self):
         for number in RESTARTING_SIGNALS:
@@ -201,9 +200,14 @@ class Daemon:
 
     # -- running -------------------------------------------------------------------------------
 
-    def run(self):
-        """Run until the core, or a signal, ends it; returns the exit code."""
+    def run(self, ready):
+        """Run until the core, or a signal, ends it; returns the exit code.
+
+        `ready(True)` is called once it stays, `ready(False, why)` where it does not.
+        """
         try:
+            if self.listening is None:
+                ready(True)
             self.driver.feed(events.Started())
             self.driver.try_ping()
             while self.code is None:
@@ -214,6 +218,7 @@ class Daemon:
                 self.driver.telling.expire(clock())
                 self.own_files.expire(clock())
                 self.driver.tick()
+                self._decide_to_stay(ready)
         except Exception:               # a bug: detached, nobody would ever see the traceback
             self.log.critical('ends by a bug: %s' % traceback.format_exc()[-TRACEBACK_MAX:])
             self.log_writer.finish(EXIT_SECONDS)
@@ -223,8 +228,26 @@ class Daemon:
         self.close()
         return self.code
 
+    def _decide_to_stay(self, ready):
+        """Listen on, stay, or end beside somebody who leads by another nodes.conf."""
+        listening, node = self.listening, self.driver.node
+        if listening is None:
+            return
+        why = listening.why_not_started()
+        stays = node.is_leading or node.leader_row() is not None \
+            or node.database.runs_as_primary or node.vip.here
+        if why and not stays:
+            self.log.error(why)
+            ready(False, why)
+            self._exit(FAILED, 'a leader lives by another nodes.conf')
+        elif why or stays or clock() >= listening.ends_at():
+            self.listening = self.driver.listening = None
+            self.driver.memory.cluster = node.settings.cluster
+            ready(True)
+
     def _next_deadline(self):
-        found = [self.driver.node.wake_at, self.children.next_deadline(),
+        found = [None if self.listening is None else self.listening.ends_at(),
+                 self.driver.node.wake_at, self.children.next_deadline(),
                  self.ipc.next_deadline(), self.disk.next_deadline(),
                  self.driver.telling.next_deadline(), self.own_files.next_deadline()]
         return min(instant for instant in found if instant is not None)

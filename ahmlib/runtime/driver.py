@@ -54,6 +54,7 @@ class Driver:
         self.log, self.clock, self.on_exit = log, clock, on_exit
         self.beacons = None
         self.answer = None
+        self.listening = None           # hears of other clusters, where that matters
         self.clients = {}               # token -> client that waits
         self.running = {}               # token -> child
         self.raising = None             # the token of a VIP command that puts it up
@@ -133,6 +134,8 @@ class Driver:
 
     def _foreign(self, peer, error):
         self.foreign += 1
+        if self.listening is not None:
+            self.listening.heard(error, peer[0], self.clock())
         if self.log.bounded(('foreign', peer), FOREIGN_SECONDS):
             self.feed(events.ForeignHeard(peer[0], error.name, error.nodes))
 
@@ -362,7 +365,7 @@ def _handover_rehearsed(token, result):
     if not result.get('ok'):
         return events.HandoverRehearsed(token, None)
     return events.HandoverRehearsed(
-        token, tuple((place, why) for place, why in result['refused']),
+        token, tuple((place, why) for place, why in result['asked']),
         result['no_checkpoint'], result['unarchived'], result['no_start'])
 
 

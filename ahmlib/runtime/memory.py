@@ -28,7 +28,7 @@ class Memory:
         in data_dir.
     writer: the `disk.StateWriter` that `save_later` hands over to.
     cluster: the fingerprint of the cluster, to be saved; `load` sets `cluster_before` to that on
-        file (None: there is none).
+        file (None: there is none).  Whoever does not know yet whether it stays changes it back.
     """
 
     def __init__(self, data_dir, addresses, lease_paths=None, writer=None, cluster=None):
@@ -36,7 +36,7 @@ class Memory:
         self.state_path = os.path.join(data_dir, STATE_NAME)
         self.lease_paths = lease_paths or [os.path.join(data_dir, LEASE_NAME)]
         self._writer = writer
-        self._cluster, self.cluster_before = cluster, None
+        self.cluster, self.cluster_before = cluster, None
         self._lease_waits = None        # (until, on_failure) for when the one before is written
         self._lease_is_written = False
         self._addresses = addresses
@@ -141,7 +141,7 @@ class Memory:
         return {
             'term': saved.term, 'voted_for': self._name(saved.voted_for),
             'leader': self._name(saved.leader), 'hold': saved.hold, 'bound': saved.bound,
-            'blind': saved.blind, 'forced': saved.forced, 'cluster': self._cluster,
+            'blind': saved.blind, 'forced': saved.forced, 'cluster': self.cluster,
             'claim': [saved.claim.term, saved.claim.version, saved.claim.needed,
                       [self._addresses[place] for place in saved.claim.nodes]],
             'record': record and [record.timeline, record.term, self._name(record.node),

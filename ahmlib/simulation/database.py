@@ -33,6 +33,7 @@ class SimulatedDatabase:
         self.standstill = ''                # why its replay cannot go on
         self.held = False                   # its replay waits
         self.is_closed = False              # its pg_hba.conf lets no standby in
+        self.stop_lied = False              # the newest stop said that it ended, and it runs
         self.no_start = ''                  # why its daemon could not start it again
         self.unarchived = ''                # what its archiver does not do
         self.mismatch = ''                  # why it is not the server of its data directory
@@ -75,7 +76,7 @@ class SimulatedDatabase:
 
     def stop(self) -> None:
         """However it ends."""
-        self.running = self.hung = self.starting = False
+        self.running = self.hung = self.starting = self.stop_lied = False
 
     def start(self, by_hand: bool = False) -> None:
         """standby.signal decides what it comes up as."""

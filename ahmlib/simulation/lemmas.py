@@ -61,7 +61,6 @@ from ..core.saved import SPENT, Saved
 from ..core.states import NodeState
 from .data_lemmas import (Eligible, Evidence, MostAdvanced, NothingLost, OneWritable, StaysIn,
                           SuccessorHasAll)
-from .host import LIES
 from .lemma import Lemma, Violated, by_force, excused, halves, leases, may_split
 
 
@@ -296,7 +295,7 @@ class CompleteStepDown(Lemma):
         if host.settings.vip and host.has_vip:
             raise Violated('%s says that it leads no more, and holds the VIP' % row.name)
         if host.database is not None and host.database.writable \
-                and self._starts(host) == starts and host.behaviour('stop') != LIES:
+                and self._starts(host) == starts and not host.database.stop_lied:
             raise Violated('%s says that it leads no more, and its database accepts writes'
                            % row.name)
 

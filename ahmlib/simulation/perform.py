@@ -174,10 +174,12 @@ def _rehearse_handover(world, host: Host, effect: effects.RehearseHandover) -> N
         mine = host.database
         if mine is None or not mine.running or mine.hung or mine.starting:
             return events.HandoverRehearsed(effect.token, None)
-        refused = tuple((place, 'no pg_hba.conf entry for replication connection')
-                        for place in effect.servers if world.hosts[place].database.is_closed)
+        there = [(place, world.hosts[place].database) for place in effect.servers]
+        asked = tuple((place, 'no pg_hba.conf entry for replication connection'
+                       if database.is_closed else '') for place, database in there
+                      if database.running and not database.hung and not database.starting)
         return events.HandoverRehearsed(
-            effect.token, refused,
+            effect.token, asked,
             'it fails' if host.behaviour('checkpoint') == FAILS else '', mine.unarchived,
             mine.no_start)
     world.later(host, PROBE_SECONDS, done)
@@ -273,6 +275,7 @@ def _stop_database(world, host: Host, effect: effects.StopDatabase) -> None:
     def done() -> events.ActionEnded:
         mine = host.database
         if host.behaviour('stop') == LIES:
+            mine.stop_lied = mine.running
             return events.ActionEnded(effect.token, True)
         clean = fast and mine.running and not mine.hung and not mine.starting
         if clean and not mine.in_recovery:

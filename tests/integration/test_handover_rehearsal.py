@@ -11,7 +11,7 @@ from ahmlib.database import rehearsal
 from tests.integration.test_attach import reap, servers, templates
 from tests.integration.test_database_children import (HAS_SERVER, LIMIT, adopt_orphans, run_sql,
                                                       until, version_of)
-from tests.integration.test_recovery_settings import only_by_password, restart
+from tests.integration.test_recovery_settings import needs_signal, only_by_password, restart
 
 pytestmark = pytest.mark.skipif(not HAS_SERVER, reason='NOT TESTED: no PostgreSQL server is '
                                 'installed (pg_ctl not found); install one')
@@ -51,11 +51,17 @@ def archives_by(member, command):
     run_sql(member, 'SELECT pg_switch_wal()')
 
 
+def refused(member, *others, **changes):
+    """[[number, why]] of the others that would not let this server in."""
+    return [said for said in rehearsed(member, *others, **changes)['asked'] if said[1]]
+
+
 def test_where_all_is_well_nothing_is_found(three_run):
     one, two, three = three_run
     for member, others in ((one, (two, three)), (two, (one, three))):
         assert rehearsed(member, *others) == {
-            'ok': True, 'refused': [], 'no_checkpoint': '', 'no_start': '', 'unarchived': ''}
+            'ok': True, 'asked': [[1, ''], [2, '']], 'no_checkpoint': '', 'no_start': '',
+            'unarchived': ''}
 
 
 def test_a_server_that_would_not_let_in_is_told_with_what_it_said(three_run):
@@ -64,26 +70,52 @@ def test_a_server_that_would_not_let_in_is_told_with_what_it_said(three_run):
         file.write('host all agens 127.0.0.0/8 trust\n')
     three.signal(signal.SIGHUP)
     for member, other in ((one, two), (two, one)):
-        until(lambda: rehearsed(member, other, three)['refused'])
-        (place, why), = rehearsed(member, other, three)['refused']
+        until(lambda: refused(member, other, three))
+        (place, why), = refused(member, other, three)
         assert place == 2 and 'no pg_hba.conf entry for replication connection' in why, why
 
 
 def test_a_replication_user_without_its_password_is_told(three_run):
     one, two, three = three_run
     only_by_password(one, two, three)
-    until(lambda: rehearsed(one, two, three, replication_user='rep')['refused'])
-    found = rehearsed(one, two, three, replication_user='rep')['refused']
+    until(lambda: refused(one, two, three, replication_user='rep'))
+    found = refused(one, two, three, replication_user='rep')
     assert [place for place, _ in found] == [1, 2] and 'no password supplied' in found[0][1]
-    nobody = rehearsed(one, two, replication_user='nobody_there')['refused']
+    nobody = refused(one, two, replication_user='nobody_there')
     assert 'nobody_there' in nobody[0][1]
 
 
-def test_a_server_that_is_down_is_another_trouble(servers):
-    one, two, three = servers
-    assert rehearsed(one, two, three)['refused'] == []
+def test_a_server_that_is_down_or_silent_is_another_trouble(three_run):
+    one, two, three = three_run
+    three.signal(signal.SIGSTOP)
+    try:
+        assert rehearsed(one, two, three)['asked'] == [[1, '']]
+    finally:
+        three.signal(signal.SIGCONT)
+    three.stop()
+    assert rehearsed(one, two, three)['asked'] == [[1, '']]
     one.stop()
     assert not rehearsed(one, two)['ok']
+
+
+@pytest.mark.parametrize('options', [
+    'sslmode=verify-full sslrootcert=/nowhere/root.crt', 'sslmode=require', 'no_such_word=1'])
+def test_what_only_this_client_lacks_says_nothing_of_the_walreceiver(servers, options):
+    """The files of TLS are in the home of the owner of the database; its libpq may be newer."""
+    one, two = servers[:2]
+    assert rehearsed(one, two, primary_conninfo_options=options)['asked'] == []
+
+
+def test_a_service_file_names_the_user(servers, tmp_path, monkeypatch):
+    one, two = servers[:2]
+    needs_signal(one)
+    run_sql(one, "ALTER SYSTEM SET primary_conninfo = 'service=rep'")
+    one.signal(signal.SIGHUP)
+    service = tmp_path / 'services'
+    service.write_text('[rep]\nuser=nobody_there\n')
+    monkeypatch.setenv('PGSERVICEFILE', str(service))
+    (place, why), = until(lambda: refused(one, two))
+    assert place == 1 and 'nobody_there' in why
 
 
 def test_a_primary_whose_walsenders_are_used_up_takes_nobody_more(servers):
@@ -92,7 +124,7 @@ def test_a_primary_whose_walsenders_are_used_up_takes_nobody_more(servers):
     run_sql(one, 'ALTER SYSTEM SET max_replication_slots = 1')
     restart(one)
     until(lambda: two.look()['streaming'])
-    (place, why), = rehearsed(two, one)['refused']
+    (place, why), = refused(two, one)
     assert place == 1 and 'exceeds' in why and 'max_wal_senders' in why, why
 
 

@@ -96,6 +96,12 @@ FOUND = {
          (1.717368995946947, 'cut', 0), (0.5453995614736704, 'thaw-database', 0),
          (0.4812271220626422, 'reach-trusted', 0), (0.4724387283317546, 'freeze', 2)],
         0, 4218650124),
+    'a stop that lied is found out only after the disk of the node works again': (
+        'two nodes and a witness',
+        [(0.7681552286209985, 'heal', 0), (0.9150201355945351, 'fill-disk', 0),
+         (1.9414768707918186, 'fill-disk', 2), (0.9839444493258741, 'stop-lies', 0),
+         (0.4789584421509897, 'hook-hangs', 0), (0.7178829151488211, 'hook-hangs', 2),
+         (0.7440933373890976, 'mute', 0)], 0, 1117084789),
 }
 
 

@@ -338,6 +338,40 @@ def test_a_server_that_lets_no_standby_in_is_told_by_each_that_it_would_not_let_
     assert ask(world, 2, 'promote', dry_run=True) == {'ok': True}
 
 
+def test_a_refusal_outlasts_that_its_server_is_off_and_one_that_was_off_is_asked_when_it_is_back():
+    """It was "mended" by being silent, and nobody asked again for a quarter of an hour."""
+    world = formed(THREE, 1)
+    world.hosts[2].database.is_closed = True
+    strike(world, 'reload', 0)
+    assert world.run_until(lambda: lasts(world, 0, 'handover'), 10.0), trace(world)
+    strike(world, 'power-off', 2)
+    world.run(90.0)
+    assert not told(world, 'a switchover would get through now')
+    world.hosts[2].database.is_closed = False
+    strike(world, 'power-on', 2)
+    strike(world, 'start-database', 2)
+    strike(world, 'attach', 2)
+    assert world.run_until(lambda: told(world, 'a switchover would get through now') == 1, 130.0), \
+        trace(world)
+    strike(world, 'kill-database', 1)
+    world.run(90.0)
+    world.hosts[1].database.is_closed = True
+    strike(world, 'start-database', 1)
+    strike(world, 'attach', 1)
+    assert world.run_until(lambda: 'AHM-NODE-2' in lasts(world, 0, 'handover'), 130.0), trace(world)
+
+
+def test_neither_a_switchover_nor_a_failover_says_that_a_database_is_down_that_nobody_waits_for():
+    """Each planned switchover paged somebody."""
+    world = formed(THREE, 1)
+    strike(world, 'promote', 1)
+    assert world.run_until(lambda: world.serves() == 1, 30.0), trace(world)
+    world.run(10.0)
+    strike(world, 'kill-database', 1)
+    assert world.run_until(lambda: world.serves() in (0, 2), 60.0), trace(world)
+    assert not told(world, 'the database is down'), trace(world)
+
+
 def test_a_new_leader_looks_at_once_whether_it_could_hand_over():
     """What nobody needed while another led is needed next time."""
     world = formed(THREE, 1)
@@ -446,7 +480,7 @@ class Lasts:
         self.is_leading = False
         self.vip = self.database = self.rehearsals = self.speaker = self.troubles = self
         self.would_fail = self.would_lack = ()
-        self.refused_by, self.unarchived, self.no_start = {}, '', ''
+        self.no_checkpoint = self.unarchived = self.no_start = ''
         self.refused = self.of_own_files = ''
         self.foreign, self.stalls = Foreign(), bool
         self.failed = False
@@ -459,9 +493,9 @@ class Lasts:
     def leader_row(self):
         """Nobody."""
 
-    def why_no_handover(self):
-        """Nothing."""
-        return ''
+    def refused_by(self):
+        """Nobody."""
+        return {}
 
     def report(self, severity, event, text):
         self.reports.append((self.now, severity, event, text))

@@ -69,7 +69,7 @@ def started(witness, monkeypatch):
     """Starts a daemon that does nothing; [(ok, message)] of what the waiting command was told."""
     def start(text=''):
         told = []
-        idle = types.SimpleNamespace(open=lambda: None, run=lambda: 0)
+        idle = types.SimpleNamespace(open=lambda: None, run=lambda ready: ready(True) or 0)
         monkeypatch.setattr(ahmlib.main.daemonize, 'detach', lambda: lambda ok, message='':
                             told.append((ok, message)))
         monkeypatch.setattr(ahmlib.main, 'Daemon', lambda *_, **__: idle)

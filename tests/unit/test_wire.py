@@ -207,8 +207,15 @@ def test_a_row_of_another_cluster_says_whose_it_is():
         assert foreign.value.leads is (state in LEADING)
 
 
+def test_a_row_of_another_cluster_in_a_state_of_a_later_version_says_whose_it_is():
+    row = changed(a_row(cluster=CLUSTER + 1), place_of('state'), 99)
+    with pytest.raises(wire.ForeignRow) as foreign:
+        wire.decode(row, CLUSTER, 3)
+    assert (foreign.value.name, foreign.value.leads) == ('AHM-NODE-2', False)
+
+
 def test_a_row_of_another_cluster_that_is_none_says_nothing():
-    for place, value in ((place_of('name'), 5), (place_of('nodes'), [5]), (place_of('state'), 99)):
+    for place, value in ((place_of('name'), 5), (place_of('nodes'), [5])):
         row = a_row(cluster=CLUSTER + 1)
         with pytest.raises(wire.ForeignRow) as foreign:
             wire.decode(changed(row, place, value), CLUSTER, 3)

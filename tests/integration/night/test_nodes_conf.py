@@ -8,7 +8,7 @@ import os
 
 from ahmlib.core.foreign import ORDER
 
-from ..scenarios import FIRST, PAUSE, log_of, succeeds
+from ..scenarios import FIRST, PAUSE, succeeds
 from .reading import LIMIT, WARNING, is_over, is_told, utility
 
 #: Of no host: a witness that is to come.
@@ -37,14 +37,19 @@ def test_a_nodes_conf_that_is_changed_node_by_node(night):
     second.start_ahm()
     scenario.cluster.wait_until(lambda: not second.ahm_runs(), LIMIT, 'the refusal', PAUSE)
     assert second.daemon.returncode == 1
-    line = log_of(second).splitlines()[-1]
-    assert line.startswith('%s at %s leads by another nodes.conf' % (FIRST, first.host.address))
-    assert ORDER in line
+    told = [line for line in scenario.log(second).splitlines() if line.startswith(
+        '%s at %s leads by another nodes.conf' % (FIRST, first.host.address))]
+    assert len(told) == 1 and ORDER in told[0]
+    second.start_ahm()      # as a service manager does, again and again
+    scenario.cluster.wait_until(lambda: not second.ahm_runs(), LIMIT, 'the refusal', PAUSE)
+    assert second.daemon.returncode == 1
     scenario.reads((first, third), FIRST, scenario.table(FIRST, {second.name: (
         'STANDBY', 'LOST')}))
     second.write_nodes(before)
     second.start_ahm()
     scenario.healthy()
+    is_over(scenario, third, first, 'the node at %s (%s) belongs to another cluster: ' % (
+        second.host.address, second.name), 'no node of another cluster is heard any more')
     scenario.undisturbed(FIRST)
 
 
