@@ -102,6 +102,11 @@ FOUND = {
          (1.9414768707918186, 'fill-disk', 2), (0.9839444493258741, 'stop-lies', 0),
          (0.4789584421509897, 'hook-hangs', 0), (0.7178829151488211, 'hook-hangs', 2),
          (0.7440933373890976, 'mute', 0)], 0, 1117084789),
+    'a primary that is a standby again before its step-down ends is not reported out': (
+        'two nodes, half votes, a trusted server',
+        [(0.8585816520092777, 'vip-hangs', 0), (1.4089338561051516, 'kill-database', 0),
+         (2.5960895953492527, 'shutdown-cluster', 0), (3.216409248246319, 'announce-fails', 0),
+         (2.162552291435738, 'announce-fails', 0)], 0, 3749270990),
 }
 
 

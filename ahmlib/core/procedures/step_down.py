@@ -87,7 +87,8 @@ def _begin(node, reason: Reason) -> None:
 def _end(node, reason: Reason) -> None:
     node.stepping_down = node.promoting = False
     node.leader = None
-    if reason.kind == 'database':
+    # Where the VIP could not be dropped for long, somebody may have started it as a standby since.
+    if reason.kind == 'database' and (node.database.failures or not node.database.in_recovery):
         node.report_out(reason.text)
     if reason.kind == 'second primary':
         node.database.second_primary = True
