@@ -2,7 +2,8 @@
 
 A takeover needs the right to raise the VIP, programs, hooks.  A primary that hands over needs the
 right to CHECKPOINT, and to be let in as a standby by the server that takes its place; so does every
-other standby.  What is found lasts until it is looked at again; where something is wrong, soon.
+other standby.  What is found lasts until it is looked at again.  The own host and server are looked
+at soon again, and whoever refused or did not say is asked; the others are left in peace.
 """
 
 from typing import Dict, List, Optional, Tuple
@@ -11,10 +12,11 @@ from .beacon import Beacon
 from .effects import Rehearse, RehearseHandover
 from .states import DatabaseState, NodeState
 
-#: Between two rehearsals in which nothing fails, and for the programs that one of a takeover asks.
+#: Between two rehearsals of a takeover in which nothing fails, and for the programs that one asks.
 REHEARSE_SECONDS, LIMIT_SECONDS = 900.0, 5.0
-#: Between two of a handover where something fails: each is a line in the log of somebody's server.
-HANDOVER_AGAIN_SECONDS = 60.0
+#: Between two of a handover, and between two in which all servers are asked: that is a line in the
+#: log of each.
+HANDOVER_SECONDS, ALL_SERVERS_SECONDS = 60.0, 900.0
 HANDOVER_LIMIT_SECONDS = 10.0
 
 
@@ -26,8 +28,7 @@ class Rehearsals:
         self.takeover_at = node.now
         self.would_fail: Tuple[str, ...] = ()   # why a takeover here would, as was found last
         self.would_lack: Tuple[str, ...] = ()   # what it would lack
-        self.handover_at = node.now
-        self.asked_at = node.now
+        self.handover_at = self.all_servers_at = node.now
         self.asks_servers = False               # a question is under way
         self.rehearsed_for: Optional[Tuple[int, int]] = None    # under which leader, in which term
         #: What each server said to a standby of this node: why it would not let it in, or ''.
@@ -48,7 +49,7 @@ class Rehearsals:
 
     def soon(self) -> None:
         """Commands may be others now, and servers, too."""
-        self.takeover_at = self.handover_at = self.node.now
+        self.takeover_at = self.handover_at = self.all_servers_at = self.node.now
 
     def _takeover_rehearsed(self, event) -> None:
         if event.fails is None:
@@ -60,10 +61,7 @@ class Rehearsals:
     # -- a handover ----------------------------------------------------------------------------
 
     def _maybe_ask_servers(self) -> None:
-        """Under each new leader, once its standbys have been pointed to it; and now and then.
-
-        One that was not there, or did not say, is asked soon.
-        """
+        """Under each new leader, once its standbys have been pointed to it; and now and then."""
         node = self.node
         leader = node.own_row() if node.state is NodeState.LEADER else node.leader_row()
         if leader is None or not node.database.checked or node.database.failures:
@@ -71,18 +69,20 @@ class Rehearsals:
         reign = leader.sender, leader.term
         if reign != self.rehearsed_for:
             self.rehearsed_for = reign
-            self.handover_at = node.now + node.settings.health_check_period
+            self.handover_at = self.all_servers_at = \
+                node.now + node.settings.health_check_period
+        if self.asks_servers or node.now < self.handover_at or node.plan.busy:
+            return
         # Whom it streams from has let it in.
         streams_from = leader.sender if node.database.streaming else None
         servers = tuple(row.sender for row in node.members.living(node.now)
                         if _may_lead(row) and row.sender != streams_from)
         self._forget(servers, streams_from)
-        if any(place not in self.said for place in servers):
-            self.handover_at = min(self.handover_at, self.asked_at + HANDOVER_AGAIN_SECONDS)
-        if self.asks_servers or node.now < self.handover_at or node.plan.busy:
-            return
-        self.asks_servers, self.asked_at = True, node.now
-        self.handover_at = node.now + REHEARSE_SECONDS
+        if node.now >= self.all_servers_at:
+            self.all_servers_at = node.now + ALL_SERVERS_SECONDS
+        else:
+            servers = tuple(place for place in servers if self.said.get(place, 'not asked yet'))
+        self.asks_servers, self.handover_at = True, node.now + HANDOVER_SECONDS
         node.ask(RehearseHandover(0, servers, HANDOVER_LIMIT_SECONDS), self._handover_rehearsed)
 
     def _forget(self, servers: Tuple[int, ...], streams_from: Optional[int]) -> None:
@@ -93,13 +93,10 @@ class Rehearsals:
     def _handover_rehearsed(self, event) -> None:
         self.asks_servers = False
         if event.asked is None:
-            self.handover_at = self.node.now + HANDOVER_AGAIN_SECONDS
             return
         self.said.update(event.asked)
         self.no_checkpoint, self.no_start = event.no_checkpoint, event.no_start
         self.unarchived = event.unarchived
-        if self.refused_by() or self.no_checkpoint or self.no_start or self.unarchived:
-            self.handover_at = self.node.now + HANDOVER_AGAIN_SECONDS
 
     def refused_by(self) -> Dict[int, str]:
         """Whose server would not let this one in as its standby, and why.

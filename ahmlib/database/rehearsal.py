@@ -15,6 +15,8 @@ from ahmlib.database.deadline import Deadline
 
 #: In what libpq says, where a server has refused it or asks for more than there is.
 OF_SERVER = ('FATAL', 'no password supplied')
+#: Of two WAL files.
+ROOM_BYTES = 2 * 16 * 1024 * 1024
 #: A WAL file that has waited for so long to be archived is late.
 LATE_SECONDS = 300.0
 FIRST_VERSION_WITH_ROLE = 150000        # pg_checkpoint
@@ -32,7 +34,8 @@ def rehearse_handover(settings, servers, limit):
     servers: [(place, host, port)] of the other nodes.  limit: seconds for all of it.
     asked: [[place, why]] of the servers that said: why it would not let this one in as a standby,
     '' where it would.  Who is down, starts, or cannot be asked as a standby would is not in it.
-    no_checkpoint: why the user of conn_string may not order a CHECKPOINT here, '' where it may.
+    no_checkpoint: why a CHECKPOINT may not be ordered here: the user of conn_string lacks the
+    right, or the disk of a primary the room; '' where it may.
     no_start: why AHM could not start this server again, '' where it could, as far as that shows.
     unarchived: of a primary, what its archiver fails to do; '' where it keeps up, or has nothing to
     do.  Not ok, with 'reason', where the server here does not answer.
@@ -42,7 +45,8 @@ def rehearse_handover(settings, servers, limit):
         with Connection(probe.local_conn_string(settings), limit) as connection:
             in_recovery, version = connection.query(
                 "SELECT pg_is_in_recovery(), current_setting('server_version_num')::int")[0]
-            result = {'ok': True, 'no_checkpoint': _no_checkpoint(connection, version),
+            result = {'ok': True, 'no_checkpoint': _no_checkpoint(connection, version)
+                      or ('' if in_recovery else _no_room(settings)),
                       'no_start': _no_start(settings, connection),
                       'unarchived': '' if in_recovery else _unarchived(settings, connection)}
     except (ConnectionFailed, QueryFailed) as error:
@@ -73,6 +77,20 @@ def _no_checkpoint(connection, version):
     return '%s, as whom AHM connects, may not run CHECKPOINT: %s' % (
         name, 'GRANT pg_checkpoint TO %s' % name
         if version >= FIRST_VERSION_WITH_ROLE else 'before PostgreSQL 15 only a superuser may')
+
+
+def _no_room(settings):
+    """A server whose WAL finds no room panics, and a checkpoint writes WAL."""
+    for place in ('pg_wal', 'pg_xlog'):
+        try:
+            found = os.statvfs(os.path.join(settings.db_data_dir, place))
+        except OSError:
+            continue                    # another version, or not for this user to see
+        left = found.f_bavail * found.f_frsize
+        return '' if left >= ROOM_BYTES else (
+            'the disk of its WAL has %d MB left, and a checkpoint may crash it: make room, or stop '
+            'that database, and AHM fails over' % (left >> 20))
+    return ''
 
 
 def _no_start(settings, connection):

@@ -3,6 +3,8 @@
 LAB_POSTGRES runs it on another version.
 """
 
+import os
+import re
 import signal
 
 import pytest
@@ -140,6 +142,16 @@ def test_who_may_not_order_a_checkpoint_is_told_how_to_give_that_right(servers):
         assert why.endswith('may not run CHECKPOINT: GRANT pg_checkpoint TO "of AHM"')
         run_sql(one, why.rpartition(': ')[2])
     assert rehearsed(one, conn_string=conn_string)['no_checkpoint'] == ''
+
+
+def test_a_primary_whose_disk_is_full_is_not_checkpointed(servers, monkeypatch):
+    """It panicked, was started again, and panicked."""
+    one, two = servers[:2]
+    left = os.statvfs(one.settings.db_data_dir)
+    monkeypatch.setattr(rehearsal, 'ROOM_BYTES', (left.f_bavail + (1 << 20)) * left.f_frsize)
+    told = rehearsed(one)['no_checkpoint']
+    assert re.match(r'the disk of its WAL has \d+ MB left, and a checkpoint may crash it', told), told
+    assert rehearsed(two)['no_checkpoint'] == ''
 
 
 def test_a_postgresql_conf_in_another_directory_is_told_to_who_may_see_it(servers):
