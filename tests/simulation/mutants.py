@@ -249,6 +249,11 @@ MUTANTS = (
         Patch(StandbyWatch, '_is_down', 'and not database.is_there', 'and True'),
         Patch(StandbyWatch, '_ask_everybody', 'if any(verdict is not', 'if any(False and verdict '
               'is not'))),
+    Mutant('a primary that is a standby again is reported out when its step-down ends', 23,
+           'three nodes', ((1.0, 'vip-hangs', 0), (0.0, 'kill-database', 0),
+                           (14.0, 'start-database', 0)), (
+               Patch(step_down, '_end', "if reason.kind == 'database' and (", 'if reason.kind == '
+                     "'database' or ("),)),
     Mutant('a VIP stays beside a primary of which nobody has heard', 2, 'three nodes',
            ((1.0, 'crash', 0), (0.0, 'cut', 0), (1.0, 'start', 0)), (
                Patch(Vip, '_is_kept', 'node.now < node.isolation.believed_until()', 'True'),
