@@ -202,6 +202,7 @@ class Node:
 
     def _learn_name(self, row: Beacon) -> None:
         if row.name == self.settings.name and row.uptime > self.now - self.started_at:
+            self.speaker.say_last(self.own_row())       # who reads it knows of both
             self.exit(1, 'node_name %s is already used by the node at %s: give each its own name'
                       % (row.name, self.settings.addresses[row.sender]))
         self.names[row.sender] = row.name
@@ -430,9 +431,8 @@ class Node:
         events.OwnFilesLooked: _on_own_files,
         events.DatabaseChecked: _on_answer, events.DatabaseProbed: _on_answer,
         events.VipChecked: _on_answer, events.VipPinged: _on_answer,
-        events.TrustedPinged: _on_answer,
+        events.TrustedPinged: _on_answer, events.ActionEnded: _on_answer,
         events.Rehearsed: _on_answer, events.HandoverRehearsed: _on_answer,
-        events.ActionEnded: _on_answer,
         events.StopAsked: _on_stop,
         events.ClientAsked: _on_client,
         events.SettingsChanged: _on_settings,

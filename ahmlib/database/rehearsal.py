@@ -10,11 +10,13 @@ import time
 
 from ahmlib.database import (archiver, conninfo, history, probe, recovery, settings_in_force,
                              startup, streaming)
-from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
+from ahmlib.database.connection import (APPLICATION_NAME, Connection, ConnectionFailed,
+                                        QueryFailed)
 from ahmlib.database.deadline import Deadline
 
 #: In what libpq says, where a server has refused it or asks for more than there is.
 OF_SERVER = ('FATAL', 'no password supplied')
+TRIES = 2
 #: Of two WAL files.
 ROOM_BYTES = 2 * 16 * 1024 * 1024
 #: A WAL file that has waited for so long to be archived is late.
@@ -130,19 +132,19 @@ def _refusal(settings, text, limit):
     file of TLS that only the owner of the database has, or a word that this libpq does not know,
     says nothing of the walreceiver.
     """
-    conn_string = history.replication_string(settings, text)
-    said = streaming.refused(conn_string, limit / 3)
-    if not said:
-        return ''
     words = conninfo.parse(text)
-    answer = startup.ask(words['host'], int(words['port']), words.get('user') or settings.db_user,
-                         settings.db_database, limit / 3, replication=True)
-    if not answer.answered or probe.verdict_of(answer.sqlstate) != probe.REACHABLE:
-        return None
-    # It may have been starting a moment ago.
-    said = streaming.refused(conn_string, limit / 3)
-    if not said:
-        return ''
+    # Nobody is to take it for the standby, neither in pg_stat_replication nor in a log.
+    conn_string = history.replication_string(
+        settings, conninfo.build(dict(words, application_name=APPLICATION_NAME)))
+    for _ in range(TRIES):              # it may start, or be stopped, this moment
+        said = streaming.refused(conn_string, limit / TRIES / 2)
+        if not said:
+            return ''
+        answer = startup.ask(words['host'], int(words['port']),
+                             words.get('user') or settings.db_user, settings.db_database,
+                             limit / TRIES / 2, replication=True)
+        if not answer.answered or probe.verdict_of(answer.sqlstate) != probe.REACHABLE:
+            return None
     is_of_server = answer.sqlstate and answer.message in said or any(
         word in said for word in OF_SERVER)
     return said if is_of_server else None

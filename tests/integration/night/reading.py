@@ -17,6 +17,12 @@ def utility(node, *words):
     return done.output, done.code
 
 
+def said(scenario, node):
+    """What its log says in this story, but for the details of each check."""
+    return ''.join(line for line in scenario.log(node).splitlines(True)
+                   if not line.startswith('DEBUG '))
+
+
 def is_told(scenario, failed, other, text, code):
     """Wait until all say so: `text` is the node's name, a colon, and how the trouble begins."""
     line = '%s: %s' % (failed.name, text)
@@ -30,7 +36,7 @@ def is_told(scenario, failed, other, text, code):
         assert utility(node, '--check')[1] == code
     told = [one for one in scenario.notified() if one.startswith(failed.name) and text in one]
     assert len(told) == 1, told
-    assert scenario.log(failed).count(text) == 1
+    assert said(scenario, failed).count(text) == 1
 
 
 def is_gone(scenario, failed, other, text):
@@ -44,6 +50,6 @@ def is_gone(scenario, failed, other, text):
 def is_over(scenario, failed, other, text, over):
     """Wait until nobody says it any more; that it is over was said once."""
     is_gone(scenario, failed, other, text)
-    scenario.cluster.wait_until(lambda: over in scenario.log(failed), LIMIT, over)
+    scenario.cluster.wait_until(lambda: over in said(scenario, failed), LIMIT, over)
     assert len([one for one in scenario.notified()
                 if one.startswith(failed.name) and over in one]) == 1

@@ -17,7 +17,7 @@ def ends_at_once(scenario, node):
 def test_two_nodes_of_one_name(night):
     """The one that starts later ends; who asks another one is told why as well."""
     scenario, first, second, third = night
-    second.stop_ahm()
+    second.terminate_ahm()
     second.reconfigure(node_name=THIRD)
     assert THIRD in ends_at_once(scenario, second)
     text = 'the nodes at %s:%d and %s:%d have one name, %s: give each a node_name of its own' % (
