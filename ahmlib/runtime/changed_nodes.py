@@ -52,8 +52,8 @@ def why_not_restart(answer, config):
 
     What it answers is the driver's; one of the version before does not tell.
     """
-    leader = answer.get('leader')
-    if not leader or answer.get('cluster') in (None, core_settings(config).cluster):
+    leader, cluster = answer.get('leader'), answer.get('cluster')
+    if not leader or cluster is None or cluster == core_settings(config).cluster:
         return ''
     return '%s or the quorum rule was changed since AHM was started here, and %s leads by the ' \
         'one before: restarted node by node, no majority is left for either.  Nothing was ' \
