@@ -47,13 +47,13 @@ def unarchived(data_dir):
     return len(_ready(data_dir))
 
 
-def oldest_unarchived_at(data_dir):
-    """Since when the oldest of them waits, in seconds since the epoch; None where none does."""
+def waiting_since(data_dir):
+    """Since when each of them waits, in seconds since the epoch, the oldest first."""
     found = []
     for path in _ready(data_dir):
         with contextlib.suppress(OSError):      # archived by now
             found.append(os.stat(path).st_mtime)
-    return min(found) if found else None
+    return sorted(found)
 
 
 def _ready(data_dir):

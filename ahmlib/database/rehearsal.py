@@ -113,15 +113,14 @@ def _no_start(settings, connection):
 
 def _unarchived(settings, connection):
     """What the archiver fails to do: its command fails, or a file waits for too long."""
-    waiting = archiver.unarchived(settings.db_data_dir)
+    waiting = archiver.waiting_since(settings.db_data_dir)
     failing = connection.query(ARCHIVER)
     if failing:
         return 'archive_command fails (%d times so far, last for %s), and %d WAL files wait for ' \
-            'it: see the log of the database' % (failing[0][0], failing[0][1], waiting)
-    oldest = archiver.oldest_unarchived_at(settings.db_data_dir)
-    if oldest is not None and time.time() > oldest + LATE_SECONDS:
+            'it: see the log of the database' % (failing[0][0], failing[0][1], len(waiting))
+    if waiting and time.time() > waiting[0] + LATE_SECONDS:
         return 'archive_command does not keep up: a WAL file has waited for it for %.0f min, and ' \
-            '%d wait: see what it does' % ((time.time() - oldest) / 60, waiting)
+            '%d wait: see what it does' % ((time.time() - waiting[0]) / 60, len(waiting))
     return ''
 
 

@@ -207,14 +207,17 @@ def comes_back_from_a_lost_slot(scenario):
         'SELECT active FROM pg_replication_slots WHERE slot_name = %s', (LOST_SLOT,)) == [(True,)]
 
 
-def comes_back_without_its_wal(scenario):
-    """What it needs is nowhere; it is rebuilt by the command that the refusal prints."""
-    third = scenario.cluster.node(THIRD)
-    said = refusal(scenario, THIRD)
+def rebuilt_as_it_says(node, said):
+    """Run the pg_basebackup command in this refusal of a standby whose WAL is gone."""
     command = re.search(r'rebuild it into an empty directory: (pg_basebackup .* -P)', said)
     assert 'has removed WAL' in said and command, said
-    third.database.stop()
-    shutil.rmtree(third.database.data_dir)
-    third.host.run(['sh', '-c', command.group(1)], limit=120.0, env={
-        'PATH': third.database.installation.bin_dir + os.pathsep + SAFE_PATH})
+    node.database.stop()
+    shutil.rmtree(node.database.data_dir)
+    node.host.run(['sh', '-c', command.group(1)], limit=120.0, env={
+        'PATH': node.database.installation.bin_dir + os.pathsep + SAFE_PATH})
+
+
+def comes_back_without_its_wal(scenario):
+    """What it needs is nowhere; it is rebuilt by the command that the refusal prints."""
+    rebuilt_as_it_says(scenario.cluster.node(THIRD), refusal(scenario, THIRD))
     attach(scenario, THIRD)

@@ -50,6 +50,15 @@ def waits(world):
     return all(advice(world, own) for own in living(world))
 
 
+def both_standbys_out():
+    """A world in which node 1 leads, and nobody else may."""
+    world = formed(THREE, 1)
+    for own in (1, 2):
+        strike(world, 'kill-database', own)
+    assert world.run_until(lambda: all(world.hosts[own].node.database.out for own in (1, 2)), LIMIT)
+    return world
+
+
 def test_a_majority_that_is_gone_for_good():
     world = formed(THREE, 1)
     for own in (0, 1):
@@ -80,10 +89,7 @@ def test_all_daemons_started_anew_without_the_old_primary():
 
 def test_both_standbys_out_and_the_primary_a_standby():
     """"attach it" and "nobody leads, there is no primary to attach to" were a circle."""
-    world = formed(THREE, 1)
-    for own in (1, 2):
-        strike(world, 'kill-database', own)
-    assert world.run_until(lambda: all(world.hosts[own].node.database.out for own in (1, 2)), LIMIT)
+    world = both_standbys_out()
     strike(world, 'promote', 1)
     assert world.hosts[1].answered['reason'] == 'AHM-NODE-2 was reported out: repair its ' \
         'database, then run ahm_attach_node'        # somebody leads: that is the way
@@ -101,10 +107,7 @@ def test_both_standbys_out_and_the_primary_a_standby():
 
 def test_both_standbys_out_and_the_primary_of_the_leader_gone_for_good():
     """It led on over nothing, and no status said so."""
-    world = formed(THREE, 1)
-    for own in (1, 2):
-        strike(world, 'kill-database', own)
-    assert world.run_until(lambda: all(world.hosts[own].node.database.out for own in (1, 2)), LIMIT)
+    world = both_standbys_out()
     strike(world, 'kill-database', 0)
     text = 'AHM-NODE-1: the database is down (connection refused), and no other node may take ' \
         'over: start it; if it is gone for good, run "ahm stop" here'
@@ -123,10 +126,7 @@ def test_both_standbys_out_and_the_primary_of_the_leader_gone_for_good():
 
 
 def test_both_standbys_out_and_the_primary_of_the_leader_started_again():
-    world = formed(THREE, 1)
-    for own in (1, 2):
-        strike(world, 'kill-database', own)
-    assert world.run_until(lambda: all(world.hosts[own].node.database.out for own in (1, 2)), LIMIT)
+    world = both_standbys_out()
     strike(world, 'kill-database', 0)
     assert world.run_until(lambda: 'AHM-NODE-1: the database is down' in '\n'.join(
         status(world.hosts[2].node)['warnings']), LIMIT), trace(world)

@@ -1,7 +1,7 @@
 """What only a handover needs, and this cluster lacks: it is said on a good day, by every node.
 
 AHM comes as a role of its own, with a password, as on hosts that are kept well.  It looks again at
-a reload, soon where something is wrong, and every fifteen minutes.
+a reload and every minute; at the other servers every fifteen, and soon where one has refused.
 """
 
 import pytest

@@ -1,14 +1,9 @@
 """Standbys that cannot take over: refused, without slot or WAL, or all of them out at once."""
 
-import os
-import re
-import shutil
-
 from ahmlib.lab import server_faults
-from ahmlib.lab.users import SAFE_PATH
 
 from ..scenarios import FIRST, refusal, succeeds
-from ..test_standby_faults import loses_wal
+from ..test_standby_faults import loses_wal, rebuilt_as_it_says
 from .reading import CRITICAL, LIMIT, WARNING, is_gone, is_over, is_told, utility
 
 #: A failed standby fails within seconds; on a busy machine none does by chance.
@@ -62,13 +57,7 @@ def test_a_standby_whose_wal_is_gone_is_rebuilt_by_the_command_that_is_named(nig
     scenario, _, second, third = night
     loses_wal(scenario.cluster, second)
     is_told(scenario, second, third, NO_STREAM, WARNING)
-    said = refusal(second, 'ahm_attach_node')
-    command = re.search(r'rebuild it into an empty directory: (pg_basebackup .* -P)', said)
-    assert 'has removed WAL' in said and command, said
-    second.database.stop()
-    shutil.rmtree(second.database.data_dir)
-    second.host.run(['sh', '-c', command.group(1)], limit=120.0, env={
-        'PATH': second.database.installation.bin_dir + os.pathsep + SAFE_PATH})
+    rebuilt_as_it_says(second, refusal(second, 'ahm_attach_node'))
     succeeds(second, 'ahm_attach_node')
     is_gone(scenario, second, third, NO_STREAM)
 
