@@ -46,14 +46,15 @@ from typing import List, NamedTuple
 
 from ahmlib.config import loader
 from ahmlib.lab import LabError, record
-from ahmlib.lab.cluster import Cluster, Recorder, loopback_available
+from ahmlib.lab.cluster import Recorder
 from ahmlib.lab.demo import is_formed
 from ahmlib.lab.installations import find_postgres
-from ahmlib.lab.network import namespaces_available
 from ahmlib.lab.postgres import DATABASE, SUPERUSER
 from ahmlib.simulation import scenario
 from ahmlib.simulation.report import aligned, quantile, statistics
 from ahmlib.utilities import common
+from tests.lab.cluster import Cluster, loopback_available
+from tests.lab.network import namespaces_available
 
 AGREE, DISAGREE, CANNOT = 0, 1, 2
 

@@ -51,7 +51,7 @@ def switch(cluster, clients, name):
 
 def main(count=20, writers=10):
     """Run them; the exit code."""
-    with Cluster('loopback', nodes=3) as cluster:
+    with Cluster(nodes=3) as cluster:
         cluster.start_ahm()
         names = [node.name for node in cluster.nodes]
         cluster.wait_until(lambda: is_whole(cluster, names[0]), FORM_SECONDS, 'the cluster')

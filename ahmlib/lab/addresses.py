@@ -1,9 +1,8 @@
 """Which addresses and ports a lab uses.
 
-Namespaces are a world of their own, so every lab there uses the same.  On loopback labs share the
-machine with each other and with whatever listens on all addresses (a PostgreSQL of the machine's
-on 0.0.0.0:5432): so a /24 of 127.77.0.0/16 is looked for in which the ports are free, and which no
-other process has chosen for its labs and may just be about to use.
+Loopback labs share the machine with each other and with whatever listens on all addresses (a
+PostgreSQL of the machine's on 0.0.0.0:5432): so a /24 of 127.77.0.0/16 is looked for in which the
+ports are free, and which no other process has chosen for its labs and may just be about to use.
 """
 import os
 import socket
@@ -44,11 +43,6 @@ class Plan(NamedTuple):
     def network(self):
         """The network of all of them, as CIDR."""
         return self.prefix + '.0/24'
-
-
-def namespace_plan():
-    """The Plan of every lab in namespaces."""
-    return Plan('10.77.0')
 
 
 def loopback_plan(nodes):

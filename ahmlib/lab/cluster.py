@@ -1,17 +1,18 @@
-"""A whole cluster for a test, as one context manager.
+"""A whole cluster on loopback addresses, as one context manager.
 
-    with Cluster('namespaces', nodes=3, settings={'pre_promotion_command': '/bin/true'}) as cluster:
+    with Cluster(nodes=3, settings={'pre_promotion_command': '/bin/true'}) as cluster:
         cluster.start_ahm()
         cluster.wait_until(lambda: cluster.nodes[1].status().leader == 'AHM-NODE-1', 20, 'a leader')
         client, prober = cluster.start_client(), cluster.start_prober()
         fault_at = time.monotonic()
-        cluster.nodes[0].power_off()
+        cluster.nodes[0].kill_database()
         ...
         print(record.write_outage(client.stop(), fault_at))
 
 Entering it makes and starts the databases (node 1 the primary, the others streaming standbys);
-the AHM daemons are started when a test says so.  Leaving it, also by an exception or the end of the
-interpreter, ends every process, network namespace and file of it.
+the AHM daemons are started when start_ahm() is called.  Leaving it, also by an exception or the
+end of the interpreter, ends every process and file of it.  The tests have another Cluster on top of
+this one, with more kinds of host and of fault (tests/lab/cluster.py).
 """
 import atexit
 import contextlib
@@ -21,16 +22,13 @@ import subprocess
 import time
 
 from ahmlib.lab import LabError, addresses, record, template
-from ahmlib.lab.hosts import LoopbackHost, MachineHost, NamespaceHost
+from ahmlib.lab.hosts import LoopbackHost, MachineHost
 from ahmlib.lab.installations import find_postgres, usable_by
-from ahmlib.lab.network import Switch, namespaces_available
 from ahmlib.lab.node import Node, node_name
 from ahmlib.lab.postgres import DATABASE, SUPERUSER, Database
-from ahmlib.lab.small_disk import SmallDisk
-from ahmlib.lab.stalling_disk import StallingDisk
 from ahmlib.lab.workspace import Workspace
 
-# Fast, so that a test is; every value is legal in production.
+# Fast, so that a failover is; every value is legal in production.
 DEFAULTS = {
     'beacon_message_interval_seconds': 0.5,
     'beacon_message_retry_count': 2,
@@ -89,20 +87,17 @@ class Recorder:
 
 
 class Cluster:
-    """`nodes` nodes with a database and `witnesses` without, on `kind` 'loopback' or 'namespaces'.
+    """`nodes` nodes with a database and `witnesses` without.
 
     `settings` are lines of every ahm_config.yml (None takes one out), `node_settings` the same for
     single nodes: {'AHM-NODE-2': {'priority': 0}}.  `vip=False` leaves the VIP out of the
-    configuration.  `version` chooses a PostgreSQL major version, which is fetched where the machine
-    lacks it, or `installation` a certain Installation; `server_settings` are lines of every
-    server's configuration.  Raises LabError where the machine lacks what it takes.
+    configuration.  `installation` is the PostgreSQL to use (default: the machine's first),
+    `server_settings` are lines of every server's configuration.  Raises LabError where the machine
+    lacks what it takes.
     """
 
-    def __init__(self, kind='loopback', nodes=3, witnesses=0, settings=None, node_settings=None,
-                 vip=True, version=None, installation=None, server_settings=()):
-        if kind not in ('loopback', 'namespaces'):
-            raise ValueError('no such kind of lab: %r' % (kind,))
-        self.kind = kind
+    def __init__(self, nodes=3, witnesses=0, settings=None, node_settings=None, vip=True,
+                 installation=None, server_settings=()):
         self.size = nodes
         self.witnesses = witnesses
         self.settings = dict(DEFAULTS, **(settings or {}))
@@ -110,7 +105,7 @@ class Cluster:
         if not vip:
             self.settings.update(dict.fromkeys(
                 ('virtual_IP', 'if_up_cmd', 'if_down_cmd', 'if_check_cmd', 'arping_cmd')))
-        self.installation = installation or find_postgres(version)
+        self.installation = installation or find_postgres()
         self.server_settings = server_settings
         self.nodes = []
         self._recorders = 0
@@ -137,20 +132,11 @@ class Cluster:
 
     def _build(self):
         total = self.size + self.witnesses
-        if self.kind == 'namespaces':
-            reason = namespaces_available()
-            if reason:
-                raise LabError(reason)
-            self.plan = addresses.namespace_plan()
-        else:
-            self.plan = addresses.loopback_plan(total)
+        self.plan = self._choose_plan(total)
         self.workspace = self._stack.enter_context(Workspace())
         self.original_installation = self.installation
         self.installation = usable_by(self.workspace.user, self.installation,
                                       self.workspace.directory)
-        self.switch = None
-        if self.kind == 'namespaces':
-            self.switch = self._stack.enter_context(Switch())
         for number in range(1, total + 1):
             self._make_node(number)
         self.client_host = self._host('cl', self.plan.client)
@@ -158,17 +144,23 @@ class Cluster:
         self._make_databases()
         self._configure()
 
+    def _choose_plan(self, total):
+        """The addresses.Plan for so many nodes."""
+        return addresses.loopback_plan(total)
+
     def _host(self, name, address):
-        if self.kind == 'namespaces':
-            return NamespaceHost(self.workspace, name, address, self.plan.vip, self.switch)
+        """The Host of this name and address, made."""
         return LoopbackHost(self.workspace, name, address, self.plan.vip, self.plan.db_port)
+
+    def _listening(self, host):
+        """(the addresses that the database of a host listens on, the network that may connect)."""
+        return host.address, '127.0.0.0/8'
 
     def _make_node(self, number):
         host = self._host('h%d' % number, self.plan.node(number))
         database = None
         if number <= self.size:
-            listen = host.address if self.kind == 'loopback' else '*'
-            network = '127.0.0.0/8' if self.kind == 'loopback' else self.plan.network
+            listen, network = self._listening(host)
             database = Database(self.installation, host, node_name(number), self.plan.db_port,
                                 listen, network, self.server_settings)
             self._stack.callback(database.discard)
@@ -200,14 +192,6 @@ class Cluster:
     def node(self, name):
         """The Node of this AHM name."""
         return next(node for node in self.nodes if node.name == name)
-
-    def small_wal_disk(self, node, megabytes):
-        """Put the WAL of this node's server, which is stopped, on a SmallDisk until the end."""
-        return self._stack.enter_context(SmallDisk(node.database, megabytes))
-
-    def stalling_disk(self, directory):
-        """Put this directory, which is empty, on a StallingDisk until the end; returns that."""
-        return self._stack.enter_context(StallingDisk(directory))
 
     def start_ahm(self):
         """Start the AHM daemons of all nodes."""
@@ -282,25 +266,6 @@ class Cluster:
         return ''.join('\n--- %s%s ---\n%s' % (node.name, '' if node.ahm_runs() else ' (ended)',
                                                node.log_tail())
                        for node in self.nodes if node.daemon is not None)
-
-
-_reasons = {}
-
-
-def loopback_available(version=None):
-    """None where this machine can run loopback labs, else the reason why not (str).
-
-    There must be a PostgreSQL (of this major version, where one is given; it is fetched where that
-    is possible), and a user and an interpreter to run it all with.  Asked once.
-    """
-    if version not in _reasons:
-        try:
-            find_postgres(version)
-            with Workspace():
-                _reasons[version] = None
-        except LabError as error:
-            _reasons[version] = str(error)
-    return _reasons[version]
 
 
 def _or_none(call):

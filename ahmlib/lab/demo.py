@@ -152,7 +152,7 @@ def main():
     try:
         # What the killed primary had not sent any more is discarded when it comes back.  A check
         # has to be over when the next one is due, or the table warns of it.
-        cluster = Cluster('loopback', nodes=3, settings={
+        cluster = Cluster(nodes=3, settings={
             'use_pg_rewind': True, 'db_connect_timeout': DEFAULTS['health_check_period']})
         say('AHM demo: three nodes on loopback addresses, PostgreSQL %d, Python %s.'
             % (cluster.installation.version, platform.python_version()))

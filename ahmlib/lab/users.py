@@ -46,6 +46,14 @@ print(json.dumps(found))
 """
 
 
+def tool(name):
+    """The absolute path of a program, sbin directories included; LabError where there is none."""
+    path = shutil.which(name, path=SAFE_PATH)
+    if path is None:
+        raise LabError('%s is not installed' % name)
+    return path
+
+
 class LabUser(NamedTuple):
     """The operating system user the lab's processes run as."""
     name: str

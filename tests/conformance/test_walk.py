@@ -16,12 +16,10 @@ import pytest
 import yaml
 
 from ahmlib.lab import LabError
-from ahmlib.lab.cluster import Cluster
-from ahmlib.lab.network import tool
-from ahmlib.lab.ssh import PORT, Logins, ssh_unavailable
-from ahmlib.lab.users import ROOT
-
+from ahmlib.lab.users import ROOT, tool
 from tests.integration.scenarios import Scenario
+from tests.lab.cluster import Cluster
+from tests.lab.ssh import PORT, Logins, ssh_unavailable
 
 from . import manual
 from .printed import corrected, laid_out

@@ -16,9 +16,9 @@ import yaml
 
 from ahmlib.ipc import client
 from ahmlib.lab import LabError, procfs
-from ahmlib.lab.cluster import loopback_available
 from ahmlib.lab.users import demotion
 from ahmlib.lab.workspace import HOST_MARK
+from tests.lab.cluster import loopback_available
 
 LIMIT = 30
 LACK = loopback_available()

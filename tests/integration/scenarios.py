@@ -19,9 +19,9 @@ import pytest
 
 from ahmlib.core.timing import Timing
 from ahmlib.lab import LabError, record
-from ahmlib.lab.cluster import Cluster
-from ahmlib.lab.network import namespaces_available
 from ahmlib.lab.status import parse_status
+from tests.lab.cluster import Cluster
+from tests.lab.network import namespaces_available
 
 FORM_LIMIT = 60
 SETTLE_LIMIT = 60

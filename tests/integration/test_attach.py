@@ -13,13 +13,36 @@ import tempfile
 
 import pytest
 
-from ahmlib.database import (attach, checkpoint, conffile, control, control_file, history, probe,
-                             programs, promotion, recovery, rewind, start, stop, wal)
+from ahmlib.database import (
+    attach,
+    checkpoint,
+    conffile,
+    control,
+    control_file,
+    history,
+    probe,
+    programs,
+    promotion,
+    recovery,
+    rewind,
+    start,
+    stop,
+    wal,
+)
 from ahmlib.database.settings import DatabaseSettings
-from ahmlib.lab import binaries
-from tests.integration.test_database_children import (BIN_DIR, HAS_SERVER, LIMIT, Server,
-                                                      adopt_orphans, kept_wal, owner, run_sql,
-                                                      until, version_of)
+from ahmlib.lab.installations import version_of
+from tests.integration.test_database_children import (
+    BIN_DIR,
+    HAS_SERVER,
+    LIMIT,
+    Server,
+    adopt_orphans,
+    kept_wal,
+    owner,
+    run_sql,
+    until,
+    version_of,
+)
 
 HOSTS = ('127.77.0.1', '127.77.0.2', '127.77.0.3')
 NAMES = ('one', 'two', 'three')
@@ -121,7 +144,7 @@ def templates():
     primary = members[0]
     try:
         # So that wal_log_hints alone decides whether a rewind is possible.
-        plain = ['--no-data-checksums'] if binaries.version_of(BIN_DIR) >= 18 else []
+        plain = ['--no-data-checksums'] if version_of(BIN_DIR) >= 18 else []
         primary.run('initdb', '-D', primary.settings.db_data_dir, '-U', 'agens', '-A', 'trust',
                     '-N', *plain)
         primary.configure(

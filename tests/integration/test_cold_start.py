@@ -3,7 +3,7 @@
 import time
 
 from ahmlib.lab import record
-from ahmlib.lab.cluster import Cluster
+from tests.lab.cluster import Cluster
 
 from .scenarios import Scenario, needs_namespaces
 

@@ -12,8 +12,8 @@ import pytest
 import ahmlib.main
 from ahmlib.core.timing import Timing
 from ahmlib.lab import record
-from ahmlib.lab.network import namespaces_available
 from ahmlib.runtime.log import syslog_problem
+from tests.lab.network import namespaces_available
 
 from .daemons import LIMIT, Done, Lone, is_gone, one_line, postgres, view, wait_until
 from .scenarios import formed

@@ -13,10 +13,10 @@ import pytest
 
 from ahmlib.core.beacon import Beacon
 from ahmlib.lab import procfs
-from ahmlib.lab.network import namespaces_available
-from ahmlib.lab.stalling_disk import StallingDisk, stalling_disks_available
 from ahmlib.network import wire
 from ahmlib.runtime.settings import fingerprint
+from tests.lab.network import namespaces_available
+from tests.lab.stalling_disk import StallingDisk, stalling_disks_available
 
 from .daemons import LIMIT, Done, is_gone, one_line, postgres, wait_until
 from .scenarios import FIRST, SECOND, THIRD, formed

@@ -11,12 +11,24 @@ import shutil
 import pytest
 
 from ahmlib.lab import record
-from ahmlib.lab.cluster import Cluster
-from ahmlib.lab.ssh import PORT, Logins, ssh_unavailable
 from ahmlib.lab.users import ROOT
+from tests.lab.cluster import Cluster
+from tests.lab.ssh import PORT, Logins, ssh_unavailable
 
-from .scenarios import (CALM, FIRST, FORM_LIMIT, SECOND, THIRD, Scenario, Shared, comes_back,
-                        is_led_by_another, lost_and_left_alone, needs_namespaces, taken_back)
+from .scenarios import (
+    CALM,
+    FIRST,
+    FORM_LIMIT,
+    SECOND,
+    THIRD,
+    Scenario,
+    Shared,
+    comes_back,
+    is_led_by_another,
+    lost_and_left_alone,
+    needs_namespaces,
+    taken_back,
+)
 
 pytestmark = needs_namespaces
 needs_ssh = pytest.mark.skipif(

@@ -12,10 +12,23 @@ import os
 import psycopg2
 import pytest
 
-from ahmlib.lab import procfs, record, server_faults
+from ahmlib.lab import procfs, record
+from tests.lab import server_faults
 
-from .scenarios import (FIRST, PATIENT, PAUSE, SECOND, THIRD, all_stream_from, formed,
-                        is_led_by_another, refusal, run, succeeds, switched_over)
+from .scenarios import (
+    FIRST,
+    PATIENT,
+    PAUSE,
+    SECOND,
+    THIRD,
+    all_stream_from,
+    formed,
+    is_led_by_another,
+    refusal,
+    run,
+    succeeds,
+    switched_over,
+)
 from .test_standby_faults import sets
 
 #: Rows that are acknowledged meanwhile, before anything is said to be so.

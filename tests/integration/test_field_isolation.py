@@ -16,12 +16,21 @@ import pytest
 
 from ahmlib.ipc import client
 from ahmlib.lab import record
-from ahmlib.lab.cluster import Cluster
-from ahmlib.lab.hosts import NamespaceHost
-from ahmlib.lab.network import PREFIX_LENGTH, call, tool
+from ahmlib.lab.users import tool
+from tests.lab.cluster import Cluster
+from tests.lab.hosts import NamespaceHost
+from tests.lab.network import PREFIX_LENGTH, call
 
-from .scenarios import (CALM, FIRST, Scenario, formed, is_led_by_another, log_of,
-                        needs_namespaces, telling)
+from .scenarios import (
+    CALM,
+    FIRST,
+    Scenario,
+    formed,
+    is_led_by_another,
+    log_of,
+    needs_namespaces,
+    telling,
+)
 
 pytestmark = needs_namespaces
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from ahmlib.lab.cluster import loopback_available
+from tests.lab.cluster import loopback_available
 
 from .scenarios import formed
 from .test_operators import run

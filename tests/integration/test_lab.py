@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 from ahmlib.lab import LabError, addresses, procfs, record
-from ahmlib.lab.cluster import Cluster, loopback_available
 from ahmlib.lab.installations import installations
-from ahmlib.lab.network import Switch, namespaces_available, tool
-from ahmlib.lab.users import ROOT, interpreter_for, lab_user, works_for
+from ahmlib.lab.users import ROOT, interpreter_for, lab_user, tool, works_for
 from ahmlib.lab.workspace import Workspace
+from tests.lab.cluster import Cluster, loopback_available
+from tests.lab.network import Switch, namespaces_available
 
 REASON = namespaces_available()
 namespaces = pytest.mark.skipif(REASON is not None, reason=str(REASON))

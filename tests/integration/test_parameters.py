@@ -13,7 +13,7 @@ from typing import Any, Dict, NamedTuple
 import pytest
 
 from ahmlib.core.timing import Timing
-from ahmlib.lab.cluster import Cluster, loopback_available
+from tests.lab.cluster import Cluster, loopback_available
 
 from .daemons import postgres
 

@@ -13,9 +13,10 @@ import re
 import psycopg2
 import pytest
 
-from ahmlib.lab import LabError, record, server_faults
+from ahmlib.lab import LabError, record
 from ahmlib.lab.cluster import DEFAULTS
-from ahmlib.lab.small_disk import small_disks_available
+from tests.lab import server_faults
+from tests.lab.small_disk import small_disks_available
 
 from .scenarios import NOTIFY, PATIENT, all_stream_from, formed, is_led_by_another, log_of, run
 

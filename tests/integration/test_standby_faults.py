@@ -9,12 +9,11 @@ import os
 import re
 import shutil
 
-
 from ahmlib.core.timing import Timing
 from ahmlib.database import probe, wal
-from ahmlib.lab import server_faults
 from ahmlib.lab.cluster import DEFAULTS
 from ahmlib.lab.users import SAFE_PATH
+from tests.lab import server_faults
 
 from .scenarios import NOTIFY, PATIENT, all_stream_from, formed, is_led_by_another, run
 

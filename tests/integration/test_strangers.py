@@ -12,8 +12,8 @@ import time
 import pytest
 
 from ahmlib.lab import addresses
-from ahmlib.lab.cluster import Cluster
 from ahmlib.network import wire
+from tests.lab.cluster import Cluster
 
 from .daemons import LACK, LIMIT, view, wait_until
 

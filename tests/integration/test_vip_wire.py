@@ -13,8 +13,9 @@ import time
 
 import pytest
 
-from ahmlib.lab.network import Switch, call, namespaces_available, tool
+from ahmlib.lab.users import tool
 from ahmlib.network import neighbours, netlink, vip
+from tests.lab.network import Switch, call, namespaces_available
 
 WHY_NOT = namespaces_available()
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))

@@ -11,10 +11,11 @@ import time
 
 import pytest
 
-from ahmlib.lab import LabError, binaries, record
-from ahmlib.lab.cluster import Cluster, loopback_available
+from ahmlib.lab import LabError, record
 from ahmlib.lab.installations import find_postgres
 from tests.integration.scenarios import FORM_LIMIT, Scenario, run, switched_over
+from tests.lab import binaries
+from tests.lab.cluster import Cluster, loopback_available
 
 OLD = 'AHM-NODE-1'
 LIMIT = 30

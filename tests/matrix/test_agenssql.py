@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from ahmlib.lab.cluster import loopback_available
-from ahmlib.lab.installations import find_postgres, in_directory, usable_by
+from ahmlib.lab.installations import in_directory, usable_by
 from ahmlib.lab.workspace import Workspace
+from tests.lab.cluster import loopback_available
 
 from . import steps
 
@@ -29,7 +29,7 @@ def agenssql():
     if loopback_available(version):
         pytest.skip('AG_CTL NOT TESTED: %s' % loopback_available(version))
     with Workspace() as workspace:
-        real = usable_by(workspace.user, find_postgres(version), workspace.directory)
+        real = usable_by(workspace.user, binaries.find_postgres(version), workspace.directory)
         home = workspace.make_directory('AgensSQL')
         bin_dir = workspace.make_directory('AgensSQL', 'bin')
         for name in set(os.listdir(real.bin_dir)) - {'pg_ctl'}:

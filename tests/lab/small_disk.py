@@ -9,7 +9,7 @@ import tempfile
 import time
 
 from ahmlib.lab import LabError
-from ahmlib.lab.network import call
+from tests.lab.network import call
 
 BLOCK = 65536
 END_SECONDS, POLL_INTERVAL = 10.0, 0.02

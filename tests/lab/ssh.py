@@ -16,7 +16,8 @@ import subprocess
 import time
 
 from ahmlib.lab import LabError
-from ahmlib.lab.network import PREFIX_LENGTH, call, namespaces_available, tool
+from ahmlib.lab.users import tool
+from tests.lab.network import PREFIX_LENGTH, call, namespaces_available
 
 PORT = 2222
 START_LIMIT = 15.0

