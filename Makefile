@@ -46,4 +46,4 @@ check-versions:
 	@.ci/versions
 
 clean:
-	rm -rf $(VENV) .venv-* .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis

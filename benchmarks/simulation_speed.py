@@ -33,15 +33,15 @@ def failover(seed):
 
 def main(seconds=20.0):
     """Measure for so many seconds, and print."""
-    began, seed, speeds, costs = time.time(), 0, [], []
+    began, first, speeds, costs = time.time(), 0, [], []
     while time.time() < began + seconds or len(speeds) < 3:
         before, happened = time.process_time(), 0
-        for seed in range(seed, seed + ROUND):
+        for seed in range(first, first + ROUND):
             happened += failover(seed)
         took = time.process_time() - before
         speeds.append(ROUND / took)
         costs.append(1e6 * took / happened)
-        seed += 1
+        first += ROUND
     print('%s: %.1f schedules a second and processor (median of %d rounds, %.1f to %.1f), '
           '%.0f microseconds a happening' % (
               sys.implementation.name, statistics.median(speeds), len(speeds), min(speeds),

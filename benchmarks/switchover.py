@@ -1,4 +1,4 @@
-"""Planned switchovers under a steady load: does any lose an acknowledged row, and how long are they?
+"""Planned switchovers under a steady load: does any lose an acknowledged row, how long are they?
 
     python -m benchmarks.switchover [COUNT [CLIENTS]]
 
@@ -20,7 +20,7 @@ ROWS = 25
 
 
 def is_whole(cluster, leader):
-    """Whether every node prints this leader with the VIP, and every other server streams from it."""
+    """Whether every node prints this leader with the VIP, and all other servers stream from it."""
     new = cluster.node(leader)
     for node in cluster.nodes:
         status = node.status()

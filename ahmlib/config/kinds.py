@@ -5,10 +5,10 @@ file into the value, or raises ValueError whose text says what to do; `write` tu
 into YAML.  Neither knows a parameter by name.
 """
 
+import ipaddress
 import json
 import re
 import shlex
-import ipaddress
 from typing import Any, Callable, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 

@@ -11,8 +11,15 @@ import os
 from ahmlib.config import document, host, nodes_file
 from ahmlib.config.defaults import absolute, initial, resolve
 from ahmlib.config.kinds import expected, number
-from ahmlib.config.problems import (ConfigError, decode, problem, read_bytes, show, show_path,
-                                    without_password)
+from ahmlib.config.problems import (
+    ConfigError,
+    decode,
+    problem,
+    read_bytes,
+    show,
+    show_path,
+    without_password,
+)
 from ahmlib.config.schema import ADVICE, BY_NAME, PARAMETERS, REQUIRED, RULES
 
 __all__ = ['Config', 'ConfigError', 'DEFAULT_PATH', 'differences', 'load', 'parse']

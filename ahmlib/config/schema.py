@@ -9,9 +9,25 @@ conf/ahm_config.yml.sample, and name it in the test that lists them all.
 from typing import Any, NamedTuple, Optional, Tuple
 
 from ahmlib.config import rules
-from ahmlib.config.kinds import (ADDRESS, ADDRESSES, BOOLEAN, CHOICE, COMMAND, CONNINFO,
-                                 CONNINFO_OPTIONS, FILE_NAME, INTEGER, LOG_PREFIX, MULTICAST,
-                                 NODE_NAME_KIND, PATH, SECONDS, TEXT, VIP_COMMAND, Kind)
+from ahmlib.config.kinds import (
+    ADDRESS,
+    ADDRESSES,
+    BOOLEAN,
+    CHOICE,
+    COMMAND,
+    CONNINFO,
+    CONNINFO_OPTIONS,
+    FILE_NAME,
+    INTEGER,
+    LOG_PREFIX,
+    MULTICAST,
+    NODE_NAME_KIND,
+    PATH,
+    SECONDS,
+    TEXT,
+    VIP_COMMAND,
+    Kind,
+)
 from ahmlib.config.libpq import OWN
 from ahmlib.config.rules import RULES
 

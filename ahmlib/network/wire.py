@@ -14,9 +14,19 @@ from typing import Any, Callable, NamedTuple, Tuple
 
 import msgpack
 
-from ..core.beacon import (Beacon, Due, Evidence, Farewell, Inquiry, Intent, IntentKind, Record,
-                           Trouble, Verdict)
-from ..core.states import LEADING, DatabaseState, NodeState
+from ahmlib.core.beacon import (
+    Beacon,
+    Due,
+    Evidence,
+    Farewell,
+    Inquiry,
+    Intent,
+    IntentKind,
+    Record,
+    Trouble,
+    Verdict,
+)
+from ahmlib.core.states import LEADING, DatabaseState, NodeState
 
 MAGIC = 'AHM'
 VERSION = 1
@@ -42,7 +52,7 @@ class ForeignRow(WireError):
     """
 
     def __init__(self, name: str, nodes: Tuple[str, ...], leads: bool) -> None:
-        super(ForeignRow, self).__init__('a row of another cluster')
+        super().__init__('a row of another cluster')
         self.name, self.nodes, self.leads = name, nodes, leads
 
 

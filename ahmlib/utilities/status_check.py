@@ -164,8 +164,7 @@ def _troubles(status, critical):
 
 
 def _warned(status):
-    for text in status.get('warnings') or ():
-        yield text
+    yield from status.get('warnings') or ()
 
 
 def _problem(status):

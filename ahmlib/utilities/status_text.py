@@ -101,14 +101,20 @@ def _yes(value):
     return 'yes' if value else 'no'
 
 
+def _text(value):
+    if value is None or value == '':
+        return NOT_SET
+    return common.printable(str(value))
+
+
 # Heading, the node's key, and how its value is written; 0 of these keys is "not known".
 DETAILS = (
-    ('Term', 'term', lambda value: _text(value)),
+    ('Term', 'term', _text),
     ('Timeline', 'timeline', lambda value: str(value) if value else NOTHING),
     ('Position', 'lsn', lambda value: position(value) if value else NOTHING),
     ('Lag', 'lag_bytes', size),
     ('Last-Beacon', 'last_beacon_seconds', duration),
-    ('Sync', 'sync_state', lambda value: _text(value)),
+    ('Sync', 'sync_state', _text),
     ('Streaming', 'streaming', _yes),
     ('Out', 'out', _yes),
     ('VIP', 'holds_vip', _yes),
@@ -201,11 +207,6 @@ def _table(rows, gap=' '):
     return [gap.join(_pad(cell, width) for cell, width in zip(row, widths)).rstrip()
             for row in rows]
 
-
-def _text(value):
-    if value is None or value == '':
-        return NOT_SET
-    return common.printable(str(value))
 
 
 def _pad(text, width):

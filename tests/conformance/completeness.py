@@ -6,7 +6,8 @@ It is compared with the manual, the schema and README.md, as texts that a test c
 import re
 from typing import Any, NamedTuple
 
-from ahmlib.config.schema import BY_NAME, PARAMETERS as SCHEMA
+from ahmlib.config.schema import BY_NAME
+from ahmlib.config.schema import PARAMETERS as SCHEMA
 
 from . import manual
 from .parameters import PARAMETERS, WITHOUT_EFFECT

@@ -7,7 +7,6 @@ import yaml
 from ahmlib.config import loader
 from ahmlib.runtime.settings import core_settings
 from ahmlib.simulation.world import World
-
 from tests.simulation.plans import formed
 
 # Fast in the virtual time of the simulation; everything else has the default of the product.

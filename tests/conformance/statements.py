@@ -77,8 +77,8 @@ class Row(NamedTuple):
 STATEMENTS = (
     # Configuration
     Row('19.4', 'the configuration is YAML, in /usr/local/etc or where -f says',
-        ('19.4 AHM 구성', 'AHM는 yaml 형식의 AHM 구성 파일이 필요합니다', '기본적으로 `/usr/local/etc/`',
-         '`-f` 명령어를 사용하여'),
+        ('19.4 AHM 구성', 'AHM는 yaml 형식의 AHM 구성 파일이 필요합니다',
+         '기본적으로 `/usr/local/etc/`', '`-f` 명령어를 사용하여'),
         (SAMPLE + 'without_f_the_configuration_is_where_the_manual_says', CONFIGURATION)),
     Row('19.4.1', 'the parameters: see above', ('19.4.1 ahm_config 파라미터 정보',),
         (SAMPLE + 'each_parameter_is_known_as_the_manual_spells_it',
@@ -298,7 +298,8 @@ STATEMENTS = (
         '[agens:/home/agens]#ahm_cluster_status'),
         (WALK, PRINTED + 'every_status_of_the_manual_is_printed_so[3]')),
     Row('19.8', 'AHM down, ahm stop on the primary', (
-        '- **Primary AHM 장애 시 Standby /Failover** 기능', '- Primary Node AHM Down', '$ ahm stop'),
+        '- **Primary AHM 장애 시 Standby /Failover** 기능', '- Primary Node AHM Down',
+        '$ ahm stop'),
         (WALK, TWO + 'ahm_stop_on_the_leader_hands_over_to_the_standby')),
     Row('19.8', 'AHM down, node 2 reads LOST, node 1 LEADER', (
         '- FailOver 확인', '$ ahm_cluster_status -h', '2번 노드의 장애로 State "LOST"',

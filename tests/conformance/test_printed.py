@@ -5,10 +5,8 @@ On real daemons the same texts are compared in test_walk.py.
 
 import pytest
 
-from ahmlib.utilities import (attach_node, cluster_status, common, promote_node,
-                              shutdown_cluster)
+from ahmlib.utilities import attach_node, cluster_status, common, promote_node, shutdown_cluster
 from ahmlib.utilities.status_text import render
-
 from tests.unit import test_operator_utilities
 from tests.unit.test_cluster_status import GOLDEN
 

@@ -11,7 +11,6 @@ import ahmlib.main
 from ahmlib.config import loader
 from ahmlib.core import events
 from ahmlib.core.states import DatabaseState, NodeState
-
 from ahmlib.ipc import client
 
 from . import manual

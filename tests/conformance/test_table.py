@@ -127,7 +127,7 @@ def test_the_tests_that_are_named_exist_and_are_not_skipped_by_construction(subj
         assert collected[test], '%s names %s, which does not exist' % (subject, test)
         for item in collected[test]:
             assert why_not_run(item.function, item.iter_markers()) is None, test
-            expected_to_fail = [mark for mark in item.iter_markers('xfail')]
+            expected_to_fail = list(item.iter_markers('xfail'))
             assert bool(expected_to_fail) == (subject in owed), test
             assert all(mark.kwargs.get('strict') for mark in expected_to_fail), test
 

@@ -6,8 +6,14 @@ LAB_POSTGRES runs it on another version.
 import time
 
 from ahmlib.database import archiver, control_file
-from tests.integration.test_database_children import (adopt_orphans, pair, reap_orphans, run_sql,
-                                                      templates, until)
+from tests.integration.test_database_children import (
+    adopt_orphans,
+    pair,
+    reap_orphans,
+    run_sql,
+    templates,
+    until,
+)
 from tests.integration.test_replay import pytestmark, restart, rows, story
 
 assert adopt_orphans and pair and templates and pytestmark     # fixtures

@@ -30,7 +30,7 @@ from ahmlib.database import (
     wal,
 )
 from ahmlib.database.settings import DatabaseSettings
-from ahmlib.lab.installations import version_of
+from ahmlib.lab import installations
 from tests.integration.test_database_children import (
     BIN_DIR,
     HAS_SERVER,
@@ -144,7 +144,7 @@ def templates():
     primary = members[0]
     try:
         # So that wal_log_hints alone decides whether a rewind is possible.
-        plain = ['--no-data-checksums'] if version_of(BIN_DIR) >= 18 else []
+        plain = ['--no-data-checksums'] if installations.version_of(BIN_DIR) >= 18 else []
         primary.run('initdb', '-D', primary.settings.db_data_dir, '-U', 'agens', '-A', 'trust',
                     '-N', *plain)
         primary.configure(

@@ -184,7 +184,7 @@ def test_a_pid_file_and_a_socket_that_a_cleaner_removed_are_made_anew_and_it_is_
     for _ in range(2):
         clean(lone.pid_file, lone.socket)
         wait_until(lambda: os.path.exists(lone.pid_file) and lone.answers(), 'both files')
-    # Both are made at once: where the second pair comes in the other order, one line is a repetition.
+    # Both are made at once: where the second pair comes in the other order, a line is a repetition.
     wait_until(lambda: lone.log_text().count('was gone: it was made anew')
                + lone.log_text().count('last line repeated 1 time') == 4, 'the lines')
     assert lone.pid() == pid and os.stat(lone.socket).st_mode & 0o777 == 0o600
@@ -255,7 +255,7 @@ def descriptors(pid):
 def shared(one, other):
     """The sockets and files that two processes both hold."""
     return {link for link in descriptors(one) & descriptors(other)
-            if link.startswith('socket:') or link.startswith('/tmp')}
+            if link.startswith(('socket:', '/tmp'))}
 
 
 def test_children_hold_nothing_of_the_daemon_and_do_not_hinder_the_next_one(lone):

@@ -15,8 +15,17 @@ import time
 
 import pytest
 
-from ahmlib.database import (control, follow, probe, programs, promotion, recovery, start,
-                             startup, stop)
+from ahmlib.database import (
+    control,
+    follow,
+    probe,
+    programs,
+    promotion,
+    recovery,
+    start,
+    startup,
+    stop,
+)
 from ahmlib.database.settings import DatabaseSettings
 from ahmlib.lab import base_backup
 from ahmlib.lab.users import give_to, lab_user
@@ -93,7 +102,7 @@ def owner():
     pytest.skip('NOT TESTED: neither the user postgres nor nobody exists')
 
 
-class Server(object):
+class Server:
     """One server: its settings, and the functions under test bound to them."""
 
     def __init__(self, root, name, host, port):

@@ -20,7 +20,7 @@ def new_leader(scenario):
 
 def rows_after(new, old_row):
     """The table after a failover of three nodes to `new`."""
-    rows = {name: ('STANDBY', 'STANDBY') for name in OTHERS}
+    rows = dict.fromkeys(OTHERS, ('STANDBY', 'STANDBY'))
     rows.update({'AHM-NODE-1': old_row, new: ('PRIMARY', 'LEADER')})
     return rows
 
@@ -59,7 +59,7 @@ def test_isolation_of_the_primary_host_healed_after_twenty_seconds():
         old.isolate()
         new = new_leader(scenario)
         scenario.written_through(new)
-        cluster.wait_until(lambda: not old.status().rows['AHM-NODE-1'].state == 'LEADER', 10,
+        cluster.wait_until(lambda: old.status().rows['AHM-NODE-1'].state != 'LEADER', 10,
                            'the isolated node to lead no more')
         cluster.wait_until(lambda: 'No majority' in old.status_text(), 10,
                            'the isolated node to say that it has no majority')

@@ -180,7 +180,7 @@ def reader_on(scenario, name):
 
 def test_of_two_level_standbys_the_one_that_no_reader_holds_back_is_promoted():
     with formed(kind='loopback', settings=PATIENT) as scenario:
-        cluster, (first, second, _) = scenario.cluster, scenario.cluster.nodes
+        first, second, _ = scenario.cluster.nodes
         successor_is(scenario, SECOND)
         server = second.database.postmaster()
         with reader_on(scenario, SECOND):
@@ -237,8 +237,8 @@ def test_a_setting_raised_on_the_primary_alone_is_named_and_no_server_ends_of_it
         cluster, (first, second, third) = scenario.cluster, scenario.cluster.nodes
         successor_is(scenario, None)
         for name in (SECOND, THIRD):
-            is_said(scenario, cluster.nodes, "%s receives, and cannot replay: replay is paused, for "
-                    "max_connections = 60 is lower than the primary's 100" % name, '--check')
+            is_said(scenario, cluster.nodes, "%s receives, and cannot replay: replay is paused, "
+                    "for max_connections = 60 is lower than the primary's 100" % name, '--check')
         assert 'max_connections = 60' in refusal(second, 'ahm_promote_node')
         first.kill_database()
         is_said(scenario, [first], 'no other node could take over', '--verbose')

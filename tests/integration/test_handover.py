@@ -1,5 +1,5 @@
 """The primary's AHM ends where a fencing script is set: another node takes over (manual 19.7.3),
-unless the script fails or does not do what it says.  (The AHM alone that is killed: test_fencing.py.)
+unless the script fails or does not do what it says.  (An AHM that is killed: test_fencing.py.)
 
 Three nodes, one fault after the other on the same cluster; the old primary comes back each time by
 `ahm start`, `ahm_attach_node` and `ahm_promote_node`.
@@ -8,8 +8,15 @@ Three nodes, one fault after the other on the same cluster; the old primary come
 import pytest
 
 from .fences import fenced, fencing_script, replaced
-from .scenarios import (CALM, FIRST, SECOND, Shared, comes_back, is_led_by_another,
-                        lost_and_left_alone)
+from .scenarios import (
+    CALM,
+    FIRST,
+    SECOND,
+    Shared,
+    comes_back,
+    is_led_by_another,
+    lost_and_left_alone,
+)
 
 
 @pytest.fixture(scope='module')

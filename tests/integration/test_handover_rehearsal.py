@@ -11,8 +11,14 @@ import pytest
 
 from ahmlib.database import rehearsal
 from tests.integration.test_attach import reap, servers, templates
-from tests.integration.test_database_children import (HAS_SERVER, LIMIT, adopt_orphans, run_sql,
-                                                      until, version_of)
+from tests.integration.test_database_children import (
+    HAS_SERVER,
+    LIMIT,
+    adopt_orphans,
+    run_sql,
+    until,
+    version_of,
+)
 from tests.integration.test_recovery_settings import needs_signal, only_by_password, restart
 
 pytestmark = pytest.mark.skipif(not HAS_SERVER, reason='NOT TESTED: no PostgreSQL server is '
@@ -150,7 +156,8 @@ def test_a_primary_whose_disk_is_full_is_not_checkpointed(servers, monkeypatch):
     left = os.statvfs(one.settings.db_data_dir)
     monkeypatch.setattr(rehearsal, 'ROOM_BYTES', (left.f_bavail + (1 << 20)) * left.f_frsize)
     told = rehearsed(one)['no_checkpoint']
-    assert re.match(r'the disk of its WAL has \d+ MB left, and a checkpoint may crash it', told), told
+    assert re.match(r'the disk of its WAL has \d+ MB left, and a checkpoint may crash it',
+                    told), told
     assert rehearsed(two)['no_checkpoint'] == ''
 
 
@@ -158,8 +165,8 @@ def test_a_postgresql_conf_in_another_directory_is_told_to_who_may_see_it(server
     """Debian keeps it in /etc."""
     one = servers[0]
     told = rehearsed(one, db_config_dir='/etc/somewhere')['no_start']
-    assert told == 'AHM would start this database with /etc/somewhere, and it was started with %s: ' \
-        'set db_config_dir' % one.settings.db_data_dir
+    assert told == 'AHM would start this database with /etc/somewhere, and it was started with ' \
+        '%s: set db_config_dir' % one.settings.db_data_dir
     assert rehearsed(one, db_config_dir=one.settings.db_data_dir + '/')['no_start'] == ''
     assert rehearsed(one, db_config_dir='/etc/somewhere',
                      db_start_command=['/bin/true'])['no_start'] == ''

@@ -11,13 +11,20 @@ import time
 
 from ahmlib.lab import record
 
-from .scenarios import (NAMES, UTILITY_LIMIT, all_stream_from, formed, is_led_by_another, run,
-                        switched_over)
+from .scenarios import (
+    NAMES,
+    UTILITY_LIMIT,
+    all_stream_from,
+    formed,
+    is_led_by_another,
+    run,
+    switched_over,
+)
 
 
 def healthy(leader):
     """The table of a cluster in which all is well under this leader."""
-    rows = {name: ('STANDBY', 'STANDBY') for name in NAMES}
+    rows = dict.fromkeys(NAMES, ('STANDBY', 'STANDBY'))
     rows[leader] = ('PRIMARY', 'LEADER')
     return rows
 

@@ -8,12 +8,35 @@ import signal
 
 import pytest
 
-from ahmlib.database import (conffile, conninfo, follow, follow_stream, probe, programs, recovery,
-                             settings_in_force)
-from tests.integration.test_attach import (NAMES, diverge, impatient, needs_rewind, reap, servers,
-                                           templates, use_up_the_slots)
-from tests.integration.test_database_children import (HAS_SERVER, LIMIT, adopt_orphans, owner,
-                                                      run_sql, until, version_of)
+from ahmlib.database import (
+    conffile,
+    conninfo,
+    follow,
+    follow_stream,
+    probe,
+    programs,
+    recovery,
+    settings_in_force,
+)
+from tests.integration.test_attach import (
+    NAMES,
+    diverge,
+    impatient,
+    needs_rewind,
+    reap,
+    servers,
+    templates,
+    use_up_the_slots,
+)
+from tests.integration.test_database_children import (
+    HAS_SERVER,
+    LIMIT,
+    adopt_orphans,
+    owner,
+    run_sql,
+    until,
+    version_of,
+)
 
 PASSWORD = "it's s3cret"
 MANY = 'CREATE TABLE many AS SELECT generate_series(1, 1000) AS id'

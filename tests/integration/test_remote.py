@@ -8,8 +8,18 @@ import os
 
 import pytest
 
-from .scenarios import (CALM, FIRST, SECOND, THIRD, UTILITY_LIMIT, Shared, needs_namespaces,
-                        refusal, succeeds, switched_over)
+from .scenarios import (
+    CALM,
+    FIRST,
+    SECOND,
+    THIRD,
+    UTILITY_LIMIT,
+    Shared,
+    needs_namespaces,
+    refusal,
+    succeeds,
+    switched_over,
+)
 
 pytestmark = needs_namespaces
 

@@ -12,9 +12,19 @@ import signal
 import pytest
 
 from ahmlib.database import conffile, control, programs, promotion, wal
-from tests.integration.test_database_children import (ADOPTED, HAS_SERVER, LIMIT, adopt_orphans,
-                                                      owner, pair, reap_orphans, run_sql,
-                                                      templates, until, version_of)
+from tests.integration.test_database_children import (
+    ADOPTED,
+    HAS_SERVER,
+    LIMIT,
+    adopt_orphans,
+    owner,
+    pair,
+    reap_orphans,
+    run_sql,
+    templates,
+    until,
+    version_of,
+)
 
 assert adopt_orphans and pair and templates     # fixtures
 
@@ -225,7 +235,7 @@ def test_who_may_not_see_wait_events_sees_that_a_reader_holds_replay_back(pair):
         standby.settings = _as_superuser(standby).settings
 
 
-class _as_superuser(object):
+class _as_superuser:
     """The same server, asked as the superuser."""
 
     def __init__(self, server):

@@ -6,8 +6,7 @@ the failover, until it is back (manual 19.7.4).
 
 import pytest
 
-from .scenarios import (CALM, FIRST, SECOND, THIRD, Shared, comes_back, no_majority,
-                        refusal)
+from .scenarios import CALM, FIRST, SECOND, THIRD, Shared, comes_back, no_majority, refusal
 
 WITNESS_LOST = {THIRD: ('NOT_CONFIGURED', 'LOST')}
 

@@ -7,6 +7,7 @@ import pytest
 
 from ahmlib.lab.installations import in_directory, usable_by
 from ahmlib.lab.workspace import Workspace
+from tests.lab import binaries
 from tests.lab.cluster import loopback_available
 
 from . import steps

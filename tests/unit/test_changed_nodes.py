@@ -1,4 +1,4 @@
-"""A daemon whose nodes.conf was changed since it ran last listens for a leader by the one before."""
+"""A daemon whose nodes.conf was changed since it ran last listens for a leader by the old one."""
 
 import types
 

@@ -4,7 +4,8 @@ import os
 import re
 
 import pytest
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from ahmlib.config import loader, problems
 from ahmlib.config.loader import ConfigError, parse

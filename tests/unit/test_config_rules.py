@@ -1,7 +1,8 @@
 """Relations between parameters, what only the host can tell, and the intervals that follow."""
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ahmlib.config import host, loader, nodes_file, rules, timing
 from ahmlib.config.loader import ConfigError, advice, parse

@@ -4,13 +4,24 @@ import os
 import re
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ahmlib.config import kinds, loader, sample
 from ahmlib.config.defaults import DERIVED
 from ahmlib.config.document import read_entries
-from ahmlib.config.schema import (ADVICE, ALWAYS, BY_NAME, PARAMETERS, PAUSED, REQUIRED, RESTART,
-                                  RULES, SECTIONS, Derived)
+from ahmlib.config.schema import (
+    ADVICE,
+    ALWAYS,
+    BY_NAME,
+    PARAMETERS,
+    PAUSED,
+    REQUIRED,
+    RESTART,
+    RULES,
+    SECTIONS,
+    Derived,
+)
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 

@@ -3,8 +3,17 @@
 import pytest
 
 from ahmlib.core.beacon import Due, Record
-from ahmlib.core.election import (View, best, finds_due, has_replayed, level_needed,
-                                  pause_after_losing, rank, why_not_eligible, why_sync_forbids)
+from ahmlib.core.election import (
+    View,
+    best,
+    finds_due,
+    has_replayed,
+    level_needed,
+    pause_after_losing,
+    rank,
+    why_not_eligible,
+    why_sync_forbids,
+)
 from ahmlib.core.record import is_rightful, newest_record
 from ahmlib.core.states import DatabaseState
 

@@ -1,6 +1,7 @@
 """Connection strings and configuration files: what is written is what is read back."""
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ahmlib.database import conffile, conninfo
 
@@ -16,8 +17,7 @@ def test_a_connection_string_reads_back(words):
 @given(st.dictionaries(NAMES, LINES))
 def test_libpq_agrees_on_quoting(words):
     from psycopg2.extensions import parse_dsn
-    known = {name: value for name, value in zip(('user', 'password', 'host', 'dbname'),
-                                                words.values())}
+    known = dict(zip(('user', 'password', 'host', 'dbname'), words.values()))
     assert parse_dsn(conninfo.build(known)) == known
 
 

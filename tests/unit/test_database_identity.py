@@ -76,7 +76,8 @@ def test_what_disagrees_is_one_line_that_says_what_to_correct(data_dir, told, sa
     assert '\n' not in line
 
 
-@pytest.mark.parametrize('lines', [('',), ('garbage',), ('12',), ('12', '/x'), ('12', '/x', 'then')])
+@pytest.mark.parametrize('lines', [
+    ('',), ('garbage',), ('12',), ('12', '/x'), ('12', '/x', 'then')])
 def test_a_lock_file_that_is_being_written_proves_nothing(data_dir, lines):
     lock(data_dir, *lines)
     assert compare(data_dir) == ''
@@ -105,7 +106,8 @@ def test_a_control_file_that_changes_all_the_time_is_not_compared(data_dir, monk
     ('', [('localhost', 5433)]), ('host=a port=1', [('a', 1)]), ('host=a,b port=1,2',
                                                                [('a', 1), ('b', 2)]),
     ('host=a,b port=7', [('a', 7), ('b', 7)]), ('host=/run/pg', [('/run/pg', 5432)]),
-    ('postgresql://u:s3cret@h:9/d', [('h', 9)]), ('hostaddr=127.0.0.1 host=h', [('127.0.0.1', 5432)])])
+    ('postgresql://u:s3cret@h:9/d', [('h', 9)]),
+    ('hostaddr=127.0.0.1 host=h', [('127.0.0.1', 5432)])])
 def test_the_places_of_a_connection_string(text, expected, monkeypatch):
     for name in ('PGHOST', 'PGPORT'):
         monkeypatch.delenv(name, raising=False)

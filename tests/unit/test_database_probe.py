@@ -8,7 +8,8 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ahmlib.database import probe, startup
 from ahmlib.database.connection import one_line

@@ -25,9 +25,9 @@ def test_only_inactive_slots_that_keep_much_are_said_the_worst_first():
         row('little', 64 * MB), row('active', 900 * MB, True), row('nothing', None),
         row('synced', 900 * MB, synced=True), row('temporary', 900 * MB, temporary=True),
         row('some', 64 * MB + 1), row('most', 300 * MB)))
-    assert said == ('inactive replication slots keep WAL here: "most" more than 256 MB, "some" more '
-                    "than 64 MB; drop those that nobody needs (SELECT pg_drop_replication_slot("
-                    "'most'))")
+    assert said == ('inactive replication slots keep WAL here: "most" more than 256 MB, "some" '
+                    "more than 64 MB; drop those that nobody needs (SELECT "
+                    "pg_drop_replication_slot('most'))")
     assert slots.remark(Answers(row('little', 64 * MB))) == ''
 
 

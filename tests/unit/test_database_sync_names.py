@@ -1,7 +1,8 @@
 """synchronous_standby_names, read as PostgreSQL's own scanner and grammar read it."""
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ahmlib.database import sync_names
 

@@ -5,7 +5,8 @@ import shutil
 import struct
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ahmlib.database import crc32c, wal, wal_end, wal_page
 from ahmlib.database.deadline import Deadline
@@ -17,7 +18,7 @@ IDENTIFIER = 7123456789012345678
 BASE = 5 * SIZE
 
 
-class Writer(object):
+class Writer:
     """Writes records into segments as a server does."""
 
     def __init__(self, lsn=BASE, timeline=1, before=BASE - 64):
@@ -329,7 +330,7 @@ def test_the_time_ends_before_the_wal_does(data_dir, monkeypatch):
     writer = written()
     writer.put(data_dir)
 
-    class Slow(object):
+    class Slow:
         limit, looks = 1.0, 0
 
         def is_over(self):

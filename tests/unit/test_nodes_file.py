@@ -5,7 +5,8 @@ import os
 import re
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ahmlib.config import nodes_file
 from ahmlib.config.nodes_file import Entry, NodeList, find_own, parse, sorted_addresses

@@ -198,7 +198,8 @@ def test_shutdown_prints_what_the_manual_prints(daemon, capsys):
 
 
 @pytest.mark.parametrize('name', ['ahm_attach_node', 'ahm_promote_node'])
-@pytest.mark.parametrize('answer', [{'ok': True}, {'ok': True, 'task': {}}, {'ok': True, 'task': 7}])
+@pytest.mark.parametrize('answer', [
+    {'ok': True}, {'ok': True, 'task': {}}, {'ok': True, 'task': 7}])
 def test_an_answer_without_a_task_is_a_failure(daemon, name, answer, capsys):
     daemon.answers = [answer]
     assert common.run(UTILITIES[name].main, ['--wait']) == 1

@@ -20,7 +20,6 @@ from ahmlib.database import conffile, conninfo, follow, start
 from ahmlib.runtime import settings as runtime_settings
 from ahmlib.runtime.driver import Driver
 from ahmlib.runtime.log import Log
-
 from tests.conformance.configured import address, configured
 from tests.unit.rows import row
 

@@ -5,7 +5,6 @@ clusters are simulated, and the node under test is the daemon's own core.
 """
 
 from ahmlib.core.states import DatabaseState, NodeState
-
 from tests.conformance.configured import settings, starting, world
 
 FAILED_STANDBY = (DatabaseState.FAILED, NodeState.LOST)

@@ -48,7 +48,8 @@ def test_the_simulated_failover_is_printed_as_readme_shows_it(readme, simulate):
 
 def test_the_outages_of_many_runs_are_those_that_readme_says(readme, simulate):
     said = re.search(r'`--runs (\d+) --fault power-off` \| a table of \1 runs at other instants: '
-                     r'here outages of ([\d.]+) to ([\d.]+) s, half of them under ([\d.]+) s', readme)
+                     r'here outages of ([\d.]+) to ([\d.]+) s, half of them under ([\d.]+) s',
+                     readme)
     printed = simulate('--runs', said.group(1), '--fault', 'power-off')
     least, median, _, most = map(float, re.search(
         r'^power-off +leader +\d+ +(\S+) +(\S+) +(\S+) +(\S+)', printed, re.MULTILINE).groups())

@@ -59,7 +59,8 @@ def test_a_program_or_hook_that_is_missing_or_may_not_be_run_is_told(tmp_path):
             'post_promotion_command: %s may not be run by this user: see its mode and its owner'
             % tmp_path]
     assert troubles(hooks={'pre_promotion_command': [locked]}) == [
-        'pre_promotion_command: %s may not be run by this user: see its mode and its owner' % locked]
+        'pre_promotion_command: %s may not be run by this user: see its mode and its owner'
+        % locked]
     assert troubles(hooks={'follow_command': ['sh', '-c', 'no-such-thing']}) == []
 
 
@@ -110,6 +111,7 @@ def test_a_ping_that_does_not_hear_this_host_is_told(tmp_path, said, found):
 def test_what_a_takeover_can_do_without_is_no_reason_against_it(tmp_path):
     """A node whose notification_command is not there has to be promoted all the same."""
     missing = [str(tmp_path / 'no')]
-    fails, lacks = rehearsed(hooks={'notification_command': missing, 'pre_promotion_command': missing})
+    fails, lacks = rehearsed(hooks={'notification_command': missing,
+                                    'pre_promotion_command': missing})
     assert [text.split(':')[0] for text in fails] == ['pre_promotion_command']
     assert [text.split(':')[0] for text in lacks] == ['notification_command']

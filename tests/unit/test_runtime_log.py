@@ -74,7 +74,7 @@ def test_any_text_stays_on_its_line(text):
 def test_a_lone_surrogate_and_a_slip_in_a_message_do_not_raise(path, now):
     log = Log('', 'INFO', path, 'n', now)
     log.info('\udcff')
-    log.info('%d and %d', 'x')
+    log.info('%d and %d', 'x')          # noqa: PLE1206 (the slip)
     assert lines(path) == ['\\udcff', "%d and %d ('x',)"]
 
 

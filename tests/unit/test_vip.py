@@ -259,7 +259,8 @@ def test_a_ping_that_does_not_hear_itself_is_not_believed(settings):
 
 
 @pytest.mark.parametrize('said', [
-    'sh: 1: ip: not found', 'bash: ip: command not found', '/x/check: line 3: ip: Permission denied',
+    'sh: 1: ip: not found', 'bash: ip: command not found',
+    '/x/check: line 3: ip: Permission denied',
     'Device "eth9" does not exist.', 'Cannot open netlink socket: Operation not permitted',
     'sudo: a password is required', 'cat: /run/vip: No such file or directory',
     'check: 4: Syntax error: "fi" unexpected'])
@@ -332,7 +333,8 @@ def test_a_wrapper_is_no_arping(tmp_path):
 
 @pytest.mark.parametrize('said, told', [
     ('ARPING 10.77.0.12 from 0.0.0.0 eth0\nUnicast reply from 10.77.0.12 [0E:C8:9D:30:D0:0F]  '
-     '0.539ms\nSent 1 probes (1 broadcast(s))\nReceived 1 response(s)', (1, ('0e:c8:9d:30:d0:0f',))),
+     '0.539ms\nSent 1 probes (1 broadcast(s))\nReceived 1 response(s)',
+     (1, ('0e:c8:9d:30:d0:0f',))),
     ('Unicast reply from 10.77.0.12 [e:c8:9d:30:d0:f] 0.007ms\nSent 1 probe(s) (0 broadcast(s))',
      (1, ('0e:c8:9d:30:d0:0f',))),
     ('42 bytes from 9e:0c:1c:ed:d6:64 (10.77.0.12): index=0 time=10.896 usec\n'

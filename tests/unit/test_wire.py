@@ -7,8 +7,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ahmlib.core.beacon import (Beacon, Due, Evidence, Farewell, Inquiry, Intent, IntentKind, Record,
-                                Trouble, Verdict)
+from ahmlib.core.beacon import (
+    Beacon,
+    Due,
+    Evidence,
+    Farewell,
+    Inquiry,
+    Intent,
+    IntentKind,
+    Record,
+    Trouble,
+    Verdict,
+)
 from ahmlib.core.states import LEADING, DatabaseState, NodeState
 from ahmlib.network import wire
 
@@ -49,13 +59,14 @@ def rows(size):
                                           maybe_node, numbers),
         'can_fence': st.booleans(), 'holds_vip': st.none() | st.booleans(), 'problem': texts,
         'nodes': st.lists(texts, max_size=5).map(tuple),
-        'intent': st.none() | st.builds(Intent, st.sampled_from(IntentKind), nodes, numbers, numbers,
-                                        numbers),
+        'intent': st.none() | st.builds(Intent, st.sampled_from(IntentKind), nodes, numbers,
+                                        numbers, numbers),
         'forced': st.booleans(), 'replayed': numbers, 'held': st.booleans(), 'standstill': texts,
         'sync_term': numbers, 'sync_version': numbers, 'sync_doubt': texts,
         'troubles': st.lists(st.builds(Trouble, texts, st.booleans(), texts, seconds),
                              max_size=wire.TROUBLES_MAX).map(tuple),
-        'hindered': st.booleans(), 'refused_by': st.lists(nodes, max_size=size).map(tuple), 'no_handover': texts,
+        'hindered': st.booleans(), 'refused_by': st.lists(nodes, max_size=size).map(tuple),
+        'no_handover': texts,
         'shared': st.lists(st.tuples(texts, texts), max_size=wire.SHARED_MAX).map(tuple),
     }
     assert set(values) == set(Beacon._fields), 'a field of the row has no strategy'
@@ -231,7 +242,8 @@ def test_the_longest_row_of_a_hundred_nodes_is_a_datagram():
         leader=size - 1, leader_incarnation=longest, leader_seq=longest,
         record=Record(longest, longest, size - 1, '9' * wire.NAME_MAX),
         system_id='9' * wire.NAME_MAX, timeline=longest, lsn=longest, ok_age=1e9 + 0.1,
-        primary_lsn=longest, sync_needed=longest, sync_nodes=tuple(range(size)), inquiry=Inquiry(size - 1, longest),
+        primary_lsn=longest, sync_needed=longest, sync_nodes=tuple(range(size)),
+        inquiry=Inquiry(size - 1, longest),
         evidence=Evidence(size - 1, Verdict.REACHABLE, math.pi, size - 1, longest),
         problem='\u1100' * wire.NAME_MAX, nodes=tuple(address % number for number in range(size)))
     datagram = wire.encode(row)

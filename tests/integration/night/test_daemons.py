@@ -35,8 +35,8 @@ def test_a_beacon_port_that_somebody_else_uses(night):
         taken.bind((second.host.address, second.plan.ahm_port))
         line = ends_at_once(scenario, second)
     assert line == (
-        'cannot bind the beacon port, UDP %s port %d: Address already in use; check the own entry in '
-        'nodes.conf and ahm_port, and what else uses that port' % (
+        'cannot bind the beacon port, UDP %s port %d: Address already in use; check the own entry '
+        'in nodes.conf and ahm_port, and what else uses that port' % (
             second.host.address, second.plan.ahm_port))
     scenario.reads((first, third), FIRST, scenario.table(FIRST, {SECOND: ('STANDBY', 'LOST')}))
     second.start_ahm()

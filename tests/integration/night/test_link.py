@@ -36,8 +36,8 @@ def test_a_ping_that_is_missing_or_lies(night):
         LACKS, path)
     second.reload_ahm(ping_path=directory)
     is_told(scenario, second, first, text, WARNING)
-    scenario.cluster.workspace.write(path, '#!/bin/sh\necho "ping: permission denied" >&2\nexit 1\n',
-                                     executable=True)
+    denied = '#!/bin/sh\necho "ping: permission denied" >&2\nexit 1\n'
+    scenario.cluster.workspace.write(path, denied, executable=True)
     said = 'ping did not say how many packets it sent and received (exit status 1)'
     scenario.cluster.wait_until(lambda: said in utility(first)[0], LIMIT, said, PAUSE)
     assert utility(first, '--check')[1] == WARNING

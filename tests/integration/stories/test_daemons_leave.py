@@ -9,8 +9,16 @@ import time
 
 import pytest
 
-from ..scenarios import (FIRST, SECOND, THIRD, all_stream_from, comes_back,
-                         is_led_by_another, run, succeeds)
+from ..scenarios import (
+    FIRST,
+    SECOND,
+    THIRD,
+    all_stream_from,
+    comes_back,
+    is_led_by_another,
+    run,
+    succeeds,
+)
 
 
 def leaderless(scenario):

@@ -5,8 +5,17 @@ Old primaries come back by `ahm start`, `ahm_attach_node` and `ahm_promote_node`
 
 import re
 
-from ..scenarios import (FIRST, SECOND, THIRD, comes_back, is_led_by_another, no_majority, refusal,
-                         succeeds, switched_over)
+from ..scenarios import (
+    FIRST,
+    SECOND,
+    THIRD,
+    comes_back,
+    is_led_by_another,
+    no_majority,
+    refusal,
+    succeeds,
+    switched_over,
+)
 
 
 def fails_over(scenario, old):

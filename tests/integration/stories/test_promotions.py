@@ -2,8 +2,16 @@
 
 import concurrent.futures
 
-from ..scenarios import (FIRST, SECOND, THIRD, is_led_by_another, refusal, run, succeeds,
-                         switched_over)
+from ..scenarios import (
+    FIRST,
+    SECOND,
+    THIRD,
+    is_led_by_another,
+    refusal,
+    run,
+    succeeds,
+    switched_over,
+)
 
 
 def promotion_refused(node):
