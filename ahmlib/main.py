@@ -18,17 +18,18 @@ import subprocess
 import sys
 import time
 import warnings
-from typing import Dict, NamedTuple
+from typing import Any, Dict, NamedTuple, Optional, Sequence
 
 from ahmlib.config import loader
 from ahmlib.config.defaults import absolute
 from ahmlib.config.problems import read_bytes
 from ahmlib.runtime import daemonize
 from ahmlib.runtime.changed_nodes import why_not_restart
-from ahmlib.runtime.daemon import LEAVING_SIGNAL, RESTARTING_SIGNALS, Daemon, StartError
-from ahmlib.runtime.find import DEFAULTS, find_daemon, places, refuse_doubt, tells
+from ahmlib.runtime.daemon import LEAVING_SIGNAL, RESTARTING_SIGNALS, Daemon
+from ahmlib.runtime.find import DEFAULTS, Places, find_daemon, places, refuse_doubt, tells
 from ahmlib.runtime.log import syslog_problem
 from ahmlib.runtime.pid_file import PidFile, PidFileError, running_pid
+from ahmlib.runtime.reload import StartError
 
 with warnings.catch_warnings():
     # docopt 0.6.2 has four invalid escapes, which Python 3.12 reports when it compiles it.
@@ -53,7 +54,7 @@ class Refused(Exception):
     """The command cannot do what was asked.  Its lines go to stderr."""
 
 
-def main(argv=None):
+def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the command; returns the exit code."""
     try:
         arguments = _arguments(argv)
@@ -76,7 +77,7 @@ def main(argv=None):
     return FAILED
 
 
-def _arguments(argv):
+def _arguments(argv: Optional[Sequence[str]]) -> Dict[str, Any]:
     try:
         try:
             return docopt.docopt(__doc__, argv)
@@ -88,7 +89,7 @@ def _arguments(argv):
         raise SystemExit(0)
 
 
-def _usage_problem(message, argv):
+def _usage_problem(message: str, argv: Sequence[str]) -> str:
     """What was wrong in one line, and the usage after it."""
     reason, _, usage = message.partition('Usage:')
     given = ' '.join(shlex.quote(word) for word in argv)
@@ -96,11 +97,11 @@ def _usage_problem(message, argv):
         reason.strip() or 'these arguments are not understood: %s' % given, usage)
 
 
-def _load(arguments):
+def _load(arguments: Dict[str, Any]) -> loader.Config:
     return loader.load(arguments['--config-file'] or loader.DEFAULT_PATH)
 
 
-def start(arguments):
+def start(arguments: Dict[str, Any]) -> int:
     """Start the daemon; returns 0 when it is up (or, with -n, its code when it has ended)."""
     config = _load(arguments)
     _refuse_second(config)
@@ -118,44 +119,45 @@ def start(arguments):
     return daemon.run(lambda ok, why='': ready(ok, why or warning))
 
 
-def _log_warning(config):
+def _log_warning(config: loader.Config) -> str:
     problem = '' if config.log_filename else syslog_problem()
     return 'warning: the log is lost: there is no syslog (%s); set log_filename' % problem \
         if problem else ''
 
 
-def _say(ok, message=''):
+def _say(ok: bool, message: str = '') -> None:
     if message:
         sys.stderr.write('%s\n' % message)
 
 
-def _refuse_second(config):
+def _refuse_second(config: loader.Config) -> None:
     pid = find_daemon(places(config))
     if pid is not None:
         raise Refused('AHM is already running with data_dir %s (PID %d): stop it first, or give '
                       'this node another data_dir' % (config.data_dir, pid))
 
 
-def stop(arguments):
+def stop(arguments: Dict[str, Any]) -> None:
     """Ask the daemon to leave for good, and wait until it is gone."""
     _end(_places(arguments), LEAVING_SIGNAL)
     print('AHM stopped')
 
 
-def restart(arguments):
+def restart(arguments: Dict[str, Any]) -> Optional[int]:
     """End the daemon without saying farewell, and start it again."""
     config = _load(arguments)
     why = why_not_restart(tells(places(config)), config)
     if why:
         raise Refused(why)
     if config.service_restart_command:
-        return _run_service_command(config.service_restart_command)
+        _run_service_command(config.service_restart_command)
+        return None
     if find_daemon(places(config)) is not None:
         _end(places(config), RESTARTING_SIGNALS[0])
     return start(arguments)
 
 
-def _run_service_command(command):
+def _run_service_command(command: Sequence[str]) -> None:
     shown = 'service_restart_command ' + ' '.join(shlex.quote(word) for word in command)
     try:
         code = subprocess.call(list(command), stdin=subprocess.DEVNULL)
@@ -169,7 +171,7 @@ def _run_service_command(command):
                       % (shown, code))
 
 
-def reload(arguments):
+def reload(arguments: Dict[str, Any]) -> None:
     """Have the daemon read its configuration again; what it refuses is in its log."""
     config = _load(arguments)
     pid = find_daemon(places(config))
@@ -180,7 +182,7 @@ def reload(arguments):
     print('AHM was asked to reload: what it refuses is in its log')
 
 
-def _places(arguments):
+def _places(arguments: Dict[str, Any]) -> Places:
     if arguments['--config-file'] is None and not os.path.exists(loader.DEFAULT_PATH):
         return DEFAULTS
     # Not completely: a daemon can be stopped while its nodes.conf is being edited, or is gone.
@@ -188,7 +190,7 @@ def _places(arguments):
     return places(loader.parse(read_bytes(path, 'the configuration file'), path))
 
 
-def _end(where, number):
+def _end(where: Places, number: int) -> None:
     pid, path = find_daemon(where), where.pid_path
     if pid is None:
         refuse_doubt(where)
@@ -212,7 +214,7 @@ def _end(where, number):
         time.sleep(POLL_SECONDS)
 
 
-def _born(pid):
+def _born(pid: int) -> Optional[bytes]:
     """When the process began, which tells it from a later one with its PID; None: it has ended."""
     try:
         with open('/proc/%d/stat' % pid, 'rb') as file:
@@ -222,7 +224,7 @@ def _born(pid):
     return None if fields[0] in (b'Z', b'X') else fields[19]
 
 
-def _remove_stale(path):
+def _remove_stale(path: str) -> bool:
     if not os.path.lexists(path):
         return False
     stale = PidFile(path)
@@ -231,7 +233,7 @@ def _remove_stale(path):
     return True
 
 
-def _signal(pid, number):
+def _signal(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except ProcessLookupError:

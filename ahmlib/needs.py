@@ -5,6 +5,7 @@ This module, and what an entrance imports before it asks here, needs nothing but
 
 import importlib.util
 import sys
+from typing import Iterable
 
 #: Module -> the package that brings it.
 PACKAGES = {'docopt': 'docopt', 'msgpack': 'msgpack', 'psycopg2': 'psycopg2-binary',
@@ -16,7 +17,7 @@ SIMULATION = UTILITY + ('msgpack',)
 DAEMON = SIMULATION + ('psycopg2',)
 
 
-def demand(modules, prefix=''):
+def demand(modules: Iterable[str], prefix: str = '') -> None:
     """End this process with exit code 1 and one line, after `prefix`, if one of them is missing."""
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:

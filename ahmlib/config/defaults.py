@@ -4,14 +4,18 @@ parameters or on the environment.
 
 import os
 import shutil
+from typing import Any, Dict, Mapping, Optional
 
 from ahmlib.config.kinds import PATH, conninfo_value
-from ahmlib.config.schema import PARAMETERS, Derived
+from ahmlib.config.schema import PARAMETERS, Derived, Parameter
+
+Values = Dict[str, Any]          # attribute name -> value
+Environ = Mapping[str, str]
 
 CONTROL_PROGRAMS = ('ag_ctl', 'pg_ctl')
 
 
-def resolve(values, directory, environ):
+def resolve(values: Values, directory: str, environ: Environ) -> None:
     """Complete `values` (attribute -> value) in place.
 
     `directory` is that of the configuration file: relative paths are relative to it, except that
@@ -28,17 +32,17 @@ def resolve(values, directory, environ):
             values[name] = derive(values, environ)
 
 
-def absolute(path, directory):
+def absolute(path: str, directory: str) -> str:
     """`path`, taken from `directory` where it is relative."""
     return path if os.path.isabs(path) else os.path.normpath(os.path.join(directory, path))
 
 
-def initial(parameter):
+def initial(parameter: Parameter) -> Any:
     """A parameter's value before anything is read or derived."""
     return None if isinstance(parameter.default, Derived) else parameter.default
 
 
-def control_program(directory):
+def control_program(directory: str) -> Optional[str]:
     """The path of ag_ctl or pg_ctl in `directory`, or None."""
     for program in CONTROL_PROGRAMS:
         path = os.path.join(directory, program)
@@ -47,14 +51,14 @@ def control_program(directory):
     return None
 
 
-def _conn_string(values, environ):
+def _conn_string(values: Values, environ: Environ) -> str:
     del environ
     return 'host=localhost port=%d dbname=%s user=%s' % (
         values['db_port'], conninfo_value(values['db_database']),
         conninfo_value(values['db_user']))
 
 
-def _db_bin_dir(values, environ):
+def _db_bin_dir(values: Values, environ: Environ) -> Optional[str]:
     del values
     if environ.get('AGHOME'):
         return os.path.join(environ['AGHOME'], 'bin')
@@ -65,12 +69,12 @@ def _db_bin_dir(values, environ):
     return None
 
 
-def _db_data_dir(values, environ):
+def _db_data_dir(values: Values, environ: Environ) -> Optional[str]:
     del values
     return environ.get('PGDATA') or environ.get('AGDATA') or None
 
 
-def _db_config_dir(values, environ):
+def _db_config_dir(values: Values, environ: Environ) -> Optional[str]:
     del environ
     return values['db_data_dir']
 

@@ -5,7 +5,7 @@ The text is composed, not constructed: YAML's own ideas of a value (`on` is true
 the person wrote and whether they stand in quotes.
 """
 
-from typing import NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import yaml
 
@@ -26,7 +26,7 @@ class Written(NamedTuple):
     tag: str
     plain: bool
     line: int
-    items: Optional[Tuple] = None
+    items: Optional[Tuple['Written', ...]] = None
 
 
 class Entry(NamedTuple):
@@ -37,7 +37,7 @@ class Entry(NamedTuple):
     written: Written
 
 
-def read_entries(text, path):
+def read_entries(text: str, path: str) -> Tuple[List[Entry], List[str]]:
     """(entries in file order, problems) of the YAML mapping in `text`.
 
     Raises ConfigError where the text is no YAML at all, or no mapping.
@@ -61,14 +61,14 @@ def read_entries(text, path):
     return entries, problems
 
 
-def is_unset(written):
+def is_unset(written: Written) -> bool:
     """Whether a value is written but says nothing: empty, null, '' or []."""
     if written.items is not None:
         return not written.items
     return written.text is not None and (written.tag == 'null' or not written.text.strip())
 
 
-def describe(written):
+def describe(written: Written) -> str:
     """What stands there, in words, for "found ..." in a message."""
     if written.items is not None:
         return 'a list'
@@ -81,7 +81,7 @@ def describe(written):
     return show(written.text) if written.plain else '%s in quotes' % show(written.text)
 
 
-def _compose(text, path):
+def _compose(text: str, path: str) -> Optional[yaml.Node]:
     loader = None
     try:
         loader = yaml.SafeLoader(text)
@@ -90,11 +90,11 @@ def _compose(text, path):
         line, reason = text.count('\n', 0, error.position) + 1, error.reason
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line, reason = mark.line + 1, _story(error)
+        line, reason = mark.line + 1 if mark else 1, _story(error)
     except (yaml.YAMLError, ValueError, OverflowError, LookupError) as error:
         line, reason = loader.line + 1 if loader else 1, str(error)
     except RecursionError:
-        line, reason = loader.line + 1, 'brackets nested too deeply'
+        line, reason = loader.line + 1 if loader else 1, 'brackets nested too deeply'
     finally:
         if loader:
             loader.dispose()
@@ -103,15 +103,15 @@ def _compose(text, path):
                                'this line')])
 
 
-def _story(error):
+def _story(error: yaml.MarkedYAMLError) -> str:
     """What YAML says, with the line where the construct that it could not end began."""
     if error.context and error.context_mark:
         return '%s that begins in line %d, %s' % (error.context, error.context_mark.line + 1,
                                                   error.problem)
-    return error.problem or error.context
+    return error.problem or error.context or str(error)
 
 
-def _written(node):
+def _written(node: yaml.Node) -> Written:
     line, tag = _line(node), node.tag
     if tag.startswith(STANDARD_TAG):
         tag = tag[len(STANDARD_TAG):]
@@ -124,5 +124,5 @@ def _written(node):
     return Written(None, tag, False, line)
 
 
-def _line(node):
+def _line(node: yaml.Node) -> int:
     return node.start_mark.line + 1

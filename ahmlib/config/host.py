@@ -7,16 +7,20 @@ looks: a fencing script that is not there shows at the failover.
 import os
 import shutil
 import stat
+from typing import TYPE_CHECKING, Container, Iterator, List, Sequence, Tuple
 
 from ahmlib.config import defaults
 from ahmlib.config.problems import problem, show_path
+
+if TYPE_CHECKING:
+    from ahmlib.config.loader import Config
 
 HOOKS = ('pre_promotion_command', 'promotion_command', 'post_promotion_command', 'follow_command',
          'notification_command', 'db_start_command', 'db_stop_command', 'db_restart_command',
          'if_check_cmd', 'service_restart_command')
 
 
-def check_host(config, skip=()):
+def check_host(config: 'Config', skip: Container[str] = ()) -> List[str]:
     """What on this host keeps a daemon with this Config from working, as problem lines.
 
     The parameters in `skip` (attribute names) are left out: they have problems of their own.
@@ -24,7 +28,7 @@ def check_host(config, skip=()):
     return [line for name, check in CHECKS if name not in skip for line in check(config, name)]
 
 
-def advise_host(config):
+def advise_host(config: 'Config') -> List[str]:
     """What on this host will hurt later, as warnings."""
     warnings = ['%s: %s cannot be run on this host; correct the path or make it executable'
                 % (name, show_path(program)) for name, program in _programs(config)
@@ -35,12 +39,12 @@ def advise_host(config):
     return warnings
 
 
-def program_path(command, directory):
+def program_path(command: Sequence[str], directory: str) -> str:
     """The program of a command (a tuple of words), taken from `directory` unless absolute."""
     return os.path.join(directory, command[0])
 
 
-def _programs(config):
+def _programs(config: 'Config') -> Iterator[Tuple[str, str]]:
     """(parameter, path or name of the program it runs) of all commands that are set."""
     for name in HOOKS:
         if getattr(config, name):
@@ -53,11 +57,11 @@ def _programs(config):
         yield 'ping_path', os.path.join(config.ping_path, 'ping')
 
 
-def _line(config, name, found, wanted, remedy):
+def _line(config: 'Config', name: str, found: str, wanted: str, remedy: str) -> str:
     return problem(config.path, config.line_of(name), name, found, wanted, remedy)
 
 
-def _check_directory(config, name):
+def _check_directory(config: 'Config', name: str) -> List[str]:
     path = getattr(config, name)
     wanted = 'a directory that the user %d may read and write' % os.geteuid()
     if not os.path.exists(path):
@@ -71,7 +75,7 @@ def _check_directory(config, name):
     return [_line(config, name, found, wanted, remedy)]
 
 
-def _check_data_dir(config, name):
+def _check_data_dir(config: 'Config', name: str) -> List[str]:
     """Who may write there may put another state file in place of AHM's, and so vote for it.
 
     In a directory with the sticky bit, such as /tmp, nobody else may rename or remove AHM's files.
@@ -88,7 +92,7 @@ def _check_data_dir(config, name):
                   'chmod go-w %s, or name another' % show_path(path))]
 
 
-def _check_programs(config, name):
+def _check_programs(config: 'Config', name: str) -> List[str]:
     if config.is_witness:
         return []
     directory = config.db_bin_dir
@@ -99,7 +103,7 @@ def _check_programs(config, name):
                   'set db_bin_dir, or is_witness: true where there is no database')]
 
 
-def _check_key(config, name):
+def _check_key(config: 'Config', name: str) -> List[str]:
     path = config.auth_key_file
     if path is None:
         return []
@@ -119,7 +123,7 @@ def _check_key(config, name):
     return []
 
 
-def _check_watchdog(config, name):
+def _check_watchdog(config: 'Config', name: str) -> List[str]:
     device = config.watchdog_device
     if config.watchdog_mode != 'required' or device is None or os.access(device, os.W_OK):
         return []

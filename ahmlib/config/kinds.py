@@ -9,14 +9,17 @@ import ipaddress
 import json
 import re
 import shlex
-from typing import Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple, Tuple
 from urllib.parse import parse_qsl, urlsplit
 
 from ahmlib.config import libpq
-from ahmlib.config.document import TEXTUAL_TAGS
+from ahmlib.config.document import TEXTUAL_TAGS, Written
 from ahmlib.config.problems import show
 from ahmlib.database import conninfo
 from ahmlib.network.addresses import canonical
+
+if TYPE_CHECKING:
+    from ahmlib.config.schema import Parameter
 
 WHOLE = re.compile(r'-?(0|[1-9][0-9]{0,19})')
 DECIMAL = re.compile(r'-?((0|[1-9][0-9]{0,14})(\.[0-9]{0,9})?|\.[0-9]{1,9})')
@@ -30,11 +33,11 @@ class Kind(NamedTuple):
     """`parse(written, parameter)` gives the value, `write(value)` the YAML text of it."""
 
     name: str
-    parse: Callable[[Any, Any], Any]
+    parse: Callable[[Written, 'Parameter'], Any]
     write: Callable[[Any], str]
 
 
-def expected(parameter):
+def expected(parameter: 'Parameter') -> str:
     """What a parameter's value has to be, in words: "a whole number from 0 to 65535"."""
     text = parameter.kind.name
     if parameter.choices:
@@ -44,14 +47,14 @@ def expected(parameter):
     return text
 
 
-def number(value):
+def number(value: float) -> str:
     """A number as a person writes it: 8, not 8.0; 0.25; never with an exponent."""
     if isinstance(value, int):
         return '%d' % value
     return ('%.9f' % value).rstrip('0').rstrip('.')
 
 
-def conninfo_pairs(text):
+def conninfo_pairs(text: str) -> Tuple[Tuple[str, str], ...]:
     """The (keyword, value) pairs of a libpq connection string; a URI gives none.
 
     Raises ValueError where libpq could not read it.
@@ -65,14 +68,14 @@ def conninfo_pairs(text):
                          'quotes')
 
 
-def conninfo_value(text):
+def conninfo_value(text: str) -> str:
     """`text` quoted so that libpq reads it as one value."""
     if re.fullmatch(r'[A-Za-z0-9_./:@%+-]+', text):
         return text
     return "'%s'" % text.replace('\\', '\\\\').replace("'", "\\'")
 
 
-def _characters(written):
+def _characters(written: Written) -> str:
     """What was written, which must be a scalar without a foreign tag."""
     if written.text is None:
         raise ValueError('write a single value')
@@ -81,14 +84,14 @@ def _characters(written):
     return written.text
 
 
-def _plain(written):
+def _plain(written: Written) -> str:
     text = _characters(written)
     if not written.plain:
         raise ValueError('take the quotes away' if text.strip() else 'set a value')
     return text
 
 
-def _words(written):
+def _words(written: Written) -> str:
     """What was written, where a bare true or off would be a slip."""
     text = _characters(written)
     if written.tag == 'bool' and written.plain:
@@ -96,20 +99,20 @@ def _words(written):
     return text
 
 
-def _readable(text, also=''):
+def _readable(text: str, also: str = '') -> str:
     if not all(character.isprintable() or character in also for character in text):
         raise ValueError('it holds an invisible character (a line break, a no-break space ...): '
                          'type it again')
     return text
 
 
-def parse_text(written, parameter):
+def parse_text(written: Written, parameter: 'Parameter') -> str:
     """Any printable characters, without blanks around them."""
     del parameter
     return _readable(_words(written).strip())
 
 
-def parse_integer(written, parameter):
+def parse_integer(written: Written, parameter: 'Parameter') -> int:
     """A decimal number.  Octal, hexadecimal, 1_000 and 1:30 are refused, not guessed at."""
     del parameter
     text = _plain(written)
@@ -118,7 +121,7 @@ def parse_integer(written, parameter):
     return int(text)
 
 
-def parse_seconds(written, parameter):
+def parse_seconds(written: Written, parameter: 'Parameter') -> float:
     """A decimal number, fractions allowed, as a float."""
     del parameter
     text = _plain(written)
@@ -128,7 +131,7 @@ def parse_seconds(written, parameter):
     return float(text)
 
 
-def parse_boolean(written, parameter):
+def parse_boolean(written: Written, parameter: 'Parameter') -> bool:
     """YAML's words for true and false, without quotes."""
     del parameter
     word = _plain(written).lower()
@@ -137,7 +140,7 @@ def parse_boolean(written, parameter):
     return word in TRUE
 
 
-def parse_choice(written, parameter):
+def parse_choice(written: Written, parameter: 'Parameter') -> str:
     """One of the parameter's choices, in any case.  YAML's `off` is the word here."""
     word = _characters(written).strip().lower()
     for choice in parameter.choices:
@@ -146,7 +149,7 @@ def parse_choice(written, parameter):
     raise ValueError('write one of these words')
 
 
-def parse_node_name(written, parameter):
+def parse_node_name(written: Written, parameter: 'Parameter') -> str:
     """A name that is a PostgreSQL application_name and a word in a table as well."""
     name = parse_text(written, parameter)
     if not NODE_NAME.fullmatch(name) or any(ord(character) > 126 for character in name):
@@ -154,7 +157,7 @@ def parse_node_name(written, parameter):
     return name
 
 
-def parse_file_name(written, parameter):
+def parse_file_name(written: Written, parameter: 'Parameter') -> str:
     """The name of a file, without a directory."""
     name = parse_text(written, parameter)
     if '/' in name or name in ('.', '..'):
@@ -162,7 +165,7 @@ def parse_file_name(written, parameter):
     return name
 
 
-def parse_log_prefix(written, parameter):
+def parse_log_prefix(written: Written, parameter: 'Parameter') -> str:
     """Text with %l, %p, %t, %n and %%; blanks at its end count."""
     del parameter
     text = _readable(_words(written))
@@ -172,7 +175,7 @@ def parse_log_prefix(written, parameter):
     return text
 
 
-def parse_conninfo(written, parameter):
+def parse_conninfo(written: Written, parameter: 'Parameter') -> str:
     """A libpq connection string, as text."""
     text = parse_text(written, parameter)
     keywords = [keyword for keyword, _ in conninfo_pairs(text)]
@@ -183,7 +186,7 @@ def parse_conninfo(written, parameter):
     return text
 
 
-def parse_conninfo_options(written, parameter):
+def parse_conninfo_options(written: Written, parameter: 'Parameter') -> str:
     """What is added to a connection string that AHM writes, as text."""
     text = parse_text(written, parameter)
     if CONNINFO_URI.fullmatch(text):
@@ -192,13 +195,13 @@ def parse_conninfo_options(written, parameter):
     return text
 
 
-def parse_command(written, parameter):
+def parse_command(written: Written, parameter: 'Parameter') -> Tuple[str, ...]:
     """A command line, split into words as a shell splits them, as a tuple.  No shell runs it."""
     del parameter
     return _split(_readable(_words(written), also='\n\t'))
 
 
-def parse_vip_command(written, parameter):
+def parse_vip_command(written: Written, parameter: 'Parameter') -> Tuple[str, ...]:
     """A command line in which $_IP_$ stands for the VIP; slips of the printed manual are mended."""
     del parameter
     text = _readable(_words(written), also='\n\t')
@@ -209,7 +212,7 @@ def parse_vip_command(written, parameter):
     return _split(text)
 
 
-def _split(text):
+def _split(text: str) -> Tuple[str, ...]:
     try:
         words = tuple(shlex.split(text))
     except ValueError as error:
@@ -219,12 +222,12 @@ def _split(text):
     return words
 
 
-def parse_address(written, parameter):
+def parse_address(written: Written, parameter: 'Parameter') -> str:
     """An IP address of one host, canonical."""
     return _host_address(parse_text(written, parameter))
 
 
-def parse_addresses(written, parameter):
+def parse_addresses(written: Written, parameter: 'Parameter') -> Tuple[str, ...]:
     """IP addresses in a YAML list, or separated by commas or blanks, as a tuple."""
     if written.items is not None:
         texts = [parse_text(item, parameter) for item in written.items]
@@ -234,14 +237,14 @@ def parse_addresses(written, parameter):
     return tuple(sorted(set(addresses), key=addresses.index))
 
 
-def _one_of_them(text):
+def _one_of_them(text: str) -> str:
     try:
         return _host_address(text)
     except ValueError as error:
         raise ValueError('mend %s in it: %s' % (show(text), error))
 
 
-def parse_multicast(written, parameter):
+def parse_multicast(written: Written, parameter: 'Parameter') -> str:
     """A multicast group's address, canonical."""
     address = _address(parse_text(written, parameter))
     if not ipaddress.ip_address(address).is_multicast:
@@ -249,7 +252,7 @@ def parse_multicast(written, parameter):
     return address
 
 
-def _address(text):
+def _address(text: str) -> str:
     try:
         return canonical(text)
     except ValueError:
@@ -257,7 +260,7 @@ def _address(text):
                          'zone or leading zeros')
 
 
-def _host_address(text):
+def _host_address(text: str) -> str:
     address = _address(text)
     parsed = ipaddress.ip_address(address)
     if parsed.is_unspecified or parsed.is_multicast or address == '255.255.255.255':
@@ -265,29 +268,29 @@ def _host_address(text):
     return address
 
 
-def write_text(value):
+def write_text(value: str) -> str:
     """Text in single quotes, or in double quotes where it has line breaks or tabs."""
     if '\n' in value or '\t' in value:
         return json.dumps(value, ensure_ascii=False)
     return "'%s'" % value.replace("'", "''")
 
 
-def write_command(words):
+def write_command(words: Iterable[str]) -> str:
     """A command's words as one line that splits into them again."""
     return write_text(' '.join(_shell_word(word) for word in words))
 
 
-def _shell_word(word):
+def _shell_word(word: str) -> str:
     """$_IP_$ is no shell variable here and reads better without quotes."""
     return word if re.fullmatch(r'[\w@%+=:,./$-]+', word, re.ASCII) else shlex.quote(word)
 
 
-def write_boolean(value):
+def write_boolean(value: bool) -> str:
     """true or false."""
     return 'true' if value else 'false'
 
 
-def write_addresses(addresses):
+def write_addresses(addresses: Iterable[str]) -> str:
     """A YAML list on one line."""
     return '[%s]' % ', '.join(write_text(address) for address in addresses)
 

@@ -6,6 +6,7 @@ which brings one, is for child processes, and the server's own may be another ve
 """
 
 import difflib
+from typing import Iterable, Sequence
 
 #: Keyword -> the first major version of libpq that has it; 10 stands for all earlier ones, too.
 #: `authtype` and `tty`, which never did anything and are gone since 14, are left out.
@@ -30,7 +31,7 @@ URI_ONLY = ('ssl',)
 OWN = ('host', 'hostaddr', 'port', 'user', 'application_name')
 
 
-def check_keywords(keywords, known=tuple(KEYWORDS)):
+def check_keywords(keywords: Iterable[str], known: Sequence[str] = tuple(KEYWORDS)) -> None:
     """Raise ValueError, which says what to do, for the first keyword that is not `known`."""
     for keyword in keywords:
         if keyword in known:
@@ -40,7 +41,7 @@ def check_keywords(keywords, known=tuple(KEYWORDS)):
             keyword, 'write %s if that is meant' % near[0] if near else 'take it out'))
 
 
-def check_options(keywords):
+def check_options(keywords: Sequence[str]) -> None:
     """Likewise for what AHM adds to the primary_conninfo that it writes."""
     own = [keyword for keyword in keywords if keyword in OWN]
     if own:

@@ -7,9 +7,11 @@ needs neither nodes.conf nor the host; `load` adds both.
 
 import difflib
 import os
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set, Tuple, Union
 
 from ahmlib.config import document, host, nodes_file
-from ahmlib.config.defaults import absolute, initial, resolve
+from ahmlib.config.defaults import Environ, Values, absolute, initial, resolve
+from ahmlib.config.document import Entry, Written
 from ahmlib.config.kinds import expected, number
 from ahmlib.config.problems import (
     ConfigError,
@@ -20,9 +22,12 @@ from ahmlib.config.problems import (
     show_path,
     without_password,
 )
-from ahmlib.config.schema import ADVICE, BY_NAME, PARAMETERS, REQUIRED, RULES
+from ahmlib.config.rules import Rule
+from ahmlib.config.schema import ADVICE, BY_NAME, PARAMETERS, REQUIRED, RULES, Parameter
 
 __all__ = ['Config', 'ConfigError', 'DEFAULT_PATH', 'differences', 'load', 'parse']
+
+IsLocal = Callable[[str], bool]
 
 DEFAULT_PATH = '/usr/local/etc/ahm_config.yml'
 NODES_FILENAME = 'nodes.conf'
@@ -36,23 +41,30 @@ class Config:
     str; `given`, the frozenset of attribute names that the file sets.
     """
 
-    def __init__(self, values, path, lines):
+    def __init__(self, values: Values, path: str, lines: Dict[str, int]) -> None:
         self.__dict__.update(values)
         self.path = path
         self.given = frozenset(lines)
-        self.nodes = None
-        self.warnings = []
+        self.nodes: Optional[nodes_file.NodeList] = None
+        self.warnings: List[str] = []
         self._lines = lines
 
-    def line_of(self, name):
+    nodes_filename: Optional[str]
+
+    if TYPE_CHECKING:
+        def __getattr__(self, name: str) -> Any:
+            """What the table of parameters names; mypy knows no more of it."""
+
+    def line_of(self, name: str) -> int:
         """The line that sets the parameter `name`; 1 where none does."""
         return self._lines.get(name.lower(), 1)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return 'Config(%s)' % self.path
 
 
-def load(path, environ=None, working_directory=None, is_local=None, check_host=True):
+def load(path: str, environ: Optional[Environ] = None, working_directory: Optional[str] = None,
+         is_local: Optional[IsLocal] = None, check_host: bool = True) -> Config:
     """The Config of the file `path` with its nodes, completely checked.
 
     `environ` and `working_directory` (for nodes.conf and a relative `path`) are this process's
@@ -77,7 +89,7 @@ def load(path, environ=None, working_directory=None, is_local=None, check_host=T
     return config
 
 
-def parse(source, path, environ=None):
+def parse(source: Union[str, bytes], path: str, environ: Optional[Environ] = None) -> Config:
     """The Config in `source` (str or bytes), without its nodes and without looking at the host.
 
     The only thing that is looked up is the directory of ag_ctl or pg_ctl on PATH, where neither
@@ -91,19 +103,20 @@ def parse(source, path, environ=None):
     return config
 
 
-def advice(config):
+def advice(config: Config) -> List[str]:
     """What is legal and unwise in a Config, one line each."""
     return ['%s: %s; %s' % (_subject(config, rule), rule.text, rule.remedy)
             for rule in ADVICE if _applies(config, rule) and not rule.is_met(config)]
 
 
-def differences(old, new):
+def differences(old: Config, new: Config) -> Tuple[Parameter, ...]:
     """The Parameters whose values differ between two Configs, in the order of the table."""
     return tuple(parameter for parameter in PARAMETERS
                  if getattr(old, parameter.attribute) != getattr(new, parameter.attribute))
 
 
-def _examine(source, path, environ):
+def _examine(source: Union[str, bytes], path: str,
+             environ: Environ) -> Tuple[Config, Set[str], List[str]]:
     """(Config, attribute names without a usable value, problems)."""
     text = decode(source, path) if isinstance(source, bytes) else source
     entries, problems = document.read_entries(text, path)
@@ -112,7 +125,7 @@ def _examine(source, path, environ):
     values, lines, broken = {}, {}, set()
     for parameter in PARAMETERS:
         name = parameter.attribute
-        found = known.get(name, ())
+        found = known.get(name, [])
         written = [entry for entry in found if not document.is_unset(entry.written)]
         if written:
             lines[name] = written[0].line
@@ -126,9 +139,10 @@ def _examine(source, path, environ):
     return config, broken, problems + _broken_rules(config, broken, needs_nodes=False)
 
 
-def _match_keys(entries, path):
+def _match_keys(entries: List[Entry], path: str) -> Tuple[Dict[str, List[Entry]], List[str]]:
     """(attribute name -> its entries, problems with keys that name no parameter)."""
-    known, problems = {}, []
+    known: Dict[str, List[Entry]] = {}
+    problems = []
     for entry in entries:
         name = entry.key.strip().lower()
         if name in BY_NAME:
@@ -142,7 +156,8 @@ def _match_keys(entries, path):
     return known, problems
 
 
-def _read_value(parameter, found, written, path):
+def _read_value(parameter: Parameter, found: List[Entry], written: List[Entry],
+                path: str) -> Tuple[Any, List[str]]:
     """(value, problems) of a parameter: `found` are its entries, `written` those not empty."""
     value, problems = initial(parameter), []
     if len(found) > 1:
@@ -160,7 +175,7 @@ def _read_value(parameter, found, written, path):
     return value, problems
 
 
-def _twice(path, parameter, found):
+def _twice(path: str, parameter: Parameter, found: List[Entry]) -> str:
     spelled = parameter.name if parameter.name == found[-1].key else '%s, written %s,' % (
         parameter.name, show(found[-1].key))
     return problem(path, found[-1].line, parameter.name,
@@ -168,7 +183,7 @@ def _twice(path, parameter, found):
                    'every parameter once, in whatever case', 'take one of them out')
 
 
-def _value(written, parameter):
+def _value(written: Written, parameter: Parameter) -> Any:
     value = parameter.kind.parse(written, parameter)
     if parameter.minimum is not None and value < parameter.minimum:
         raise ValueError('give %s or more' % number(parameter.minimum))
@@ -177,11 +192,11 @@ def _value(written, parameter):
     return value
 
 
-def _applies(config, rule):
+def _applies(config: Config, rule: Rule) -> bool:
     return config.nodes is not None or not rule.needs_nodes
 
 
-def _broken_rules(config, broken, needs_nodes):
+def _broken_rules(config: Config, broken: Set[str], needs_nodes: bool) -> List[str]:
     """Problems from RULES, of those that do or do not need the nodes, whose values are usable."""
     problems = []
     for rule in RULES:
@@ -194,23 +209,24 @@ def _broken_rules(config, broken, needs_nodes):
     return problems
 
 
-def _subject(config, rule):
+def _subject(config: Config, rule: Rule) -> str:
     """The parameter to look at: the first that the file sets."""
     return next((key for key in rule.keys if key.lower() in config.given), rule.keys[0])
 
 
-def _found(config, rule):
+def _found(config: Config, rule: Rule) -> str:
     return ', '.join('%s %s' % (key, _shown(config, key)) for key in rule.keys)
 
 
-def _shown(config, key):
+def _shown(config: Config, key: str) -> str:
     value = getattr(config, key.lower())
     if value is None or value == ():
         return 'not set'
     return without_password(' '.join(BY_NAME[key.lower()].kind.write(value).split()))
 
 
-def _find_nodes(config, broken, directory, environ, is_local):
+def _find_nodes(config: Config, broken: Set[str], directory: str, environ: Environ,
+                is_local: Optional[IsLocal]) -> List[str]:
     """Set config.nodes and config.nodes_filename; problems where that is impossible."""
     if 'nodes_filename' in broken:
         return []
@@ -232,7 +248,7 @@ def _find_nodes(config, broken, directory, environ, is_local):
     return []
 
 
-def _places(config, directory, environ):
+def _places(config: Config, directory: str, environ: Environ) -> List[str]:
     """Where nodes.conf is looked for, in order, when nodes_filename does not say."""
     directories = [directory, os.path.dirname(config.path)]
     if environ.get('AHM_HOME'):

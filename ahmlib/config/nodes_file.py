@@ -6,7 +6,7 @@ a name could mean different hosts on different nodes, or none when it matters.
 
 import ipaddress
 import re
-from typing import NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ahmlib.config.problems import ConfigError, problem, read_text, show
 from ahmlib.network import addresses
@@ -23,11 +23,11 @@ class Entry(NamedTuple):
     port: int
 
     @property
-    def address(self):
+    def address(self) -> str:
         """The canonical 'host:port', with an IPv6 address in brackets."""
         return ('[%s]:%d' if ':' in self.host else '%s:%d') % self
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.address
 
 
@@ -39,7 +39,7 @@ class NodeList(NamedTuple):
     path: str
 
 
-def sorted_addresses(nodes):
+def sorted_addresses(nodes: NodeList) -> Tuple[str, ...]:
     """All entries of a NodeList as canonical 'host:port', by packed address, then port.
 
     The order is the same on all nodes, however each of them orders its file.
@@ -47,11 +47,12 @@ def sorted_addresses(nodes):
     return tuple(str(entry) for entry in sorted(nodes.entries, key=_sort_key))
 
 
-def _sort_key(entry):
+def _sort_key(entry: Entry) -> Tuple[bytes, int]:
     return ipaddress.ip_address(entry.host).packed, entry.port
 
 
-def load(path, ahm_port, listen_address=None, is_local=None):
+def load(path: str, ahm_port: int, listen_address: Optional[str] = None,
+         is_local: Optional[Callable[[str], bool]] = None) -> NodeList:
     """The NodeList of the file `path`.
 
     `is_local(address)` says which addresses are this host's; by default the kernel is asked.
@@ -64,7 +65,7 @@ def load(path, ahm_port, listen_address=None, is_local=None):
     return NodeList(tuple(entry for entry, _ in lines), own, path)
 
 
-def read(path):
+def read(path: str) -> List[Tuple[Entry, int]]:
     """[(entry, line number)] of the file `path`.  Raises ConfigError with all that is wrong."""
     lines, problems = parse(read_text(path, 'the list of nodes'), path)
     if problems:
@@ -72,9 +73,10 @@ def read(path):
     return lines
 
 
-def parse(text, path):
+def parse(text: str, path: str) -> Tuple[List[Tuple[Entry, int]], List[str]]:
     """([(entry, line number)], problems) of the text of a nodes.conf."""
-    found, problems = {}, []
+    found: Dict[Entry, int] = {}
+    problems = []
     for line, content in enumerate(text.split('\n'), 1):
         content = content.partition('#')[0].strip()
         if not content:
@@ -95,7 +97,7 @@ def parse(text, path):
     return list(found.items()), problems
 
 
-def parse_entry(text):
+def parse_entry(text: str) -> Entry:
     """The Entry that `text` names.  Raises ValueError whose text says what to do."""
     match = ENTRY.fullmatch(text)
     if not match:
@@ -118,7 +120,9 @@ def parse_entry(text):
     return Entry(address, int(port))
 
 
-def find_own(lines, path, ahm_port, listen_address=None, is_local=None):
+def find_own(lines: List[Tuple[Entry, int]], path: str, ahm_port: int,
+             listen_address: Optional[str] = None,
+             is_local: Optional[Callable[[str], bool]] = None) -> Tuple[Optional[int], List[str]]:
     """(index of this node's own entry, problems)."""
     is_local = is_local or addresses.is_local
     try:
@@ -138,7 +142,8 @@ def find_own(lines, path, ahm_port, listen_address=None, is_local=None):
     return None, [_no_own_entry(lines, local, path, ahm_port, listen_address)]
 
 
-def _no_own_entry(lines, local, path, ahm_port, listen_address):
+def _no_own_entry(lines: List[Tuple[Entry, int]], local: List[int], path: str, ahm_port: int,
+                  listen_address: Optional[str]) -> str:
     wanted = 'an address of this host with ahm_port %d' % ahm_port
     if listen_address is not None:
         wanted = 'listen_address %s, of this host, with ahm_port %d' % (listen_address, ahm_port)

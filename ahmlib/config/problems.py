@@ -6,6 +6,7 @@ Every line has the same shape: where, what was found, what was expected, what to
 import os
 import re
 import stat
+from typing import Iterable
 
 # More than any configuration needs, and little enough to read without a second thought.
 FILE_BYTES_MAX = 1024 * 1024
@@ -18,18 +19,18 @@ URI_PASSWORD = re.compile(r'(://[^/@:\s]*:)[^/@\s]*@')
 class ConfigError(Exception):
     """A configuration that cannot be used.  `problems`: every mistake in it, one line each."""
 
-    def __init__(self, problems):
+    def __init__(self, problems: Iterable[str]) -> None:
         self.problems = list(problems)
         super().__init__('\n'.join(self.problems))
 
 
-def problem(path, line, key, found, expected, remedy):
+def problem(path: str, line: int, key: str, found: str, expected: str, remedy: str) -> str:
     """One line: FILE:LINE: key: found X, expected Y; what to do.  `key` may be empty."""
     subject = '%s:%d: %s' % (path, line, key + ': ' if key else '')
     return '%sfound %s, expected %s; %s' % (subject, found, expected, remedy)
 
 
-def show(text):
+def show(text: str) -> str:
     """`text` as it can stand in a message: quoted, on one line, short, without passwords."""
     text = without_password(text)
     if len(text) > SHOWN_MAX:
@@ -37,22 +38,22 @@ def show(text):
     return repr(text)
 
 
-def show_path(path):
+def show_path(path: str) -> str:
     """A path as it can stand in a message: quoted, and whole, however long."""
     return repr(path)
 
 
-def without_password(text):
+def without_password(text: str) -> str:
     """A connection string with its password, if there is one, replaced by ***."""
     return URI_PASSWORD.sub(r'\1***@', PASSWORD.sub(r'\1***', text))
 
 
-def read_text(path, what):
+def read_text(path: str, what: str) -> str:
     """The text of the file `path`; `what` names it in messages.  Raises ConfigError."""
     return decode(read_bytes(path, what), path)
 
 
-def read_bytes(path, what):
+def read_bytes(path: str, what: str) -> bytes:
     """The bytes of the regular file `path`.  Raises ConfigError with one problem."""
     expected = '%s, a text file' % what
     try:
@@ -74,7 +75,7 @@ def read_bytes(path, what):
     return source
 
 
-def decode(source, path):
+def decode(source: bytes, path: str) -> str:
     """UTF-8 bytes, with or without a byte order mark, as text.  Raises ConfigError."""
     try:
         return source.decode('utf-8-sig')

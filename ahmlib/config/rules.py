@@ -7,11 +7,15 @@ effect yet.  The text of a row is what the person at the terminal reads.
 
 import ipaddress
 import os
-from typing import Any, Callable, NamedTuple, Tuple
+from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ahmlib.config.kinds import conninfo_pairs
+from ahmlib.config.nodes_file import Entry
 from ahmlib.config.timing import timing_of
 from ahmlib.network.addresses import canonical
+
+if TYPE_CHECKING:
+    from ahmlib.config.loader import Config
 
 SHELL_WORDS = frozenset(['|', '||', '&&', '&', ';', '>', '>>', '<', '2>', '2>&1', '>/dev/null'])
 COMMANDS = ('pre_promotion_command', 'promotion_command', 'post_promotion_command',
@@ -36,61 +40,67 @@ class Rule(NamedTuple):
     keys: Tuple[str, ...]
     text: str
     remedy: str
-    is_met: Callable[[Any], bool]
+    is_met: Callable[['Config'], bool]
     needs_nodes: bool = False
 
 
-def _size(config):
-    return len(config.nodes.entries)
+def _entries(config: 'Config') -> Tuple[Entry, ...]:
+    """The nodes; for a Rule that needs them."""
+    assert config.nodes is not None
+    return config.nodes.entries
 
 
-def _node_hosts(config):
-    return [entry.host for entry in config.nodes.entries]
+def _size(config: 'Config') -> int:
+    return len(_entries(config))
 
 
-def _is_loopback(address):
+def _node_hosts(config: 'Config') -> List[str]:
+    return [entry.host for entry in _entries(config)]
+
+
+def _is_loopback(address: str) -> bool:
     return ipaddress.ip_address(address).is_loopback
 
 
-def _trusts_outsiders(config):
+def _trusts_outsiders(config: 'Config') -> bool:
     """A node, the VIP or this host itself would answer an isolated leader as well."""
     inside = set(_node_hosts(config)) | {config.virtual_ip}
     return not inside.intersection(config.trusted_servers)
 
 
-def _trusts_no_loopback(config):
+def _trusts_no_loopback(config: 'Config') -> bool:
     """A cluster that lives on loopback addresses is a laboratory and may."""
     return (any(_is_loopback(host) for host in _node_hosts(config))
             or not any(_is_loopback(server) for server in config.trusted_servers))
 
 
-def _socket_path_fits(config):
+def _socket_path_fits(config: 'Config') -> bool:
     path = os.path.join(config.socket_dir, '.s.AHM.%d' % config.ipc_port)
     return len(os.fsencode(path)) <= SOCKET_PATH_MAX
 
 
-def _in_data_dir(config, name):
+def _in_data_dir(config: 'Config', name: str) -> str:
     return os.path.normpath(os.path.join(config.data_dir, name))
 
 
-def _is_no_memory(config, name):
+def _is_no_memory(config: 'Config', name: Optional[str]) -> bool:
     """Whether a file, relative to data_dir, is none of those that AHM needs for itself."""
     return name is None or _in_data_dir(config, name) not in [
         _in_data_dir(config, own) for own in MEMORY_NAMES]
 
 
-def _is_no_pid_file(config):
+def _is_no_pid_file(config: 'Config') -> bool:
     return config.log_filename is None or _in_data_dir(config, config.log_filename) != \
         _in_data_dir(config, config.pid_file_name)
 
 
-def _watchdog_is_in_time(config):
+def _watchdog_is_in_time(config: 'Config') -> bool:
     timing = timing_of(config)
     return (config.watchdog_device is None or config.watchdog_mode != 'required'
             or timing.lease + timing.fence > LEAST_WATCHDOG_SECONDS)
 
 
-def _same_family(config):
+def _same_family(config: 'Config') -> bool:
     if config.multicast_group is None:
         return True
     version = ipaddress.ip_address(config.multicast_group).version
@@ -156,37 +166,37 @@ RULES = (
 )
 
 
-def _is_outside_tmp(config):
+def _is_outside_tmp(config: 'Config') -> bool:
     return not (os.path.normpath(config.data_dir) + '/').startswith('/tmp/')
 
 
-def _has_two_node_majority(config):
+def _has_two_node_majority(config: 'Config') -> bool:
     return _size(config) != 2 or config.failover_consensus_with_half_votes
 
 
-def _can_break_a_tie(config):
+def _can_break_a_tie(config: 'Config') -> bool:
     return bool(_size(config) % 2 or not config.failover_consensus_with_half_votes
                 or config.trusted_servers or config.pre_promotion_command)
 
 
-def _is_worth_its_nodes(config):
+def _is_worth_its_nodes(config: 'Config') -> bool:
     size = _size(config)
     return bool(size % 2 or size == 2 or config.failover_consensus_with_half_votes)
 
 
-def _needs_announcing(config):
+def _needs_announcing(config: 'Config') -> bool:
     """Whether other hosts keep the VIP's hardware address in a cache."""
     return config.virtual_ip is not None and not ipaddress.ip_address(config.virtual_ip).is_loopback
 
 
-def _same_port(config):
+def _same_port(config: 'Config') -> bool:
     if 'conn_string' not in config.given:
         return True
     ports = [value for keyword, value in conninfo_pairs(config.conn_string) if keyword == 'port']
     return config.is_witness or not ports or ports[-1] == str(config.db_port)
 
 
-def _address_rule(name):
+def _address_rule(name: str) -> Rule:
     return Rule((name, 'virtual_IP'), 'it names another address than virtual_IP, and $_IP_$ '
                 'nowhere',
                 'write $_IP_$ in place of the address',
@@ -194,20 +204,20 @@ def _address_rule(name):
                     getattr(c, name) or (), c.virtual_ip))
 
 
-def _names_another_address(command, virtual_ip):
+def _names_another_address(command: Sequence[str], virtual_ip: str) -> bool:
     if any('$_IP_$' in word for word in command):
         return False
     return any(_is_another_address(word.partition('/')[0], virtual_ip) for word in command)
 
 
-def _is_another_address(word, virtual_ip):
+def _is_another_address(word: str, virtual_ip: str) -> bool:
     try:
         return canonical(word) != virtual_ip
     except ValueError:
         return False
 
 
-def _no_shell_rule(name):
+def _no_shell_rule(name: str) -> Rule:
     return Rule((name,), 'a word such as | && ; or > means nothing without a shell',
                 "write sh -c '...' around the command",
                 lambda c: not SHELL_WORDS.intersection(getattr(c, name) or ()))

@@ -9,7 +9,7 @@ behind a #.
 import textwrap
 
 from ahmlib.config.kinds import expected
-from ahmlib.config.schema import PARAMETERS, REQUIRED, SECTIONS, Derived
+from ahmlib.config.schema import PARAMETERS, REQUIRED, SECTIONS, Derived, Parameter
 
 WIDTH = 99
 HEAD = """\
@@ -24,17 +24,17 @@ HEAD = """\
 """
 
 
-def sample():
+def sample() -> str:
     """The text of the sample."""
     return HEAD + ''.join(_section(section) for section in SECTIONS)
 
 
-def _section(section):
+def _section(section: str) -> str:
     rows = [row for row in PARAMETERS if row.section == section]
     return '\n\n#\n#   %s\n#\n' % section + ''.join(_parameter(row) for row in rows)
 
 
-def _parameter(row):
+def _parameter(row: Parameter) -> str:
     """A parameter's comment and its line."""
     text = row.doc
     if row.without_effect:
@@ -51,7 +51,7 @@ def _parameter(row):
     return '\n%s#%s: %s\n' % (comment, row.name, written)
 
 
-def default_text(row):
+def default_text(row: Parameter) -> str:
     """A parameter's default in words."""
     if isinstance(row.default, Derived):
         return row.default.text

@@ -6,7 +6,7 @@ environment, a function in defaults.py), run `python3 -m ahmlib.config.sample` i
 conf/ahm_config.yml.sample, and name it in the test that lists them all.
 """
 
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Tuple
 
 from ahmlib.config import rules
 from ahmlib.config.kinds import (
@@ -30,6 +30,9 @@ from ahmlib.config.kinds import (
 )
 from ahmlib.config.libpq import OWN
 from ahmlib.config.rules import RULES
+
+if TYPE_CHECKING:
+    from ahmlib.config.loader import Config
 
 __all__ = ['ADVICE', 'ALWAYS', 'BY_NAME', 'Derived', 'PARAMETERS', 'PAUSED', 'Parameter',
            'REQUIRED', 'RESTART', 'RULES', 'SECTIONS']
@@ -75,16 +78,18 @@ class Parameter(NamedTuple):
     without_effect: Optional[Tuple[str, str]] = None
 
     @property
-    def attribute(self):
+    def attribute(self) -> str:
         """The name of its attribute in a Config."""
         return self.name.lower()
 
 
-def _row(section, name, kind, default=None, doc='', **more):
+def _row(section: str, name: str, kind: Kind, default: Any = None, doc: str = '',
+         **more: Any) -> Parameter:
     return Parameter(name, kind, default, section=section, doc=doc, **more)
 
 
-def _seconds(section, name, default, doc, least=0.1, most=DAY, **more):
+def _seconds(section: str, name: str, default: float, doc: str, least: float = 0.1,
+             most: float = DAY, **more: Any) -> Parameter:
     return _row(section, name, SECONDS, float(default), doc, minimum=least, maximum=float(most),
                 reload=PAUSED, **more)
 
@@ -96,7 +101,8 @@ NO_KEY = ('this version does not authenticate beacons and commands',
 NO_WATCHDOG = ('this version does not feed a watchdog', 'do not count on it')
 
 
-def _command(section, name, doc, kind=COMMAND, default=None, **more):
+def _command(section: str, name: str, doc: str, kind: Kind = COMMAND, default: Any = None,
+             **more: Any) -> Parameter:
     return _row(section, name, kind, default, doc, reload=ALWAYS, **more)
 
 
@@ -275,7 +281,7 @@ PARAMETERS = (
          choices=('off', 'automatic', 'required'), beyond=True, without_effect=NO_WATCHDOG),
 )
 
-def _is_left_alone(row):
+def _is_left_alone(row: Parameter) -> Callable[['Config'], bool]:
     """The test of a Config that asks for nothing by this parameter."""
     return lambda config: getattr(config, row.attribute) in (row.default, 'off')
 

@@ -6,9 +6,12 @@ tenths of a second where there is no script.  After a script all nodes look once
 old primary answers, which a silent host draws out to the connect timeout.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, List, NamedTuple
 
 from ahmlib.core.timing import Timing
+
+if TYPE_CHECKING:
+    from ahmlib.config.loader import Config
 
 
 class Interval(NamedTuple):
@@ -31,12 +34,12 @@ class FailoverIntervals(NamedTuple):
     database_hanging: Interval
 
 
-def timing_of(config):
+def timing_of(config: 'Config') -> Timing:
     """The Timing (lease, hold, fence) of a Config."""
     return Timing(config.beacon_message_interval_seconds, config.beacon_message_retry_count)
 
 
-def failover_intervals(config):
+def failover_intervals(config: 'Config') -> FailoverIntervals:
     """The FailoverIntervals of a Config."""
     hold = timing_of(config).hold
     period, failures = config.health_check_period, config.max_consec_failures
@@ -47,7 +50,7 @@ def failover_intervals(config):
         Interval(refusing.least + waits, refusing.most + waits))
 
 
-def explain(config):
+def explain(config: 'Config') -> List[str]:
     """The durations and intervals of a Config as lines of text."""
     timing, intervals = timing_of(config), failover_intervals(config)
     limit, takes = config.promote_leader_timeout_seconds, 'a few tenths of a second'
@@ -69,5 +72,5 @@ def explain(config):
     ]
 
 
-def _range(interval):
+def _range(interval: Interval) -> str:
     return '%.4g to %.4g s' % interval

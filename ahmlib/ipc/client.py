@@ -3,9 +3,12 @@
 import os
 import socket
 import time
+from typing import Any, Dict, Optional, Tuple
 
 from ahmlib.ipc import listeners, protocol
 from ahmlib.ipc.protocol import ProtocolError
+
+Message = Dict[str, Any]
 
 __all__ = ('ask', 'NoAnswer', 'NoDaemon', 'NotAllowed', 'ProtocolError')
 
@@ -26,7 +29,8 @@ class NoAnswer(NoDaemon):
     """Somebody is there, and may have begun the change that was asked for, or not."""
 
 
-def ask(request, host=None, port=DEFAULT_PORT, socket_dir=DEFAULT_SOCKET_DIR, limit=10):
+def ask(request: Message, host: Optional[str] = None, port: int = DEFAULT_PORT,
+        socket_dir: str = DEFAULT_SOCKET_DIR, limit: float = 10) -> Message:
     """Send `request`, a dict, to a daemon, and return its answer, a dict.
 
     host: an address or a name, to ask by TCP; None asks through the UNIX socket in `socket_dir`.
@@ -57,7 +61,8 @@ def ask(request, host=None, port=DEFAULT_PORT, socket_dir=DEFAULT_SOCKET_DIR, li
                                 ' there?' % (where, error.strerror or error))
 
 
-def ask_with_peer(request, port=DEFAULT_PORT, socket_dir=DEFAULT_SOCKET_DIR, limit=10):
+def ask_with_peer(request: Message, port: int = DEFAULT_PORT, socket_dir: str = DEFAULT_SOCKET_DIR,
+                  limit: float = 10) -> Tuple[int, int, Optional[Message]]:
     """Ask through the UNIX socket; (PID, uid, answer) of who listens there, by the kernel's word.
 
     The answer is None where none came in time.  Raises NoDaemon, NotAllowed or ProtocolError.
@@ -77,7 +82,7 @@ def ask_with_peer(request, port=DEFAULT_PORT, socket_dir=DEFAULT_SOCKET_DIR, lim
                                 % (where, error.strerror or error))
 
 
-def _exchange(connection, data, where, deadline_at):
+def _exchange(connection: socket.socket, data: bytes, where: str, deadline_at: float) -> Message:
     _arm(connection, deadline_at)
     try:
         connection.sendall(data)
@@ -100,7 +105,7 @@ def _exchange(connection, data, where, deadline_at):
         raise ProtocolError('%s answered %s; it is no AHM daemon' % (where, error))
 
 
-def _connect_unix(socket_dir, port, deadline_at):
+def _connect_unix(socket_dir: str, port: int, deadline_at: float) -> Tuple[socket.socket, str]:
     try:
         path = listeners.unix_path(socket_dir, port)
     except listeners.IpcError as error:
@@ -120,7 +125,7 @@ def _connect_unix(socket_dir, port, deadline_at):
                        ' with -f, -h, -p or -s' % (path, _reason(error)))
 
 
-def _connect_tcp(host, port, deadline_at):
+def _connect_tcp(host: str, port: int, deadline_at: float) -> Tuple[socket.socket, str]:
     host = host[1:-1] if host.startswith('[') and host.endswith(']') else host
     where = ('[%s]:%d' if ':' in host else '%s:%d') % (host, port)
     try:
@@ -145,7 +150,7 @@ def _connect_tcp(host, port, deadline_at):
                    % (where, reason))
 
 
-def _arm(connection, deadline_at):
+def _arm(connection: socket.socket, deadline_at: float) -> None:
     """Let the next call on the socket take the time that is left."""
     left = deadline_at - time.monotonic()
     if left <= 0:
@@ -153,7 +158,7 @@ def _arm(connection, deadline_at):
     connection.settimeout(left)
 
 
-def _reason(error):
+def _reason(error: Exception) -> str:
     if isinstance(error, socket.timeout):
         return 'no answer in time'
     number = getattr(error, 'errno', None)

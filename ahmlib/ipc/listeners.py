@@ -8,6 +8,7 @@ import errno
 import os
 import socket
 import stat
+from typing import List, Optional
 
 BACKLOG = 64
 
@@ -19,7 +20,7 @@ class IpcError(Exception):
     """The daemon cannot be reached there.  One line: what was found, what to do."""
 
 
-def unix_path(socket_dir, port):
+def unix_path(socket_dir: str, port: int) -> str:
     """Return the path of the UNIX socket that belongs to an `ipc_port`.
 
     Raises IpcError if it is too long for the kernel.
@@ -32,7 +33,7 @@ def unix_path(socket_dir, port):
     return path
 
 
-def listen_unix(socket_dir, port):
+def listen_unix(socket_dir: str, port: int) -> socket.socket:
     """Return a listening UNIX socket, mode 0600; one left over by a dead daemon is replaced.
 
     Raises IpcError if another daemon listens there, or it cannot be made.
@@ -55,14 +56,14 @@ def listen_unix(socket_dir, port):
     return listener
 
 
-def unbound():
+def unbound() -> socket.socket:
     """A UNIX socket for `bind_unix` and `listen_anew`."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.setblocking(False)
     return listener
 
 
-def bind_unix(fd, path):
+def bind_unix(fd: int, path: str) -> None:
     """Give the UNIX socket `fd` a name that is not there, mode 0600. Raises OSError.
 
     This writes into a directory, so it may wait for a disk. A child of whoever listens can do it:
@@ -76,7 +77,7 @@ def bind_unix(fd, path):
         os.umask(umask)
 
 
-def listen_tcp(port, address=None):
+def listen_tcp(port: int, address: Optional[str] = None) -> List[socket.socket]:
     """Return the listening TCP sockets for one address, or for all of IPv4 and of IPv6.
 
     port: 0 takes a free one (the same for both families only by chance: for tests).
@@ -86,7 +87,7 @@ def listen_tcp(port, address=None):
         family = socket.AF_INET6 if ':' in address else socket.AF_INET
         return [_listen_tcp(family, address, port)]
     listeners = []
-    problem = None
+    problem = IpcError('this host has neither IPv4 nor IPv6')
     for family, everywhere in ((socket.AF_INET, '0.0.0.0'), (socket.AF_INET6, '::')):
         try:
             listeners.append(_listen_tcp(family, everywhere, port))
@@ -105,7 +106,7 @@ class _FamilyMissing(IpcError):
     """The host has no such address family."""
 
 
-def _listen_tcp(family, address, port):
+def _listen_tcp(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
     listener = None
     try:
         listener = socket.socket(family, socket.SOCK_STREAM)
@@ -125,7 +126,7 @@ def _listen_tcp(family, address, port):
                    ' ipc_port' % (address, port, error.strerror))
 
 
-def _remove_left_over(path):
+def _remove_left_over(path: str) -> None:
     try:
         info = os.lstat(path)
     except FileNotFoundError:
@@ -144,7 +145,7 @@ def _remove_left_over(path):
                        % (path, error.strerror))
 
 
-def _is_answered(path):
+def _is_answered(path: str) -> bool:
     """Return whether a process listens on the UNIX socket, without waiting for it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)

@@ -12,8 +12,11 @@ else.
 import json
 import math
 import struct
+from typing import Any, Dict, List, NoReturn, Tuple
 
 from ahmlib.core.requests import CHANGING
+
+Message = Dict[str, Any]
 
 REQUEST_BYTES_MAX = 64 * 1024
 ANSWER_BYTES_MAX = 1024 * 1024
@@ -29,7 +32,7 @@ class ProtocolError(Exception):
     """A line that is not a JSON object, or too long.  One line: what was found."""
 
 
-def encode(message, limit=ANSWER_BYTES_MAX):
+def encode(message: Message, limit: int = ANSWER_BYTES_MAX) -> bytes:
     """Return `message`, a dict that JSON can hold, as one line of bytes with its line end.
 
     limit: the most bytes it may take, line end included.  Raises ProtocolError.
@@ -46,7 +49,7 @@ def encode(message, limit=ANSWER_BYTES_MAX):
     return data
 
 
-def decode(line, limit=ANSWER_BYTES_MAX):
+def decode(line: bytes, limit: int = ANSWER_BYTES_MAX) -> Message:
     """Return the dict that `line`, bytes with or without a line end, stands for.
 
     limit: the most bytes it may have.  Raises ProtocolError for anything else.
@@ -75,31 +78,31 @@ def decode(line, limit=ANSWER_BYTES_MAX):
     return message
 
 
-def is_change(request):
+def is_change(request: Message) -> bool:
     """Whether a request, a dict, asks for a change rather than for what is or would be."""
     asked = request.get('ask')
     return isinstance(asked, str) and asked in CHANGING and not request.get('dry_run')
 
 
-def _object(pairs):
+def _object(pairs: List[Tuple[str, Any]]) -> Message:
     result = dict(pairs)
     if len(result) != len(pairs):
         raise ProtocolError('a JSON object with the same key twice')
     return result
 
 
-def _no_constant(text):
+def _no_constant(text: str) -> NoReturn:
     raise ProtocolError('%s, which is no number of JSON' % text)
 
 
-def _float(text):
+def _float(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ProtocolError('a number that is too large')
     return value
 
 
-def _int(text):
+def _int(text: str) -> int:
     if len(text) > _DIGITS_MAX:
         raise ProtocolError('a number of %d digits, expected at most %d'
                             % (len(text), _DIGITS_MAX))

@@ -15,9 +15,17 @@ import errno
 import os
 import select
 import socket
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
 
 from ahmlib.ipc import listeners, protocol
 from ahmlib.ipc.listeners import IpcError
+from ahmlib.ipc.protocol import Message
+
+if TYPE_CHECKING:
+    from ahmlib.runtime.log import Log
+    from ahmlib.runtime.loop import Loop
+
+Origin = Tuple[str, Any]         # ('unix', uid) or ('tcp', address)
 
 __all__ = ('IpcServer', 'IpcError')
 
@@ -37,13 +45,13 @@ _GONE = select.POLLHUP | select.POLLERR | getattr(select, 'POLLRDHUP', 0x2000)
 class _Client:
     """One connection; outside this module an opaque token, valid until it was answered."""
 
-    def __init__(self, connection, origin, deadline_at):
+    def __init__(self, connection: socket.socket, origin: Origin, deadline_at: float) -> None:
         self.connection = connection
         self.origin = origin
         self.deadline_at = deadline_at
         self.received = bytearray()
         self.is_waiting = False       # for the daemon's answer
-        self.unsent = b''
+        self.unsent = memoryview(b'')
 
 
 class IpcServer:
@@ -54,20 +62,23 @@ class IpcServer:
     left: how many changes were not made because the client had gone.
     """
 
-    def __init__(self, loop, log, clock):
+    def __init__(self, loop: 'Loop', log: 'Log', clock: Callable[[], float]) -> None:
         self.malformed = 0
         self.refused = 0
         self.left = 0
         self._loop = loop
         self._log = log
         self._clock = clock
-        self._on_request = None
-        self._listeners = []
-        self._unix_file = None        # (path, device, inode): what close may remove
-        self._clients = []
-        self._resume_at = None        # accepting again after this host ran out of descriptors
+        self._on_request: Optional[Callable[[_Client, Message, Origin], None]] = None
+        self._listeners: List[socket.socket] = []
+        #: (path, device, inode): what close may remove.
+        self._unix_file: Optional[Tuple[str, int, int]] = None
+        self._clients: List[_Client] = []
+        #: Accepting again after this host ran out of descriptors.
+        self._resume_at: Optional[float] = None
 
-    def open(self, on_request, socket_dir, port, address=None):
+    def open(self, on_request: Callable[[_Client, Message, Origin], None], socket_dir: str,
+             port: int, address: Optional[str] = None) -> None:
         """Listen on `socket_dir`/.s.AHM.`port` and on TCP `port`.
 
         on_request(client, request, origin): called with a dict; origin is ('unix', uid of the
@@ -89,7 +100,7 @@ class IpcServer:
             raise
         self._resume_accepting()
 
-    def answer(self, client, message):
+    def answer(self, client: _Client, message: Message) -> bool:
         """Send `message`, a dict, to a client that asked, and end its connection.
 
         Returns False if the client has gone, or was answered already.
@@ -105,14 +116,14 @@ class IpcServer:
         self._send(client, data)
         return True
 
-    def next_deadline(self):
+    def next_deadline(self) -> Optional[float]:
         """Return the instant at which `expire` has something to do, or None."""
         instants = [client.deadline_at for client in self._clients]
         if self._resume_at is not None:
             instants.append(self._resume_at)
         return min(instants) if instants else None
 
-    def expire(self, now):
+    def expire(self, now: float) -> None:
         """Drop the clients that were too slow."""
         if self._resume_at is not None and self._resume_at <= now:
             self._resume_accepting()
@@ -125,7 +136,7 @@ class IpcServer:
             else:
                 self._drop(client)
 
-    def close(self):
+    def close(self) -> None:
         """Drop all clients, stop listening and remove the UNIX socket."""
         for client in list(self._clients):
             self._drop(client)
@@ -137,20 +148,22 @@ class IpcServer:
         self._listeners = []
 
     @property
-    def unix_path(self):
+    def unix_path(self) -> Optional[str]:
         """The path of the UNIX socket; None while it is not open."""
         return self._unix_file and self._unix_file[0]
 
-    def unix_identity(self):
+    def unix_identity(self) -> Tuple[int, int]:
         """(device, inode) of what `unix_path` led to when it was made."""
+        assert self._unix_file is not None
         return self._unix_file[1:]
 
-    def replace_unix(self, listener):
+    def replace_unix(self, listener: socket.socket) -> None:
         """Listen on this UNIX socket, bound to `unix_path`, in place of the one whose name went.
 
         Who has connected to that one is served. Raises OSError, and changes nothing then.
         """
-        path, old = self.unix_path, self._listeners[0]
+        assert self._unix_file is not None
+        path, old = self._unix_file[0], self._listeners[0]
         info = os.lstat(path)
         listener.listen(listeners.BACKLOG)
         self._accept(old)
@@ -159,29 +172,32 @@ class IpcServer:
         self._listeners[0] = listener
         self._unix_file = (path, info.st_dev, info.st_ino)
         if self._resume_at is None:
-            self._loop.add_reader(listener, lambda: self._accept(listener))
+            self._watch(listener)
 
-    def leave_file(self):
+    def leave_file(self) -> Optional[str]:
         """Return the path of the UNIX socket, which `close` is not to remove then; or None."""
-        path, self._unix_file = (self._unix_file or (None,))[0], None
+        path, self._unix_file = self.unix_path, None
         return path
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Return the number of clients."""
         return len(self._clients)
 
     # -- accepting --------------------------------------------------------------------------
 
-    def _resume_accepting(self):
+    def _resume_accepting(self) -> None:
         self._resume_at = None
         for listener in self._listeners:
-            self._loop.add_reader(listener, lambda listener=listener: self._accept(listener))
+            self._watch(listener)
 
-    def _pause_accepting(self):
+    def _watch(self, listener: socket.socket) -> None:
+        self._loop.add_reader(listener, lambda: self._accept(listener))
+
+    def _pause_accepting(self) -> None:
         for listener in self._listeners:
             self._loop.remove(listener)
 
-    def _accept(self, listener):
+    def _accept(self, listener: socket.socket) -> None:
         for _ in range(ACCEPTS_MAX):
             try:
                 connection, address = listener.accept()
@@ -195,17 +211,19 @@ class IpcServer:
             if self._is_full(origin):
                 self._refuse(connection)
                 continue
-            client = _Client(connection, origin, self._clock() + IDLE_SECONDS)
-            self._clients.append(client)
-            self._loop.add_reader(connection, lambda client=client: self._read(client))
+            self._welcome(_Client(connection, origin, self._clock() + IDLE_SECONDS))
 
-    def _is_full(self, origin):
+    def _welcome(self, client: _Client) -> None:
+        self._clients.append(client)
+        self._loop.add_reader(client.connection, lambda: self._read(client))
+
+    def _is_full(self, origin: Origin) -> bool:
         if len(self._clients) >= CLIENTS_MAX:
             return True
         tcp_clients = sum(client.origin[0] == 'tcp' for client in self._clients)
         return origin[0] == 'tcp' and tcp_clients >= TCP_CLIENTS_MAX
 
-    def _refuse(self, connection):
+    def _refuse(self, connection: socket.socket) -> None:
         self.refused += 1
         if self._log.bounded('ipc busy', LOG_SECONDS):
             self._log.warning('the IPC has %d clients, expected at most %d; %d were told to come'
@@ -222,7 +240,7 @@ class IpcServer:
             pass
         connection.close()
 
-    def _note_accept_problem(self, error):
+    def _note_accept_problem(self, error: OSError) -> None:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
             # The client stays in the queue and would wake the loop again at once, for ever.
             self._pause_accepting()
@@ -232,7 +250,7 @@ class IpcServer:
 
     # -- one client -------------------------------------------------------------------------
 
-    def _read(self, client):
+    def _read(self, client: _Client) -> None:
         try:
             data = client.connection.recv(READ_BYTES)
         except BlockingIOError:
@@ -254,7 +272,7 @@ class IpcServer:
         elif not data:
             self._drop(client)        # it connected and left: how liveness is probed
 
-    def _handle_line(self, client):
+    def _handle_line(self, client: _Client) -> None:
         line, client.received = bytes(client.received), bytearray()
         try:
             request = protocol.decode(line, protocol.REQUEST_BYTES_MAX)
@@ -266,9 +284,10 @@ class IpcServer:
             return
         client.is_waiting = True
         client.deadline_at = self._clock() + ANSWER_SECONDS
+        assert self._on_request is not None
         self._on_request(client, request, client.origin)
 
-    def _leave_out(self, client, request):
+    def _leave_out(self, client: _Client, request: Message) -> None:
         self.left += 1
         if self._log.bounded(('ipc left', request['ask'], client.origin), LOG_SECONDS):
             self._log.warning('%s was asked for by a client (%s %s) that has gone meanwhile:'
@@ -279,7 +298,7 @@ class IpcServer:
             {'ok': False, 'reason': 'nothing is done for a client that closed its side: leave the'
                                     ' connection open until the answer has come'}))
 
-    def _reject(self, client, reason):
+    def _reject(self, client: _Client, reason: str) -> None:
         self.malformed += 1
         if self._log.bounded('ipc malformed', LOG_SECONDS):
             self._log.warning('a malformed IPC request from %s %s: %s; %d since the start'
@@ -288,7 +307,7 @@ class IpcServer:
         self._send(client, protocol.encode(
             {'ok': False, 'reason': 'malformed request: %s' % reason}))
 
-    def _send(self, client, data):
+    def _send(self, client: _Client, data: bytes) -> None:
         client.is_waiting = False
         client.unsent = memoryview(data)
         client.deadline_at = self._clock() + IDLE_SECONDS
@@ -296,7 +315,7 @@ class IpcServer:
         self._loop.add_writer(client.connection, lambda: self._write(client))
         self._write(client)
 
-    def _write(self, client):
+    def _write(self, client: _Client) -> None:
         try:
             sent = client.connection.send(client.unsent)
         except BlockingIOError:
@@ -309,12 +328,12 @@ class IpcServer:
         if not client.unsent:
             self._drop(client)
 
-    def _drop(self, client):
+    def _drop(self, client: _Client) -> None:
         self._clients.remove(client)
         self._loop.remove(client.connection)
         client.connection.close()
 
-    def _remove_unix_file(self):
+    def _remove_unix_file(self) -> None:
         if self._unix_file is None:
             return
         path, device, inode = self._unix_file
@@ -327,14 +346,14 @@ class IpcServer:
             pass                      # a left-over socket is recognised at the next start
 
 
-def _has_gone(connection):
+def _has_gone(connection: socket.socket) -> bool:
     """Whether the client has closed its side.  By TCP that is all that can be seen of a close."""
     poll = select.poll()
     poll.register(connection, _GONE)
     return bool(poll.poll(0))
 
 
-def _origin(connection, address):
+def _origin(connection: socket.socket, address: Any) -> Origin:
     if connection.family == socket.AF_UNIX:
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED,
                                     protocol.PEER_CREDENTIALS.size)

@@ -6,7 +6,7 @@ ports are free, and which no other process has chosen for its labs and may just 
 """
 import os
 import socket
-from typing import NamedTuple
+from typing import Dict, NamedTuple
 
 from ahmlib.lab import LabError
 
@@ -25,27 +25,27 @@ class Plan(NamedTuple):
     ahm_port: int = AHM_PORT
     ipc_port: int = IPC_PORT
 
-    def node(self, number):
+    def node(self, number: int) -> str:
         """The address of node 1, 2, ..."""
         return '%s.%d' % (self.prefix, FIRST_NODE + number - 1)
 
     @property
-    def vip(self):
+    def vip(self) -> str:
         """The virtual IP."""
         return '%s.%d' % (self.prefix, VIP)
 
     @property
-    def client(self):
+    def client(self) -> str:
         """The client's address."""
         return '%s.%d' % (self.prefix, CLIENT)
 
     @property
-    def network(self):
+    def network(self) -> str:
         """The network of all of them, as CIDR."""
         return self.prefix + '.0/24'
 
 
-def loopback_plan(nodes):
+def loopback_plan(nodes: int) -> Plan:
     """A Plan for this many nodes in 127.77.0.0/16 whose ports are free; LabError without one."""
     for offset in range(100):
         third = (os.getpid() + 7 * offset) % 250 + 1
@@ -60,10 +60,11 @@ def loopback_plan(nodes):
                    % (DB_PORT, AHM_PORT, IPC_PORT))
 
 
-_ours = {}       # third number -> the socket whose name says so, held until this process ends
+#: Third number -> the socket whose name says so, held until this process ends.
+_ours: Dict[int, socket.socket] = {}
 
 
-def _is_ours(third):
+def _is_ours(third: int) -> bool:
     """Whether the /24 with this third number is this process's, from now on if not before.
 
     Two processes whose ids are alike would find the same ports free, and then both use them.
@@ -80,7 +81,7 @@ def _is_ours(third):
     return True
 
 
-def _is_free(plan, nodes):
+def _is_free(plan: Plan, nodes: int) -> bool:
     wanted = [(plan.vip, plan.db_port, socket.SOCK_STREAM)]
     for number in range(1, nodes + 1):
         address = plan.node(number)
@@ -90,7 +91,7 @@ def _is_free(plan, nodes):
     return all(_can_bind(*each) for each in wanted)
 
 
-def _can_bind(address, port, kind):
+def _can_bind(address: str, port: int, kind: int) -> bool:
     with socket.socket(socket.AF_INET, kind) as trial:
         if kind == socket.SOCK_STREAM:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -7,6 +7,7 @@ copied: the standby streams all of it from its primary, which keeps enough (wal_
 import contextlib
 import os
 import shutil
+from typing import List
 
 import psycopg2
 
@@ -24,7 +25,7 @@ LEFT_OUT = ('postmaster.pid', 'postmaster.opts', 'backup_label', 'recovery.conf'
 CONTROL_FILE = 'pg_control'
 
 
-def take(source, target, conninfo, version, limit=120.0):
+def take(source: str, target: str, conninfo: str, version: int, limit: float = 120.0) -> None:
     """Copy the data directory `source` of the running server at `conninfo` to `target`.
 
     Raises LabError where the server refuses or is silent for `limit` seconds, or a file cannot be
@@ -44,13 +45,13 @@ def take(source, target, conninfo, version, limit=120.0):
         file.write(label)
 
 
-def _copy(source, target):
-    def skipped(directory, names):
+def _copy(source: str, target: str) -> None:
+    def skipped(directory: str, names: List[str]) -> List[str]:
         if os.path.basename(directory) in EMPTY and os.path.dirname(directory) == source:
             return names
         return [name for name in names if name in LEFT_OUT or name == CONTROL_FILE]
 
-    def copy(path, goal):
+    def copy(path: str, goal: str) -> str:
         # What vanishes during the copy was dropped; its WAL tells the standby so.
         try:
             return shutil.copy2(path, goal)
@@ -62,7 +63,7 @@ def _copy(source, target):
     shutil.copy2(os.path.join(source, control), os.path.join(target, control))
 
 
-def make_standby(data_dir, conninfo, version):
+def make_standby(data_dir: str, conninfo: str, version: int) -> None:
     """Write what pg_basebackup -R writes, so that the server follows the one at `conninfo`."""
     assert "'" not in conninfo, 'the lab needs no quoting'
     if version < FIRST_VERSION_WITH_SIGNAL:

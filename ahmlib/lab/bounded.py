@@ -6,6 +6,7 @@ deadline.  Connections of this kind are always in autocommit mode.
 """
 import select
 import time
+from typing import Any, List, Tuple
 
 import psycopg2
 import psycopg2.extensions
@@ -21,7 +22,7 @@ class BoundedConnection:
     Raises psycopg2.Error for what the server or the network refuses, TimedOut for silence.
     """
 
-    def __init__(self, conninfo, limit):
+    def __init__(self, conninfo: str, limit: float) -> None:
         self.limit = limit
         self.connection = psycopg2.connect(conninfo, async_=1)
         try:
@@ -30,7 +31,7 @@ class BoundedConnection:
             self.close()
             raise
 
-    def _wait(self):
+    def _wait(self) -> None:
         deadline = time.monotonic() + self.limit
         while True:
             wanted = self.connection.poll()
@@ -45,13 +46,13 @@ class BoundedConnection:
             else:
                 select.select([], files, [], left)
 
-    def execute(self, statement, arguments=None):
+    def execute(self, statement: str, arguments: Any = None) -> List[Tuple[Any, ...]]:
         """Run one statement; returns its rows as a list of tuples, empty where it has none."""
         cursor = self.connection.cursor()
         cursor.execute(statement, arguments)
         self._wait()
         return cursor.fetchall() if cursor.description else []
 
-    def close(self):
+    def close(self) -> None:
         """Close the connection, whatever state it is in."""
         self.connection.close()

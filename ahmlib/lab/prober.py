@@ -10,8 +10,9 @@ Usage: prober --record FILE --server NAME=CONNINFO [--server NAME=CONNINFO ...]
 """
 import sys
 import threading
+from typing import Sequence
 
-from ahmlib.lab.client import LIMIT, Writer, end_on_sigterm, options, write_until_ended
+from ahmlib.lab.client import LIMIT, Row, Writer, end_on_sigterm, options, write_until_ended
 
 TABLE = ('CREATE TABLE lab_probes (server text, n bigint, '
          'at timestamptz DEFAULT clock_timestamp())')
@@ -23,16 +24,16 @@ INTERVAL = 0.05
 class Probe(Writer):
     """A Writer that names the server it tried also where that did not accept."""
 
-    def __init__(self, server, conninfo, limit):
+    def __init__(self, server: str, conninfo: str, limit: float) -> None:
         Writer.__init__(self, conninfo, INSERT, limit)
         self.server = server
 
-    def write(self, number):
+    def write(self, number: int) -> Row:
         """Try one INSERT; returns its record."""
         return dict(Writer.write(self, number), server=self.server)
 
 
-def main(words):
+def main(words: Sequence[str]) -> int:
     """Probe until SIGTERM; returns the exit code."""
     pairs = list(zip(words[::2], words[1::2]))
     servers = [value.partition('=')[::2] for name, value in pairs if name == '--server']

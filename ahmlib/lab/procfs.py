@@ -9,18 +9,19 @@ show its process title, so for it only the first two hold.
 import os
 import signal
 import time
+from typing import Callable, List, Optional
 
 from ahmlib.lab import LabError
 
 POLL_INTERVAL = 0.02
 
 
-def pids():
+def pids() -> List[int]:
     """The process ids of this machine, as a list of int."""
     return [int(entry) for entry in os.listdir('/proc') if entry.isdigit()]
 
 
-def _link(pid, name):
+def _link(pid: int, name: str) -> Optional[str]:
     """Where the link /proc/PID/NAME points to; None where the process is gone, or another's."""
     try:
         return os.readlink('/proc/%d/%s' % (pid, name))
@@ -28,7 +29,7 @@ def _link(pid, name):
         return None
 
 
-def working_below(directory):
+def working_below(directory: str) -> List[int]:
     """The ids of the processes whose working directory is `directory` or lies below it."""
     top = os.path.realpath(directory)
     found = []
@@ -39,7 +40,7 @@ def working_below(directory):
     return found
 
 
-def in_network_namespace(name):
+def in_network_namespace(name: str) -> List[int]:
     """The ids of the processes in the network namespace that `ip netns` calls `name`."""
     try:
         inode = os.stat('/run/netns/' + name).st_ino
@@ -49,7 +50,7 @@ def in_network_namespace(name):
     return [pid for pid in pids() if _link(pid, 'ns/net') == wanted and state(pid) not in 'ZX']
 
 
-def with_variable(name, value):
+def with_variable(name: str, value: str) -> List[int]:
     """The ids of the processes (but this one) that were started with NAME=VALUE around them."""
     wanted = ('%s=%s' % (name, value)).encode()
     found = []
@@ -59,7 +60,7 @@ def with_variable(name, value):
     return found
 
 
-def _read(pid, name):
+def _read(pid: int, name: str) -> bytes:
     """The bytes of /proc/PID/NAME; none where the process is gone, or another's."""
     try:
         with open('/proc/%d/%s' % (pid, name), 'rb') as file:
@@ -68,18 +69,18 @@ def _read(pid, name):
         return b''
 
 
-def command_line(pid):
+def command_line(pid: int) -> List[str]:
     """The argument list of a process, as a list of str; empty where it is gone or a zombie."""
     return [word.decode(errors='replace') for word in _read(pid, 'cmdline').split(b'\0')][:-1]
 
 
-def state(pid):
+def state(pid: int) -> str:
     """One letter as in ps: R running, S sleeping, T stopped, Z zombie; X where it is gone."""
     stat = _read(pid, 'stat').decode(errors='replace')
     return stat.rpartition(')')[2].split()[0] if stat else 'X'
 
 
-def send(pid, number):
+def send(pid: int, number: int) -> None:
     """Send a signal; a process that is gone already is no error."""
     try:
         os.kill(pid, number)
@@ -87,7 +88,8 @@ def send(pid, number):
         pass
 
 
-def kill_all(find, limit=10.0, first=None):
+def kill_all(find: Callable[[], List[int]], limit: float = 10.0,
+             first: Optional[int] = None) -> None:
     """SIGKILL what find() returns, the process `first` before the others, until it returns nothing.
 
     Again and again, because a process may fork between the look and the blow.  Raises LabError when
@@ -105,14 +107,14 @@ def kill_all(find, limit=10.0, first=None):
         time.sleep(POLL_INTERVAL)
 
 
-def wait_reaped(pid, limit=10.0):
+def wait_reaped(pid: int, limit: float = 10.0) -> None:
     """Wait while `pid` is a zombie: some machines' init takes seconds to reap an orphan."""
     deadline = time.monotonic() + limit
     while state(pid) == 'Z' and time.monotonic() < deadline:
         time.sleep(POLL_INTERVAL)
 
 
-def freeze_all(find, limit=5.0):
+def freeze_all(find: Callable[[], List[int]], limit: float = 5.0) -> None:
     """SIGSTOP what find() returns until all of it is stopped; LabError after `limit` seconds."""
     deadline = time.monotonic() + limit
     while True:
@@ -126,7 +128,7 @@ def freeze_all(find, limit=5.0):
         time.sleep(POLL_INTERVAL)
 
 
-def thaw_all(find):
+def thaw_all(find: Callable[[], List[int]]) -> None:
     """SIGCONT to all that find() returns."""
     for pid in find():
         send(pid, signal.SIGCONT)

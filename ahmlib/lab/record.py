@@ -6,7 +6,7 @@ was acknowledged can be missing.
 """
 import json
 import math
-from typing import NamedTuple, Optional
+from typing import Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 PROBE_PATIENCE = 1.1
 
@@ -20,7 +20,7 @@ class Attempt(NamedTuple):
     server: Optional[str]
 
     @property
-    def accepted(self):
+    def accepted(self) -> bool:
         """Whether a server acknowledged the row."""
         return self.result == 'ok'
 
@@ -31,12 +31,12 @@ class Gap(NamedTuple):
     end: float
 
     @property
-    def seconds(self):
+    def seconds(self) -> float:
         """Its length."""
         return self.end - self.start
 
 
-def load(path):
+def load(path: str) -> List[Attempt]:
     """The attempts in a file of JSON lines, in order of `t`; an unfinished last line is skipped."""
     attempts = []
     with open(path) as file:
@@ -48,7 +48,7 @@ def load(path):
     return sorted(attempts, key=lambda attempt: attempt.t)
 
 
-def gaps(attempts, after):
+def gaps(attempts: Iterable[Attempt], after: float) -> List[Gap]:
     """Every Gap between neighbouring acknowledged writes, from the last one before `after` on.
 
     Where nothing follows the fault, one endless gap: the outage did not end in this record.
@@ -62,12 +62,12 @@ def gaps(attempts, after):
     return [Gap(*pair) for pair in zip([start] + later, later)]
 
 
-def longest_gap(attempts, after):
+def longest_gap(attempts: Iterable[Attempt], after: float) -> Gap:
     """The longest of gaps()."""
     return max(gaps(attempts, after), key=lambda gap: gap.seconds)
 
 
-def write_outage(attempts, after):
+def write_outage(attempts: Iterable[Attempt], after: float) -> float:
     """How long writes were impossible because of a fault at `after`: the longest gap, in seconds.
 
     From the acknowledgement of one write to that of the next, so the client's interval is in it.
@@ -75,7 +75,7 @@ def write_outage(attempts, after):
     return longest_gap(attempts, after).seconds
 
 
-def failing_outage(attempts, after):
+def failing_outage(attempts: Sequence[Attempt], after: float) -> float:
     """The longest of gaps() in which an attempt failed, in seconds; 0.0 where there is none.
 
     A client that a busy machine let wait for its turn, or for an answer that came, was not kept
@@ -87,7 +87,7 @@ def failing_outage(attempts, after):
                default=0.0)
 
 
-def machine_delay(probes, service, after):
+def machine_delay(probes: Sequence[Attempt], service: str, after: float) -> float:
     """How long this machine let a prober wait for its turn, or an answer of its server, in seconds.
 
     The longest time after `after` between two attempts, whatever came of them, at a server other
@@ -100,18 +100,19 @@ def machine_delay(probes, service, after):
     return longest
 
 
-def acknowledged_ids(attempts, server=None):
+def acknowledged_ids(attempts: Iterable[Attempt], server: Optional[str] = None) -> Set[int]:
     """The ids of the acknowledged rows (a set), all or those acknowledged by one server."""
     return {attempt.id for attempt in attempts
             if attempt.accepted and server in (None, attempt.server)}
 
 
-def missing_rows(acknowledged, in_database):
+def missing_rows(acknowledged: Iterable[int], in_database: Iterable[int]) -> List[int]:
     """The acknowledged ids that the database does not have, a sorted list of int."""
     return sorted(set(acknowledged) - set(in_database))
 
 
-def missing_within_received(attempts, server, in_database):
+def missing_within_received(attempts: Sequence[Attempt], server: str,
+                            in_database: Iterable[int]) -> List[int]:
     """The missing rows that asynchronous replication does not excuse, a sorted list of int.
 
     `server` died, another was promoted and has the rows `in_database`.  One client writes one row
@@ -125,26 +126,28 @@ def missing_within_received(attempts, server, in_database):
             if number < received or number not in old]
 
 
-def last_accepted(attempts, server):
+def last_accepted(attempts: Iterable[Attempt], server: str) -> Optional[float]:
     """When `server` last acknowledged a write; None if it never did."""
     return max((attempt.t for attempt in attempts
                 if attempt.accepted and attempt.server == server), default=None)
 
 
-def first_accepted(attempts, server, after=-math.inf):
+def first_accepted(attempts: Iterable[Attempt], server: str,
+                   after: float = -math.inf) -> Optional[float]:
     """When `server` first acknowledged a write later than `after`; None if it never did."""
     return min((attempt.t for attempt in attempts
                 if attempt.accepted and attempt.server == server and attempt.t > after),
                default=None)
 
 
-def accepting_intervals(probes, server, patience=PROBE_PATIENCE):
+def accepting_intervals(probes: Iterable[Attempt], server: str,
+                        patience: float = PROBE_PATIENCE) -> List[Tuple[float, float]]:
     """When `server` accepted writes: a list of (first, last) accepted INSERTs.
 
     An interval joins accepted INSERTs with no refused or unanswered one between them, and none
     further from the next than `patience` seconds (the prober itself stood still: no evidence).
     """
-    intervals = []
+    intervals: List[Tuple[float, float]] = []
     joined = False
     for probe in probes:
         if probe.server != server:
@@ -159,7 +162,7 @@ def accepting_intervals(probes, server, patience=PROBE_PATIENCE):
     return intervals
 
 
-def double_primary_seconds(probes):
+def double_primary_seconds(probes: Sequence[Attempt]) -> float:
     """Seconds in which two or more servers accepted writes, as the prober saw it.
 
     The overlap of the servers' accepting_intervals().  Its resolution is the prober's interval
@@ -168,10 +171,10 @@ def double_primary_seconds(probes):
     an interval may not show at all.  0.0 says: no overlap longer than 0.1 s.
     """
     steps = []
-    for server in {probe.server for probe in probes}:
+    for server in {probe.server for probe in probes if probe.server is not None}:
         for start, end in accepting_intervals(probes, server):
             steps += [(start, 1), (end, -1)]
-    total, accepting, since = 0.0, 0, None
+    total, accepting, since = 0.0, 0, 0.0
     for instant, change in sorted(steps):
         if accepting >= 2:
             total += instant - since

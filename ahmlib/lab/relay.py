@@ -17,21 +17,24 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Dict, Optional, Sequence, Tuple
 
 from ahmlib.lab import procfs
+
+Endpoint = Tuple[str, int]
 
 START_LIMIT = 10.0
 CONNECT_LIMIT = 3.0
 CHUNK = 65536
 
 
-def parse_endpoint(text):
+def parse_endpoint(text: str) -> Endpoint:
     """('127.77.0.1', 5432) from '127.77.0.1:5432'."""
     address, _, port = text.rpartition(':')
     return address, int(port)
 
 
-def running_pid(pid_file):
+def running_pid(pid_file: str) -> Optional[int]:
     """The id of the relay that wrote `pid_file`; None where it does not run any more."""
     try:
         with open(pid_file) as file:
@@ -42,7 +45,7 @@ def running_pid(pid_file):
     return pid if 'run' in words and pid_file in words else None
 
 
-def up(options):
+def up(options: Dict[str, str]) -> int:
     """Start a relay that outlives this process; 0 once it listens, 1 with the reason."""
     pid_file = options['--pid-file']
     if running_pid(pid_file) is not None:
@@ -65,7 +68,7 @@ def up(options):
     return 1
 
 
-def down(options):
+def down(options: Dict[str, str]) -> int:
     """Stop the relay and wait until it is gone; no relay is no error."""
     pid_file = options['--pid-file']
     pid = running_pid(pid_file)
@@ -85,7 +88,7 @@ def down(options):
     return 0
 
 
-def run(options):
+def run(options: Dict[str, str]) -> int:
     """Listen and relay until killed."""
     target = parse_endpoint(options['--to'])
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -105,7 +108,7 @@ def run(options):
         threading.Thread(target=_serve, args=(client, target), daemon=True).start()
 
 
-def _serve(client, target):
+def _serve(client: socket.socket, target: Endpoint) -> None:
     """Carry bytes both ways until either side ends; then both are closed."""
     with client:
         try:
@@ -120,7 +123,7 @@ def _serve(client, target):
             back.join()
 
 
-def _pump(source, target):
+def _pump(source: socket.socket, target: socket.socket) -> None:
     try:
         while True:
             data = source.recv(CHUNK)
@@ -137,7 +140,7 @@ def _pump(source, target):
             pass
 
 
-def main(words):
+def main(words: Sequence[str]) -> int:
     """Run one of the commands above; returns the exit code."""
     commands = {'up': up, 'down': down, 'run': run}
     if not words or words[0] not in commands or len(words) % 2 == 0:

@@ -3,7 +3,7 @@
 The layout is fixed (a line a field, then a table with aligned columns), and cells may contain a
 space (`Not Set`), so the table is cut where its heading's words begin.
 """
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from ahmlib.lab import LabError
 
@@ -33,7 +33,7 @@ class Status(NamedTuple):
     rows: Dict[str, Row]
 
 
-def parse_status(text):
+def parse_status(text: str) -> Status:
     """The Status in a text; LabError with the text where it is none.
 
     A node never heard of has no name: its row is found under `address:port`.
@@ -42,7 +42,7 @@ def parse_status(text):
     headings = [place for place, line in enumerate(lines) if line.split() == list(COLUMNS)]
     if not headings:
         raise LabError('this is no cluster status:\n' + text)
-    fields = {}
+    fields: Dict[str, Optional[str]] = {}
     for line in lines[:headings[0]]:
         name, colon, value = line.partition(':')
         if colon:
@@ -51,22 +51,22 @@ def parse_status(text):
     for line in lines[headings[0] + 1:]:
         if not line:
             break
-        name, row = _row(lines[headings[0]], line)
-        rows[name or '%s:%d' % (row.address, row.port)] = row
+        node, row = _row(lines[headings[0]], line)
+        rows[node or '%s:%d' % (row.address, row.port)] = row
     try:
         return Status(fields['Leader Node'], fields['Leader Host'], fields['Successor Node'],
                       fields['Successor Host'], fields['Virtual IP'],
                       {'True': True, 'False': False, None: None}[fields['Leader-Hold-VIP']],
-                      int(fields['Remote Nodes']), rows)
+                      int(fields['Remote Nodes'] or ''), rows)
     except (KeyError, ValueError) as error:
         raise LabError('the cluster status lacks %s:\n%s' % (error, text))
 
 
-def _present(cell):
+def _present(cell: str) -> Optional[str]:
     return None if cell in (ABSENT, '') else cell
 
 
-def _row(heading, line):
+def _row(heading: str, line: str) -> Tuple[Optional[str], Row]:
     """(name or None, Row) of one line of the table."""
     starts = [heading.index(word) for word in COLUMNS]
     cells = [line[start:end].strip() for start, end in zip(starts, starts[1:] + [None])]

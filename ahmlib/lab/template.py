@@ -6,17 +6,18 @@ prober's tables, and a clean stop.  A copy is a primary, or a standby of another
 same history up to the checkpoint of that stop.
 """
 import atexit
+from typing import Dict, Tuple
 
 from ahmlib.lab import client, prober
 from ahmlib.lab.hosts import MachineHost
-from ahmlib.lab.installations import usable_by
+from ahmlib.lab.installations import Installation, usable_by
 from ahmlib.lab.postgres import Database
 from ahmlib.lab.workspace import Workspace
 
-_made = {}
+_made: Dict[Tuple[Installation, str], str] = {}
 
 
-def data_directory(installation, network):
+def data_directory(installation: Installation, network: str) -> str:
     """The data directory to copy; it is made at the first call and goes with the interpreter.
 
     Raises LabError where it cannot be made.

@@ -11,7 +11,7 @@ import pwd
 import shutil
 import subprocess
 import sys
-from typing import NamedTuple
+from typing import Callable, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ahmlib.lab import LabError
 
@@ -46,7 +46,7 @@ print(json.dumps(found))
 """
 
 
-def tool(name):
+def tool(name: str) -> str:
     """The absolute path of a program, sbin directories included; LabError where there is none."""
     path = shutil.which(name, path=SAFE_PATH)
     if path is None:
@@ -61,7 +61,7 @@ class LabUser(NamedTuple):
     gid: int
 
     @property
-    def is_other(self):
+    def is_other(self) -> bool:
         """Whether processes have to change to this user."""
         return self.uid != os.geteuid()
 
@@ -69,10 +69,10 @@ class LabUser(NamedTuple):
 class Interpreter(NamedTuple):
     """A Python that the lab's user can execute, and where it finds what AHM needs."""
     executable: str
-    import_path: tuple
+    import_path: Tuple[str, ...]
 
 
-def lab_user():
+def lab_user() -> LabUser:
     """The LabUser: oneself, or for root LAB_USER, `postgres` or `nobody`; LabError without one."""
     if os.geteuid() != 0:
         entry = pwd.getpwuid(os.geteuid())
@@ -89,19 +89,20 @@ def lab_user():
     raise LabError('no user to run PostgreSQL as: there is no %s' % (wanted or 'postgres, nobody'))
 
 
-def demotion(user):
+def demotion(user: LabUser) -> Optional[Callable[[], None]]:
     """What a child does before exec to become `user`, for Popen's preexec_fn; None if it is him."""
     if not user.is_other:
         return None
 
-    def become():
+    def become() -> None:
         os.initgroups(user.name, user.gid)
         os.setgid(user.gid)
         os.setuid(user.uid)
     return become
 
 
-def works_for(user, argv, env=None):
+def works_for(user: LabUser, argv: Sequence[str],
+              env: Optional[Mapping[str, str]] = None) -> Optional[str]:
     """None when `argv` succeeds as `user`, else a line that says what happened."""
     try:
         done = subprocess.run(argv, preexec_fn=demotion(user), env=env or {'PATH': SAFE_PATH},
@@ -115,12 +116,12 @@ def works_for(user, argv, env=None):
     return lines[-1]
 
 
-def _environment(import_path):
+def _environment(import_path: Iterable[str]) -> Dict[str, str]:
     return {'PATH': SAFE_PATH, 'PYTHONPATH': os.pathsep.join(import_path),
             'PYTHONDONTWRITEBYTECODE': '1'}
 
 
-def give_to(user, path):
+def give_to(user: LabUser, path: str) -> None:
     """Make `user` the owner of `path` and all below it, readable and traversable for him."""
     for directory, _, names in os.walk(path):
         for entry in [directory] + [os.path.join(directory, name) for name in names]:
@@ -131,7 +132,7 @@ def give_to(user, path):
                 os.chown(entry, user.uid, user.gid)
 
 
-def interpreter_for(user, directory):
+def interpreter_for(user: LabUser, directory: str) -> Interpreter:
     """An Interpreter that really imports what AHM needs as `user`.
 
     Tried is LAB_PYTHON alone where it is set; else the running one, that of the checkout's .venv,
@@ -163,7 +164,7 @@ def interpreter_for(user, directory):
         % (', '.join(NEEDED), user.name, '; '.join(attempts)))
 
 
-def _copy_packages(executable, target, user):
+def _copy_packages(executable: str, target: str, user: LabUser) -> str:
     """Copy what `executable` imports for AHM to `target`; what it cannot import stays away."""
     shutil.rmtree(target, ignore_errors=True)
     os.makedirs(target)
@@ -182,7 +183,7 @@ def _copy_packages(executable, target, user):
     return target
 
 
-def source_for(user, interpreter, directory):
+def source_for(user: LabUser, interpreter: Interpreter, directory: str) -> str:
     """A directory with ahm.py, ahmlib and bin that `user` can read: the checkout, else a copy."""
     argv = [interpreter.executable, '-c', TRIAL, os.path.join(ROOT, 'ahmlib')]
     if works_for(user, argv, _environment(interpreter.import_path)) is None:
@@ -190,7 +191,7 @@ def source_for(user, interpreter, directory):
     return copy_source(user, directory)
 
 
-def copy_source(user, directory):
+def copy_source(user: LabUser, directory: str) -> str:
     """Copy ahm.py, ahmlib and bin to `directory` for `user`; the path of the copy."""
     target = os.path.join(directory, 'source')
     os.makedirs(target)

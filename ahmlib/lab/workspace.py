@@ -10,18 +10,19 @@ import glob
 import os
 import shutil
 import tempfile
+from typing import Dict, List
 
 from ahmlib.lab import procfs
-from ahmlib.lab.users import SAFE_PATH, give_to, interpreter_for, lab_user, source_for
+from ahmlib.lab.users import SAFE_PATH, LabUser, give_to, interpreter_for, lab_user, source_for
 
 MARK = 'AHM_LAB'
 HOST_MARK = 'AHM_LAB_HOST'
 
 
-_compiled = []
+_compiled: List[str] = []
 
 
-def compiled_directory(user):
+def compiled_directory(user: LabUser) -> str:
     """Where the labs of this process keep what Python compiles; it goes with the interpreter."""
     if not _compiled:
         directory = tempfile.mkdtemp(prefix='ahmlab-', dir='/var/tmp')
@@ -38,7 +39,7 @@ class Workspace:
     Raises LabError where there is no user or no interpreter to run things with.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.user = lab_user()
         self.directory = tempfile.mkdtemp(prefix='ahmlab-', dir='/var/tmp')
         try:
@@ -47,31 +48,31 @@ class Workspace:
             self.close()
             raise
 
-    def _open(self):
+    def _open(self) -> None:
         self.own(self.directory)
         self.interpreter = interpreter_for(self.user, self.directory)
         self.source = source_for(self.user, self.interpreter, self.directory)
 
-    def __enter__(self):
+    def __enter__(self) -> 'Workspace':
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def own(self, path):
+    def own(self, path: str) -> None:
         """Give a file or directory that the lab made to the lab's user."""
         os.chmod(path, 0o700 if os.path.isdir(path) else 0o600)
         if self.user.is_other:
             os.chown(path, self.user.uid, self.user.gid)
 
-    def make_directory(self, *parts):
+    def make_directory(self, *parts: str) -> str:
         """Make a directory (its parents exist) that the lab's user owns; returns its path."""
         path = os.path.join(self.directory, *parts)
         os.mkdir(path, 0o755)         # a data_dir that others may write is refused
         self.own(path)
         return path
 
-    def write(self, path, text, executable=False):
+    def write(self, path: str, text: str, executable: bool = False) -> None:
         """Write a text file that the lab's user owns."""
         with open(path, 'w') as file:
             file.write(text)
@@ -79,7 +80,7 @@ class Workspace:
         if executable:
             os.chmod(path, 0o700)
 
-    def environment(self, host=''):
+    def environment(self, host: str = '') -> Dict[str, str]:
         """The environment of the lab's processes, as a dict; nothing of the caller's leaks in."""
         import_path = (self.source,) + self.interpreter.import_path
         return {'PATH': SAFE_PATH, 'HOME': self.directory, 'LC_ALL': 'C',
@@ -89,16 +90,16 @@ class Workspace:
                 'PYTHONPYCACHEPREFIX': compiled_directory(self.user),
                 MARK: self.directory, HOST_MARK: self.mark_of(host)}
 
-    def mark_of(self, host):
+    def mark_of(self, host: str) -> str:
         """The value of AHM_LAB_HOST that the processes of the host of this name carry."""
         return '%s:%s' % (self.directory, host)
 
-    def leftovers(self):
+    def leftovers(self) -> List[int]:
         """The ids of processes that this lab started and that still run."""
         return sorted(set(procfs.with_variable(MARK, self.directory)
                           + procfs.working_below(self.directory)) - {os.getpid()})
 
-    def close(self):
+    def close(self) -> None:
         """Kill what is left of this lab's processes and remove its files."""
         try:
             procfs.kill_all(self.leftovers)
@@ -107,7 +108,7 @@ class Workspace:
             if not os.environ.get('LAB_KEEP'):
                 shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _remove_leases(self):
+    def _remove_leases(self) -> None:
         """Remove what the daemons of this lab left in memory: each file names its data_dir."""
         for path in glob.glob('/run/ahm/ahm-*.lease') + glob.glob('/run/ahm-*.lease') \
                 + glob.glob('/dev/shm/ahm-*.lease'):

@@ -13,9 +13,11 @@ there, from the flags that rtnetlink shows and /proc does not.
 """
 
 import ipaddress
-from typing import NamedTuple
+from typing import FrozenSet, Iterable, List, NamedTuple, Sequence, Set, Tuple, Union
 
 from ahmlib.network import netlink
+
+Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 IPV4_TABLE = '/proc/net/fib_trie'
 IPV6_TABLE = '/proc/net/if_inet6'
@@ -25,7 +27,7 @@ REFUSED = 'duplicate address detection found another host that has it'
 UNDECIDED = 'duplicate address detection has not ended'
 
 
-def canonical(text):
+def canonical(text: str) -> str:
     """The one way to write the address in `text`; an IPv4 address mapped into IPv6 becomes IPv4.
 
     Raises ValueError for anything but a literal IPv4 or IPv6 address: host names, zones
@@ -41,7 +43,7 @@ def canonical(text):
     return str(mapped or address)
 
 
-def local_addresses():
+def local_addresses() -> FrozenSet[str]:
     """All addresses that stand on this host's interfaces, canonical, as a frozenset.
 
     Raises OSError where the kernel's IPv4 table cannot be read: not knowing is not "none".
@@ -50,7 +52,7 @@ def local_addresses():
     return frozenset(singles) | _ipv6_local()
 
 
-def is_configured(address):
+def is_configured(address: str) -> bool:
     """Whether exactly this address stands on an interface of this host now.
 
     Raises OSError where that cannot be found out, ValueError for what is no address.
@@ -66,20 +68,20 @@ class Place(NamedTuple):
     link_flags: int     # of the interface
 
     @property
-    def is_loopback(self):
+    def is_loopback(self) -> bool:
         """Whether nobody outside is asked about it: lo, where routers announce the address."""
         return bool(self.link_flags & netlink.IFF_LOOPBACK)
 
 
-def places(address):
+def places(address: str) -> List[Place]:
     """Every Place that the address stands on, as a list; OSError, ValueError as is_configured."""
     wanted = canonical(address)
     links = netlink.links()
-    return [Place(links[each.index].name, each.flags, links[each.index].flags)
-            for each in netlink.addresses() if each.text == wanted and each.index in links]
+    return [Place(links[each.ifindex].name, each.flags, links[each.ifindex].flags)
+            for each in netlink.addresses() if each.text == wanted and each.ifindex in links]
 
 
-def unusable(found):
+def unusable(found: Sequence[Place]) -> str:
     """Why an address that stands on the Places `found` is of no use; '' where it is.
 
     It is used where one place will do; a place on lo does not mend the others, for nobody on a
@@ -91,7 +93,7 @@ def unusable(found):
     return '' if not all(reasons) or not reasons else reasons[0]
 
 
-def _place_trouble(place):
+def _place_trouble(place: Place) -> str:
     if place.flags & netlink.DADFAILED:
         return '%s (dadfailed on %s): find that host, and take the address off it' % (
             REFUSED, place.interface)
@@ -104,7 +106,7 @@ def _place_trouble(place):
     return ''
 
 
-def remark(found):
+def remark(found: Sequence[Place]) -> str:
     """What people should know of the Places of an address that is used; '' for nothing."""
     outside = [place for place in found if not place.is_loopback]
     told = ['%s has no carrier, so nobody reaches it there' % place.interface
@@ -115,7 +117,7 @@ def remark(found):
     return '; '.join(told)
 
 
-def is_local(address):
+def is_local(address: str) -> bool:
     """Whether packets for this address are this host's own.
 
     Raises OSError where that cannot be found out, ValueError for what is no address.
@@ -129,12 +131,12 @@ def is_local(address):
     return str(parsed) in singles or any(parsed in network for network in networks)
 
 
-def _ipv4_local():
+def _ipv4_local() -> Tuple[Set[str], Set[Network]]:
     with open(IPV4_TABLE) as table:
         return parse_fib_trie(table)
 
 
-def _ipv6_local():
+def _ipv6_local() -> FrozenSet[str]:
     try:
         with open(IPV6_TABLE) as table:
             return parse_if_inet6(table)
@@ -142,14 +144,15 @@ def _ipv6_local():
         return frozenset()          # a kernel without IPv6
 
 
-def parse_fib_trie(lines):
+def parse_fib_trie(lines: Iterable[str]) -> Tuple[Set[str], Set[Network]]:
     """(single addresses, networks) that are local, from the lines of /proc/net/fib_trie.
 
     A leaf is named by a `|-- 192.0.2.0` line; the lines under it say for which prefix lengths
     there is which kind of route.  A local route for more than one address comes from an address
     on the loopback interface: the kernel takes the whole network as its own.
     """
-    singles, networks = set(), set()
+    singles: Set[str] = set()
+    networks: Set[Network] = set()
     leaf = None
     for line in lines:
         words = line.split()
@@ -163,7 +166,7 @@ def parse_fib_trie(lines):
     return singles, networks
 
 
-def parse_if_inet6(lines):
+def parse_if_inet6(lines: Iterable[str]) -> FrozenSet[str]:
     """The addresses in the lines of /proc/net/if_inet6, canonical, as a frozenset."""
     return frozenset(str(ipaddress.IPv6Address(int(line.split()[0], 16)))
                      for line in lines if line.strip())

@@ -11,9 +11,12 @@ address is its own, never by proxy, and no cache is touched.
 import os
 import re
 import shutil
-from typing import NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Sequence, Tuple
 
 from ahmlib.database.programs import last_line
+
+if TYPE_CHECKING:
+    from ahmlib.database.programs import Outcome
 
 # iputils and BusyBox; Thomas Habets' arping.
 SENT = re.compile(r'Sent (\d+) probe|(\d+) packets transmitted, \d+ packets received')
@@ -36,7 +39,7 @@ class Program(NamedTuple):
     is_habets: bool
 
 
-def program(arping_cmd, arping_path):
+def program(arping_cmd: Optional[Sequence[str]], arping_path: str) -> Optional[Program]:
     """The Program that arping_cmd runs, else the one in arping_path; None where there is none."""
     words = list(arping_cmd or ())
     for at, word in enumerate(words):
@@ -50,7 +53,7 @@ def program(arping_cmd, arping_path):
     return Program((plain,), '', False)
 
 
-def without_rights(found):
+def without_rights(found: Program) -> Program:
     """The Program without what comes before it to gain rights (sudo); as it is where nothing does.
 
     Many an arping may send by itself, and sudo notes every refusal in a log.
@@ -61,7 +64,7 @@ def without_rights(found):
     return found._replace(words=(path,))
 
 
-def _interface(options):
+def _interface(options: Sequence[str]) -> Tuple[str, str]:
     """(the interface that is named, by which option).  iputils' own -i is a number of seconds."""
     for option in ('-I', '-i'):
         for at, word in enumerate(options):
@@ -71,7 +74,7 @@ def _interface(options):
     return '', ''
 
 
-def probe_command(found, interface, address):
+def probe_command(found: Program, interface: str, address: str) -> List[str]:
     """The command that asks the link who has `address`, for about a second."""
     if found.is_habets:
         return list(found.words) + ['-0', '-c', '2', '-W', '0.4', '-i', interface, address]
@@ -80,24 +83,24 @@ def probe_command(found, interface, address):
     return list(found.words) + ['-D', '-c', count, '-w', '1', '-I', interface, address]
 
 
-def _is_busybox(words):
+def _is_busybox(words: Tuple[str, ...]) -> bool:
     path = shutil.which(words[-1]) or words[-1]
     return any(os.path.basename(word).startswith('busybox')
                for word in words + (os.path.realpath(path),))
 
 
-def read(output):
+def read(output: str) -> Told:
     """The Told of what an arping printed."""
     sent = [int(one or other) for one, other in SENT.findall(output)]
     replies = tuple((one or other).lower() for one, other in REPLY.findall(output))
     return Told(sent[-1] if sent else None, tuple(_two_digits(reply) for reply in replies))
 
 
-def _two_digits(hardware):
+def _two_digits(hardware: str) -> str:
     return ':'.join(part.zfill(2) for part in hardware.split(':'))
 
 
-def announcement_trouble(outcome):
+def announcement_trouble(outcome: 'Outcome') -> str:
     """Why an announcement (a programs.Outcome) told nobody anything; '' where it did.
 
     Nobody answers for one's own address, which some versions make an exit status of 1: so sent is

@@ -8,9 +8,11 @@ Who may (root, CAP_NET_ADMIN) makes the kernel forget the entry before; who may 
 import ipaddress
 import random
 import socket
-from typing import NamedTuple
+from typing import List, NamedTuple, Optional, Sequence, Set
 
+from ahmlib.database.deadline import Deadline
 from ahmlib.network import netlink
+from ahmlib.network.addresses import Network
 
 DISCARD_PORT = 9
 DECOYS = 2
@@ -28,13 +30,13 @@ USABLE = netlink.REACHABLE | netlink.STALE | netlink.DELAY | netlink.PROBE | net
 class OnLink(NamedTuple):
     """The interface on which an address is a neighbour of this host."""
 
-    index: int
+    ifindex: int
     name: str
     has_carrier: bool
     asks: bool          # whether the kernel asks this link for hardware addresses (ARP, NDP)
 
 
-def own_hardware():
+def own_hardware() -> Set[str]:
     """The hardware addresses of this host's interfaces, as a set; empty where not told."""
     try:
         return {link.hardware for link in netlink.links().values() if link.hardware}
@@ -42,7 +44,7 @@ def own_hardware():
         return set()
 
 
-def find_link(address, name=''):
+def find_link(address: str, name: str = '') -> Optional[OnLink]:
     """The OnLink of `address`; None where a router stands between, or nothing is told.
 
     `name` is an interface that is known to be the one.
@@ -50,10 +52,10 @@ def find_link(address, name=''):
     try:
         links = netlink.links()
         if name:
-            index = next((link.index for link in links.values() if link.name == name), None)
+            index = next((link.ifindex for link in links.values() if link.name == name), None)
         else:
             route = netlink.route(address)
-            index = None if route.has_gateway or route.is_local else route.index
+            index = None if route.has_gateway or route.is_local else route.ifindex
     except OSError:
         return None
     if index not in links:
@@ -63,7 +65,7 @@ def find_link(address, name=''):
     return OnLink(index, link.name, bool(link.flags & netlink.IFF_LOWER_UP), asks)
 
 
-def has_router(address):
+def has_router(address: str) -> Optional[bool]:
     """Whether packets for `address` go to a router first; None where that is not told."""
     try:
         return netlink.route(address).has_gateway
@@ -71,22 +73,22 @@ def has_router(address):
         return None
 
 
-def entry(address, link):
+def entry(address: str, link: OnLink) -> Optional[netlink.Neighbour]:
     """The kernel's entry for `address` on `link`, None where there is none.  OSError: not told."""
-    return netlink.neighbour(address, link.index)
+    return netlink.neighbour(address, link.ifindex)
 
 
-def forget(address, link):
+def forget(address: str, link: OnLink) -> None:
     """Make the kernel ask anew, where we may; an entry that people made stays."""
     try:
-        found = netlink.neighbour(address, link.index)
+        found = netlink.neighbour(address, link.ifindex)
         if found is not None and not found.state & UNASKED:
-            netlink.forget_neighbour(address, link.index)
+            netlink.forget_neighbour(address, link.ifindex)
     except OSError:
         pass        # an old entry is noticed by its age
 
 
-def solicit(address):
+def solicit(address: str) -> None:
     """Make the kernel look for the hardware address: a datagram to a port where nobody listens."""
     family = socket.AF_INET6 if ':' in address else socket.AF_INET
     try:
@@ -97,21 +99,22 @@ def solicit(address):
         pass        # no route, a firewall: then there will be no entry, which is what is looked at
 
 
-def hardware_of(address, link):
+def hardware_of(address: str, link: OnLink) -> str:
     """The hardware address of a neighbour, the last known one if need be; '' where unknown."""
     try:
-        found = netlink.neighbour(address, link.index)
+        found = netlink.neighbour(address, link.ifindex)
     except OSError:
         return ''
     return found.hardware if found is not None and found.state & USABLE else ''
 
 
-def is_virtual_router(hardware):
+def is_virtual_router(hardware: str) -> bool:
     """Whether this is the address of a service that moves (VRRP, HSRP), and so no host's own."""
     return hardware.startswith(VIRTUAL_ROUTER)
 
 
-def answers_for_all(hardware, link, besides, deadline):
+def answers_for_all(hardware: str, link: OnLink, besides: Sequence[str],
+                    deadline: Deadline) -> bool:
     """Whether `hardware` answers for addresses that nobody uses: proxy ARP, a cloud's network.
 
     Some addresses of the same network are asked for.  Nobody can tell them from a host that has
@@ -130,7 +133,7 @@ def answers_for_all(hardware, link, besides, deadline):
     return False
 
 
-def _decoys(link, besides):
+def _decoys(link: OnLink, besides: Sequence[str]) -> List[str]:
     """Addresses that probably nobody has, on the network of the first of `besides`."""
     try:
         own = netlink.addresses()
@@ -151,10 +154,11 @@ def _decoys(link, besides):
     return []
 
 
-def _network(address, link, own):
+def _network(address: netlink.Parsed, link: OnLink,
+             own: List[netlink.Address]) -> Optional[Network]:
     """The network on `link` that `address` belongs to."""
     for each in own:
         network = ipaddress.ip_network('%s/%d' % (each.text, each.prefix_length), strict=False)
-        if each.index == link.index and address in network and network.num_addresses > 1:
+        if each.ifindex == link.ifindex and address in network and network.num_addresses > 1:
             return network
     return None

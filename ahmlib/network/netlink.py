@@ -10,7 +10,9 @@ import os
 import socket
 import struct
 import time
-from typing import NamedTuple
+from typing import Dict, List, NamedTuple, Optional, Union
+
+Parsed = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
 ANSWER_SECONDS = 1.0
 BUFFER = 65536
@@ -39,7 +41,7 @@ _LOCAL_ROUTE = 2
 class Link(NamedTuple):
     """An interface."""
 
-    index: int
+    ifindex: int
     name: str
     flags: int
     hardware: str           # lower case, with colons; '' where it has none
@@ -49,7 +51,7 @@ class Address(NamedTuple):
     """An address on an interface."""
 
     text: str               # canonical
-    index: int
+    ifindex: int
     prefix_length: int
     flags: int
 
@@ -58,7 +60,7 @@ class Neighbour(NamedTuple):
     """What the kernel knows of one address on one link."""
 
     text: str
-    index: int
+    ifindex: int
     state: int
     hardware: str           # '' where nobody has answered
     confirmed: float        # seconds since it was last confirmed
@@ -67,12 +69,12 @@ class Neighbour(NamedTuple):
 class Route(NamedTuple):
     """How a packet for an address leaves."""
 
-    index: int              # of the interface
+    ifindex: int              # of the interface
     is_local: bool          # it does not leave: the address is this host's
     has_gateway: bool       # to a router, so nothing is known of who has the address
 
 
-def links():
+def links() -> Dict[int, Link]:
     """All interfaces, as a dict: index -> Link."""
     found = {}
     for body in _ask(_GETLINK, _LINK.pack(0, 0, 0, 0, 0), _DUMP):
@@ -83,7 +85,7 @@ def links():
     return found
 
 
-def addresses():
+def addresses() -> List[Address]:
     """All addresses on interfaces, as a list of Address."""
     found = []
     for body in _ask(_GETADDR, _ADDRESS.pack(0, 0, 0, 0, 0), _DUMP):
@@ -98,7 +100,7 @@ def addresses():
     return found
 
 
-def neighbour(address, index):
+def neighbour(address: str, index: int) -> Optional[Neighbour]:
     """The kernel's Neighbour entry for an address on the interface `index`; None: there is none."""
     parsed = ipaddress.ip_address(address)
     ticks = os.sysconf('SC_CLK_TCK')
@@ -111,7 +113,7 @@ def neighbour(address, index):
     return None
 
 
-def forget_neighbour(address, index):
+def forget_neighbour(address: str, index: int) -> bool:
     """Make the kernel ask the link anew at the next packet; False where we may not."""
     parsed = ipaddress.ip_address(address)
     body = _NEIGHBOUR.pack(_family(parsed), index, 0, 0, 0) + _attribute(1, parsed.packed)
@@ -122,7 +124,7 @@ def forget_neighbour(address, index):
     return True
 
 
-def route(address):
+def route(address: str) -> Route:
     """The Route of packets for an address; OSError (ENETUNREACH) where there is none."""
     parsed = ipaddress.ip_address(address)
     body = _ROUTE.pack(_family(parsed), parsed.max_prefixlen, 0, 0, 0, 0, 0, 0, 0)
@@ -134,20 +136,20 @@ def route(address):
     raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
 
 
-def _family(parsed):
+def _family(parsed: Parsed) -> int:
     return socket.AF_INET if parsed.version == 4 else socket.AF_INET6
 
 
-def _hardware(raw):
+def _hardware(raw: bytes) -> str:
     return ':'.join('%02x' % byte for byte in bytearray(raw))
 
 
-def _attribute(kind, data):
+def _attribute(kind: int, data: bytes) -> bytes:
     padding = b'\0' * (-len(data) % 4)
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(data), kind) + data + padding
 
 
-def _attributes(data):
+def _attributes(data: bytes) -> Dict[int, bytes]:
     """The attributes in `data` as a dict: type -> bytes."""
     found, at = {}, 0
     while at + _ATTRIBUTE.size <= len(data):
@@ -159,13 +161,13 @@ def _attributes(data):
     return found
 
 
-def _ask(kind, body, flags):
+def _ask(kind: int, body: bytes, flags: int) -> List[bytes]:
     """Send one request; the bodies of all that answers it, as a list."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
         kernel.settimeout(ANSWER_SECONDS)
         kernel.bind((0, 0))
         kernel.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, 1, 0) + body)
-        found = []
+        found: List[bytes] = []
         until = time.monotonic() + ANSWER_SECONDS
         while time.monotonic() < until:
             is_last = _take(kernel.recv(BUFFER), found)
@@ -174,7 +176,7 @@ def _ask(kind, body, flags):
     raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
 
 
-def _take(data, found):
+def _take(data: bytes, found: List[bytes]) -> bool:
     """Append the bodies of the messages in `data`; whether the last one was among them."""
     at = 0
     while at + _HEADER.size <= len(data):

@@ -12,6 +12,7 @@ import os
 import re
 from typing import NamedTuple, Optional
 
+from ahmlib.database.deadline import Deadline
 from ahmlib.database.programs import last_line
 from ahmlib.network import addresses
 from ahmlib.network.side_by_side import Running, await_all
@@ -37,7 +38,7 @@ class Heard(NamedTuple):
     reason: str = ''
 
 
-def start(address, ping_path):
+def start(address: str, ping_path: str) -> Running:
     """Start one ping of `address`; a Running.  Older ones have a ping6 for IPv6."""
     program = os.path.join(ping_path, 'ping')
     if ':' in address and os.access(program + '6', os.X_OK):
@@ -45,7 +46,7 @@ def start(address, ping_path):
     return Running([program, '-n', '-c', '1', '-W', str(SECONDS), address])
 
 
-def heard(running, address):
+def heard(running: Running, address: str) -> Heard:
     """The Heard of a ping of `address` that was started here, once it ended or was waited for."""
     if running.trouble:
         return Heard(None, 'cannot run ping: ' + running.trouble)
@@ -54,7 +55,7 @@ def heard(running, address):
     return read(running.said(), address, running.code)
 
 
-def read(output, address, code=None):
+def read(output: str, address: str, code: Optional[int] = None) -> Heard:
     """The Heard of what a ping of `address` printed; its exit status is shown and not read."""
     statistics = list(STATISTICS.finditer(output))
     if not statistics:
@@ -73,7 +74,7 @@ def read(output, address, code=None):
     return Heard(False)
 
 
-def _refused_by(output, address):
+def _refused_by(output: str, address: str) -> bool:
     """Whether an error message came from `address` itself."""
     for source in SOURCE.findall(output):
         for text in (source, source.rstrip(':')):
@@ -85,7 +86,7 @@ def _refused_by(output, address):
     return False
 
 
-def hears_itself(address, ping_path, deadline):
+def hears_itself(address: str, ping_path: str, deadline: Deadline) -> str:
     """Whether ping gets an answer where it must, from this host itself: '' or why not.
 
     A ping that cannot hear itself is not believed where it hears nobody else.

@@ -8,11 +8,15 @@ the operator's own is looked for, and no more: what it does nobody knows but him
 import os
 import shutil
 import socket
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence
 
 from ahmlib.database import programs
 from ahmlib.database.deadline import Deadline
 from ahmlib.network import ping
 from ahmlib.network.vip import arguments
+
+if TYPE_CHECKING:
+    from ahmlib.network.vip import VipSettings
 
 #: Numbers of Linux capabilities (capabilities(7)).
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
@@ -25,7 +29,8 @@ NEEDED = ('if_up_cmd', 'if_down_cmd', 'pre_promotion_command', 'promotion_comman
 BEFORE_INTERFACE = ('dev', '-I')
 
 
-def rehearse(vip, hooks, limit, pings):
+def rehearse(vip: 'VipSettings', hooks: Mapping[str, Sequence[str]], limit: float,
+             pings: bool) -> Dict[str, Any]:
     """Return {'ok', 'fails', 'lacks'}: why a takeover here would fail, and what it would lack.
 
     A sentence each.  vip: VipSettings.  hooks: {name: the command as a list} of those that are set.
@@ -46,13 +51,13 @@ def rehearse(vip, hooks, limit, pings):
     return {'ok': True, 'fails': fails, 'lacks': [text for text in found if text not in fails]}
 
 
-def _try_ping(vip, limit):
+def _try_ping(vip: 'VipSettings', limit: float) -> List[str]:
     """A takeover from a host that is lost waits for ping to say that nobody has the VIP."""
     why = ping.hears_itself(vip.virtual_ip or '', vip.ping_path, Deadline(limit))
     return why and ['ping: no failover of a lost host: %s' % why] or []
 
 
-def _try_command(name, argv, limit):
+def _try_command(name: str, argv: Sequence[str], limit: float) -> List[str]:
     missing = _look_at(name, argv)
     if missing:
         return missing
@@ -60,11 +65,11 @@ def _try_command(name, argv, limit):
                                       else _rights(name, argv))
 
 
-def _is_sudo(argv):
+def _is_sudo(argv: Sequence[str]) -> bool:
     return os.path.basename(argv[0]) == 'sudo'
 
 
-def _look_at(name, argv):
+def _look_at(name: str, argv: Sequence[str]) -> List[str]:
     """Whether its program is there, and may be run."""
     program = argv[0]
     path = program if '/' in program else shutil.which(program)
@@ -75,7 +80,7 @@ def _look_at(name, argv):
     return []
 
 
-def _interfaces(name, argv):
+def _interfaces(name: str, argv: Sequence[str]) -> List[str]:
     # Asked of the kernel: /sys may show the interfaces of another network namespace.
     there = {interface for _, interface in socket.if_nameindex()}
     found = []
@@ -85,7 +90,7 @@ def _interfaces(name, argv):
     return found
 
 
-def _ask_sudo(name, argv, limit):
+def _ask_sudo(name: str, argv: Sequence[str], limit: float) -> List[str]:
     """Ask sudo whether it would run this, without running it (sudo -l)."""
     outcome = programs.run([argv[0], '-n', '-l'] + list(argv[1:]), limit,
                            environment={'LC_ALL': 'C'})
@@ -95,7 +100,7 @@ def _ask_sudo(name, argv, limit):
         name, ' '.join(argv[1:]), outcome.reason)]
 
 
-def _rights(name, argv):
+def _rights(name: str, argv: Sequence[str]) -> List[str]:
     """Whether this user, or the program itself, has the capability that it needs."""
     number, called = NEEDS.get(os.path.basename(argv[0]), (None, ''))
     if number is None or _program_has(argv[0]) or _child_would_have(number):
@@ -104,7 +109,7 @@ def _rights(name, argv):
             'AHM that capability' % (name, ' '.join(argv), called)]
 
 
-def _program_has(path):
+def _program_has(path: str) -> bool:
     """Whether the program brings rights of its own: set-user-ID, or capabilities on the file."""
     try:
         if os.stat(path).st_mode & 0o4000:
@@ -114,7 +119,7 @@ def _program_has(path):
         return False
 
 
-def _child_would_have(number):
+def _child_would_have(number: int) -> bool:
     """Whether a program that is started by this process would have this capability."""
     sets = {}
     with open('/proc/self/status') as lines:

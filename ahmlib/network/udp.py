@@ -14,6 +14,13 @@ import ipaddress
 import os
 import socket
 import struct
+from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Optional, Tuple
+
+if TYPE_CHECKING:
+    from ahmlib.runtime.log import Log
+    from ahmlib.runtime.loop import Loop
+
+Address = Tuple[str, int]        # host, port
 
 DATAGRAM_BYTES_MAX = 65507
 READS_MAX = 64
@@ -41,7 +48,9 @@ class BeaconSocket:
     received, foreign, send_errors: datagrams of peers, of others, and those that did not leave.
     """
 
-    def __init__(self, own, peers, on_datagram, loop, log, multicast=None):
+    def __init__(self, own: Address, peers: Iterable[Address],
+                 on_datagram: Callable[[bytes, Address], None], loop: 'Loop', log: 'Log',
+                 multicast: Optional[Tuple[str, Optional[str], int]] = None) -> None:
         self.received = 0
         self.foreign = 0
         self.send_errors = 0
@@ -49,8 +58,8 @@ class BeaconSocket:
         self._on_datagram = on_datagram
         self._loop = loop
         self._log = log
-        self._group = multicast[0] if multicast else None
-        self._sockets = []
+        self._group = multicast[0] if multicast else ''
+        self._sockets: List[socket.socket] = []
         try:
             self._unicast = self._open_unicast(own)
             if multicast:
@@ -60,9 +69,12 @@ class BeaconSocket:
             raise
         self.set_peers(peers)
         for sock in self._sockets:
-            loop.add_reader(sock, lambda sock=sock: self._read(sock))
+            self._watch(sock)
 
-    def set_peers(self, peers):
+    def _watch(self, sock: socket.socket) -> None:
+        self._loop.add_reader(sock, lambda: self._read(sock))
+
+    def set_peers(self, peers: Iterable[Address]) -> None:
         """Take other peers from now on: (host, port) each."""
         self._peers = list(peers)
         self._known = {_normal(peer): peer for peer in peers}
@@ -70,7 +82,7 @@ class BeaconSocket:
         self._group_targets = sorted({(self._group, port) for _, port in peers})
         self._grow_buffers(len(self._peers) + 1)
 
-    def send(self, data, to=None):
+    def send(self, data: bytes, to: Optional[Address] = None) -> int:
         """Send `data` to every peer (by multicast where it is used), or by unicast to one.
 
         to: (host, port), or None for all.  Returns how many datagrams left.  Never raises for
@@ -82,7 +94,7 @@ class BeaconSocket:
             targets = self._group_targets if self._group else self._peers
         return sum(self._send_one(data, target) for target in targets)
 
-    def close(self):
+    def close(self) -> None:
         """Close the sockets.  Nothing is received or sent any more."""
         for sock in self._sockets:
             self._loop.remove(sock)
@@ -91,10 +103,10 @@ class BeaconSocket:
 
     # -- opening ----------------------------------------------------------------------------
 
-    def _open_unicast(self, own):
+    def _open_unicast(self, own: Address) -> socket.socket:
         return self._open(own, 'the beacon port', is_shared=False)
 
-    def _open_multicast(self, group, interface, ttl):
+    def _open_multicast(self, group: str, interface: Optional[str], ttl: int) -> None:
         try:
             address = ipaddress.ip_address(group)
         except ValueError:
@@ -113,7 +125,7 @@ class BeaconSocket:
                            ' multicast_interface'
                            % (group, interface or self._own[0], error.strerror or error))
 
-    def _open(self, address, what, is_shared):
+    def _open(self, address: Tuple[Any, ...], what: str, is_shared: bool) -> socket.socket:
         sock = None
         try:
             sock = socket.socket(_family(address[0]), socket.SOCK_DGRAM)
@@ -132,7 +144,7 @@ class BeaconSocket:
                            ' and ahm_port, and what else uses that port'
                            % (what, address[0], address[1], error.strerror or error))
 
-    def _join_4(self, group, interface, ttl):
+    def _join_4(self, group: str, interface: Optional[str], ttl: int) -> None:
         membership = socket.inet_aton(group) + _interface_4(interface, self._own[0])
         sock = self._open((group, self._own[1]), 'the multicast group', is_shared=True)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
@@ -142,7 +154,7 @@ class BeaconSocket:
         # On: another node may live on this very host.  Own datagrams are ignored instead.
         sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
 
-    def _join_6(self, group, interface, ttl):
+    def _join_6(self, group: str, interface: Optional[str], ttl: int) -> None:
         index = _interface_6(interface, self._own[0])
         # A group of link-local scope (ff02::) exists once on every interface.
         sock = self._open((group, self._own[1], 0, index), 'the multicast group', is_shared=True)
@@ -153,7 +165,7 @@ class BeaconSocket:
         sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, ttl)
         sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 1)
 
-    def _grow_buffers(self, nodes):
+    def _grow_buffers(self, nodes: int) -> None:
         wanted = min(nodes * ROW_BYTES_MAX, RECEIVE_BUFFER_BYTES_MAX)
         for sock in self._sockets:
             try:
@@ -169,7 +181,7 @@ class BeaconSocket:
 
     # -- sending and receiving --------------------------------------------------------------
 
-    def _send_one(self, data, target):
+    def _send_one(self, data: bytes, target: Address) -> int:
         try:
             self._unicast.sendto(data, target)
             return 1
@@ -183,7 +195,7 @@ class BeaconSocket:
                                      self.send_errors))
             return 0
 
-    def _read(self, sock):
+    def _read(self, sock: socket.socket) -> None:
         for _ in range(READS_MAX):
             try:
                 data, source = sock.recvfrom(DATAGRAM_BYTES_MAX + 1)
@@ -197,7 +209,7 @@ class BeaconSocket:
             if sock not in self._sockets:
                 return                # closed by whoever got the datagram
 
-    def _take(self, data, source):
+    def _take(self, data: bytes, source: Tuple[Any, ...]) -> None:
         peer = self._known.get(source)
         if peer is not None:
             self.received += 1
@@ -210,17 +222,17 @@ class BeaconSocket:
                                   % (source[0], source[1], self.foreign))
 
 
-def _normal(address):
+def _normal(address: Tuple[Any, ...]) -> Address:
     """Return (host, port) in the one spelling that addresses are compared in."""
     host = address[0].split('%')[0]
     return (str(ipaddress.ip_address(host)), address[1])
 
 
-def _family(host):
+def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ':' in host else socket.AF_INET
 
 
-def _interface_4(interface, own_host):
+def _interface_4(interface: Optional[str], own_host: str) -> bytes:
     """Return the tail of an ip_mreqn: local address and interface index."""
     if interface is None:
         return socket.inet_aton(own_host) + struct.pack('@i', 0)
@@ -232,13 +244,13 @@ def _interface_4(interface, own_host):
     return socket.inet_aton(interface) + struct.pack('@i', 0)
 
 
-def _interface_6(interface, own_host):
+def _interface_6(interface: Optional[str], own_host: str) -> int:
     """Return the index of the interface with that name, or address, or the own address."""
     host = own_host if interface is None else interface
     try:
         wanted = ipaddress.IPv6Address(host.split('%')[0])
     except ValueError:
-        return socket.if_nametoindex(interface)
+        return socket.if_nametoindex(host)
     with open(_INTERFACES_6_PATH) as file:
         for line in file:
             digits, index = line.split()[:2]

@@ -10,12 +10,14 @@ ended; its interface is down) is told apart: it is raised only once it is usable
 """
 import os
 import re
-from typing import List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ahmlib.database import programs
 from ahmlib.database.deadline import Deadline
 from ahmlib.network import addresses, arping, neighbours, ping, who_answers
 from ahmlib.network.side_by_side import ENGLISH, await_all
+
+Result = Dict[str, Any]          # what a function returns to the daemon
 
 PLACEHOLDER = '$_IP_$'
 POLL_SECONDS = 0.02
@@ -46,7 +48,7 @@ class VipSettings(NamedTuple):
     if_check_cmd: Command = None    # exits with 0: the address is here, 1: it is not
 
 
-def check_vip(settings, limit=CHECK_SECONDS):
+def check_vip(settings: VipSettings, limit: float = CHECK_SECONDS) -> Result:
     """Is the address on an interface of this host now, and does the kernel use it?
 
     Returns {'ok', 'reason', 'here', 'usable'}: `here` True or False, None (and ok False) where it
@@ -63,7 +65,7 @@ def check_vip(settings, limit=CHECK_SECONDS):
     return _look_closer(settings, here)
 
 
-def _check_command(settings, limit):
+def _check_command(settings: VipSettings, limit: float) -> Result:
     outcome = _run(settings, settings.if_check_cmd, settings.if_cmd_path, limit)
     if outcome.code == 1 and not outcome.timed_out and COULD_NOT_LOOK.search(outcome.output):
         return _checked(False, 'if_check_cmd: %s; so it could not look, and its exit status 1 (not '
@@ -74,7 +76,7 @@ def _check_command(settings, limit):
                     % outcome.reason, None)
 
 
-def _look_closer(settings, here):
+def _look_closer(settings: VipSettings, here: bool) -> Result:
     """The result of a check; where the address is here, with what the kernel's flags say."""
     try:
         found = addresses.places(settings.virtual_ip) if here else []
@@ -84,7 +86,7 @@ def _look_closer(settings, here):
     return _checked(True, why_not or addresses.remark(found), here, not why_not)
 
 
-def raise_vip(settings, limit, announce=True):
+def raise_vip(settings: VipSettings, limit: float, announce: bool = True) -> Result:
     """Put the address on this host, see that it is there and usable, and announce it once.
 
     Nothing is done where it is here already and usable.  One that duplicate address detection
@@ -102,19 +104,19 @@ def raise_vip(settings, limit, announce=True):
     after, reason = _put_on(settings, deadline, bool(before['here']))
     if not after['here'] or not after['usable']:
         return _result(False, reason, after['here'])
-    told = [reason, after['reason']]
+    parts = [reason, after['reason']]
     if announce:
-        told.append(announce_vip(settings, deadline.remaining())['reason']
-                    if settings.arping_cmd else '')
-    told = '; '.join(part for part in told if part)
+        parts.append(announce_vip(settings, deadline.remaining())['reason']
+                     if settings.arping_cmd else '')
+    told = '; '.join(part for part in parts if part)
     return _raised(told, told)
 
 
-def _raised(reason, remark):
+def _raised(reason: str, remark: str) -> Result:
     return dict(_result(True, reason, True), **({'remark': remark} if remark else {}))
 
 
-def _put_on(settings, deadline, is_here):
+def _put_on(settings: VipSettings, deadline: Deadline, is_here: bool) -> Tuple[Result, str]:
     """if_up_cmd until the address is usable: (the last check, why not or what else to tell)."""
     while True:
         if is_here:
@@ -137,7 +139,7 @@ def _put_on(settings, deadline, is_here):
         is_here = True
 
 
-def _give_up(settings, after):
+def _give_up(settings: VipSettings, after: Result) -> Tuple[Result, str]:
     """Leave no address behind that was refused: the kernel would never try it again."""
     reason = 'the address is here and of no use: ' + after['reason']
     if addresses.REFUSED not in after['reason']:
@@ -146,7 +148,7 @@ def _give_up(settings, after):
     return dict(after, here=lowered['here'], usable=lowered['here'] is False), reason
 
 
-def _await_usable(settings, deadline):
+def _await_usable(settings: VipSettings, deadline: Deadline) -> Result:
     """Check until the address is usable, or duplicate address detection has had its time."""
     patience = Deadline(min(DETECTION_SECONDS, deadline.remaining()))
     while True:
@@ -156,7 +158,7 @@ def _await_usable(settings, deadline):
         patience.sleep(POLL_SECONDS)
 
 
-def lower_vip(settings, limit):
+def lower_vip(settings: VipSettings, limit: float) -> Result:
     """Take the address off this host: if_down_cmd again and again until it is gone.
 
     Nothing is done where it is not here.  Where it cannot be told, the command runs all the
@@ -179,7 +181,7 @@ def lower_vip(settings, limit):
         deadline.sleep(REPEAT_SECONDS)
 
 
-def announce_vip(settings, limit):
+def announce_vip(settings: VipSettings, limit: float) -> Result:
     """Run arping_cmd (gratuitous ARP).  Returns {'ok', 'reason', 'here'}; ok where none is set.
 
     It counts by what arping says it sent.  `here` is None: nothing was looked at.
@@ -191,7 +193,7 @@ def announce_vip(settings, limit):
     return _result(not trouble, trouble and 'arping_cmd: ' + trouble, None)
 
 
-def _no_carrier(settings):
+def _no_carrier(settings: VipSettings) -> str:
     """Why what arping sent has left no wire; '' where nothing speaks against it."""
     found = arping.program(settings.arping_cmd, settings.arping_path)
     link = found and found.interface and neighbours.find_link(settings.virtual_ip,
@@ -201,7 +203,7 @@ def _no_carrier(settings):
     return '%s has no carrier, so nobody has heard it' % link.name
 
 
-def ping_vip(settings, limit, suspect=None):
+def ping_vip(settings: VipSettings, limit: float, suspect: Optional[str] = None) -> Result:
     """Does anybody answer for the address?  Silence shows after about a second.
 
     Returns {'ok', 'reason', 'answers', 'by', 'of_suspect', 'here'}: `answers` is True or False,
@@ -214,7 +216,7 @@ def ping_vip(settings, limit, suspect=None):
     return who_answers.ask(settings, limit, suspect)
 
 
-def try_ping(settings, limit):
+def try_ping(settings: VipSettings, limit: float) -> Result:
     """Whether ping works here at all: it is asked for this host itself.
 
     Returns {'ok', 'reason'}.  While it is not ok, ping_vip never reports silence.
@@ -223,7 +225,7 @@ def try_ping(settings, limit):
     return {'ok': not reason, 'reason': reason}
 
 
-def ping_any(hosts, ping_path, limit):
+def ping_any(hosts: Sequence[str], ping_path: str, limit: float) -> Result:
     """Does one of the addresses `hosts` answer?  All are pinged at once, for `limit` seconds.
 
     Returns {'ok', 'reason', 'answered'}: ok is True when one answers, and `answered` is its
@@ -231,7 +233,7 @@ def ping_any(hosts, ping_path, limit):
     """
     running = {host: ping.start(host, ping_path) for host in hosts}
 
-    def answered():
+    def answered() -> Optional[str]:
         return next((host for host in hosts if running[host].has_ended
                      and ping.heard(running[host], host).answers), None)
     try:
@@ -247,7 +249,7 @@ def ping_any(hosts, ping_path, limit):
     return {'ok': False, 'reason': told or 'no address to ping', 'answered': None}
 
 
-def _await(settings, deadline, is_patient):
+def _await(settings: VipSettings, deadline: Deadline, is_patient: bool) -> Result:
     """Check until the address is here; only once where the command failed."""
     while True:
         found = check_vip(settings, max(deadline.remaining(), 0.05))
@@ -256,12 +258,13 @@ def _await(settings, deadline, is_patient):
         deadline.sleep(POLL_SECONDS)
 
 
-def _run(settings, command, directory, limit):
+def _run(settings: VipSettings, command: Command, directory: str,
+         limit: float) -> programs.Outcome:
     return programs.run(arguments(command, directory, settings.virtual_ip), limit,
                         environment=ENGLISH)
 
 
-def arguments(command, directory, address):
+def arguments(command: Command, directory: str, address: str) -> List[str]:
     """Return the argument vector: the address in place of $_IP_$, the program with its path."""
     argv = [word.replace(PLACEHOLDER, address) for word in command or []]
     if argv and '/' not in argv[0]:
@@ -269,9 +272,9 @@ def arguments(command, directory, address):
     return argv
 
 
-def _checked(ok, reason, here, usable=True):
+def _checked(ok: bool, reason: str, here: Optional[bool], usable: bool = True) -> Result:
     return dict(_result(ok, reason, here), usable=usable)
 
 
-def _result(ok, reason, here):
+def _result(ok: bool, reason: str, here: Optional[bool]) -> Result:
     return {'ok': ok, 'reason': reason or '', 'here': here}

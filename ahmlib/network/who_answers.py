@@ -16,12 +16,15 @@ This host's own addresses are nobody else's.  A reply is of the suspect where it
 hardware address of its own address in nodes.conf; two addresses behind one router, and a machine
 that answers for all, are never told apart, so never "of the suspect".
 """
-from typing import NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ahmlib.database.deadline import Deadline
 from ahmlib.database.programs import last_line
-from ahmlib.network import addresses, arping, neighbours, ping
+from ahmlib.network import addresses, arping, neighbours, netlink, ping
 from ahmlib.network.side_by_side import POLL_SECONDS, Running, await_all
+
+if TYPE_CHECKING:
+    from ahmlib.network.vip import VipSettings
 
 # What is left for reading the tables after the programs.
 LAST_SECONDS = 0.15
@@ -42,7 +45,7 @@ class Link(NamedTuple):
     is_dumb: bool = False       # it never says anything: ping alone counts
 
 
-def ask(settings, limit, suspect=None):
+def ask(settings: 'VipSettings', limit: float, suspect: Optional[str] = None) -> Dict[str, Any]:
     """See ping_vip, which this is."""
     question = Question(settings, limit, suspect)
     try:
@@ -55,19 +58,20 @@ def ask(settings, limit, suspect=None):
 class Question:
     """One time that the VIP is asked for."""
 
-    def __init__(self, settings, limit, suspect):
+    def __init__(self, settings: 'VipSettings', limit: float, suspect: Optional[str]) -> None:
         self.settings, self.suspect = settings, suspect
         self.address = settings.virtual_ip
         self.deadline = Deadline(limit)
         self.own = neighbours.own_hardware()
         self.is_here = _is_here(self.address)
-        self.other = None               # how else to probe, where the probe may not send
+        #: How else to probe, where the probe may not send.
+        self.other: Optional[List[str]] = None
         self.is_neighbour = False       # whether the kernel itself asks the link for the address
         self.link, self.probe = self._prepare()
         # A VIP of this host's own answers this host's ping, which says nothing of others.
         self.ping = None if self.is_here else ping.start(self.address, settings.ping_path)
 
-    def _prepare(self):
+    def _prepare(self) -> Tuple[Optional[neighbours.OnLink], Optional[Running]]:
         """(the OnLink to look at, the probe that runs there); None each where there is none."""
         found = None if ':' in self.address else arping.program(
             self.settings.arping_cmd, self.settings.arping_path)
@@ -77,7 +81,7 @@ class Question:
         link = named or direct
         if link is None or not link.asks:
             return link, None
-        self.is_neighbour = direct is not None and direct.index == link.index
+        self.is_neighbour = direct is not None and direct.ifindex == link.ifindex
         if self.is_neighbour:
             neighbours.forget(self.address, link)
             # Where a firewall of this host drops pings, this makes the kernel ask all the same.
@@ -91,15 +95,15 @@ class Question:
             self.other = arping.probe_command(found, link.name, self.address)
         return link, Running(arping.probe_command(plain, link.name, self.address))
 
-    def close(self):
+    def close(self) -> None:
         """End what still runs."""
         for running in (self.ping, self.probe):
             if running is not None:
                 running.kill()
 
-    def listen(self):
+    def listen(self) -> None:
         """Wait for the programs; no longer than it takes to know that somebody answers."""
-        if self.other is not None:
+        if self.other is not None and self.probe is not None:
             await_all([self.probe], Deadline(REFUSAL_SECONDS))
             if self.probe.has_ended and arping.read(self.probe.said()).sent is None:
                 self.probe.kill()
@@ -108,16 +112,17 @@ class Question:
         await_all(running, Deadline(max(self.deadline.remaining() - LAST_SECONDS, 0.05)),
                   self._has_heard)
 
-    def _has_heard(self):
+    def _has_heard(self) -> bool:
         return (self.ping is not None and self.ping.has_ended
                 and ping.heard(self.ping, self.address).answers is True)
 
-    def answer(self):
+    def answer(self) -> Dict[str, Any]:
         """The result of ping_vip."""
         link = self._link_says()
         if self.is_here:
             heard = ping.Heard(None, 'the address is on this host, so a ping of it says nothing')
         else:
+            assert self.ping is not None
             heard = ping.heard(self.ping, self.address)
         if heard.answers:
             return self._result(True, heard.reason, link.by)
@@ -131,7 +136,7 @@ class Question:
             return self._result(None, 'cannot ping: ' + heard.reason)
         return self._silence(link)
 
-    def _silence(self, link):
+    def _silence(self, link: Link) -> Dict[str, Any]:
         """What it means that ping says it heard nothing."""
         if self.link is not None and self.link.asks and not self.link.has_carrier:
             return self._result(None, '%s has no carrier, so nothing has left this host'
@@ -141,7 +146,7 @@ class Question:
         deaf = ping.hears_itself(self.address, self.settings.ping_path, self.deadline)
         return self._result(None, deaf) if deaf else self._result(False, '')
 
-    def _link_says(self):
+    def _link_says(self) -> Link:
         """The Link, from the probe where it says something, else from the neighbour entry."""
         if self.link is None or not self.link.asks:
             return Link(None, is_dumb=True)
@@ -153,16 +158,18 @@ class Question:
         # The probe goes before the entry: a proxy answers the kernel's question, and no probe.
         return Link(False, found.by) if told.sent else found
 
-    def _probe_said(self):
+    def _probe_said(self) -> str:
         return self.probe.said() if self.probe is not None and self.probe.has_ended else ''
 
-    def _strangest(self, strangers):
+    def _strangest(self, strangers: List[str]) -> str:
         """Of several that reply, one that is not the suspect's host: that is the worse news."""
+        assert self.link is not None
         known = neighbours.hardware_of(self.suspect, self.link) if self.suspect else ''
         return min(strangers, key=lambda each: each == known)
 
-    def _entry_says(self):
+    def _entry_says(self) -> Link:
         """The Link, as the kernel's neighbour entry has it."""
+        assert self.link is not None
         try:
             entry = self._settled_entry()
         except OSError:
@@ -183,8 +190,9 @@ class Question:
                         % (entry.hardware, self.link.name, self._remedy()))
         return Link(True, entry.hardware, HELD)
 
-    def _settled_entry(self):
+    def _settled_entry(self) -> Optional[netlink.Neighbour]:
         """The entry, once somebody has replied or has had the time to."""
+        assert self.link is not None
         while True:
             entry = neighbours.entry(self.address, self.link)
             if entry is None or not entry.state & neighbours.UNDECIDED \
@@ -192,7 +200,7 @@ class Question:
                 return entry
             self.deadline.sleep(POLL_SECONDS)
 
-    def _remedy(self):
+    def _remedy(self) -> str:
         if ':' in self.address:
             return 'with the right to change neighbour entries (CAP_NET_ADMIN) AHM asks anew'
         if self.probe is None:
@@ -200,24 +208,26 @@ class Question:
         return 'arping did not ask the link: %s' % (
             self.probe.trouble or last_line(self._probe_said()) or 'it said nothing')
 
-    def _is_dumb_after_all(self, hardware):
+    def _is_dumb_after_all(self, hardware: str) -> bool:
+        assert self.link is not None
         besides = [self.address] + ([self.suspect] if self.suspect else [])
         return neighbours.answers_for_all(hardware, self.link, besides, self.deadline)
 
-    def _is_of_suspect(self, hardware):
+    def _is_of_suspect(self, hardware: str) -> bool:
         """Whether `hardware` is demonstrably that of the suspect's own address."""
         if not hardware or not self.suspect or neighbours.is_virtual_router(hardware) \
                 or neighbours.has_router(self.suspect) is not False:
             return False
+        assert self.link is not None
         return (neighbours.hardware_of(self.suspect, self.link) == hardware
                 and not self._is_dumb_after_all(hardware))
 
-    def _result(self, answers, reason, by=''):
+    def _result(self, answers: Optional[bool], reason: str, by: str = '') -> Dict[str, Any]:
         return {'ok': answers is not None, 'reason': reason, 'answers': answers, 'by': by,
                 'of_suspect': bool(answers) and self._is_of_suspect(by), 'here': None}
 
 
-def _is_here(address):
+def _is_here(address: str) -> bool:
     """Whether the address stands on an interface of this host; False where that is not told."""
     try:
         return bool(addresses.places(address))

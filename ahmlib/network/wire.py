@@ -10,7 +10,7 @@ What is not a row of this cluster raises, and changes nothing.
 """
 
 import math
-from typing import Any, Callable, NamedTuple, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple, Type
 
 import msgpack
 
@@ -62,7 +62,7 @@ def _number(value: Any, size: int) -> int:
     return value
 
 
-def _vote(value: Any, size: int):
+def _vote(value: Any, size: int) -> Optional[int]:
     """A node, nobody, or -1: a vote that is spent."""
     return value if value == -1 and type(value) is int else _maybe_node(value, size)
 
@@ -73,7 +73,7 @@ def _seconds(value: Any, size: int) -> float:
     return float(value)
 
 
-def _maybe_seconds(value: Any, size: int):
+def _maybe_seconds(value: Any, size: int) -> Optional[float]:
     return None if value is None else _seconds(value, size)
 
 
@@ -83,7 +83,7 @@ def _truth(value: Any, size: int) -> bool:
     return value
 
 
-def _maybe_truth(value: Any, size: int):
+def _maybe_truth(value: Any, size: int) -> Optional[bool]:
     return None if value is None else _truth(value, size)
 
 
@@ -99,12 +99,12 @@ def _node(value: Any, size: int) -> int:
     return value
 
 
-def _maybe_node(value: Any, size: int):
+def _maybe_node(value: Any, size: int) -> Optional[int]:
     return None if value is None else _node(value, size)
 
 
-def _one_of(kind) -> Callable[[Any, int], Any]:
-    def parse(value: Any, size: int):
+def _one_of(kind: Type[Any]) -> Callable[[Any, int], Any]:
+    def parse(value: Any, size: int) -> Any:
         if type(value) is not int:
             raise WireError('expected a number of %s, found %.40r' % (kind.__name__, value))
         try:
@@ -114,19 +114,19 @@ def _one_of(kind) -> Callable[[Any, int], Any]:
     return parse
 
 
-def _array(value: Any, length: int) -> list:
+def _array(value: Any, length: int) -> List[Any]:
     if type(value) is not list or len(value) != length:
         raise WireError('expected %d items, found %.40r' % (length, value))
     return value
 
 
-def _heard(value: Any, size: int):
+def _heard(value: Any, size: int) -> Tuple[Optional[Tuple[int, int]], ...]:
     return tuple(None if item is None else (_number(_array(item, 2)[0], size),
                                             _number(item[1], size))
                  for item in _array(value, size))
 
 
-def _record(value: Any, size: int):
+def _record(value: Any, size: int) -> Optional[Record]:
     if value is None:
         return None
     timeline, term, node, system_id = _array(value, 4)
@@ -134,14 +134,14 @@ def _record(value: Any, size: int):
                   _text(system_id, size))
 
 
-def _inquiry(value: Any, size: int):
+def _inquiry(value: Any, size: int) -> Optional[Inquiry]:
     if value is None:
         return None
     about, number = _array(value, 2)
     return Inquiry(_node(about, size), _number(number, size))
 
 
-def _evidence(value: Any, size: int):
+def _evidence(value: Any, size: int) -> Optional[Evidence]:
     if value is None:
         return None
     about, verdict, age, inquirer, number = _array(value, 5)
@@ -149,7 +149,7 @@ def _evidence(value: Any, size: int):
                     _maybe_node(inquirer, size), _number(number, size))
 
 
-def _intent(value: Any, size: int):
+def _intent(value: Any, size: int) -> Optional[Intent]:
     if value is None:
         return None
     kind, node, incarnation, number, term = _array(value, 5)
@@ -157,28 +157,28 @@ def _intent(value: Any, size: int):
                   _number(number, size), _number(term, size))
 
 
-def _at_most(most: int, what: str, value: Any) -> list:
+def _at_most(most: int, what: str, value: Any) -> List[Any]:
     if type(value) is not list or len(value) > most:
         raise WireError('expected at most %d %s' % (most, what))
     return value
 
 
-def _some_nodes(value: Any, size: int):
+def _some_nodes(value: Any, size: int) -> Tuple[int, ...]:
     return tuple(_node(item, size) for item in _at_most(size, 'nodes', value))
 
 
-def _texts(value: Any, size: int):
+def _texts(value: Any, size: int) -> Tuple[str, ...]:
     return tuple(_text(item, size) for item in _at_most(NODES_MAX, 'texts', value))
 
 
-def _troubles(value: Any, size: int):
+def _troubles(value: Any, size: int) -> Tuple[Trouble, ...]:
     return tuple(Trouble(_text(kind, size), _truth(critical, size), _text(text, size),
                          _seconds(age, size))
                  for kind, critical, text, age in (
                      _array(item, 4) for item in _at_most(TROUBLES_MAX, 'troubles', value)))
 
 
-def _shared(value: Any, size: int):
+def _shared(value: Any, size: int) -> Tuple[Tuple[str, str], ...]:
     return tuple((_text(parameter, size), _text(text, size)) for parameter, text in (
         _array(item, 2) for item in _at_most(SHARED_MAX, 'parameters', value)))
 
@@ -252,7 +252,7 @@ def decode(data: bytes, cluster: int, size: int) -> Beacon:
     return row
 
 
-def _foreign(fields: list) -> ForeignRow:
+def _foreign(fields: List[Any]) -> ForeignRow:
     try:
         name = _text(fields[_PLACES['name']], 0)
         nodes = _texts(fields[_PLACES['nodes']], 0) if len(fields) > _PLACES['nodes'] else ()
@@ -262,7 +262,7 @@ def _foreign(fields: list) -> ForeignRow:
     return ForeignRow(name, nodes, type(state) is int and state in LEADING)
 
 
-def _unpack(data: bytes) -> list:
+def _unpack(data: bytes) -> List[Any]:
     if len(data) > DATAGRAM_MAX:
         raise WireError('%d bytes are no datagram' % len(data))
     try:

@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import signal
+from typing import Any, Callable, Iterable, NoReturn, Sequence, Set
 
 RESULT_BYTES_MAX = 1024 * 1024
 REASON_CHARACTERS_MAX = 500
@@ -15,7 +16,8 @@ REASON_CHARACTERS_MAX = 500
 _FALLBACK_FDS_MAX = 65536
 
 
-def run(write_fd, name, function, args, kept_fds=()):
+def run(write_fd: int, name: str, function: Callable[..., Any], args: Sequence[Any],
+        kept_fds: Sequence[int] = ()) -> NoReturn:
     """Call the function, write its result to `write_fd` as JSON, and exit.  Never returns.
 
     kept_fds: descriptors of the daemon that the function works on.
@@ -29,15 +31,15 @@ def run(write_fd, name, function, args, kept_fds=()):
     os._exit(0)
 
 
-def every_signal():
+def every_signal() -> Set[int]:
     """Return the numbers of all signals that a program may handle."""
     if hasattr(signal, 'valid_signals'):          # from Python 3.8
-        return signal.valid_signals()
+        return set(signal.valid_signals())
     # The C library keeps 32 and 33 for itself.
     return {signum for signum in range(1, signal.NSIG) if signum not in (32, 33)}
 
 
-def let_go(kept_fds, ignored=()):
+def let_go(kept_fds: Sequence[int], ignored: Iterable[int] = ()) -> None:
     """Let go of everything of the daemon's but these descriptors; ignore these signals."""
     # Collecting a socket object of the daemon would close a descriptor that is ours by then.
     gc.disable()
@@ -56,11 +58,11 @@ def let_go(kept_fds, ignored=()):
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _close_all_but(kept_fds):
+def _close_all_but(kept_fds: Sequence[int]) -> None:
     try:
         fds = [int(fd) for fd in os.listdir('/proc/self/fd')]
     except OSError:
-        fds = range(_FALLBACK_FDS_MAX)
+        fds = list(range(_FALLBACK_FDS_MAX))
     for fd in fds:
         if fd > 2 and fd not in kept_fds:
             try:
@@ -69,7 +71,7 @@ def _close_all_but(kept_fds):
                 pass                  # the descriptor that listed the directory
 
 
-def _outcome(name, function, args):
+def _outcome(name: str, function: Callable[..., Any], args: Sequence[Any]) -> bytes:
     """Return the function's result, or why there is none, as JSON in bytes."""
     try:
         result = function(*args)
@@ -85,14 +87,14 @@ def _outcome(name, function, args):
         return json.dumps(result).encode('utf-8')
 
 
-def reason_of(error):
+def reason_of(error: BaseException) -> str:
     """Return one line that says what an exception says, with its kind."""
     text = ' '.join(str(error).split())
     kind = type(error).__name__
     return ('%s: %s' % (kind, text) if text else kind)[:REASON_CHARACTERS_MAX]
 
 
-def _write_all(fd, data):
+def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view):]

@@ -19,10 +19,16 @@ A descendant that makes a session of its own leaves the group, and is not killed
 import collections
 import errno
 import json
+import math
 import os
 import signal
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
 from ahmlib.runtime import child_side
+from ahmlib.runtime.loop import Clock, Loop
+
+Result = Dict[str, Any]          # what a function returns
+OnEnd = Callable[[Result], None]
 
 CHILDREN_MAX = 32
 READS_MAX = 16
@@ -39,18 +45,24 @@ UNKNOWN_STATUS = -1                   # no wait status is negative
 class Child:
     """The handle of one started function: an opaque token with its name."""
 
-    def __init__(self, name, function, args, limit_seconds, on_end, kill_leftovers, kept_fds):
+    def __init__(self, name: str, function: Callable[..., Result], args: Sequence[Any],
+                 limit_seconds: float, on_end: OnEnd, kill_leftovers: bool,
+                 kept_fds: Sequence[int]) -> None:
         self.name = name
-        self.pid = None               # None: still queued, or gone
-        self.deadline_at = None       # the instant of the kill; then the end of our patience
+        #: None: still queued, or gone.
+        self.pid: Optional[int] = None
+        #: The instant of the kill, from its start on; then the end of our patience.
+        self.deadline_at = math.inf
         self._call = (function, args, kept_fds)
         self._limit_seconds = limit_seconds
-        self._on_end = on_end         # None: cancelled, nobody wants to know
+        #: None: cancelled, nobody wants to know.
+        self._on_end: Optional[OnEnd] = on_end
         self._kill_leftovers = kill_leftovers
-        self._fd = None
+        self._fd: Optional[int] = None
         self._output = bytearray()
-        self._result = None           # what is known before the child was reaped
-        self._reap_at = None
+        #: What is known before the child was reaped.
+        self._result: Optional[Result] = None
+        self._reap_at = math.inf
         self._reap_pause = REAP_FIRST_SECONDS
 
 
@@ -64,20 +76,23 @@ class Children:
     children_max: how many run at once; further ones wait in order.
     """
 
-    def __init__(self, loop, clock, children_max=CHILDREN_MAX):
+    def __init__(self, loop: Loop, clock: Clock, children_max: int = CHILDREN_MAX) -> None:
         self._loop = loop
         self._clock = clock
         self._children_max = children_max
-        self._queue = collections.deque()
-        self._running = []
-        self._dying = []              # cancelled, or past all patience: only to be reaped
-        self._failed = []             # (child, result) of what could not even be forked
+        self._queue: Deque[Child] = collections.deque()
+        self._running: List[Child] = []
+        #: Cancelled, or past all patience: only to be reaped.
+        self._dying: List[Child] = []
+        #: What could not even be forked.
+        self._failed: List[Tuple[Child, Result]] = []
         if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
             # Inherited from whoever started us; the kernel would reap our children itself.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
-    def start(self, function, args, limit_seconds, on_end, name, kill_leftovers=False,
-              kept_fds=()):
+    def start(self, function: Callable[..., Result], args: Sequence[Any], limit_seconds: float,
+              on_end: OnEnd, name: str, kill_leftovers: bool = False,
+              kept_fds: Sequence[int] = ()) -> Child:
         """Call `function(*args)` in a child of its own and return a handle for `cancel`.
 
         function: returns a dict that JSON can hold (1 MiB at most); what it raises becomes
@@ -95,7 +110,7 @@ class Children:
         self._start_queued()
         return child
 
-    def cancel(self, child):
+    def cancel(self, child: Child) -> None:
         """Kill the child's group at once; its `on_end` is never called.  Harmless at any time."""
         child._on_end = None
         if child in self._queue:
@@ -105,22 +120,21 @@ class Children:
             self._bury(child)
             self._start_queued()
 
-    def cancel_all(self):
+    def cancel_all(self) -> None:
         """Kill every child, and forget those that wait."""
         self._queue.clear()
         for child in list(self._running):
             self.cancel(child)
 
-    def next_deadline(self):
+    def next_deadline(self) -> Optional[float]:
         """Return the instant at which `expire` has something to do, or None."""
         if self._failed:
             return self._clock()
         instants = [child.deadline_at for child in self._running]
-        instants += [child._reap_at for child in self._running + self._dying
-                     if child._reap_at is not None]
+        instants += [child._reap_at for child in self._running + self._dying]
         return min(instants) if instants else None
 
-    def expire(self, now):
+    def expire(self, now: float) -> None:
         """Kill what is past its limit, reap what ended, and report it."""
         failed, self._failed = self._failed, []
         for child, result in failed:
@@ -132,18 +146,18 @@ class Children:
         for child in list(self._running):
             if child not in self._running:
                 continue              # an on_end before it cancelled this one
-            if child._reap_at is not None and child._reap_at <= now:
+            if child._reap_at <= now:
                 self._try_to_finish(child)
             if child in self._running and child.deadline_at <= now:
                 self._pass_deadline(child, now)
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Return how many children run or wait to run."""
         return len(self._running) + len(self._queue)
 
     # -- starting ---------------------------------------------------------------------------
 
-    def _start_queued(self):
+    def _start_queued(self) -> None:
         while self._queue and len(self._running) < self._children_max:
             child = self._queue.popleft()
             try:
@@ -153,7 +167,7 @@ class Children:
                           % (child.name, error.strerror))
                 self._failed.append((child, {'ok': False, 'reason': reason}))
 
-    def _fork(self, child):
+    def _fork(self, child: Child) -> None:
         read_fd, write_fd = os.pipe()
         # Until the child has put its handlers back, a signal to it would end up in our pipe.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, child_side.every_signal())
@@ -172,14 +186,15 @@ class Children:
         except OSError:
             pass                      # it has done so, and ended, already
         os.set_blocking(read_fd, False)
-        child.pid, child._fd, child._call = pid, read_fd, None
+        child.pid, child._fd = pid, read_fd
         child.deadline_at = self._clock() + child._limit_seconds
         self._running.append(child)
         self._loop.add_reader(read_fd, lambda: self._read(child))
 
     # -- reading and ending -----------------------------------------------------------------
 
-    def _read(self, child):
+    def _read(self, child: Child) -> None:
+        assert child._fd is not None
         for _ in range(READS_MAX):
             try:
                 data = os.read(child._fd, READ_BYTES)
@@ -196,7 +211,7 @@ class Children:
                 self._kill(child, {'ok': False, 'reason': reason})
                 return
 
-    def _try_to_finish(self, child):
+    def _try_to_finish(self, child: Child) -> None:
         status = self._reap(child)
         if status is None:
             return
@@ -204,11 +219,15 @@ class Children:
         result = child._result
         if result is None:
             result = _result_of(child.name, bytes(child._output), status)
+        self._report(child, result)
+
+    def _report(self, child: Child, result: Result) -> None:
         on_end, child._on_end = child._on_end, None
         self._start_queued()
+        assert on_end is not None     # a cancelled one is not among those that run
         on_end(result)
 
-    def _pass_deadline(self, child, now):
+    def _pass_deadline(self, child: Child, now: float) -> None:
         if child._fd is not None:
             # If it was this process that slept, the result may have been there in time.
             self._read(child)
@@ -226,13 +245,12 @@ class Children:
         self._running.remove(child)
         self._bury(child)
         result = dict(child._result)
-        result['reason'] += ', but the process (PID %d) does not go away' % child.pid
-        on_end, child._on_end = child._on_end, None
-        self._start_queued()
-        on_end(result)
+        result['reason'] += ', but the process (PID %s) does not go away' % child.pid
+        self._report(child, result)
 
-    def _kill(self, child, result):
+    def _kill(self, child: Child, result: Result) -> None:
         """Kill the group and settle the result, which is reported once the child is reaped."""
+        assert child.pid is not None
         _kill_group(child.pid)
         self._close_pipe(child)
         child._result = result
@@ -241,8 +259,9 @@ class Children:
         child.deadline_at = now + KILL_PATIENCE_SECONDS
         child._reap_at = now + REAP_FIRST_SECONDS
 
-    def _bury(self, child):
+    def _bury(self, child: Child) -> None:
         """Kill a child that nobody waits for any more; it is reaped when it goes."""
+        assert child.pid is not None
         _kill_group(child.pid)
         self._close_pipe(child)
         self._dying.append(child)
@@ -250,18 +269,19 @@ class Children:
         if self._reap(child) is not None:
             self._dying.remove(child)
 
-    def _close_pipe(self, child):
+    def _close_pipe(self, child: Child) -> None:
         if child._fd is not None:
             self._loop.remove(child._fd)
             os.close(child._fd)
             child._fd = None
 
-    def _reap(self, child, peek=False):
+    def _reap(self, child: Child, peek: bool = False) -> Optional[int]:
         """Return the child's wait status if it ended (UNKNOWN_STATUS where it is lost), else None
         and look again later.
 
         peek: only look, return whether it ended.
         """
+        assert child.pid is not None
         try:
             ended = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if peek:
@@ -277,7 +297,7 @@ class Children:
         return None
 
 
-def _kill_group(pid):
+def _kill_group(pid: int) -> None:
     try:
         os.killpg(pid, signal.SIGKILL)
     except OSError as error:
@@ -285,14 +305,14 @@ def _kill_group(pid):
             _kill_alone(pid)          # a member changed its user; the leader at least is ours
 
 
-def _kill_alone(pid):
+def _kill_alone(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGKILL)
     except OSError:
         pass
 
 
-def _result_of(name, output, status):
+def _result_of(name: str, output: bytes, status: int) -> Result:
     """Return the result dict of a child that closed its pipe and ended with `status`."""
     try:
         result = json.loads(output.decode('utf-8'))
@@ -311,7 +331,7 @@ def _result_of(name, output, status):
                                    % (name, os.WEXITSTATUS(status))}
 
 
-def _signal_name(number):
+def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import traceback
+from typing import TYPE_CHECKING, Callable, List, Optional, Tuple
 
 from ahmlib.config import loader
 from ahmlib.config.rules import LEASE_NAME, LOCK_NAME
@@ -34,6 +35,11 @@ from ahmlib.runtime.reload import Reload, StartError, check_log_file
 from ahmlib.runtime.settings import core_settings
 from ahmlib.runtime.state_file import StateFileCorrupt, StateFileError
 
+if TYPE_CHECKING:
+    from ahmlib.config.loader import Config
+    from ahmlib.core.settings import Settings
+    from ahmlib.main import Environment
+
 #: `ahm stop` says LEAVING with this one; the others are what service managers and terminals send.
 LEAVING_SIGNAL = signal.SIGUSR1
 RESTARTING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -45,7 +51,7 @@ FAILED = 1
 EXIT_SECONDS = 2.0
 
 
-def late_seconds(settings):
+def late_seconds(settings: 'Settings') -> float:
     """How long one step of the loop may take before people are told.
 
     What stays below does not cost a leader that steps down more than a quarter of T_fence, the time
@@ -57,11 +63,14 @@ def late_seconds(settings):
 class Daemon:
     """One running AHM."""
 
-    def __init__(self, config, environment, debug=False, detached=False):
+    def __init__(self, config: 'Config', environment: 'Environment', debug: bool = False,
+                 detached: bool = False) -> None:
         self.config, self.environment, self.debug = config, environment, debug
         self.detached = detached
-        self.remarks = []               # (severity, text) to log once the start has succeeded
-        self.code = None                # of the exit, once it was decided
+        #: Severity and text, to log once the start has succeeded.
+        self.remarks: List[Tuple[str, str]] = []
+        #: Of the exit, once it was decided.
+        self.code: Optional[int] = None
         self.reason = ''
         self.loop = Loop(clock)
         self.log_writer = LogWriter(self.loop, clock, self._lines_lost, self._helper_died)
@@ -74,15 +83,18 @@ class Daemon:
         self.children = Children(self.loop, clock)
         self.ipc = IpcServer(self.loop, self.log, clock)
         self.pid_file = PidFile(pid_path(config))
-        self.driver = self.beacons = None
-        self.own_files = None           # once they are there
-        self.listening = None           # where nodes.conf was changed since the last run
+        # These two from open() on.
+        self.driver: Driver
+        self.own_files: OwnFiles
+        self.beacons: Optional[BeaconSocket] = None
+        #: Where nodes.conf was changed since the last run.
+        self.listening: Optional[Listening] = None
         self.reloading = Reload(self)
 
-    def _severity(self, config):
+    def _severity(self, config: 'Config') -> str:
         return 'DEBUG' if self.debug or config.log_verbose else config.log_severity
 
-    def destination(self, config):
+    def destination(self, config: 'Config') -> str:
         """Where the log goes with this configuration, as `Log` is told."""
         if not config.log_filename:
             return 'syslog' if self.detached else 'stderr'
@@ -90,12 +102,14 @@ class Daemon:
 
     # -- opening and closing -------------------------------------------------------------------
 
-    def open(self):
+    def open(self) -> None:
         """Take the PID file, read the memory, open the sockets.  Raises StartError."""
         try:
-            self.state_lock.acquire(self.pid_file.path)
+            self.state_lock.acquire_after(self.pid_file.path)
             # Before there is a socket that it could inherit.
-            self.disk.hold(self.state_lock.fileno())
+            lock_fd = self.state_lock.fileno()
+            assert lock_fd is not None
+            self.disk.hold(lock_fd)
             self.pid_file.acquire()
             check_log_file(self.log.destination)
             self._make_node()
@@ -113,7 +127,7 @@ class Daemon:
         self._say_hello()
         self.log_writer.sync(LOG_SYNC_SECONDS)
 
-    def _make_node(self):
+    def _make_node(self) -> None:
         settings = core_settings(self.config)
         self.loop.late_seconds = late_seconds(settings)
         memory = Memory(self.config.data_dir, settings.addresses,
@@ -142,7 +156,7 @@ class Daemon:
                              self._exit)
         self.driver.listening = self.listening
 
-    def _open_sockets(self):
+    def _open_sockets(self) -> None:
         config, driver = self.config, self.driver
         addresses = [split_address(address) for address in driver.node.settings.addresses]
         own = addresses[driver.node.own]
@@ -158,7 +172,7 @@ class Daemon:
             own, [peer for peer in addresses if peer != own], driver.datagram, self.loop,
             self.log, multicast)
 
-    def _watch_signals(self):
+    def _watch_signals(self) -> None:
         for number in RESTARTING_SIGNALS:
             self.loop.on_signal(number, lambda number: self.driver.feed(
                 events.StopAsked(Farewell.RESTARTING)))
@@ -166,8 +180,9 @@ class Daemon:
             events.StopAsked(Farewell.LEAVING)))
         self.loop.on_signal(signal.SIGHUP, lambda number: self.reload())
 
-    def _say_hello(self):
+    def _say_hello(self) -> None:
         settings, timing = self.driver.node.settings, self.driver.node.timing
+        assert self.config.nodes is not None
         self.log.notice('%s starts at %s with %s and %s; lease %.4g s, hold %.4g s, fence %.4g s'
                         % (settings.name, settings.addresses[settings.own], self.config.path,
                            self.config.nodes.path, timing.lease, timing.hold, timing.fence))
@@ -176,7 +191,7 @@ class Daemon:
         for warning in self.config.warnings:
             self.log.warning(warning)
 
-    def close(self):
+    def close(self) -> None:
         """Let go of everything, within a bounded time, however long a disk takes.
 
         What the disk does not let go in time is a left-over, which the next start recognises.
@@ -200,7 +215,7 @@ class Daemon:
 
     # -- running -------------------------------------------------------------------------------
 
-    def run(self, ready):
+    def run(self, ready: Callable[..., None]) -> int:
         """Run until the core, or a signal, ends it; returns the exit code.
 
         `ready(True)` is called once it stays, `ready(False, why)` where it does not.
@@ -228,7 +243,7 @@ class Daemon:
         self.close()
         return self.code
 
-    def _decide_to_stay(self, ready):
+    def _decide_to_stay(self, ready: Callable[..., None]) -> None:
         """Listen on, stay, or end beside somebody who leads by another nodes.conf."""
         listening, node = self.listening, self.driver.node
         if listening is None:
@@ -245,22 +260,22 @@ class Daemon:
             self.driver.memory.cluster = node.settings.cluster
             ready(True)
 
-    def _next_deadline(self):
+    def _next_deadline(self) -> float:
         found = [None if self.listening is None else self.listening.ends_at(),
                  self.driver.node.wake_at, self.children.next_deadline(),
                  self.ipc.next_deadline(), self.disk.next_deadline(),
                  self.driver.telling.next_deadline(), self.own_files.next_deadline()]
         return min(instant for instant in found if instant is not None)
 
-    def _exit(self, code, reason):
+    def _exit(self, code: int, reason: str) -> None:
         self.code, self.reason = code, reason
 
-    def reload(self):
+    def reload(self) -> None:
         """Read the configuration again; take what can change while running, or nothing."""
         self.log.reopen()
         self.reloading.ask()
 
-    def take(self, new):
+    def take(self, new: 'Config') -> None:
         """Take a configuration that was read anew, as far as it can change while running."""
         refused = [parameter.name for parameter in loader.differences(self.config, new)
                    if parameter.reload != ALWAYS]
@@ -278,17 +293,17 @@ class Daemon:
 
     # -- disks ---------------------------------------------------------------------------------
 
-    def _lines_lost(self, count):
+    def _lines_lost(self, count: int) -> None:
         self.log.lost_lines += count
 
-    def _helper_died(self, text):
+    def _helper_died(self, text: str) -> None:
         self.log.warning('%s; another one is made' % text)
 
-    def _disk_is_slow(self, seconds):
+    def _disk_is_slow(self, seconds: float) -> None:
         self.log.warning('the disk of %s has not answered for %.1f s: nothing new is remembered '
                          'until it does, and what needs that is not said'
                          % (self.config.data_dir, seconds))
 
-    def _disk_answers(self, seconds):
+    def _disk_answers(self, seconds: float) -> None:
         self.log.notice('the disk of %s answers again, after %.1f s'
                         % (self.config.data_dir, seconds))

@@ -11,6 +11,7 @@ is ready, its end of the pipe closes, and the command says so instead of claimin
 
 import os
 import sys
+from typing import Callable, NoReturn
 
 MESSAGE_BYTES_MAX = 64 * 1024
 
@@ -18,7 +19,7 @@ _OK = b'+'
 _FAILED = b'-'
 
 
-def detach():
+def detach() -> Callable[..., None]:
     """Go on as a daemon; return `ready(ok, message='')`, which must be called once it is up.
 
     The process that called does not return from here: it waits, prints `message` on stderr if
@@ -45,7 +46,7 @@ def detach():
     return _readiness(write_fd)
 
 
-def ensure_stdio():
+def ensure_stdio() -> None:
     """Open /dev/null for each of the descriptors 0 to 2 that is closed.
 
     A process started without them would get its first sockets there, and children write to them.
@@ -57,11 +58,11 @@ def ensure_stdio():
     os.close(fd)
 
 
-def _readiness(write_fd):
+def _readiness(write_fd: int) -> Callable[..., None]:
     """Return the function that reports through the pipe, once."""
     open_fds = [write_fd]
 
-    def ready(ok, message=''):
+    def ready(ok: bool, message: str = '') -> None:
         """Tell the waiting command that the daemon is up, or why it is not, or what to warn of."""
         if not open_fds:
             return
@@ -76,7 +77,7 @@ def _readiness(write_fd):
     return ready
 
 
-def _wait_and_exit(read_fd):
+def _wait_and_exit(read_fd: int) -> NoReturn:
     with os.fdopen(read_fd, 'rb') as pipe:
         try:
             data = pipe.read()
@@ -93,7 +94,7 @@ def _wait_and_exit(read_fd):
     os._exit(0 if is_ok else 1)
 
 
-def _redirect_stdio():
+def _redirect_stdio() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)

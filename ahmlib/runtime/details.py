@@ -6,9 +6,10 @@ else wants to read.
 
 import enum
 import re
+from typing import Any
 
 
-def line(effect, event, seconds):
+def line(effect: Any, event: Any, seconds: float) -> str:
     """'check database took 13 ms: verdict REACHABLE, timeline 3'; what is empty is left out."""
     name = re.sub('(?<=[a-z])(?=[A-Z])', ' ', type(effect).__name__).lower()
     said = ['%s %s' % (field, _text(value)) for field, value in zip(event._fields, event)
@@ -16,5 +17,5 @@ def line(effect, event, seconds):
     return '%s took %.0f ms: %s' % (name, seconds * 1000, ', '.join(said))
 
 
-def _text(value):
+def _text(value: Any) -> Any:
     return value.name if isinstance(value, enum.Enum) else value

@@ -14,6 +14,7 @@ import errno
 import os
 import struct
 import sys
+from typing import List, Optional, Tuple
 
 HEAD = struct.Struct('!Ic')
 READ_BYTES = 65536
@@ -29,7 +30,7 @@ MARK = b'\0'
 STDERR_PATH = b''
 
 
-def frame(kind, body=b''):
+def frame(kind: bytes, body: bytes = b'') -> bytes:
     """The bytes of one frame."""
     return HEAD.pack(len(body), kind) + body
 
@@ -37,10 +38,10 @@ def frame(kind, body=b''):
 class Frames:
     """Takes bytes as they come and gives frames, as (kind, body)."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._bytes = bytearray()
 
-    def take(self, data):
+    def take(self, data: bytes) -> List[Tuple[bytes, bytes]]:
         """The frames that are complete with these further bytes, as a list."""
         self._bytes += data
         found = []
@@ -57,7 +58,7 @@ class Frames:
 # -- what is done to files -----------------------------------------------------------------------
 
 
-def replace(path, data, is_durable):
+def replace(path: str, data: bytes, is_durable: bool) -> None:
     """Replace a file by these bytes; with `is_durable` they are on the disk once this returns.
 
     Raises OSError; the old content is still there then.
@@ -73,7 +74,7 @@ def replace(path, data, is_durable):
         _sync_directory(directory)
 
 
-def remove_quietly(path):
+def remove_quietly(path: str) -> None:
     """Remove a file; one that cannot be removed stays."""
     try:
         os.unlink(path)
@@ -81,7 +82,7 @@ def remove_quietly(path):
         pass
 
 
-def temporary_parts(name):
+def temporary_parts(name: str) -> Tuple[str, str]:
     """(start, end) of the names of the files that `replace` makes for one of this name."""
     return '.%s.' % name, '.new'
 
@@ -89,7 +90,7 @@ def temporary_parts(name):
 class AppendedFile:
     """A log file.  One that cannot be opened is tried again with every line."""
 
-    def __init__(self, path):
+    def __init__(self, path: bytes) -> None:
         self._path = path
         self._fd = -1
         self._is_torn = False
@@ -98,7 +99,7 @@ class AppendedFile:
         except OSError:
             pass
 
-    def write(self, severity, data):
+    def write(self, severity: str, data: bytes) -> bool:
         """Append a line; whether it is written.  Raises OSError."""
         if self._fd < 0:
             self._open()
@@ -109,13 +110,13 @@ class AppendedFile:
         self._is_torn = written < len(data) and (written > 0 or self._is_torn)
         return written == len(data)
 
-    def close(self):
+    def close(self) -> None:
         """Let go of the file."""
         if self._fd > 2:
             os.close(self._fd)
         self._fd = -1
 
-    def _open(self):
+    def _open(self) -> None:
         if self._path == STDERR_PATH:
             self._fd = 2
             return
@@ -124,7 +125,7 @@ class AppendedFile:
         self._fd = os.open(self._path, flags, 0o640)
 
 
-def _write_temporary(directory, name, data, is_durable):
+def _write_temporary(directory: str, name: str, data: bytes, is_durable: bool) -> str:
     start, end = temporary_parts(name)
     temporary = os.path.join(directory, start + os.urandom(6).hex() + end)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -144,7 +145,7 @@ def _write_temporary(directory, name, data, is_durable):
     return temporary
 
 
-def _sync_directory(directory):
+def _sync_directory(directory: str) -> None:
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -158,11 +159,11 @@ def _sync_directory(directory):
 class Server:
     """Does what comes out of the socket `fd`, in order, until the other end is closed."""
 
-    def __init__(self, fd):
+    def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._log = None
+        self._log: Optional[AppendedFile] = None
 
-    def run(self):
+    def run(self) -> None:
         """Serve to the end."""
         frames = Frames()
         while True:
@@ -175,7 +176,7 @@ class Server:
             for kind, body in frames.take(data):
                 self.DO[kind](self, body)
 
-    def _answer(self, kind, body=b''):
+    def _answer(self, kind: bytes, body: bytes = b'') -> None:
         data = frame(kind, body)
         try:
             while data:
@@ -183,7 +184,7 @@ class Server:
         except OSError:
             pass                      # nobody is there any more who wants to know
 
-    def _write_pid(self, body):
+    def _write_pid(self, body: bytes) -> None:
         fd = int(body)
         try:
             os.ftruncate(fd, 0)
@@ -191,13 +192,13 @@ class Server:
         except OSError:
             pass                      # it only names us in a message
 
-    def _save(self, body):
+    def _save(self, body: bytes) -> None:
         self._replace(body, is_durable=True)
 
-    def _note(self, body):
+    def _note(self, body: bytes) -> None:
         self._replace(body, is_durable=False)
 
-    def _replace(self, body, is_durable):
+    def _replace(self, body: bytes, is_durable: bool) -> None:
         path, _, data = body.partition(MARK)
         try:
             replace(os.fsdecode(path), data, is_durable)
@@ -206,12 +207,12 @@ class Server:
             return
         self._answer(DONE)
 
-    def _open_log(self, body):
+    def _open_log(self, body: bytes) -> None:
         if self._log is not None:
             self._log.close()
         self._log = AppendedFile(body)
 
-    def _line(self, body):
+    def _line(self, body: bytes) -> None:
         try:
             is_written = self._log is not None and self._log.write('', body)
         except OSError:
@@ -219,10 +220,10 @@ class Server:
         if not is_written:
             self._answer(LOST)
 
-    def _sync(self, body):
+    def _sync(self, body: bytes) -> None:
         self._answer(DONE)
 
-    def _remove(self, body):
+    def _remove(self, body: bytes) -> None:
         """Remove a name as long as it is that of this file (device, inode)."""
         path, device, inode = body.split(MARK)
         try:
@@ -236,7 +237,7 @@ class Server:
           REMOVE: _remove}
 
 
-def removal(path, info):
+def removal(path: str, info: os.stat_result) -> bytes:
     """The body of a REMOVE of the file of this name and os.stat_result."""
     return MARK.join([os.fsencode(path), b'%d' % info.st_dev, b'%d' % info.st_ino])
 

@@ -5,9 +5,9 @@ clock. Nothing here decides anything.
 """
 
 import ipaddress
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence
 
 from ahmlib.core import effects, events
-from ahmlib.core.beacon import Verdict
 from ahmlib.core.requests import CHANGING
 from ahmlib.core.variables import hook_variables
 from ahmlib.database.attach import attach_standby
@@ -17,17 +17,29 @@ from ahmlib.database.probe import check_local, probe_remote
 from ahmlib.database.promotion import promote
 from ahmlib.database.recovery import leave_standby_signal
 from ahmlib.database.rehearsal import rehearse_handover
+from ahmlib.database.settings import DatabaseSettings
 from ahmlib.database.start import start_database
 from ahmlib.database.stop import stop_database
 from ahmlib.network import vip, wire
 from ahmlib.network.rehearsal import rehearse
-from ahmlib.runtime import details
+from ahmlib.runtime import answers, details
 from ahmlib.runtime.find import REQUEST
 from ahmlib.runtime.hooks import HookQueue
 from ahmlib.runtime.pid_file import pid_path
 from ahmlib.runtime.settings import database_settings, vip_settings
 from ahmlib.runtime.state_file import StateFileError
 from ahmlib.runtime.telling import Telling
+
+if TYPE_CHECKING:
+    from ahmlib.config.loader import Config
+    from ahmlib.core.node import Node
+    from ahmlib.ipc.server import Origin
+    from ahmlib.network.udp import Address, BeaconSocket
+    from ahmlib.runtime.changed_nodes import Listening
+    from ahmlib.runtime.children import Child, Children, Result
+    from ahmlib.runtime.log import Log
+    from ahmlib.runtime.loop import Clock
+    from ahmlib.runtime.memory import Memory
 
 #: Seconds that a child may take beyond the limit that its function keeps itself.
 CHILD_SLACK_SECONDS = 0.25
@@ -49,39 +61,44 @@ class Driver:
     cluster.
     """
 
-    def __init__(self, config, node, memory, children, log, clock, on_exit):
+    def __init__(self, config: 'Config', node: 'Node', memory: 'Memory', children: 'Children',
+                 log: 'Log', clock: 'Clock', on_exit: Callable[[int, str], None]) -> None:
         self.node, self.memory, self.children = node, memory, children
         self.log, self.clock, self.on_exit = log, clock, on_exit
-        self.beacons = None
-        self.answer = None
-        self.listening = None           # hears of other clusters, where that matters
-        self.clients = {}               # token -> client that waits
-        self.running = {}               # token -> child
-        self.raising = None             # the token of a VIP command that puts it up
+        # These two are given by the daemon, once there are sockets.
+        self.beacons: BeaconSocket
+        self.answer: Callable[[Any, Dict[str, Any]], Any]
+        #: Hears of other clusters, where that matters.
+        self.listening: Optional[Listening] = None
+        self.clients: Dict[int, Any] = {}           # token -> client that waits
+        self.running: Dict[int, Child] = {}       # token -> child
+        #: The token of a VIP command that puts it up.
+        self.raising: Optional[int] = None
         self.client_tokens = self.malformed = self.foreign = 0
         self.hooks = HookQueue(children.start)
         self.telling = Telling(node, children.start, log, clock)
         self.configure(config)
 
-    def configure(self, config):
+    def configure(self, config: 'Config') -> None:
         """Take settings, at the start and at a reload."""
-        self.config = self.telling.config = config
+        self.config = config
+        self.telling.config = config
         self.database = database_settings(config)
         self.vip = vip_settings(config)
 
     # -- the loop ------------------------------------------------------------------------------
 
-    def feed(self, event):
+    def feed(self, event: Any) -> None:
         """One event through the core; what it wants is done before anything else."""
         for effect in self.node.handle(event, self.clock()):
             self.PERFORM[type(effect)](self, effect)
 
-    def tick(self):
+    def tick(self) -> None:
         """Wake the core if its time has come."""
         if self.clock() >= self.node.wake_at:
             self.feed(events.Ticked())
 
-    def client_asked(self, client, request, origin):
+    def client_asked(self, client: Any, request: Dict[str, Any], origin: 'Origin') -> None:
         """A utility asked something."""
         self.client_tokens += 1
         self.clients[self.client_tokens] = client
@@ -100,7 +117,7 @@ class Driver:
             return
         self.feed(events.ClientAsked(self.client_tokens, request, _who(origin)))
 
-    def _why_not_allowed(self, request, origin):
+    def _why_not_allowed(self, request: Dict[str, Any], origin: 'Origin') -> str:
         """Why this client may not ask for this; '' where it may.
 
         What changes something may be asked through the UNIX socket, which only this user and root
@@ -116,7 +133,7 @@ class Driver:
         return ('%s is refused from %s: it is no host of this cluster; run it on a host of '
                 'nodes.conf' % (asked, origin[1]))
 
-    def datagram(self, data, peer):
+    def datagram(self, data: bytes, peer: 'Address') -> None:
         """Bytes came from the address of a peer."""
         settings = self.node.settings
         try:
@@ -132,31 +149,32 @@ class Driver:
             return
         self.feed(events.BeaconHeard(row))
 
-    def _foreign(self, peer, error):
+    def _foreign(self, peer: 'Address', error: wire.ForeignRow) -> None:
         self.foreign += 1
         if self.listening is not None:
             self.listening.heard(error, peer[0], self.clock())
         if self.log.bounded(('foreign', peer), FOREIGN_SECONDS):
             self.feed(events.ForeignHeard(peer[0], error.name, error.nodes))
 
-    def refuse(self, peer, why):
+    def refuse(self, peer: 'Address', why: str) -> None:
         """Count a datagram that is no row, and say so now and then."""
         self.malformed += 1
         if self.log.bounded(('malformed', peer), MALFORMED_LOG_SECONDS):
             self.log.warning('%d malformed datagrams so far; the newest from %s:%d: %s'
                              % (self.malformed, peer[0], peer[1], why))
 
-    def _peer(self, place):
+    def _peer(self, place: int) -> 'Address':
         host, port = self.node.settings.host(place), self.node.settings.addresses[place]
         return host, int(port.rpartition(':')[2])
 
     # -- children ------------------------------------------------------------------------------
 
-    def _child(self, effect, function, args, make, limit=None):
+    def _child(self, effect: Any, function: Callable[..., 'Result'], args: Sequence[Any],
+               make: Callable[['Result'], Any], limit: Optional[float] = None) -> None:
         """Run a blocking function for an effect; `make(result)` is the event that answers it."""
         token, began = effect.token, self.clock()
 
-        def ended(result):
+        def ended(result: 'Result') -> None:
             self.running.pop(token, None)
             event = make(result)
             if self.log.severity == 'DEBUG':
@@ -166,50 +184,50 @@ class Driver:
         self.running[token] = self.children.start(
             function, args, limit, ended, type(effect).__name__)
 
-    def _action(self, effect, function, *args):
-        self._child(effect, function, args, lambda result: _ended(effect.token, result))
+    def _action(self, effect: Any, function: Callable[..., 'Result'], *args: Any) -> None:
+        self._child(effect, function, args, lambda result: answers.ended(effect.token, result))
 
-    def _still_wanted(self, effect):
+    def _still_wanted(self, effect: Any) -> bool:
         """Whether the core wants this now: this process may have been late since then."""
         self.tick()
         return effect.token in self.node.waiting
 
-    def _cancel(self, effect):
+    def _cancel(self, effect: effects.Cancel) -> None:
         child = self.running.pop(effect.token, None)
         if child is not None:
             self.children.cancel(child)
 
     # -- disk and network ----------------------------------------------------------------------
 
-    def _save_state(self, effect):
-        def ended(reason):
+    def _save_state(self, effect: effects.SaveState) -> None:
+        def ended(reason: str) -> None:
             self.feed(events.StateSaveFailed(reason) if reason
                       else events.StateSaved(effect.saved))
         self.memory.save_later(effect.saved, ended)
 
-    def _save_lease(self, effect):
+    def _save_lease(self, effect: effects.SaveLease) -> None:
         try:
             self.memory.save_lease(effect.until, self._lease_not_saved)
         except StateFileError as error:
             self._lease_not_saved(error)
 
-    def _lease_not_saved(self, reason):
+    def _lease_not_saved(self, reason: object) -> None:
         if self.log.bounded('lease', 60.0):
             self.log.error('the lease file cannot be written: %s' % reason)
 
-    def _send(self, effect):
+    def _send(self, effect: effects.SendBeacon) -> None:
         to = None if effect.to is None else self._peer(effect.to)
         self.beacons.send(wire.encode(effect.beacon), to)
 
     # -- database ------------------------------------------------------------------------------
 
-    def _check(self, effect):
+    def _check(self, effect: effects.CheckDatabase) -> None:
         self._child(effect, check_local, (self.database, effect.limit),
-                    lambda result: _checked(effect.token, result))
+                    lambda result: answers.checked(effect.token, result))
 
-    def _probe(self, effect):
-        def probed(result):
-            verdict, reason = _verdict(result)
+    def _probe(self, effect: effects.ProbeDatabase) -> None:
+        def probed(result: 'Result') -> events.DatabaseProbed:
+            verdict, reason = answers.verdict(result)
             return events.DatabaseProbed(effect.token, verdict, reason)
         if effect.about == self.node.own:
             self._child(effect, check_local, (self.database, effect.limit), probed)
@@ -218,68 +236,68 @@ class Driver:
         self._child(effect, probe_remote,
                     (self.database, host, self.config.db_port, effect.limit), probed)
 
-    def _promote(self, effect):
+    def _promote(self, effect: effects.Promote) -> None:
         if self._still_wanted(effect):
             environment = dict(hook_variables(self.node, 'PROMOTION', self.node.own))
             self._action(effect, promote, self.database, effect.limit, environment)
 
-    def _stop_database(self, effect):
+    def _stop_database(self, effect: effects.StopDatabase) -> None:
         self._action(effect, stop_database, self.database, effect.mode, effect.limit)
 
-    def _start_database(self, effect):
+    def _start_database(self, effect: effects.StartDatabase) -> None:
         self._action(effect, start_database, self.database, effect.limit)
 
-    def _leave_signal(self, effect):
+    def _leave_signal(self, effect: effects.LeaveStandbySignal) -> None:
         self._action(effect, leave_standby_signal, self.database)
 
-    def _follow(self, effect):
+    def _follow(self, effect: effects.FollowPrimary) -> None:
         host = self.node.settings.host(effect.leader)
         self._action(effect, follow_primary, self._of_all_nodes(), host, self.config.db_port,
                      effect.limit, dict(effect.variables))
 
-    def _checkpoint(self, effect):
+    def _checkpoint(self, effect: effects.CheckpointDatabase) -> None:
         self._action(effect, checkpoint, self.database, effect.limit)
 
-    def _attach(self, effect):
+    def _attach(self, effect: effects.AttachDatabase) -> None:
         allowed = effect.rewind and self.database.use_pg_rewind
         host = self.node.settings.host(effect.leader)
         self._action(effect, attach_standby,
                      self._of_all_nodes()._replace(use_pg_rewind=allowed), host,
                      self.config.db_port, effect.limit, dict(effect.variables))
 
-    def _of_all_nodes(self):
+    def _of_all_nodes(self) -> DatabaseSettings:
         """The DatabaseSettings with what the nodes of the cluster are called, as far as known."""
         names = tuple(name for name in self.node.names if name) + self.node.settings.addresses
         return self.database._replace(node_names=names)
 
-    def _hook(self, effect):
+    def _hook(self, effect: effects.RunHook) -> None:
         argv = getattr(self.config, effect.hook)
         self.hooks.add(effect.hook, argv, dict(effect.variables), effect.limit,
                        lambda result: self._hook_ended(effect, result))
 
-    def _hook_ended(self, effect, result):
+    def _hook_ended(self, effect: effects.RunHook, result: 'Result') -> None:
         if result.get('output'):
             self.log.info('%s said: %s' % (effect.hook, result['output'].strip()))
-        self.feed(_ended(effect.token, result))
+        self.feed(answers.ended(effect.token, result))
 
     # -- VIP -----------------------------------------------------------------------------------
 
-    def _check_vip(self, effect):
+    def _check_vip(self, effect: effects.CheckVip) -> None:
         self._child(effect, vip.check_vip, (self.vip, effect.limit), lambda result:
                     events.VipChecked(effect.token, result.get('here'), result.get('reason') or '',
                                       bool(result.get('usable', True))))
 
-    def _ping_vip(self, effect):
+    def _ping_vip(self, effect: effects.PingVip) -> None:
         host = None if effect.about is None else self.node.settings.host(effect.about)
         self._child(effect, vip.ping_vip, (self.vip, effect.limit, host), lambda result:
                     events.VipPinged(effect.token, result.get('answers'),
                                      result.get('reason') or '', result.get('by') or '',
                                      bool(result.get('of_suspect'))))
 
-    def _pings(self):
+    def _pings(self) -> bool:
         return bool(self.vip.virtual_ip or self.config.trusted_servers)
 
-    def try_ping(self):
+    def try_ping(self) -> None:
         """Say at the start where ping does not work here, if no rehearsal will: silence is never
         believed then."""
         settings = self.node.settings
@@ -288,58 +306,58 @@ class Driver:
             self.children.start(vip.try_ping, (self.vip, limit), limit + CHILD_SLACK_SECONDS,
                                 self._ping_tried, 'TryPing')
 
-    def _ping_tried(self, result):
+    def _ping_tried(self, result: 'Result') -> None:
         if not result.get('ok'):
-            self.log.error('ping does not work here: %s' % _reason(result))
+            self.log.error('ping does not work here: %s' % answers.why_not(result))
 
-    def _ping_trusted(self, effect):
+    def _ping_trusted(self, effect: effects.PingTrusted) -> None:
         self._child(effect, vip.ping_any,
                     (list(self.config.trusted_servers), self.vip.ping_path, effect.limit),
                     lambda result: events.TrustedPinged(effect.token, bool(result.get('ok'))))
 
-    def _rehearse(self, effect):
+    def _rehearse(self, effect: effects.Rehearse) -> None:
         config = self.config
         hooks = {name: getattr(config, name) for name in HOOKS if getattr(config, name)}
         self._child(effect, rehearse, (self.vip, hooks, effect.limit, self._pings()),
-                    lambda result: _rehearsed(effect.token, result))
+                    lambda result: answers.rehearsed(effect.token, result))
 
-    def _rehearse_handover(self, effect):
+    def _rehearse_handover(self, effect: effects.RehearseHandover) -> None:
         settings = self.node.settings
         servers = [(place, settings.host(place), settings.db_port) for place in effect.servers]
         self._child(effect, rehearse_handover, (self.database, servers, effect.limit),
-                    lambda result: _handover_rehearsed(effect.token, result))
+                    lambda result: answers.handover_rehearsed(effect.token, result))
 
-    def _raise_vip(self, effect):
+    def _raise_vip(self, effect: effects.RaiseVip) -> None:
         if self._still_wanted(effect):
             self.raising = effect.token
             self._action(effect, vip.raise_vip, self.vip, effect.limit, False)
 
-    def _lower_vip(self, effect):
+    def _lower_vip(self, effect: effects.LowerVip) -> None:
         """A command that puts the VIP up must not end after the one that takes it down."""
         token, self.raising = self.raising, None
-        child = self.running.pop(token, None)
-        if child is not None:
+        child = None if token is None else self.running.pop(token, None)
+        if token is not None and child is not None:
             self.children.cancel(child)
             self.feed(events.ActionEnded(token, False, 'overtaken by the order to drop the VIP'))
         self._action(effect, vip.lower_vip, self.vip, effect.limit)
 
-    def _announce_vip(self, effect):
+    def _announce_vip(self, effect: effects.AnnounceVip) -> None:
         self._action(effect, vip.announce_vip, self.vip, effect.limit)
 
     # -- people --------------------------------------------------------------------------------
 
-    def _report(self, effect):
+    def _report(self, effect: effects.Report) -> None:
         self.telling.report(effect.severity, effect.event, effect.text)
 
-    def _reply(self, effect):
+    def _reply(self, effect: effects.Reply) -> None:
         client = self.clients.pop(effect.token, None)
         if client is not None:
             self.answer(client, effect.answer)
 
-    def _exit(self, effect):
+    def _exit(self, effect: effects.Exit) -> None:
         self.on_exit(effect.code, effect.reason)
 
-    PERFORM = {
+    PERFORM: Dict[type, Callable[['Driver', Any], None]] = {
         effects.SaveState: _save_state, effects.SaveLease: _save_lease, effects.SendBeacon: _send,
         effects.CheckDatabase: _check, effects.ProbeDatabase: _probe,
         effects.CheckVip: _check_vip, effects.PingVip: _ping_vip,
@@ -355,21 +373,9 @@ class Driver:
     }
 
 
-def _rehearsed(token, result):
-    if not result.get('ok'):
-        return events.Rehearsed(token, None)
-    return events.Rehearsed(token, tuple(result['fails']), tuple(result['lacks']))
 
 
-def _handover_rehearsed(token, result):
-    if not result.get('ok'):
-        return events.HandoverRehearsed(token, None)
-    return events.HandoverRehearsed(
-        token, tuple((place, why) for place, why in result['asked']),
-        result['no_checkpoint'], result['unarchived'], result['no_start'])
-
-
-def _plain(host):
+def _plain(host: str) -> Any:
     """An address without regard to how it is spelled (IPv4 in IPv6, capitals, zeros)."""
     try:
         address = ipaddress.ip_address(host)
@@ -378,53 +384,11 @@ def _plain(host):
     return getattr(address, 'ipv4_mapped', None) or address
 
 
-def _is_loopback(address):
+def _is_loopback(address: Any) -> bool:
     return getattr(address, 'is_loopback', False)
 
 
-def _who(origin):
+def _who(origin: 'Origin') -> str:
     """Who asked, in words."""
     kind, which = origin
     return 'user %s of this host' % which if kind == 'unix' else which
-
-
-def _reason(result):
-    return '' if result.get('ok', True) else str(result.get('reason', 'it failed'))
-
-
-def _ended(token, result):
-    """The ActionEnded of a function's result."""
-    ok = bool(result.get('ok'))
-    return events.ActionEnded(token, ok, '' if ok else _reason(result),
-                              int(result.get('timeline') or 0), int(result.get('lsn') or 0),
-                              result.get('here'), bool(result.get('diverged')),
-                              int(result.get('switch_lsn') or 0),
-                              int(result.get('needed_lsn') or 0), bool(result.get('withdrawn')),
-                              str(result.get('remark') or ''))
-
-
-def _verdict(result):
-    """(Verdict, reason) of a probe; one that was killed at its limit reached nothing."""
-    name = result.get('verdict', 'UNREACHABLE')
-    reason = result.get('reason', '')
-    if name == 'REACHABLE' and result.get('in_recovery'):
-        return Verdict.STARTING, 'it is in recovery'
-    return Verdict[name], reason
-
-
-def _checked(token, result):
-    """The DatabaseChecked of a check's result."""
-    verdict = Verdict[result.get('verdict', 'UNREACHABLE')]
-    if not result.get('answered'):
-        return events.DatabaseChecked(token, verdict, result.get('reason', ''))
-    upstream = result.get('upstream')
-    if upstream is not None:
-        upstream = (str(upstream.get('host') or ''), int(upstream.get('port') or 0))
-    return events.DatabaseChecked(
-        token, verdict, '', bool(result['in_recovery']), result.get('system_identifier') or '',
-        result.get('timeline') or 0, result.get('lsn') or 0, bool(result.get('streaming')),
-        upstream, result.get('sync_needed'), tuple(result.get('sync_names') or ()),
-        tuple((str(name), str(address)) for name, address in result.get('sync_peers') or ()),
-        result.get('replayed_lsn') or 0, result.get('standstill') or '', bool(result.get('held')),
-        bool(result.get('lsn_known', True)), result.get('mismatch') or '',
-        result.get('remark') or '')

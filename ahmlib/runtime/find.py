@@ -6,11 +6,14 @@ directory that everybody can write, anybody may listen.
 """
 
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Tuple
 
 from ahmlib.config.rules import LOCK_NAME
 from ahmlib.ipc import client
 from ahmlib.runtime.pid_file import PidFileError, pid_path, running_pid
+
+if TYPE_CHECKING:
+    from ahmlib.config.loader import Config
 
 #: What the driver answers, and only at the UNIX socket.
 REQUEST = {'ask': 'daemon'}
@@ -24,12 +27,12 @@ class Places(NamedTuple):
     ipc_port: int
 
     @property
-    def lock_path(self):
+    def lock_path(self) -> str:
         """The file that is locked for as long as its state may be written."""
         return os.path.join(os.path.dirname(self.pid_path), LOCK_NAME)
 
     @property
-    def socket(self):
+    def socket(self) -> str:
         """The path of the UNIX socket, for messages."""
         return os.path.join(self.socket_dir, '.s.AHM.%d' % self.ipc_port)
 
@@ -38,12 +41,12 @@ class Places(NamedTuple):
 DEFAULTS = Places('/tmp/ahm.pid', client.DEFAULT_SOCKET_DIR, client.DEFAULT_PORT)
 
 
-def places(config):
+def places(config: 'Config') -> Places:
     """The Places of a Config."""
     return Places(pid_path(config), config.socket_dir, config.ipc_port)
 
 
-def find_daemon(where):
+def find_daemon(where: Places) -> Optional[int]:
     """The PID of the daemon at these Places; None: none runs.
 
     Raises PidFileError where one may run and cannot be told.
@@ -52,18 +55,19 @@ def find_daemon(where):
     return _at_socket(where) if pid is None else pid
 
 
-def tells(where):
+def tells(where: Places) -> Dict[str, Any]:
     """What the daemon at these Places says of itself, a dict; {} where none answers."""
     try:
         _, _, answer = client.ask_with_peer(REQUEST, where.ipc_port, where.socket_dir,
                                             LIMIT_SECONDS)
     except (client.NoDaemon, client.ProtocolError):
         return {}
-    mine = (answer or {}).get('pid_file')
-    return answer if isinstance(mine, str) and _is_same(mine, where.pid_path) else {}
+    found = answer or {}
+    mine = found.get('pid_file')
+    return found if isinstance(mine, str) and _is_same(mine, where.pid_path) else {}
 
 
-def refuse_doubt(where):
+def refuse_doubt(where: Places) -> None:
     """Raise PidFileError where `find_daemon` found none, but the state is locked by somebody."""
     holder = running_pid(where.lock_path)
     if holder is not None:
@@ -75,7 +79,7 @@ def refuse_doubt(where):
                where.socket))
 
 
-def _at_socket(where):
+def _at_socket(where: Places) -> Optional[int]:
     """The PID of who listens at the socket and holds this PID file, or None."""
     try:
         pid, uid, answer = client.ask_with_peer(REQUEST, where.ipc_port, where.socket_dir,
@@ -102,7 +106,7 @@ def _at_socket(where):
     return pid
 
 
-def _trusted(where):
+def _trusted(where: Places) -> Tuple[int, ...]:
     """The users whose process may be signalled: this one, and whose data_dir it is."""
     try:
         return os.geteuid(), os.stat(os.path.dirname(where.pid_path)).st_uid
@@ -110,5 +114,5 @@ def _trusted(where):
         return (os.geteuid(),)
 
 
-def _is_same(one, other):
+def _is_same(one: str, other: str) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)

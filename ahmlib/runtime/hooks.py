@@ -6,8 +6,12 @@ it.
 """
 
 import collections
+from typing import TYPE_CHECKING, Any, Callable, Deque, Mapping, Optional, Sequence, Tuple
 
 from ahmlib.database.hooks import run_hook
+
+if TYPE_CHECKING:
+    from ahmlib.runtime.children import OnEnd, Result
 
 NOTIFICATIONS_MAX = 100
 
@@ -18,14 +22,16 @@ class HookQueue:
     `start(function, args, limit, on_end, name)` is `Children.start`.
     """
 
-    def __init__(self, start, length_max=None):
+    def __init__(self, start: Callable[..., Any], length_max: Optional[int] = None) -> None:
         self._start = start
-        self._waiting = collections.deque()
+        self._waiting: Deque[Tuple[str, Sequence[str], Mapping[str, str], float, OnEnd]] = \
+            collections.deque()
         self._length_max = length_max
         self._busy = False
         self.dropped = 0
 
-    def add(self, name, argv, environment, limit, on_end):
+    def add(self, name: str, argv: Sequence[str], environment: Mapping[str, str], limit: float,
+            on_end: 'OnEnd') -> None:
         """Run this command when those before it have ended; `on_end` gets the result dict."""
         if self._length_max is not None and len(self._waiting) >= self._length_max:
             self.dropped += 1
@@ -33,13 +39,13 @@ class HookQueue:
         self._waiting.append((name, argv, environment, limit, on_end))
         self._next()
 
-    def _next(self):
+    def _next(self) -> None:
         if self._busy or not self._waiting:
             return
         self._busy = True
         name, argv, environment, limit, on_end = self._waiting.popleft()
 
-        def ended(result):
+        def ended(result: 'Result') -> None:
             self._busy = False
             on_end(result)
             self._next()

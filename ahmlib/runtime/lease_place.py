@@ -11,6 +11,7 @@ and the next place is taken.
 import hashlib
 import os
 import stat
+from typing import Dict, List, Sequence
 
 from ahmlib.config.rules import LEASE_NAME
 
@@ -19,7 +20,7 @@ IN_MEMORY = ('tmpfs', 'ramfs')
 MOUNTS = '/proc/self/mountinfo'
 
 
-def lease_paths(data_dir, places=PLACES):
+def lease_paths(data_dir: str, places: Sequence[str] = PLACES) -> List[str]:
     """Where the lease of the daemon of this data_dir may be, as a list: the best place first.
 
     The last one is in data_dir; all others are in memory.
@@ -30,14 +31,14 @@ def lease_paths(data_dir, places=PLACES):
     return [path for path in paths if _is_ours(path)] + [os.path.join(data_dir, LEASE_NAME)]
 
 
-def _name(data_dir):
+def _name(data_dir: str) -> str:
     """A name for this directory alone: of several daemons, containers and users on one host."""
     info = os.stat(data_dir)
     text = '%s %d %d' % (os.path.realpath(data_dir), info.st_dev, info.st_ino)
     return 'ahm-%d-%s.lease' % (os.geteuid(), hashlib.sha256(os.fsencode(text)).hexdigest()[:16])
 
 
-def _is_in_memory(place, kinds):
+def _is_in_memory(place: str, kinds: Dict[int, str]) -> bool:
     try:
         device = os.stat(place).st_dev
     except OSError:
@@ -45,7 +46,7 @@ def _is_in_memory(place, kinds):
     return kinds.get(device) in IN_MEMORY and os.access(place, os.R_OK | os.W_OK | os.X_OK)
 
 
-def _kinds():
+def _kinds() -> Dict[int, str]:
     """The kind of each file system that is mounted here, by its device."""
     found = {}
     try:
@@ -60,7 +61,7 @@ def _kinds():
     return found
 
 
-def _is_ours(path):
+def _is_ours(path: str) -> bool:
     """Whether there is nothing, or a file of this user's own that no other name leads to."""
     try:
         info = os.lstat(path)

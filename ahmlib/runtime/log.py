@@ -11,9 +11,13 @@ import select
 import socket
 import syslog
 import time
+from typing import TYPE_CHECKING, Any, Callable, Dict, Hashable, Optional, Sequence, Tuple
 
 from ahmlib.runtime.disk import is_a_file
 from ahmlib.runtime.disk_helper import STDERR_PATH, AppendedFile
+
+if TYPE_CHECKING:
+    from ahmlib.runtime.loop import Clock
 
 SEVERITIES = ('DEBUG', 'INFO', 'NOTICE', 'WARNING', 'ERROR', 'CRITICAL')
 STDERR = 'stderr'
@@ -45,21 +49,23 @@ class Log:
     lost_lines: how many lines could not be written since the start.
     """
 
-    def __init__(self, prefix, severity, destination, node_name, clock,
-                 open_file=AppendedFile):
+    def __init__(self, prefix: str, severity: str, destination: str, node_name: str, clock: 'Clock',
+                 open_file: Callable[[bytes], Any] = AppendedFile) -> None:
         self.lost_lines = 0
         self.node_name = node_name
         self._clock = clock
         self._open_file = open_file
-        self._sink = None
+        self._sink: Any = None
         self._lost_reported = 0
-        self._last_line = None        # (severity, message) that a further one would repeat
+        #: Severity and text that a further one would repeat.
+        self._last_line: Optional[Tuple[str, str]] = None
         self._last_at = 0.0
         self._repeats = 0
-        self._bounded_until = {}      # key -> instant before which it is not written again
+        #: Key -> the instant before which it is not written again.
+        self._bounded_until: Dict[Hashable, float] = {}
         self.configure(prefix, severity, destination)
 
-    def configure(self, prefix, severity, destination):
+    def configure(self, prefix: str, severity: str, destination: str) -> None:
         """Apply settings, at start and at a reload.  Raises ValueError for a wrong severity."""
         if severity not in SEVERITIES:
             raise ValueError('log severity %r found, expected one of %s'
@@ -71,31 +77,31 @@ class Log:
         self.destination = destination
         self._sink = self._open_sink(destination)
 
-    def debug(self, message, *args):
+    def debug(self, message: str, *args: object) -> None:
         """Write at DEBUG; `message % args` where there are any.  Likewise the ones below."""
         self.write('DEBUG', message, *args)
 
-    def info(self, message, *args):
+    def info(self, message: str, *args: object) -> None:
         """Write at INFO."""
         self.write('INFO', message, *args)
 
-    def notice(self, message, *args):
+    def notice(self, message: str, *args: object) -> None:
         """Write at NOTICE."""
         self.write('NOTICE', message, *args)
 
-    def warning(self, message, *args):
+    def warning(self, message: str, *args: object) -> None:
         """Write at WARNING."""
         self.write('WARNING', message, *args)
 
-    def error(self, message, *args):
+    def error(self, message: str, *args: object) -> None:
         """Write at ERROR."""
         self.write('ERROR', message, *args)
 
-    def critical(self, message, *args):
+    def critical(self, message: str, *args: object) -> None:
         """Write at CRITICAL."""
         self.write('CRITICAL', message, *args)
 
-    def write(self, severity, message, *args):
+    def write(self, severity: str, message: str, *args: object) -> None:
         """Write one event as one line, if `severity` is written at all.  Never raises."""
         if SEVERITIES.index(severity) < SEVERITIES.index(self.severity):
             return
@@ -112,14 +118,14 @@ class Log:
         self._last_at = now
         self._emit(severity, message)
 
-    def flush(self):
+    def flush(self) -> None:
         """Write the count of a repeated line now, if there is one."""
         repeats, self._repeats = self._repeats, 0
-        if repeats:
+        if repeats and self._last_line is not None:
             self._emit(self._last_line[0], 'last line repeated %d time%s'
                        % (repeats, '' if repeats == 1 else 's'))
 
-    def bounded(self, key, seconds):
+    def bounded(self, key: Hashable, seconds: float) -> bool:
         """Return True at most once in `seconds` for one `key`: whether to write a line of it.
 
         Kept for a bounded number of keys; what overflows is forgotten, the oldest first.
@@ -129,30 +135,30 @@ class Log:
             return False
         self._bounded_until.pop(key, None)
         if len(self._bounded_until) >= BOUNDED_KEYS_MAX:
-            del self._bounded_until[min(self._bounded_until, key=self._bounded_until.get)]
+            del self._bounded_until[min(self._bounded_until, key=self._bounded_until.__getitem__)]
         self._bounded_until[key] = now + seconds
         return True
 
-    def reopen(self):
+    def reopen(self) -> None:
         """Open the file anew, after logrotate moved the old one away (SIGHUP)."""
         self.flush()
         self._sink.close()
         self._sink = self._open_sink(self.destination)
 
-    def close(self):
+    def close(self) -> None:
         """Write what is pending and let go of the file or socket."""
         self.flush()
         self._last_line = None
         self._sink.close()
 
-    def _open_sink(self, destination):
+    def _open_sink(self, destination: str) -> Any:
         if destination == SYSLOG:
             return _Syslog()
         if destination == STDERR and not is_a_file(2):
             return _Stderr()
         return self._open_file(STDERR_PATH if destination == STDERR else os.fsencode(destination))
 
-    def _emit(self, severity, message):
+    def _emit(self, severity: str, message: str) -> None:
         if self.lost_lines > self._lost_reported:
             missing = self.lost_lines - self._lost_reported
             note = '%d log line%s could not be written' % (
@@ -162,7 +168,7 @@ class Log:
         if not self._write_line(severity, message):
             self.lost_lines += 1
 
-    def _write_line(self, severity, message):
+    def _write_line(self, severity: str, message: str) -> bool:
         prefix = one_line(expand_prefix(self.prefix, severity, self.node_name))
         data = (prefix + message).encode('utf-8', 'backslashreplace')
         if len(data) > LINE_BYTES_MAX:
@@ -174,7 +180,7 @@ class Log:
             return False
 
 
-def syslog_problem():
+def syslog_problem() -> str:
     """Why lines for syslog would be lost now, or ''."""
     sink = _Syslog()
     try:
@@ -186,14 +192,14 @@ def syslog_problem():
     return ''
 
 
-def one_line(text):
+def one_line(text: str) -> str:
     """Return `text` with everything escaped that could end a line or steer a terminal."""
     if text.isprintable():
         return text
     return ''.join(_escape(character) for character in text)
 
 
-def expand_prefix(prefix, severity, node_name):
+def expand_prefix(prefix: str, severity: str, node_name: str) -> str:
     """Return `prefix` with its `%` escapes replaced; an unknown escape stays as it is."""
     parts = prefix.split('%%')
     values = (('%l', severity), ('%p', str(os.getpid())), ('%t', _timestamp()))
@@ -203,22 +209,22 @@ def expand_prefix(prefix, severity, node_name):
     return '%'.join(part.replace('%n', node_name or '') for part in parts)
 
 
-def _format(message, args):
+def _format(message: str, args: Sequence[object]) -> str:
     if not args:
         return str(message)
     try:
-        return message % args
+        return message % tuple(args)
     except (TypeError, ValueError):   # a slip in a message must not end the daemon
         return '%s %r' % (message, args)
 
 
-def _timestamp():
+def _timestamp() -> str:
     now = time.time()
     milliseconds = int(now % 1 * 1000)
     return time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(now)) + '.%03d' % milliseconds
 
 
-def _escape(character):
+def _escape(character: str) -> str:
     if character.isprintable():
         return character
     named = {'\n': '\\n', '\r': '\\r', '\t': '\\t'}.get(character)
@@ -231,7 +237,7 @@ def _escape(character):
 class _Stderr:
     """Descriptor 2 as it is: it may be a terminal shared with a shell, so its flags stay."""
 
-    def write(self, severity, data):
+    def write(self, severity: str, data: bytes) -> bool:
         poll = select.poll()
         poll.register(2, select.POLLOUT)
         if not poll.poll(0):
@@ -239,7 +245,7 @@ class _Stderr:
         data += b'\n'
         return os.write(2, data) == len(data)
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 
@@ -250,31 +256,29 @@ class _Syslog:
     stuck: it would stop this node's loop.
     """
 
-    def __init__(self):
-        self._socket = None
+    def __init__(self) -> None:
+        self._socket: Optional[socket.socket] = None
 
-    def write(self, severity, data):
-        if self._socket is None:
-            self.connect()
+    def write(self, severity: str, data: bytes) -> bool:
+        connection = self._socket or self.connect()
         priority = syslog.LOG_DAEMON | _SYSLOG_LEVELS[severity]
         head = '<%d>%s ahm[%d]: ' % (priority, _syslog_time(), os.getpid())
         try:
-            self._socket.send(head.encode('ascii') + data)
+            connection.send(head.encode('ascii') + data)
         except BlockingIOError:
             return False
         except OSError:               # the syslog daemon was restarted: once more, anew
             self.close()
-            self.connect()
-            self._socket.send(head.encode('ascii') + data)
+            self.connect().send(head.encode('ascii') + data)
         return True
 
-    def close(self):
+    def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
-    def connect(self):
-        """Open the socket anew.  Raises OSError."""
+    def connect(self) -> socket.socket:
+        """Open the socket anew, and return it.  Raises OSError."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             connection.setblocking(False)
@@ -283,9 +287,10 @@ class _Syslog:
             connection.close()
             raise
         self._socket = connection
+        return connection
 
 
-def _syslog_time():
+def _syslog_time() -> str:
     # RFC 3164 wants English month names and a day padded with a blank, whatever the locale.
     now = time.localtime()
     months = ('Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun',

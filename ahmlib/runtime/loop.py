@@ -10,7 +10,16 @@ only where it is so long that it matters.
 import os
 import selectors
 import signal
+import socket
 import time
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Optional, Tuple, Union
+
+if TYPE_CHECKING:
+    from ahmlib.runtime.log import Log
+
+Clock = Callable[[], float]
+Callback = Callable[[], Any]
+Fd = Union[int, socket.socket]
 
 # time.CLOCK_BOOTTIME exists from Python 3.7; the kernel's number for it is 7 everywhere.
 CLOCK_BOOTTIME = getattr(time, 'CLOCK_BOOTTIME', 7)
@@ -20,7 +29,7 @@ SLOW_SECONDS = 0.010
 SLOW_LOG_SECONDS = 60.0
 
 
-def clock():
+def clock() -> float:
     """Return the seconds since this host's boot, as a float.  Time spent suspended counts."""
     return time.clock_gettime(CLOCK_BOOTTIME)
 
@@ -34,40 +43,43 @@ class Loop:
     slowest_seconds: the longest any callback took so far.
     """
 
-    def __init__(self, clock=clock, log=None, late_seconds=float('inf')):
+    def __init__(self, clock: Clock = clock, log: Optional['Log'] = None,
+                 late_seconds: float = float('inf')) -> None:
         self.clock = clock
         self.log = log
         self.late_seconds = late_seconds
         self.slowest_seconds = 0.0
         self._selector = selectors.DefaultSelector()
-        self._callbacks = {}          # fd -> {event: callback}; a new dict for every registration
-        self._signals = {}            # number -> callback
-        self._replaced = {}           # number -> the handler that was there before
-        self._signal_pipe = None
+        #: fd -> {event: callback}; a new dict for every registration.
+        self._callbacks: Dict[int, Dict[int, Callback]] = {}
+        self._signals: Dict[int, Callable[[int], Any]] = {}
+        #: Number -> the handler that was there before.
+        self._replaced: Dict[int, Any] = {}
+        self._signal_pipe: Optional[Tuple[int, int]] = None
 
-    def add_reader(self, fd, callback):
+    def add_reader(self, fd: Fd, callback: Callback) -> None:
         """Call `callback()` whenever `fd` can be read.  Replaces an earlier reader of it."""
         self._add(fd, selectors.EVENT_READ, callback)
 
-    def add_writer(self, fd, callback):
+    def add_writer(self, fd: Fd, callback: Callback) -> None:
         """Call `callback()` whenever `fd` can be written.  Replaces an earlier writer of it."""
         self._add(fd, selectors.EVENT_WRITE, callback)
 
-    def remove_reader(self, fd):
+    def remove_reader(self, fd: Fd) -> None:
         """Stop reading from `fd`; its writer stays.  Nothing happens if there is none."""
         self._discard(fd, selectors.EVENT_READ)
 
-    def remove_writer(self, fd):
+    def remove_writer(self, fd: Fd) -> None:
         """Stop writing to `fd`; its reader stays.  Nothing happens if there is none."""
         self._discard(fd, selectors.EVENT_WRITE)
 
-    def remove(self, fd):
+    def remove(self, fd: Fd) -> None:
         """Forget `fd`.  To be called before it is closed.  Nothing happens if it is unknown."""
         fd = _number(fd)
         if self._callbacks.pop(fd, None) is not None:
             self._selector.unregister(fd)
 
-    def on_signal(self, signum, callback):
+    def on_signal(self, signum: int, callback: Callable[[int], Any]) -> None:
         """Call `callback(signum)` from the loop after this process received that signal.
 
         Must be called in the main thread.  Equal signals that arrive together may count as one.
@@ -78,7 +90,7 @@ class Loop:
         self._replaced.setdefault(signum, before)
         self._signals[signum] = callback
 
-    def run_once(self, until=None):
+    def run_once(self, until: Optional[float] = None) -> int:
         """Wait until something happens, at most until the instant `until`; call who asked.
 
         until: an instant of `clock`, or None to wait for ever.  One in the past: do not wait.
@@ -89,7 +101,7 @@ class Loop:
         for key, mask in self._selector.select(timeout):
             # A callback of this round may have removed this descriptor, closed it, and opened
             # another one under the same number: then this is news about the old one.
-            wanted = key.data
+            wanted: Dict[int, Callback] = key.data
             for event in (selectors.EVENT_READ, selectors.EVENT_WRITE):
                 if not mask & event or self._callbacks.get(key.fd) is not wanted:
                     continue
@@ -98,7 +110,7 @@ class Loop:
                     count += 1
         return count
 
-    def measure(self, function, *args):
+    def measure(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call `function(*args)`, time it, complain if it was slow, and return its result."""
         started_at = self.clock()
         try:
@@ -106,7 +118,7 @@ class Loop:
         finally:
             self._note_duration(function, self.clock() - started_at)
 
-    def close(self):
+    def close(self) -> None:
         """Put the signal handlers back and close the selector; the descriptors stay open."""
         for signum, handler in self._replaced.items():
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
@@ -121,7 +133,7 @@ class Loop:
         self._callbacks.clear()
         self._selector.close()
 
-    def _add(self, fd, event, callback):
+    def _add(self, fd: Fd, event: int, callback: Callback) -> None:
         fd = _number(fd)
         known = self._callbacks.get(fd)
         if known is None:
@@ -134,7 +146,7 @@ class Loop:
         if is_new_event:
             self._selector.modify(fd, _mask(known), known)
 
-    def _discard(self, fd, event):
+    def _discard(self, fd: Fd, event: int) -> None:
         fd = _number(fd)
         known = self._callbacks.get(fd)
         if known is None or event not in known:
@@ -145,16 +157,16 @@ class Loop:
         else:
             self.remove(fd)
 
-    def _open_signal_pipe(self):
-        self._signal_pipe = os.pipe()
+    def _open_signal_pipe(self) -> None:
+        read_fd, write_fd = self._signal_pipe = os.pipe()
         for fd in self._signal_pipe:
             os.set_blocking(fd, False)
-        signal.set_wakeup_fd(self._signal_pipe[1])
-        self.add_reader(self._signal_pipe[0], self._read_signals)
+        signal.set_wakeup_fd(write_fd)
+        self.add_reader(read_fd, lambda: self._read_signals(read_fd))
 
-    def _read_signals(self):
+    def _read_signals(self, fd: int) -> None:
         try:
-            numbers = os.read(self._signal_pipe[0], 4096)
+            numbers = os.read(fd, 4096)
         except BlockingIOError:
             return
         for signum in sorted(set(numbers)):
@@ -162,7 +174,7 @@ class Loop:
             if callback is not None:
                 callback(signum)
 
-    def _note_duration(self, function, seconds):
+    def _note_duration(self, function: Callable[..., Any], seconds: float) -> None:
         self.slowest_seconds = max(self.slowest_seconds, seconds)
         if seconds <= SLOW_SECONDS or self.log is None:
             return
@@ -178,15 +190,15 @@ class Loop:
                 % (seconds, self.late_seconds, name))
 
 
-def _do_nothing(signum, frame):
+def _do_nothing(signum: int, frame: Any) -> None:
     """The handler of every signal: its number is in the pipe already."""
 
 
-def _number(fd):
+def _number(fd: Fd) -> int:
     return fd if isinstance(fd, int) else fd.fileno()
 
 
-def _mask(entry):
+def _mask(entry: Iterable[int]) -> int:
     mask = 0
     for event in entry:
         mask |= event

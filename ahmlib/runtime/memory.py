@@ -6,6 +6,7 @@ instant is of a clock that starts anew with the host.
 """
 
 import os
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ahmlib.config.rules import LEASE_NAME, STATE_NAME
 from ahmlib.core.beacon import Claim, Record
@@ -15,6 +16,11 @@ from ahmlib.runtime import state_file
 from ahmlib.runtime.disk_helper import remove_quietly
 from ahmlib.runtime.loop import clock
 from ahmlib.runtime.state_file import StateFileCorrupt
+
+if TYPE_CHECKING:
+    from ahmlib.runtime.disk import OnSaved, StateWriter
+
+Content = Dict[str, Any]
 
 SECONDS_MAX = 1e12
 _SPENT_TEXT = 'spent'
@@ -31,24 +37,28 @@ class Memory:
         file (None: there is none).  Whoever does not know yet whether it stays changes it back.
     """
 
-    def __init__(self, data_dir, addresses, lease_paths=None, writer=None, cluster=None):
+    def __init__(self, data_dir: str, addresses: Sequence[str],
+                 lease_paths: Optional[List[str]] = None, writer: Optional['StateWriter'] = None,
+                 cluster: Optional[int] = None) -> None:
         self.data_dir = data_dir
         self.state_path = os.path.join(data_dir, STATE_NAME)
         self.lease_paths = lease_paths or [os.path.join(data_dir, LEASE_NAME)]
         self._writer = writer
-        self.cluster, self.cluster_before = cluster, None
-        self._lease_waits = None        # (until, on_failure) for when the one before is written
+        self.cluster = cluster
+        self.cluster_before: Optional[int] = None
+        #: (until, on_failure) for when the one before is written.
+        self._lease_waits: Optional[Tuple[float, Optional[Callable[[str], None]]]] = None
         self._lease_is_written = False
         self._addresses = addresses
         self._places = {address: place for place, address in enumerate(addresses)}
         self._boot = state_file.boot_id()
 
     @property
-    def lease_path(self):
+    def lease_path(self) -> str:
         """Where the lease is written."""
         return self.lease_paths[0]
 
-    def load(self):
+    def load(self) -> Optional[Saved]:
         """The Saved on file, or None without one.
 
         Raises StateFileError where the file must not be used, StateFileCorrupt where it cannot be
@@ -68,17 +78,18 @@ class Memory:
             raise StateFileCorrupt('%s holds what AHM does not write there: %s'
                                    % (self.state_path, error))
 
-    def save(self, saved):
+    def save(self, saved: Saved) -> None:
         """Write it durably, and wait for the disk.  Raises StateFileError."""
         state_file.save(self.state_path, self._content(saved))
 
-    def save_later(self, saved, on_end):
+    def save_later(self, saved: Saved, on_end: 'OnSaved') -> None:
         """Have it written durably; `on_end(reason)` is called once it is, with '', or cannot be."""
+        assert self._writer is not None
         path = self.state_path
         self._writer.replace(path, state_file.pack(self._content(saved)), lambda reason: on_end(
             reason and state_file.cannot_write(path, reason)))
 
-    def load_lease(self):
+    def load_lease(self) -> float:
         """Until when a VIP found at the start may stay, on this boot's clock; 0: not at all.
 
         The newest counts, of all the places where a version or a start before may have put it.  It
@@ -94,7 +105,7 @@ class Memory:
                 remove_quietly(path)
         return until
 
-    def save_lease(self, until, on_failure=None):
+    def save_lease(self, until: float, on_failure: Optional[Callable[[str], None]] = None) -> None:
         """Note it without waiting for a disk.  Raises StateFileError.
 
         Where it has to be on a disk, `on_failure(reason)` is called later instead.
@@ -105,25 +116,26 @@ class Memory:
         self._lease_waits = until, on_failure
         self._write_lease()
 
-    def _write_lease(self):
+    def _write_lease(self) -> None:
         """Have the newest lease written, one at a time: a disk that stalls gets no queue."""
         if self._lease_is_written or self._lease_waits is None:
             return
+        assert self._writer is not None
         (until, on_failure), self._lease_waits = self._lease_waits, None
         self._lease_is_written = True
 
-        def ended(reason):
+        def ended(reason: str) -> None:
             self._lease_is_written = False
-            if reason:
+            if reason and on_failure is not None:
                 on_failure(state_file.cannot_write(self.lease_path, reason))
             self._write_lease()
         self._writer.replace(self.lease_path, state_file.pack(self._lease(until)), ended,
                              is_durable=False)
 
-    def _lease(self, until):
+    def _lease(self, until: float) -> Content:
         return {'boot': self._boot, 'until': until, 'at': clock(), 'data_dir': self.data_dir}
 
-    def _lease_at(self, path):
+    def _lease_at(self, path: str) -> Tuple[float, float]:
         """(when it was written, until when it lasts) of the lease of this boot in a file."""
         try:
             content = state_file.load_lease(path)
@@ -136,7 +148,7 @@ class Memory:
         except (KeyError, ValueError):
             return 0.0, 0.0             # damaged: as good as none
 
-    def _content(self, saved):
+    def _content(self, saved: Saved) -> Content:
         record = saved.record
         return {
             'term': saved.term, 'voted_for': self._name(saved.voted_for),
@@ -150,7 +162,7 @@ class Memory:
                       if name is not None},
         }
 
-    def _saved(self, content):
+    def _saved(self, content: Content) -> Saved:
         """The Saved in the content of a file.  Raises KeyError or ValueError where it is none."""
         names = _kind(content, 'names', dict)
         if not all(name is None or type(name) is str for name in names.values()):
@@ -163,18 +175,17 @@ class Memory:
             tuple(names.get(address) for address in self._addresses),
             _kind(content, 'forced', bool), self._claim(content.get('claim')))
 
-    def _record(self, found):
+    def _record(self, found: Any) -> Optional[Record]:
         if found is None:
             return None
         if type(found) is not list or len(found) != len(Record._fields):
             raise ValueError('record %.60r' % (found,))
         parts = dict(zip(Record._fields, found))
-        node = self._place(parts, 'node')
-        record = Record(_number(parts, 'timeline'), _number(parts, 'term'), node,
-                        _kind(parts, 'system_id', str))
-        return None if node is None else record
+        timeline, term = _number(parts, 'timeline'), _number(parts, 'term')
+        node, system_id = self._place(parts, 'node'), _kind(parts, 'system_id', str)
+        return None if node is None else Record(timeline, term, node, system_id)
 
-    def _claim(self, found):
+    def _claim(self, found: Any) -> Claim:
         """The claim; who left nodes.conf is in it no more.  The version before wrote none."""
         if found is None:
             return Claim()
@@ -186,39 +197,39 @@ class Memory:
         needed = min(_number(parts, 'needed'), len(nodes))
         return Claim(_number(parts, 'term'), _number(parts, 'version'), needed, nodes)
 
-    def _name(self, place):
+    def _name(self, place: Optional[int]) -> Optional[str]:
         if place is None:
             return None
         return _SPENT_TEXT if place == SPENT else self._addresses[place]
 
-    def _vote(self, content):
+    def _vote(self, content: Content) -> Optional[int]:
         if content['voted_for'] == _SPENT_TEXT:
             return SPENT
         return self._place(content, 'voted_for')
 
-    def _place(self, content, key):
+    def _place(self, content: Content, key: str) -> Optional[int]:
         """The place of the node that is named there; None: nobody, or it left nodes.conf."""
         text = content[key]
         if text is not None and type(text) is not str:
             raise ValueError('%s %.60r' % (key, text))
-        return self._places.get(text)
+        return None if text is None else self._places.get(text)
 
 
-def _kind(content, key, kind):
+def _kind(content: Content, key: str, kind: type) -> Any:
     value = content[key]
     if type(value) is not kind:
         raise ValueError('%s %.60r' % (key, value))
     return value
 
 
-def _number(content, key):
+def _number(content: Content, key: str) -> int:
     value = _kind(content, key, int)
     if not 0 <= value <= INTEGER_MAX:
         raise ValueError('%s %.60r' % (key, value))
     return value
 
 
-def _seconds(content, key):
+def _seconds(content: Content, key: str) -> float:
     value = content[key]
     if type(value) not in (int, float) or not 0 <= value < SECONDS_MAX:
         raise ValueError('%s %.60r' % (key, value))

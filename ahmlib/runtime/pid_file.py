@@ -10,6 +10,10 @@ import fcntl
 import os
 import stat
 import time
+from typing import TYPE_CHECKING, Optional, Tuple
+
+if TYPE_CHECKING:
+    from ahmlib.config.loader import Config
 
 # While `running_pid` of another process looks, it holds the lock itself for an instant.
 TRIES = 20
@@ -32,7 +36,7 @@ class AlreadyRunning(PidFileError):
     pid: its process id; 0 if it has not written it yet.
     """
 
-    def __init__(self, path, pid):
+    def __init__(self, path: str, pid: int) -> None:
         super().__init__('another AHM daemon runs with %s%s; stop it first, or set another'
                          ' data_dir' % (path, ' (PID %d)' % pid if pid else ''))
         self.pid = pid
@@ -41,11 +45,11 @@ class AlreadyRunning(PidFileError):
 class PidFile:
     """The daemon's own side: acquire after detaching (the lock belongs to who wrote its PID)."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = path
-        self._fd = None
+        self._fd: Optional[int] = None
 
-    def acquire(self):
+    def acquire(self) -> None:
         """Lock the file and write this process's id into it.
 
         Raises AlreadyRunning if another daemon holds it, PidFileError if it cannot be used.
@@ -72,7 +76,7 @@ class PidFile:
             time.sleep(TRY_SECONDS)
         raise AlreadyRunning(self.path, _read_pid_at(self.path))
 
-    def release(self):
+    def release(self) -> None:
         """Remove the file and its lock.  Does nothing if it is not held."""
         if self._fd is None:
             return
@@ -83,21 +87,22 @@ class PidFile:
                 pass                  # it stays, and is stale: nobody holds its lock
         self.let_go()
 
-    def let_go(self):
+    def let_go(self) -> None:
         """Give the lock back and leave the file as it is.  Does nothing if it is not held."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
-    def fileno(self):
+    def fileno(self) -> Optional[int]:
         """The descriptor that holds the lock."""
         return self._fd
 
-    def whereabouts(self):
+    def whereabouts(self) -> str:
         """THERE, GONE or OTHER: where the name of the file leads that is held."""
+        assert self._fd is not None
         return whereabouts(self.path, *_identity(self._fd))
 
-    def take_anew(self):
+    def take_anew(self) -> None:
         """Hold the file that `make` has made in place of the one that is gone.
 
         Raises PidFileError; what was held is still held then.
@@ -109,7 +114,7 @@ class PidFile:
         if not _try_lock(fd, fcntl.LOCK_EX) or _read_pid(fd) != os.getpid():
             os.close(fd)
             raise PidFileError('another process has made it')
-        os.close(self._fd)
+        self.let_go()
         self._fd = fd
 
 
@@ -121,7 +126,7 @@ class StateLock(PidFile):
     meanwhile.  So that one is not started before.
     """
 
-    def acquire(self, pid_path, seconds=WRITER_SECONDS):
+    def acquire_after(self, pid_path: str, seconds: float = WRITER_SECONDS) -> None:
         """Take it, and wait at most so long for the writer of a daemon that has ended.
 
         Raises AlreadyRunning where a daemon runs with this PID file, PidFileError where the writer
@@ -130,7 +135,7 @@ class StateLock(PidFile):
         deadline = time.monotonic() + seconds
         while True:
             try:
-                super().acquire()
+                self.acquire()
                 return
             except AlreadyRunning as error:
                 running = running_pid(pid_path)
@@ -145,12 +150,12 @@ class StateLock(PidFile):
                         % (os.path.dirname(self.path), error.pid, self.path))
 
 
-def pid_path(config):
+def pid_path(config: 'Config') -> str:
     """Where the PID file of this configuration is."""
     return os.path.join(config.data_dir, config.pid_file_name)
 
 
-def make(path, pid):
+def make(path: str, pid: int) -> None:
     """Make a PID file where there is nothing, for the daemon to lock. Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
@@ -159,7 +164,7 @@ def make(path, pid):
         os.close(fd)
 
 
-def whereabouts(path, device, inode):
+def whereabouts(path: str, device: int, inode: int) -> str:
     """THERE, GONE or OTHER: where `path` leads, for who holds the file with this inode."""
     try:
         found = os.lstat(path)
@@ -168,7 +173,7 @@ def whereabouts(path, device, inode):
     return THERE if (found.st_dev, found.st_ino) == (device, inode) else OTHER
 
 
-def running_pid(path):
+def running_pid(path: str) -> Optional[int]:
     """Return the process id of the daemon that holds the PID file, or None if none does.
 
     A file that nobody holds is stale and left as it is: the next `acquire` takes it over.
@@ -193,7 +198,7 @@ def running_pid(path):
     raise PidFileError('%s is locked but holds no PID; another program uses this file' % path)
 
 
-def _open(path, flags):
+def _open(path: str, flags: int) -> int:
     """Open a regular file that is no link.  Raises PidFileError, or FileNotFoundError."""
     try:
         fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
@@ -215,7 +220,7 @@ def _open(path, flags):
     return fd
 
 
-def _check_owner(path, pid, owner):
+def _check_owner(path: str, pid: int, owner: int) -> None:
     """Make sure that a file which a stranger made never names a process of somebody else."""
     try:
         with open('/proc/%d/status' % pid) as status:
@@ -227,7 +232,7 @@ def _check_owner(path, pid, owner):
                            ' no AHM daemon wrote it: remove it' % (path, owner, pid, uids[0]))
 
 
-def _try_lock(fd, kind):
+def _try_lock(fd: int, kind: int) -> bool:
     try:
         fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -235,22 +240,22 @@ def _try_lock(fd, kind):
     return True
 
 
-def _is_at(path, fd):
+def _is_at(path: str, fd: int) -> bool:
     """Return whether `path` still names the open file: its last holder may have removed it."""
     return whereabouts(path, *_identity(fd)) == THERE
 
 
-def _identity(fd):
+def _identity(fd: int) -> Tuple[int, int]:
     info = os.fstat(fd)
     return info.st_dev, info.st_ino
 
 
-def _read_pid(fd):
+def _read_pid(fd: int) -> int:
     text = os.pread(fd, 32, 0).strip()
     return int(text) if text.isdigit() else 0
 
 
-def _read_pid_at(path):
+def _read_pid_at(path: str) -> int:
     try:
         fd = _open(path, os.O_RDONLY)
     except (OSError, PidFileError):

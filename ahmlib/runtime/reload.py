@@ -7,8 +7,13 @@ that crosses nothing but the pipe between the daemon and its own fork.
 import base64
 import os
 import pickle
+from typing import TYPE_CHECKING
 
 from ahmlib.config import loader
+
+if TYPE_CHECKING:
+    from ahmlib.runtime.children import Result
+    from ahmlib.runtime.daemon import Daemon
 
 #: What reading may take, disk and checks of the host together.
 LIMIT_SECONDS = 60.0
@@ -21,12 +26,12 @@ class StartError(Exception):
 class Reload:
     """Reads the configuration of a Daemon again and has it taken; one at a time."""
 
-    def __init__(self, daemon):
+    def __init__(self, daemon: 'Daemon') -> None:
         self._daemon = daemon
         self._runs = False
         self._asked_again = False
 
-    def ask(self):
+    def ask(self) -> None:
         """Read it now; once more after that, if it is being read already."""
         if self._runs:
             self._asked_again = True
@@ -36,7 +41,7 @@ class Reload:
         daemon.children.start(read, (daemon,), LIMIT_SECONDS, self._read, 'reading %s'
                               % daemon.config.path)
 
-    def _read(self, result):
+    def _read(self, result: 'Result') -> None:
         self._runs = False
         problems = result.get('problems') or ([] if result['ok'] else [result['reason']])
         for text in problems:
@@ -48,7 +53,7 @@ class Reload:
             self.ask()
 
 
-def read(daemon):
+def read(daemon: 'Daemon') -> 'Result':
     """In the child: the Config of a Daemon as it stands in its files now, or what is wrong."""
     environment = daemon.environment
     try:
@@ -61,7 +66,7 @@ def read(daemon):
     return {'ok': True, 'config': base64.b64encode(pickle.dumps(new)).decode('ascii')}
 
 
-def check_log_file(destination):
+def check_log_file(destination: str) -> None:
     """Raise StartError where the log would be lost; a file that is not there is made."""
     if not os.path.isabs(destination):
         return                          # stderr or syslog

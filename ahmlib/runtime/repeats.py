@@ -14,7 +14,9 @@ Time comes from the caller. Nothing here writes or runs anything: what is to be 
 """
 
 import re
-from typing import NamedTuple
+from typing import Container, Dict, Iterable, List, NamedTuple, Optional, Tuple
+
+Key = Tuple[str, str]            # of a trouble: event, and its text without numbers
 
 QUIET_SECONDS = 60.0
 AGAIN_SECONDS = 3600.0
@@ -48,7 +50,7 @@ class Told(NamedTuple):
 class _Trouble:
     """One trouble that lasts."""
 
-    def __init__(self, severity, text, now):
+    def __init__(self, severity: str, text: str, now: float) -> None:
         self.text = text[:TEXT_MAX]
         self.told_severity = severity
         self.began_at = self.told_at = self.last_at = now
@@ -59,14 +61,15 @@ class _Trouble:
 class Repeats:
     """Remembers the troubles that last. Call `expire(now)` at `next_deadline()`."""
 
-    def __init__(self):
-        self._troubles = {}           # (event, text without numbers) -> _Trouble, by last_at
+    def __init__(self) -> None:
+        self._troubles: Dict[Key, _Trouble] = {}    # in the order of last_at
 
-    def __len__(self):
+    def __len__(self) -> int:
         """How many troubles are remembered."""
         return len(self._troubles)
 
-    def take(self, severity, event, text, now, names=()):
+    def take(self, severity: str, event: str, text: str, now: float,
+             names: Container[str] = ()) -> List[Told]:
         """What is to be told now, as a list of Told; without this report where it is no news.
 
         names: those of the nodes, which are no numbers even if they look like one.
@@ -74,14 +77,14 @@ class Repeats:
         told = self.expire(now)
         if RANKS.index(severity) < TROUBLE_FROM:
             told += self._good_news(severity, event)
-            news = text
+            news: Optional[str] = text
         elif event in STEPS:
             news = text
         else:
             news = self._trouble(severity, event, text, now, names)
         return told if news is None else told + [Told(severity, event, news)]
 
-    def expire(self, now):
+    def expire(self, now: float) -> List[Told]:
         """What is to be told of troubles that have not come again, as a list of Told."""
         over = []
         for key, trouble in self._troubles.items():
@@ -90,12 +93,13 @@ class Repeats:
             over.append(key)
         return self._end(over, 'has not come again for %.0f s' % QUIET_SECONDS)
 
-    def next_deadline(self):
+    def next_deadline(self) -> Optional[float]:
         """The instant at which `expire` has something to do, or None."""
         first = next(iter(self._troubles.values()), None)
         return None if first is None else first.last_at + QUIET_SECONDS
 
-    def _trouble(self, severity, event, text, now, names):
+    def _trouble(self, severity: str, event: str, text: str, now: float,
+                 names: Container[str]) -> Optional[str]:
         """The text to tell, or None."""
         key = event, without_numbers(text, names)[:TEXT_MAX]
         trouble = self._troubles.pop(key, None)
@@ -113,7 +117,7 @@ class Repeats:
         trouble.untold, trouble.told_at, trouble.told_severity = 0, now, severity
         return '%s (%s in the last %s)' % (text, _times(untold), _duration(seconds))
 
-    def _good_news(self, severity, event):
+    def _good_news(self, severity: str, event: str) -> List[Told]:
         """Forget what this ends. An INFO is no notification, so the end of a series is told."""
         names = (event,) + GOOD_NEWS.get(event, ())
         ended = [key for key in self._troubles if key[0] in names or event == ASKED]
@@ -123,7 +127,7 @@ class Repeats:
             return []
         return self._end(ended, 'is over')
 
-    def _end(self, keys, how):
+    def _end(self, keys: Iterable[Key], how: str) -> List[Told]:
         told = []
         for key in keys:
             trouble = self._troubles.pop(key)
@@ -133,19 +137,19 @@ class Repeats:
                     trouble.text)))
         return told
 
-    def _make_room(self):
+    def _make_room(self) -> None:
         if len(self._troubles) >= TROUBLES_MAX:
             del self._troubles[next(iter(self._troubles))]
 
 
-def without_numbers(text, names=()):
+def without_numbers(text: str, names: Container[str] = ()) -> str:
     """The text with `#` for every number that is no part of a name or an address."""
     return _NUMBER.sub(lambda match: match.group() if match.group() in names else '#', text)
 
 
-def _times(count):
+def _times(count: int) -> str:
     return 'once' if count == 1 else '%d times' % count
 
 
-def _duration(seconds):
+def _duration(seconds: float) -> str:
     return '%.0f s' % seconds if seconds < 600 else '%.0f min' % (seconds / 60)

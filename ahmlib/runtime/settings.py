@@ -1,24 +1,29 @@
 """From the configuration to what the core, the database and the VIP functions are told."""
 
 import hashlib
+from typing import TYPE_CHECKING, Sequence, Tuple
 
 from ahmlib.config.nodes_file import sorted_addresses
 from ahmlib.core.settings import Settings
 from ahmlib.database.settings import DatabaseSettings
 from ahmlib.network.vip import VipSettings
 
+if TYPE_CHECKING:
+    from ahmlib.config.loader import Config
+
 FINGERPRINT_BITS = 63
 
 
-def fingerprint(addresses, half_votes):
+def fingerprint(addresses: Sequence[str], half_votes: bool) -> int:
     """The number that tells one cluster from another: its nodes and its quorum rule."""
     text = '\n'.join(addresses) + ('\nhalf votes' if half_votes else '')
     digest = hashlib.sha256(text.encode('ascii')).digest()
     return int.from_bytes(digest[:8], 'big') >> (64 - FINGERPRINT_BITS)
 
 
-def core_settings(config):
+def core_settings(config: 'Config') -> Settings:
     """What the core is told."""
+    assert config.nodes is not None and config.nodes.own is not None
     addresses = tuple(sorted_addresses(config.nodes))
     entries = [entry.address for entry in config.nodes.entries]
     half_votes = config.failover_consensus_with_half_votes
@@ -44,7 +49,7 @@ def core_settings(config):
         warnings=tuple(config.warnings))
 
 
-def shared(config):
+def shared(config: 'Config') -> Tuple[Tuple[str, str], ...]:
     """What has to be the same on every node that may lead, as (parameter, value); of a witness ().
 
     Whoever takes over raises its own virtual_IP; db_port is where everybody looks for databases.
@@ -54,7 +59,7 @@ def shared(config):
     return (('virtual_IP', config.virtual_ip or ''), ('db_port', str(config.db_port)))
 
 
-def database_settings(config):
+def database_settings(config: 'Config') -> DatabaseSettings:
     """What the functions of ahmlib.database are told: the parameters of the same names."""
     renamed = {'work_dir': config.data_dir}
     values = {name: renamed.get(name, getattr(config, name, None))
@@ -63,7 +68,7 @@ def database_settings(config):
                                           if value is not None})
 
 
-def vip_settings(config):
+def vip_settings(config: 'Config') -> VipSettings:
     """What the functions of ahmlib.network.vip are told: the parameters of the same names."""
     values = {name: getattr(config, name, None) for name in VipSettings._fields}
     return VipSettings()._replace(**{name: value for name, value in values.items()

@@ -15,8 +15,11 @@ import hashlib
 import json
 import os
 import stat
+from typing import Any, Dict, Optional
 
 from ahmlib.runtime import disk_helper
+
+Content = Dict[str, Any]
 
 FORMAT = 1
 FILE_BYTES_MAX = 4 * 1024 * 1024
@@ -32,7 +35,7 @@ class StateFileCorrupt(Exception):
     """There is a file but its content cannot be relied on.  One line: why."""
 
 
-def load(path):
+def load(path: str) -> Optional[Content]:
     """Return the dict that `save` wrote to `path`, or None if there is no file.
 
     Raises StateFileError if it is a link, not the daemon's own, or cannot be read: what stands in
@@ -43,7 +46,7 @@ def load(path):
     return None if data is None else _unpack(path, data)
 
 
-def save(path, content):
+def save(path: str, content: Content) -> None:
     """Replace the file by `content`, a dict that JSON can hold.  On disk once this returns.
 
     Raises StateFileError if it cannot be written; the old content is still there then.
@@ -51,7 +54,7 @@ def save(path, content):
     _replace(path, pack(content), is_durable=True)
 
 
-def load_lease(path):
+def load_lease(path: str) -> Optional[Content]:
     """Return the dict that `save_lease` wrote, or None if there is none that can be relied on.
 
     Raises StateFileError if the file is a link or not the daemon's own.
@@ -62,7 +65,7 @@ def load_lease(path):
         return None                   # it is never flushed: half a file is what a crash leaves
 
 
-def save_lease(path, content):
+def save_lease(path: str, content: Content) -> None:
     """Replace the file by `content` at once for every process, but without waiting for the disk.
 
     Raises StateFileError if it cannot be written.
@@ -70,7 +73,7 @@ def save_lease(path, content):
     _replace(path, pack(content), is_durable=False)
 
 
-def boot_id():
+def boot_id() -> str:
     """Return the text that identifies this boot of the host.  Raises StateFileError."""
     try:
         with open(BOOT_ID_PATH) as file:
@@ -80,14 +83,14 @@ def boot_id():
                              % (BOOT_ID_PATH, error.strerror))
 
 
-def pack(content):
+def pack(content: Content) -> bytes:
     """The bytes of a file with this content, a dict that JSON can hold."""
     text = _canonical(content)
     return ('{"format": %d, "checksum": "%s",\n"content": %s}\n'
             % (FORMAT, _checksum(text), text)).encode('utf-8')
 
 
-def _unpack(path, data):
+def _unpack(path: str, data: bytes) -> Content:
     try:
         outer = json.loads(data.decode('utf-8'))
     except (ValueError, RecursionError):
@@ -103,17 +106,17 @@ def _unpack(path, data):
     return outer['content']
 
 
-def _canonical(content):
+def _canonical(content: Content) -> str:
     if not isinstance(content, dict):
         raise TypeError('a dict is expected here, got %s' % type(content).__name__)
     return json.dumps(content, sort_keys=True, allow_nan=False)
 
 
-def _checksum(text):
+def _checksum(text: str) -> str:
     return hashlib.sha256(text.encode('utf-8')).hexdigest()
 
 
-def _read(path):
+def _read(path: str) -> Optional[bytes]:
     """Return the bytes of a file that is really ours, or None if there is none."""
     # O_NONBLOCK: should it be a FIFO, opening must not wait; fstat refuses it then.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -138,7 +141,7 @@ def _read(path):
     return data
 
 
-def _read_all(fd):
+def _read_all(fd: int) -> bytes:
     """Return the content, and a little more than the limit if there is more."""
     data = b''
     while len(data) <= FILE_BYTES_MAX:
@@ -149,7 +152,7 @@ def _read_all(fd):
     return data
 
 
-def _unreadable(path, error):
+def _unreadable(path: str, error: OSError) -> StateFileError:
     """The StateFileError of a file that is there and cannot be read."""
     try:
         _check_own(path, os.lstat(path))
@@ -162,7 +165,7 @@ def _unreadable(path, error):
                           'votes and promises' % (path, error.strerror, os.geteuid()))
 
 
-def _check_own(path, info):
+def _check_own(path: str, info: os.stat_result) -> None:
     if not stat.S_ISREG(info.st_mode):
         raise StateFileError('%s is not a regular file; remove it or set another data_dir' % path)
     if info.st_nlink > 1:
@@ -174,20 +177,20 @@ def _check_own(path, info):
                              % (path, info.st_uid, os.geteuid()))
 
 
-def _replace(path, data, is_durable):
+def _replace(path: str, data: bytes, is_durable: bool) -> None:
     try:
         disk_helper.replace(path, data, is_durable)
     except OSError as error:
         raise StateFileError(cannot_write(path, error.strerror))
 
 
-def cannot_write(path, reason):
+def cannot_write(path: str, reason: object) -> str:
     """What is said where a file cannot be replaced."""
     return ('cannot write %s: %s; check space and permissions of %s'
             % (path, reason, os.path.dirname(path) or '.'))
 
 
-def remove_left_over(path):
+def remove_left_over(path: str) -> None:
     """Remove what writers of this file left half written when they were killed.
 
     Only for who may be sure that none of them is at work.

@@ -4,10 +4,18 @@
 """
 
 import re
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable
 
 from ahmlib.core.variables import hook_variables
 from ahmlib.runtime.hooks import NOTIFICATIONS_MAX, HookQueue
-from ahmlib.runtime.repeats import Repeats
+from ahmlib.runtime.repeats import Repeats, Told
+
+if TYPE_CHECKING:
+    from ahmlib.config.loader import Config
+    from ahmlib.core.node import Node
+    from ahmlib.runtime.children import Result
+    from ahmlib.runtime.log import Log
+    from ahmlib.runtime.loop import Clock
 
 NOTIFY_FROM = ('NOTICE', 'WARNING', 'ERROR', 'CRITICAL')
 
@@ -18,14 +26,14 @@ class Telling:
     `start` is `Children.start`. Call `expire(now)` after every round of the loop.
     """
 
-    def __init__(self, node, start, log, clock):
-        self.config = None
+    def __init__(self, node: 'Node', start: Callable[..., Any], log: 'Log', clock: 'Clock') -> None:
+        self.config: Config         # given by the driver
         self._node, self._log, self._clock = node, log, clock
         self._repeats = Repeats()
         self._queue = HookQueue(start, NOTIFICATIONS_MAX)
         self.next_deadline = self._repeats.next_deadline
 
-    def report(self, severity, event, text):
+    def report(self, severity: str, event: str, text: str) -> None:
         """Tell it, unless it was told a moment ago."""
         names = {name for name in self._node.names if name}
         told = self._repeats.take(severity, event, text, self._clock(), names)
@@ -33,11 +41,11 @@ class Telling:
             self._log.debug('%s: %s', event, text)
         self._tell(told)
 
-    def expire(self, now):
+    def expire(self, now: float) -> None:
         """Tell what is over."""
         self._tell(self._repeats.expire(now))
 
-    def _tell(self, lines):
+    def _tell(self, lines: Iterable[Told]) -> None:
         for severity, event, text in lines:
             self._log.write(severity, '%s: %s' % (event, text))
             command = self.config.notification_command
@@ -47,12 +55,12 @@ class Telling:
                 self._queue.add('notification_command', command, environment,
                                 self.config.hook_timeout_seconds, self._notified)
 
-    def _notified(self, result):
+    def _notified(self, result: 'Result') -> None:
         if not result.get('ok') and self._log.bounded('notification', 60.0):
             self._log.error('notification_command failed: %s' % result.get('reason', 'it failed'))
 
 
-def _notified_of(node, event):
+def _notified_of(node: 'Node', event: str) -> Dict[str, str]:
     """The variables of a notification, as a dict: the new primary is whoever leads, or nobody."""
     row = node.leader_row()
     leader = node.own if node.is_leading else row.sender if row is not None else None

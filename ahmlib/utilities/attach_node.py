@@ -19,10 +19,12 @@ Exit status: 0 attached; 1 refused, failed or not answered in time, the reason
 is on stderr; 2 wrong usage; 3 no daemon there.
 """
 
+from typing import Sequence
+
 from ahmlib.utilities import common, tasks
 
 
-def main(argv):
+def main(argv: Sequence[str]) -> int:
     """Ask for it, wait for its end, and return the exit code."""
     args = common.arguments(__doc__, argv)
     number = tasks.number_of(common.ask(args, {'ask': 'attach'}))

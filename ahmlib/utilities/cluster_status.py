@@ -31,9 +31,12 @@ import json
 import os
 import sys
 import time
+from typing import Sequence, Tuple
 
 from ahmlib.ipc.client import NoDaemon, ProtocolError
+from ahmlib.ipc.protocol import Message
 from ahmlib.utilities import common, status_check
+from ahmlib.utilities.common import Args
 from ahmlib.utilities.status_text import render
 
 NO_LEADER = 4
@@ -44,7 +47,7 @@ CHECK_SECONDS = 5
 CLEAR = '\033[H\033[2J'
 
 
-def main(argv):
+def main(argv: Sequence[str]) -> int:
     """Ask for the status, print it, and return the exit code."""
     if _is_check(argv):
         return _check(argv)
@@ -57,24 +60,25 @@ def main(argv):
     return common.OK if status.get('leader') else NO_LEADER
 
 
-def _ask(args, limit=common.ANSWER_SECONDS):
+def _ask(args: Args, limit: float = common.ANSWER_SECONDS) -> Message:
     """Return the status object of the daemon that the options name."""
     status = common.ask(args, {'ask': 'status'}, limit).get('status')
     nodes = status.get('nodes') if isinstance(status, dict) else None
-    if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
+    if status is None or not isinstance(nodes, list) \
+            or not all(isinstance(node, dict) for node in nodes):
         raise ProtocolError('the answer holds no status; is an AHM daemon of this version'
                             ' listening there?')
     return status
 
 
-def _shown(args, status):
+def _shown(args: Args, status: Message) -> str:
     if args['--json']:
         # While watching, one object a line: the stream can be read line by line.
         return json.dumps(status, sort_keys=True, indent=None if args['--watch'] else 2)
     return render(status, args['--verbose']).rstrip('\n')
 
 
-def _pause(args):
+def _pause(args: Args) -> float:
     """Return the seconds between two looks."""
     text = args['SECONDS']
     if text is None:
@@ -92,7 +96,7 @@ def _pause(args):
 # -- --watch ----------------------------------------------------------------------------------
 
 
-def _watch(args, pause):
+def _watch(args: Args, pause: float) -> int:
     """Print until Ctrl-C; a daemon that is not there, or not yet again, is a line like others."""
     steers = not args['--json'] and _steers_terminal()
     first = True
@@ -110,33 +114,33 @@ def _watch(args, pause):
         return common.OK
 
 
-def _block(args):
+def _block(args: Args) -> str:
     try:
         return _shown(args, _ask(args))
     except common.Failure as failure:
         if failure.code == common.USAGE:
             raise
-        reason = failure
+        said = str(failure)
     except (NoDaemon, ProtocolError) as error:
-        reason = error
-    reason = common.printable(' '.join(str(reason).split()))
+        said = str(error)
+    reason = common.printable(' '.join(said.split()))
     return json.dumps({'error': reason}) if args['--json'] else 'No status: %s' % reason
 
 
-def _steers_terminal():
+def _steers_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get('TERM', 'dumb') != 'dumb'
 
 
 # -- --check ----------------------------------------------------------------------------------
 
 
-def _is_check(argv):
+def _is_check(argv: Sequence[str]) -> bool:
     """Return whether --check is asked for, also among arguments that are wrong otherwise."""
     words = [word.split('=')[0] for word in argv]
     return any('--check'.startswith(word) and word.startswith('--ch') for word in words)
 
 
-def _check(argv):
+def _check(argv: Sequence[str]) -> int:
     """Print the one line.  All that goes wrong is UNKNOWN, for 1 and 2 mean something else."""
     try:
         code, line = _checked(argv)
@@ -151,7 +155,7 @@ def _check(argv):
     return code
 
 
-def _checked(argv):
+def _checked(argv: Sequence[str]) -> Tuple[int, str]:
     args = common.arguments(__doc__, argv)
     for other in ('--json', '--watch', '--verbose'):
         if args[other]:

@@ -12,11 +12,16 @@ Failure is one line on stderr: `Command Failed: ` and a reason that a person can
 import os
 import sys
 import warnings
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 from ahmlib.config import document
 from ahmlib.config.defaults import absolute
+from ahmlib.config.document import Entry
 from ahmlib.config.problems import ConfigError, read_text
 from ahmlib.ipc import client
+from ahmlib.ipc.protocol import Message
+
+Args = Dict[str, Any]            # what docopt makes of a command line
 
 with warnings.catch_warnings():
     # docopt 0.6.2 has four invalid escapes, which Python 3.12 reports when it compiles it.
@@ -37,12 +42,13 @@ _EXPECTED = (('--host', 'the address or the name of a host'), ('--port', 'a port
 class Failure(Exception):
     """Ends a utility: its text after `Command Failed: `, its exit code."""
 
-    def __init__(self, reason, code=REFUSED):
+    def __init__(self, reason: str, code: int = REFUSED) -> None:
         super().__init__(reason)
         self.code = code
 
 
-def run(main, argv=None):
+def run(main: Callable[[Sequence[str]], Optional[int]],
+        argv: Optional[Sequence[str]] = None) -> int:
     """Run a utility's `main(argv)` and return its exit code (None from it counts as 0).
 
     argv: the arguments without the program's name; None takes this process's.
@@ -68,7 +74,7 @@ def run(main, argv=None):
         return _fail('interrupted', REFUSED)
 
 
-def arguments(doc, argv):
+def arguments(doc: str, argv: Optional[Sequence[str]]) -> Args:
     """Return docopt's dict for `argv`.  Prints `doc` and ends with 0 if --help is asked for.
 
     doc: the utility's docstring.  Raises Failure with exit code 2 for a wrong usage.
@@ -84,7 +90,7 @@ def arguments(doc, argv):
     return args
 
 
-def ask(args, request, limit=ANSWER_SECONDS):
+def ask(args: Args, request: Message, limit: float = ANSWER_SECONDS) -> Message:
     """Send `request` to the daemon that the utility's options name; return its answer, a dict.
 
     args: what `arguments` returned; --host, --port, --socket-dir, --config-file are read.
@@ -99,15 +105,15 @@ def ask(args, request, limit=ANSWER_SECONDS):
     return answer
 
 
-def where(args):
+def where(args: Args) -> Tuple[str, int]:
     """Return (socket_dir, port): from the options, else the configuration file, else defaults.
 
     Raises Failure with exit code 2 if one of them is wrong.
     """
     refuse_empty(args)
-    path, written = args.get('--config-file'), {}
-    if path is not None:
-        path = os.path.abspath(path)
+    path, written = '', {}
+    if args.get('--config-file') is not None:
+        path = os.path.abspath(args['--config-file'])
         written = _read_config(path)
     if args.get('--port') is not None:
         port = _port_number(args['--port'], '--port')
@@ -125,14 +131,14 @@ def where(args):
     return socket_dir, port
 
 
-def refuse_empty(args):
+def refuse_empty(args: Args) -> None:
     """Raise Failure for an option with an empty value: of a shell variable not set, mostly."""
     for option, expected in _EXPECTED:
         if args.get(option) == '':
             raise Failure("%s: found '', expected %s" % (option, expected), USAGE)
 
 
-def put(text):
+def put(text: str) -> None:
     """Print `text`, whatever characters the terminal's encoding lacks."""
     try:
         print(text)
@@ -141,19 +147,19 @@ def put(text):
         print(text.encode(encoding, 'backslashreplace').decode(encoding))
 
 
-def printable(text):
+def printable(text: str) -> str:
     """Return `text` without anything that could steer a terminal, on one line."""
     return ''.join(character if character.isprintable() else '?' for character in text)
 
 
-def _fail(reason, code):
+def _fail(reason: object, code: int) -> int:
     line = 'Command Failed: ' + printable(' '.join(str(reason).split()))
     sys.stdout.flush()
     sys.stderr.write(line + '\n')     # stderr escapes what its encoding lacks
     return code
 
 
-def _usage_problem(message, argv, doc):
+def _usage_problem(message: str, argv: Optional[Sequence[str]], doc: str) -> str:
     """Return one line from docopt's several; it often says only how it should have been."""
     program = _program(doc)
     reason = message.split('Usage:')[0].strip()
@@ -163,14 +169,14 @@ def _usage_problem(message, argv, doc):
     return '%s; see "%s --help"' % (reason, program)
 
 
-def _program(doc):
+def _program(doc: str) -> str:
     for line in doc.split('Usage:')[-1].splitlines():
         if line.strip():
             return line.split()[0]
     return 'the utility'
 
 
-def _port_number(text, where):
+def _port_number(text: str, where: str) -> int:
     is_number = 0 < len(text) <= 5 and all(character in '0123456789' for character in text)
     if not is_number or not 1 <= int(text) <= 65535:
         raise Failure('%s: found %r, expected a port, a number from 1 to 65535' % (where, text),
@@ -178,7 +184,7 @@ def _port_number(text, where):
     return int(text)
 
 
-def _read_config(path):
+def _read_config(path: str) -> Dict[str, Entry]:
     """Return {name: entry} of socket_dir and ipc_port in a configuration file, where they are set.
 
     Only these two are looked at: a utility must work while the rest is being edited.
@@ -193,7 +199,7 @@ def _read_config(path):
     return {name: names[name] for name in ('socket_dir', 'ipc_port') if name in names}
 
 
-def _one_value(entry, path):
+def _one_value(entry: Entry, path: str) -> Tuple[str, str]:
     """Return (text, where it stands) of an entry.  Raises Failure if it is a list or the like."""
     where = '%s:%d: %s' % (path, entry.line, entry.key.strip())
     if entry.written.text is None:

@@ -27,14 +27,16 @@ answered in time, the reason is on stderr; 2 wrong usage; 3 no daemon there.
 """
 
 import sys
+from typing import Sequence
 
 from ahmlib.ipc import client
+from ahmlib.ipc.protocol import Message
 from ahmlib.utilities import common, tasks
 
 YES = 'yes'
 
 
-def main(argv):
+def main(argv: Sequence[str]) -> int:
     """Ask for it, wait where that is wanted, and return the exit code."""
     args = common.arguments(__doc__, argv)
     force, dry_run = bool(args['--force']), bool(args['--dry-run'])
@@ -58,7 +60,7 @@ def main(argv):
     return tasks.succeed('Promote node task successfully scheduled')
 
 
-def _show_risks(answer):
+def _show_risks(answer: Message) -> None:
     """Print what the operator vouches for, or gives up."""
     risks = answer.get('risks')
     if not isinstance(risks, list) or not all(isinstance(risk, str) for risk in risks):
@@ -69,7 +71,7 @@ def _show_risks(answer):
         common.put('  - ' + common.printable(risk))
 
 
-def _make_sure():
+def _make_sure() -> None:
     """Ask on the terminal; raises Failure unless the answer is yes."""
     if not sys.stdin.isatty():
         raise common.Failure('--force asks on a terminal, and there is none: read the above, then '

@@ -20,10 +20,12 @@ Exit status: 0 asked for; 1 refused or not answered in time, the reason is on
 stderr; 2 wrong usage; 3 no daemon there.
 """
 
+from typing import Sequence
+
 from ahmlib.utilities import common, tasks
 
 
-def main(argv):
+def main(argv: Sequence[str]) -> int:
     """Ask for it, and return the exit code."""
     args = common.arguments(__doc__, argv)
     common.ask(args, {'ask': 'shutdown'})

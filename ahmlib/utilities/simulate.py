@@ -42,12 +42,20 @@ configuration; 4 done, and AHM broke a rule of its own safety: a bug.
 import json
 import os
 import sys
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
 from ahmlib.config import loader
 from ahmlib.network import addresses
 from ahmlib.simulation import plot, report, scenario
 from ahmlib.simulation.faults import FAULTS
 from ahmlib.utilities import common
+from ahmlib.utilities.common import Args
+
+if TYPE_CHECKING:
+    from ahmlib.core.settings import Settings
+    from ahmlib.simulation.scenario import Outcome
+
+Step = Tuple[float, str, int]    # gap, fault, node
 
 BROKEN = 4
 
@@ -56,7 +64,7 @@ SEED_MAX = 2 ** 32 - 1
 AFTER_MAX = 86400.0
 
 
-def main(argv):
+def main(argv: Sequence[str]) -> int:
     """Simulate what is asked for, print it, and return the exit code."""
     args = common.arguments(__doc__, argv)
     if args['--list']:
@@ -74,13 +82,13 @@ def main(argv):
             return simulation.show_many(seed, runs)
         return simulation.show_one(seed if replayed is None else replayed)
     except scenario.Impossible as error:
-        raise common.Failure(error, common.USAGE)
+        raise common.Failure(str(error), common.USAGE)
 
 
 class Simulation:
     """The cluster that the options describe, and what is done with it."""
 
-    def __init__(self, args):
+    def __init__(self, args: Args) -> None:
         self.args = args
         self.config = load_config(_config_file(args['--config-file']))
         plain = scenario.cluster_settings(self.config)
@@ -90,7 +98,7 @@ class Simulation:
         self.leader = scenario.first_primary(self.settings)
         self.plan = tuple(_step(text, self.settings, self.leader) for text in args['--fault'])
 
-    def show_one(self, seed):
+    def show_one(self, seed: int) -> int:
         """One run, as a timeline."""
         outcome = self._run(seed)
         names = [self.settings[place].name for place in self.settings[0].order]
@@ -99,7 +107,7 @@ class Simulation:
                     report.timeline_text(outcome))
         return BROKEN if outcome.broken else common.OK
 
-    def show_many(self, seed, runs):
+    def show_many(self, seed: int, runs: int) -> int:
         """Many runs, as a table; of those that were done where somebody interrupts."""
         outcomes = self._run_many(seed, runs)
         if not outcomes:
@@ -114,11 +122,11 @@ class Simulation:
                     lines + report.table_text(self.config, outcomes))
         return BROKEN if any(outcome.broken for outcome in outcomes) else common.OK
 
-    def _run(self, seed):
+    def _run(self, seed: int) -> 'Outcome':
         plan = self.plan or scenario.draw(self.settings, seed)
         return scenario.run(self.config, self.settings, plan, seed)
 
-    def _run_many(self, seed, runs):
+    def _run_many(self, seed: int, runs: int) -> List['Outcome']:
         outcomes, shows = [], sys.stderr.isatty()
         try:
             for number in range(1, runs + 1):
@@ -134,7 +142,7 @@ class Simulation:
             sys.stderr.write('\r\x1b[K')
         return outcomes
 
-    def _print(self, result, lines):
+    def _print(self, result: Any, lines: List[str]) -> None:
         if self.args['--json']:
             result['cluster'] = report.cluster_dict(self.config, self.settings, self.leader)
             common.put(json.dumps(result, sort_keys=True, indent=2))
@@ -143,7 +151,7 @@ class Simulation:
         for line in head + [''] + lines:
             common.put(common.printable(line))
 
-    def _draw(self, picture):
+    def _draw(self, picture: str) -> None:
         path = self.args['--plot']
         if path is None:
             return
@@ -155,7 +163,7 @@ class Simulation:
                                  % (path, error.strerror))
 
 
-def load_config(path):
+def load_config(path: str) -> loader.Config:
     """The Config of this file, which may be of another host: then the own entry is assumed.
 
     Only where no address in nodes.conf is of this host, the first entry that fits the file is
@@ -163,7 +171,7 @@ def load_config(path):
     """
     seen = []
 
-    def is_local(address):
+    def is_local(address: str) -> bool:
         seen.append((address, addresses.is_local(address)))
         return seen[-1][1]
     try:
@@ -183,12 +191,12 @@ def load_config(path):
 
 # -- arguments ---------------------------------------------------------------------------------
 
-def _wrong(option, found, expected, remedy):
+def _wrong(option: str, found: str, expected: str, remedy: str) -> common.Failure:
     return common.Failure('%s: found %s, expected %s; %s' % (option, found, expected, remedy),
                           common.USAGE)
 
 
-def _check_combination(args):
+def _check_combination(args: Args) -> None:
     if args['--runs'] and args['--replay']:
         raise _wrong('--replay', '--runs besides', 'one of the two',
                      'leave --runs out to see that one run')
@@ -200,14 +208,14 @@ def _check_combination(args):
                      'name a fault; "ahm_simulate --list" prints them')
 
 
-def _config_file(path):
+def _config_file(path: Optional[str]) -> str:
     if path is None and not os.path.exists(loader.DEFAULT_PATH):
         raise _wrong('--config-file', 'no %s' % loader.DEFAULT_PATH,
                      'the configuration file there', 'name yours with -f FILE')
     return loader.DEFAULT_PATH if path is None else path
 
 
-def _number(option, text, least, most):
+def _number(option: str, text: str, least: int, most: int) -> int:
     digits = 0 < len(text) <= 10 and all(character in '0123456789' for character in text)
     if not digits or not least <= int(text) <= most:
         raise _wrong(option, repr(text), 'a whole number from %d to %d' % (least, most),
@@ -215,7 +223,7 @@ def _number(option, text, least, most):
     return int(text)
 
 
-def _check_plot(path):
+def _check_plot(path: Optional[str]) -> None:
     if path is None:
         return
     directory = os.path.dirname(os.path.abspath(path))
@@ -225,7 +233,7 @@ def _check_plot(path):
                      'name another file')
 
 
-def _step(text, settings, leader):
+def _step(text: str, settings: Sequence['Settings'], leader: int) -> Step:
     """(gap, fault, node) of what stands after --fault."""
     found, gap = text.split(), 0.0
     if len(found) > 2 and found[-2] == 'after':
@@ -247,7 +255,7 @@ def _step(text, settings, leader):
     return gap, name, place
 
 
-def _seconds(text):
+def _seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
@@ -257,7 +265,7 @@ def _seconds(text):
     return seconds
 
 
-def _node(settings, text, option):
+def _node(settings: Sequence['Settings'], text: str, option: str) -> int:
     place = scenario.find_node(settings, text)
     if place is None:
         raise _wrong(option, repr(text), 'the name or address of one node',
@@ -267,7 +275,7 @@ def _node(settings, text, option):
     return place
 
 
-def _list():
+def _list() -> str:
     rows = scenario.descriptions()
     width = max(len(name) for name, _ in rows)
     return '\n'.join('%-*s  %s' % (width, name, text) for name, text in rows)

@@ -6,7 +6,9 @@ What is wrong is a table: how bad, and a function that says it of the status, on
 """
 
 import collections
+from typing import Iterator, List, Sequence, Tuple
 
+from ahmlib.ipc.protocol import Message
 from ahmlib.utilities import common
 from ahmlib.utilities.status_text import label
 
@@ -18,7 +20,7 @@ BAD_DATABASES = ('FAILED', 'QUARANTINED', 'UNKNOWN')
 Rule = collections.namedtuple('Rule', 'code find')
 
 
-def check(status):
+def check(status: Message) -> Tuple[int, str]:
     """Return (exit code, the line) for a status object.  Raises ValueError where it is none."""
     _validate(status)
     found = [(rule.code, text) for rule in RULES for text in rule.find(status)]
@@ -29,13 +31,13 @@ def check(status):
     return code, line(code, '; '.join(texts), performance(status))
 
 
-def line(code, text, data=()):
+def line(code: int, text: str, data: Sequence[str] = ()) -> str:
     """Return the one line: no text of a stranger adds a line to it, or a field."""
     words = common.printable(' '.join(str(text).split())).replace('|', '/')
     return 'AHM %s - %s%s' % (WORDS[code], words, ' | ' + ' '.join(data) if data else '')
 
 
-def performance(status):
+def performance(status: Message) -> List[str]:
     """Return the performance data: a list of label=value, U where it is not known."""
     nodes = status['nodes']
     data = ['nodes_alive=%d;;;0;%d' % (sum(map(is_alive, nodes)), len(nodes)),
@@ -48,12 +50,12 @@ def performance(status):
     return data
 
 
-def is_alive(node):
+def is_alive(node: Message) -> bool:
     """Return whether a node of the status is heard now."""
     return bool(node.get('alive', node.get('state') not in ('LOST', 'DEAD')))
 
 
-def _validate(status):
+def _validate(status: Message) -> None:
     for key, kinds in (('leader', (str, type(None))), ('has_majority', bool), ('nodes', list)):
         if not isinstance(status.get(key, ...), kinds):
             raise ValueError('the status holds no proper %s' % key)
@@ -61,69 +63,69 @@ def _validate(status):
         raise ValueError('the status holds a node that is none')
 
 
-def _all_well(status):
+def _all_well(status: Message) -> str:
     return 'leader %s, successor %s, %d of %d nodes alive' % (
         status['leader'], status.get('successor') or 'none',
         sum(map(is_alive, status['nodes'])), len(status['nodes']))
 
 
-def _data_label(text):
+def _data_label(text: str) -> str:
     """Quoted where it has to be; neither a quote nor an equals sign may be in it."""
     text = text.replace("'", '_').replace('=', '_').replace('|', '_')
     plain = all(character.isalnum() or character in '_-.:[]' for character in text)
     return text if plain else "'%s'" % text
 
 
-def _is_number(value):
+def _is_number(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _leads(status, node):
+def _leads(status: Message, node: Message) -> bool:
     return bool(status['leader']) and node.get('name') == status['leader']
 
 
-def _others(status):
+def _others(status: Message) -> List[Message]:
     return [node for node in status['nodes'] if not _leads(status, node)]
 
 
 # -- the rules --------------------------------------------------------------------------------
 
 
-def _no_leader(status):
+def _no_leader(status: Message) -> Iterator[str]:
     if not status['leader']:
         yield 'no leader'
 
 
-def _no_majority(status):
+def _no_majority(status: Message) -> Iterator[str]:
     if not status['has_majority']:
         yield '%s is not in contact with a majority of the nodes' % (
             status.get('asked') or 'the asked node')
 
 
-def _leader_without_primary(status):
+def _leader_without_primary(status: Message) -> Iterator[str]:
     for node in status['nodes']:
         if _leads(status, node) and node.get('database') != 'PRIMARY':
             yield 'the database of the leader %s is %s' % (label(node), node.get('database'))
 
 
-def _leader_without_vip(status):
+def _leader_without_vip(status: Message) -> Iterator[str]:
     if status['leader'] and status.get('virtual_ip') and status.get('leader_holds_vip') is False:
         yield 'the leader %s does not hold the virtual IP %s' % (
             status['leader'], status['virtual_ip'])
 
 
-def _vip_not_known(status):
+def _vip_not_known(status: Message) -> Iterator[str]:
     if status['leader'] and status.get('virtual_ip') and status.get('leader_holds_vip') is None:
         yield 'whether the leader holds the virtual IP %s is not known' % status['virtual_ip']
 
 
-def _second_primary(status):
+def _second_primary(status: Message) -> Iterator[str]:
     for node in _others(status):
         if status['leader'] and is_alive(node) and node.get('database') == 'PRIMARY':
             yield '%s is a second primary' % label(node)
 
 
-def _node_trouble(status):
+def _node_trouble(status: Message) -> Iterator[str]:
     """One text for each node: what follows from one fault is said once."""
     for node in _others(status):
         # Without a leader no node is in a good state, and that there is none says it all.
@@ -138,36 +140,36 @@ def _node_trouble(status):
                 ' and reported out' if out else '', because)
 
 
-def _because(node):
+def _because(node: Message) -> str:
     return ': %s' % node['reason'] if node.get('reason') else ''
 
 
-def _no_successor(status):
+def _no_successor(status: Message) -> Iterator[str]:
     standbys = [node for node in _others(status) if node.get('database') == 'STANDBY']
     if status['leader'] and standbys and not status.get('successor'):
         yield 'no successor though there are standbys'
 
 
-def _critical_trouble(status):
+def _critical_trouble(status: Message) -> Iterator[str]:
     return _troubles(status, True)
 
 
-def _trouble(status):
+def _trouble(status: Message) -> Iterator[str]:
     return _troubles(status, False)
 
 
-def _troubles(status, critical):
+def _troubles(status: Message, critical: bool) -> Iterator[str]:
     for node in filter(is_alive, status['nodes']):
         for trouble in node.get('troubles') or ():
             if bool(trouble.get('critical')) is critical:
                 yield '%s: %s' % (label(node), trouble.get('text'))
 
 
-def _warned(status):
+def _warned(status: Message) -> Iterator[str]:
     yield from status.get('warnings') or ()
 
 
-def _problem(status):
+def _problem(status: Message) -> Iterator[str]:
     for node in status['nodes']:
         if node.get('problem'):
             yield '%s: %s' % (label(node), node['problem'])

@@ -5,7 +5,9 @@ after an empty line.
 """
 
 import unicodedata
+from typing import Any, Callable, Iterator, List, Sequence
 
+from ahmlib.ipc.protocol import Message
 from ahmlib.utilities import common
 
 NOT_SET = 'Not Set'
@@ -35,7 +37,7 @@ COLUMNS = (
 UNITS = ('B', 'kB', 'MB', 'GB', 'TB', 'PB')
 
 
-def render(status, verbose=False):
+def render(status: Message, verbose: bool = False) -> str:
     """Return the status object as the text that is printed, with a line end at its end."""
     lines = ['Cluster Status', '']
     lines += ['%s %s' % (label, _text(status.get(key))) for key, label in HEAD]
@@ -49,14 +51,14 @@ def render(status, verbose=False):
     return '\n'.join(lines) + '\n'
 
 
-def label(node):
+def label(node: Message) -> str:
     """Return what a node is called: its name, or address and port while that is not known."""
     if node.get('name'):
         return common.printable(str(node['name']))
     return common.printable(_address(node))
 
 
-def size(value):
+def size(value: float) -> str:
     """Return a number of bytes as a person reads it: '512 B', '1.5 kB', '24 MB'."""
     amount, unit = float(value), 0
     while amount >= 1024 and unit < len(UNITS) - 1:
@@ -67,7 +69,7 @@ def size(value):
     return '%s %s' % (text[:-2] if text.endswith('.0') else text, UNITS[unit])
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """Return seconds as a person reads them: '0.4 s', '3 min 07 s', '2 h 05 min', '3 d 04 h'."""
     if seconds < 59.95:
         return '%.1f s' % seconds
@@ -80,7 +82,7 @@ def duration(seconds):
     return '%d d %02d h' % divmod(hours, 24)
 
 
-def position(lsn):
+def position(lsn: int) -> str:
     """Return a position as PostgreSQL writes it."""
     return '%X/%X' % (lsn >> 32, lsn & 0xFFFFFFFF)
 
@@ -88,7 +90,7 @@ def position(lsn):
 # -- below the manual's table -----------------------------------------------------------------
 
 
-def _remarks(status):
+def _remarks(status: Message) -> List[str]:
     remarks = []
     if status.get('has_majority') is False:
         remarks.append('No majority: %s is not in contact with a majority of the nodes; this is'
@@ -97,11 +99,11 @@ def _remarks(status):
     return [''] + remarks if remarks else []
 
 
-def _yes(value):
+def _yes(value: Any) -> str:
     return 'yes' if value else 'no'
 
 
-def _text(value):
+def _text(value: Any) -> str:
     if value is None or value == '':
         return NOT_SET
     return common.printable(str(value))
@@ -122,14 +124,14 @@ DETAILS = (
 )
 
 
-def _details(status):
+def _details(status: Message) -> List[str]:
     rows = [['Node'] + [heading for heading, _, _ in DETAILS]]
     for node in status['nodes']:
         rows.append([label(node)] + [_written(node.get(key), write) for _, key, write in DETAILS])
     return _table(rows, '  ')
 
 
-def _written(value, write):
+def _written(value: Any, write: Callable[[Any], str]) -> str:
     if value is None:
         return NOTHING
     try:
@@ -138,7 +140,7 @@ def _written(value, write):
         return _text(value)           # of a daemon of another version
 
 
-def _matrix(status):
+def _matrix(status: Message) -> List[str]:
     """Who hears whom: a row for each who listens, a column for each who sends.
 
     Of two others the asked node knows only that the one has heard the other once, in its present
@@ -152,7 +154,7 @@ def _matrix(status):
     return _table(rows, '  ')
 
 
-def _cell(status, node, other):
+def _cell(status: Message, node: Message, other: Message) -> str:
     if node is other:
         return NOTHING
     heard = node.get('hears')
@@ -164,7 +166,7 @@ def _cell(status, node, other):
     return 'yes' if known else 'once'
 
 
-def _sentences(status):
+def _sentences(status: Message) -> List[str]:
     lines = []
     for node in status['nodes']:
         lines.append('%s %s' % (label(node), _sentence(status, node)))
@@ -172,7 +174,7 @@ def _sentences(status):
     return lines
 
 
-def _troubles_of(node):
+def _troubles_of(node: Message) -> Iterator[str]:
     troubles = node.get('troubles') or ()
     if node.get('problem') and node['problem'] not in [item.get('text') for item in troubles]:
         yield '%s has a problem: %s' % (label(node), _text(node['problem']))
@@ -182,7 +184,7 @@ def _troubles_of(node):
             _text(trouble.get('text')))
 
 
-def _sentence(status, node):
+def _sentence(status: Message, node: Message) -> str:
     leads = node.get('name') is not None and node.get('name') == status.get('leader')
     reason = node.get('reason')
     if leads:
@@ -194,7 +196,7 @@ def _sentence(status, node):
     return 'may lead'
 
 
-def _address(node):
+def _address(node: Message) -> str:
     host = str(node.get('address'))
     return ('[%s]:%s' if ':' in host else '%s:%s') % (host, node.get('port'))
 
@@ -202,18 +204,18 @@ def _address(node):
 # -- tables -----------------------------------------------------------------------------------
 
 
-def _table(rows, gap=' '):
+def _table(rows: Sequence[Sequence[str]], gap: str = ' ') -> List[str]:
     widths = [max(map(_width, column)) for column in zip(*rows)]
     return [gap.join(_pad(cell, width) for cell, width in zip(row, widths)).rstrip()
             for row in rows]
 
 
 
-def _pad(text, width):
+def _pad(text: str, width: int) -> str:
     return text + ' ' * (width - _width(text))
 
 
-def _width(text):
+def _width(text: str) -> int:
     """Return the columns that `text` takes on a terminal: Hangul and the like take two."""
     return sum(2 if unicodedata.east_asian_width(character) in 'WF' else 1
                for character in text)

@@ -6,22 +6,25 @@ may just be on the move.  Whatever ends the waiting, the task was begun and goes
 """
 
 import time
+from typing import Iterator
 
 from ahmlib.ipc import client
+from ahmlib.ipc.protocol import Message
 from ahmlib.utilities import common
+from ahmlib.utilities.common import Args
 
 LOOK_SECONDS = 0.2
 SILENCE_SECONDS = 30.0
 
 
-def succeed(info):
+def succeed(info: str) -> int:
     """Print what the manual's utilities print on success."""
     common.put('Command Success')
     common.put('Info: %s' % info)
     return common.OK
 
 
-def wait(args, number, progress):
+def wait(args: Args, number: int, progress: bool) -> None:
     """Wait for the end of this task; print its steps if `progress`.  Raises Failure."""
     try:
         for task in _looks(args, number, progress):
@@ -35,7 +38,7 @@ def wait(args, number, progress):
                              'the log of the daemon')
 
 
-def _looks(args, number, progress):
+def _looks(args: Args, number: int, progress: bool) -> Iterator[Message]:
     """The task, again and again, as the daemon has it."""
     shown, heard_at = None, time.monotonic()
     while True:
@@ -55,7 +58,7 @@ def _looks(args, number, progress):
         yield task
 
 
-def _task_in(answer):
+def _task_in(answer: Message) -> Message:
     task = answer.get('task')
     if not isinstance(task, dict) or not isinstance(task.get('number'), int):
         raise client.ProtocolError('the answer holds no task; is an AHM daemon of this version'
@@ -63,6 +66,6 @@ def _task_in(answer):
     return task
 
 
-def number_of(answer):
+def number_of(answer: Message) -> int:
     """The number of the task in an answer to what began it."""
     return _task_in(answer)['number']

@@ -477,7 +477,7 @@ def _await_flag(net, flag):
 
 def test_the_tables_are_read_as_ip_shows_them(net):
     net.give('h1')
-    names = {link.index: link.name for link in map(netlink.Link._make,
+    names = {link.ifindex: link.name for link in map(netlink.Link._make,
                                                    net.call(_links))}
     shown = re.findall(r'(?m)^(\d+): (\w+)', net.ip('h1', '-o', 'link', 'show'))
     assert names == {int(index): name for index, name in shown}

@@ -27,8 +27,9 @@ def why_not(tool, version=sys.version_info, environ=os.environ):
     return None
 
 
-@pytest.mark.parametrize('argv', [['ruff', 'check', '--quiet', '--output-format=concise']],
-                         ids=lambda argv: argv[0])
+@pytest.mark.parametrize('argv', [
+    ['ruff', 'check', '--quiet', '--output-format=concise'], ['mypy', '--no-error-summary'],
+], ids=lambda argv: argv[0])
 def test_nothing_is_found_by(argv):
     reason = why_not(argv[0])
     if reason:

@@ -233,20 +233,20 @@ def test_a_writer_that_outlives_its_daemon_keeps_the_next_one_from_starting(worl
     monkeypatch.setattr(pid_file, 'TRIES', 2)
     path, pid_path = (os.path.join(world.directory, name) for name in ('lock', 'pid'))
     lock = StateLock(path)
-    lock.acquire(pid_path)
+    lock.acquire_after(pid_path)
     world.state.hold(lock.fileno())
     world.until(lambda: world.text(path) == '%d\n' % world.state.pid)
     pid = stopped(world, world.state)
     world.save('an old state')
     lock.let_go()                     # as kill -9 of the daemon does
     with pytest.raises(PidFileError) as caught:
-        StateLock(path).acquire(pid_path, 0.05)
+        StateLock(path).acquire_after(pid_path, 0.05)
     assert not isinstance(caught.value, AlreadyRunning)
     assert 'PID %d' % pid in str(caught.value) and world.directory in str(caught.value)
     world.state.finish([], 0.0)
     os.kill(pid, signal.SIGCONT)
     later = StateLock(path)
-    later.acquire(pid_path, LIMIT)    # waits for the writer, which ends now
+    later.acquire_after(pid_path, LIMIT)    # waits for the writer, which ends now
     assert world.text(world.path) == 'an old state'
     later.release()
     assert not os.path.exists(path)
@@ -255,10 +255,10 @@ def test_a_writer_that_outlives_its_daemon_keeps_the_next_one_from_starting(worl
 def test_a_daemon_that_runs_is_named_rather_than_its_writer(world):
     path, pid_path = (os.path.join(world.directory, name) for name in ('lock', 'pid'))
     lock, running = StateLock(path), PidFile(pid_path)
-    lock.acquire(pid_path)
+    lock.acquire_after(pid_path)
     running.acquire()
     with pytest.raises(AlreadyRunning) as caught:
-        StateLock(path).acquire(pid_path, LIMIT)
+        StateLock(path).acquire_after(pid_path, LIMIT)
     assert caught.value.pid == os.getpid() and pid_path in str(caught.value)
     running.release()
     lock.release()

@@ -1,0 +1,70 @@
+"""What the result of a child says to the core: the event that answers an effect.
+
+A result is a dict that came out of another process, which may have been killed before it said all:
+nothing is taken for granted but that it is a dict.
+"""
+
+from typing import Tuple
+
+from ahmlib.core import events
+from ahmlib.core.beacon import Verdict
+from ahmlib.runtime.children import Result
+
+
+def rehearsed(token: int, result: Result) -> events.Rehearsed:
+    """The Rehearsed of a rehearsal's result."""
+    if not result.get('ok'):
+        return events.Rehearsed(token, None)
+    return events.Rehearsed(token, tuple(result['fails']), tuple(result['lacks']))
+
+
+def handover_rehearsed(token: int, result: Result) -> events.HandoverRehearsed:
+    """The HandoverRehearsed of a rehearsal's result."""
+    if not result.get('ok'):
+        return events.HandoverRehearsed(token, None)
+    return events.HandoverRehearsed(
+        token, tuple((place, why) for place, why in result['asked']),
+        result['no_checkpoint'], result['unarchived'], result['no_start'])
+
+
+def why_not(result: Result) -> str:
+    """Why a function failed; '' where it did not."""
+    return '' if result.get('ok', True) else str(result.get('reason', 'it failed'))
+
+
+def ended(token: int, result: Result) -> events.ActionEnded:
+    """The ActionEnded of a function's result."""
+    ok = bool(result.get('ok'))
+    return events.ActionEnded(token, ok, '' if ok else why_not(result),
+                              int(result.get('timeline') or 0), int(result.get('lsn') or 0),
+                              result.get('here'), bool(result.get('diverged')),
+                              int(result.get('switch_lsn') or 0),
+                              int(result.get('needed_lsn') or 0), bool(result.get('withdrawn')),
+                              str(result.get('remark') or ''))
+
+
+def verdict(result: Result) -> Tuple[Verdict, str]:
+    """(Verdict, reason) of a probe; one that was killed at its limit reached nothing."""
+    name = result.get('verdict', 'UNREACHABLE')
+    reason = result.get('reason', '')
+    if name == 'REACHABLE' and result.get('in_recovery'):
+        return Verdict.STARTING, 'it is in recovery'
+    return Verdict[name], reason
+
+
+def checked(token: int, result: Result) -> events.DatabaseChecked:
+    """The DatabaseChecked of a check's result."""
+    found = Verdict[result.get('verdict', 'UNREACHABLE')]
+    if not result.get('answered'):
+        return events.DatabaseChecked(token, found, result.get('reason', ''))
+    upstream = result.get('upstream')
+    if upstream is not None:
+        upstream = (str(upstream.get('host') or ''), int(upstream.get('port') or 0))
+    return events.DatabaseChecked(
+        token, found, '', bool(result['in_recovery']), result.get('system_identifier') or '',
+        result.get('timeline') or 0, result.get('lsn') or 0, bool(result.get('streaming')),
+        upstream, result.get('sync_needed'), tuple(result.get('sync_names') or ()),
+        tuple((str(name), str(address)) for name, address in result.get('sync_peers') or ()),
+        result.get('replayed_lsn') or 0, result.get('standstill') or '', bool(result.get('held')),
+        bool(result.get('lsn_known', True)), result.get('mismatch') or '',
+        result.get('remark') or '')
