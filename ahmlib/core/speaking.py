@@ -48,7 +48,9 @@ class Speaker:
     def to_save(self) -> Saved:
         """What must not be forgotten, as of now."""
         node = self.node
-        leads = node.is_leading or node.stepping_down or node.force.reigns
+        # Who stops a second primary beside its leader leads nothing, and owes its promise.
+        leads = node.is_leading or node.force.reigns \
+            or (node.stepping_down and node.promise.leader is None)
         leader = node.own if leads else node.promise.leader
         forced = node.force.reigns if leads else node.promise.reigned
         return Saved(node.term, node.voted_for, leader, node.hold, node.promise.bound,

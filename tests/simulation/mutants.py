@@ -129,6 +129,11 @@ MUTANTS = (
     Mutant('who leaves is not bound', 9, 'three nodes', ((1.0, 'stop', 1), (1.0, 'stop', 2),
                                                          (0.5, 'start', 1), (0.0, 'start', 2)), (
         Patch(shut_down, '_say_goodbye', 'node.promise.bound = True', 'node.promise.end()'),)),
+    Mutant('who stops a second primary forgets its leader', 9, 'three nodes',
+           ((1.0, 'power-off', 0), (6.4, 'deafen-multicast', 2), (0.4, 'power-on', 0),
+            (0.1, 'crash', 0), (0.0, 'kill-database', 0), (0.1, 'cut', 1), (0.0, 'start', 0)), (
+               Patch(Speaker, 'to_save', 'or (node.stepping_down and node.promise.leader is None)',
+                     'or node.stepping_down'),)),
     Mutant('nobody keeps a promise', 10, 'three nodes', ALONE, NO_PROMISE),
     Mutant('two leases at once', 8, 'three nodes', ALONE, NO_PROMISE),
     Mutant('a candidate rules with the votes of a minority', 3, 'three nodes', DEAD, (

@@ -30,6 +30,15 @@ FOUND = {
         'three nodes, default timings',
         [(0.27216175403370546, 'stop', 2), (18.362025864596767, 'mute', 0),
          (8.031770637855907, 'start', 2), (25.039032023498883, 'stop', 2)], 0.1, 49112352),
+    'a follower that is killed while it stops a second primary keeps its promise': (
+        'three nodes',
+        [(1.0, 'power-off', 0), (6.4, 'deafen-multicast', 2), (0.4, 'power-on', 0),
+         (0.1, 'crash', 0), (0.0, 'kill-database', 0), (0.1, 'cut', 1), (0.0, 'start', 0)], 0, 0),
+    'no vote of one that forgot its leader while it stopped a second primary': (
+        'three nodes',
+        [(1.0, 'power-off', 0), (6.4, 'deafen-multicast', 2), (0.4, 'power-on', 0),
+         (0.1, 'crash', 0), (0.0, 'kill-database', 0), (0.5, 'kill-database', 1),
+         (0.0, 'freeze', 1), (0.0, 'start', 0), (0.0, 'heal', 2), (1.6, 'thaw', 1)], 0, 0),
     'nobody stands for ever before voters who suspect another primary': (
         'five nodes, equal priorities',
         [(3.0039723511440646, 'stop', 0), (2.416421646167719, 'part', 2),
