@@ -5,8 +5,6 @@ has a deadline of its own; it returns one JSON-able dict.  None of them may be c
 daemon's loop.  In reading order:
 
     settings    DatabaseSettings, what all of them are told
-    deadline    one overall limit that every step of a function draws from
-    programs    running a program: no shell, own process group, killed at the limit
     control     where the server lives: pg_ctl or ag_ctl, postmaster, processes, owner
     connection  one new psycopg2 connection that keeps a deadline in fractions of a second
     startup     the first packet of PostgreSQL's protocol by hand, to learn why we are refused
@@ -17,7 +15,7 @@ daemon's loop.  In reading order:
     replay, sync_names  whether a standby's replay can go on; who confirms a primary's commits
     archiver    what a fast shutdown waits for last
     stop, start, checkpoint, promotion (with withdrawal), recovery (with conffile and conninfo),
-    follow, hooks
+    follow
     wal, history  its WAL files; the primary's timelines, and whether ours is on them
     lineage     whether what it wrote on them is what the primary has
     settings_in_force   which recovery settings are in force, and where they are set

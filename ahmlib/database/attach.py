@@ -16,10 +16,10 @@ that knows it by its name (streaming.py), nothing less.
 import shlex
 
 from ahmlib.database import (conninfo, control, control_file, follow, history, lineage, probe,
-                             programs, recovery, rewind, settings_in_force, start, stop, streaming,
-                             wal)
+                             recovery, rewind, settings_in_force, start, stop, streaming, wal)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
-from ahmlib.database.deadline import Deadline
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
 
 POLL_SECONDS = 0.2
 #: How long a standby that accepts connections may stand still before it streams.

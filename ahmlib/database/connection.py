@@ -21,7 +21,7 @@ each form).  Replication connections take no SET; the settings of roles do not a
 import select
 import time
 
-from ahmlib.database.deadline import Deadline
+from ahmlib.process.deadline import Deadline
 
 APPLICATION_NAME = 'ahm'
 

@@ -17,7 +17,7 @@ import shutil
 from typing import NamedTuple
 
 from ahmlib.database import control_file
-from ahmlib.database.programs import User
+from ahmlib.process.programs import User
 
 # AgensSQL and AgensGraph bring ag_ctl; the server program is called postgres in all of them.
 CONTROL_PROGRAMS = ('ag_ctl', 'pg_ctl')

@@ -14,10 +14,11 @@ to stream (follow_stream.py).  The slot that it uses is made on the primary firs
 import os
 import signal
 
-from ahmlib.database import (conninfo, control, follow_stream, history, probe, programs, recovery,
+from ahmlib.database import (conninfo, control, follow_stream, history, probe, recovery,
                              settings_in_force, slots, start, stop, streaming)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
-from ahmlib.database.deadline import Deadline
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
 
 POLL_SECONDS = 0.02
 #: A server that answers nobody for so long: a login that is refused is not waited for.

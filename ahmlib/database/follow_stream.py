@@ -11,7 +11,7 @@ waits for recovery_min_apply_delay, is well: that is success, with a remark.
 from ahmlib.database import (conninfo, control, history, probe, recovery, settings_in_force,
                              streaming)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
-from ahmlib.database.deadline import Deadline
+from ahmlib.process.deadline import Deadline
 
 POLL_SECONDS = 0.1
 #: At most; and at most this share of what the caller has left.

@@ -15,8 +15,8 @@ from typing import NamedTuple, Tuple
 
 from ahmlib.database import conninfo, control, probe, wal
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
-from ahmlib.database.deadline import Deadline
 from ahmlib.database.wal import parse_history, parse_lsn
+from ahmlib.process.deadline import Deadline
 
 Switches = Tuple[Tuple[int, int], ...]
 

@@ -33,8 +33,8 @@ from typing import NamedTuple, Optional
 
 from ahmlib.database import conninfo, control, control_file, startup
 from ahmlib.database.connection import QueryFailed
-from ahmlib.database.deadline import Deadline
 from ahmlib.database.wal import parse_lsn
+from ahmlib.process.deadline import Deadline
 
 LOOKS = 3                               # before a mismatch is believed
 LOOK_AGAIN_SECONDS = 0.05

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ahmlib.database import conninfo, history, wal
 from ahmlib.database.connection import Connection, ConnectionFailed
-from ahmlib.database.deadline import Deadline
+from ahmlib.process.deadline import Deadline
 
 PAGE = 8192
 PAGE_HEADER, SEGMENT_HEADER = 24, 40    # of a page, and of the first one of a WAL file

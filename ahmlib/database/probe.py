@@ -21,8 +21,8 @@ import re
 from ahmlib.database import (conninfo, identity, recovery, replay, slots, startup, sync_names,
                              wal, wal_end)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
-from ahmlib.database.deadline import Deadline
 from ahmlib.database.wal import parse_lsn
+from ahmlib.process.deadline import Deadline
 
 REACHABLE, STARTING, UNREACHABLE = 'REACHABLE', 'STARTING', 'UNREACHABLE'
 

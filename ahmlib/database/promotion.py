@@ -25,10 +25,10 @@ moment it would only compete with the clients that come back.
 """
 import signal
 
-from ahmlib.database import (control, history, probe, programs, replay, wal, wal_end,
-                             withdrawal)
+from ahmlib.database import control, history, probe, replay, wal, wal_end, withdrawal
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
-from ahmlib.database.deadline import Deadline
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
 
 POLL_SECONDS = 0.02
 NUDGE_SECONDS = 0.1         # between wakings of the startup process

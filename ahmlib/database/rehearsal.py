@@ -12,7 +12,7 @@ from ahmlib.database import (archiver, conninfo, history, probe, recovery, setti
                              startup, streaming)
 from ahmlib.database.connection import (APPLICATION_NAME, Connection, ConnectionFailed,
                                         QueryFailed)
-from ahmlib.database.deadline import Deadline
+from ahmlib.process.deadline import Deadline
 
 #: In what libpq says, where a server has refused it or asks for more than there is.
 OF_SERVER = ('FATAL', 'no password supplied')

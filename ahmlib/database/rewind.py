@@ -21,10 +21,11 @@ Source: PostgreSQL's manual, pg_rewind; src/bin/pg_rewind/pg_rewind.c.
 import os
 import shutil
 
-from ahmlib.database import (conffile, control, control_file, history, probe, programs,
-                             settings_in_force, start, wal)
+from ahmlib.database import (conffile, control, control_file, history, probe, settings_in_force,
+                             start, wal)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
-from ahmlib.database.deadline import Deadline
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
 
 PROGRAMS = ('ag_rewind', 'pg_rewind')
 SERVERS = ('postgres', 'edb-postgres')

@@ -16,7 +16,7 @@ is never touched, nor one that keeps nothing.
 import re
 
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
-from ahmlib.database.deadline import Deadline
+from ahmlib.process.deadline import Deadline
 
 #: What inactive slots may keep before it is said.
 KEPT_MAX = 64 * 1024 * 1024

@@ -10,8 +10,9 @@ import os
 import shlex
 import stat
 
-from ahmlib.database import control, identity, probe, programs
-from ahmlib.database.deadline import Deadline
+from ahmlib.database import control, identity, probe
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
 
 POLL_SECONDS = 0.02
 PROBE_SECONDS = 1.0         # one look during the wait

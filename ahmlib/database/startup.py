@@ -22,7 +22,7 @@ import socket
 import struct
 from typing import NamedTuple, Optional
 
-from ahmlib.database.deadline import Deadline
+from ahmlib.process.deadline import Deadline
 
 PROTOCOL_VERSION = 196608
 AUTHENTICATED = b'\0\0\0\0'

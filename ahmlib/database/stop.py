@@ -21,8 +21,9 @@ that a mismatch, unless this host has the VIP.
 """
 import signal
 
-from ahmlib.database import archiver, control, control_file, identity, programs
-from ahmlib.database.deadline import Deadline
+from ahmlib.database import archiver, control, control_file, identity
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
 
 POLL_SECONDS = 0.01
 LOOK_SECONDS, LOOK_LEAST = 1.0, 0.05    # one look at conn_string, at most, and in any case

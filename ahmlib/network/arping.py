@@ -13,7 +13,7 @@ import re
 import shutil
 from typing import NamedTuple, Optional, Tuple
 
-from ahmlib.database.programs import last_line
+from ahmlib.process.programs import last_line
 
 # iputils and BusyBox; Thomas Habets' arping.
 SENT = re.compile(r'Sent (\d+) probe|(\d+) packets transmitted, \d+ packets received')

@@ -9,10 +9,10 @@ import os
 import shutil
 import socket
 
-from ahmlib.database import programs
-from ahmlib.database.deadline import Deadline
 from ahmlib.network import ping
 from ahmlib.network.vip import arguments
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
 
 #: Numbers of Linux capabilities (capabilities(7)).
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13

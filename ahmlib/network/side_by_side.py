@@ -7,7 +7,7 @@ because what a program says is what counts, and never its exit status alone.
 import os
 import subprocess
 
-from ahmlib.database import programs
+from ahmlib.process import programs
 
 ENGLISH = {'LC_ALL': 'C', 'LANGUAGE': 'C'}
 POLL_SECONDS = 0.01

@@ -12,10 +12,10 @@ import os
 import re
 from typing import List, NamedTuple, Optional
 
-from ahmlib.database import programs
-from ahmlib.database.deadline import Deadline
 from ahmlib.network import addresses, arping, neighbours, ping, who_answers
 from ahmlib.network.side_by_side import ENGLISH, await_all
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
 
 PLACEHOLDER = '$_IP_$'
 POLL_SECONDS = 0.02

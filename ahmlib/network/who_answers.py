@@ -18,10 +18,10 @@ that answers for all, are never told apart, so never "of the suspect".
 """
 from typing import NamedTuple, Optional
 
-from ahmlib.database.deadline import Deadline
-from ahmlib.database.programs import last_line
 from ahmlib.network import addresses, arping, neighbours, ping
 from ahmlib.network.side_by_side import POLL_SECONDS, Running, await_all
+from ahmlib.process.deadline import Deadline
+from ahmlib.process.programs import last_line
 
 # What is left for reading the tables after the programs.
 LAST_SECONDS = 0.15

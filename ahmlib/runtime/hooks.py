@@ -7,7 +7,7 @@ it.
 
 import collections
 
-from ahmlib.database.hooks import run_hook
+from ahmlib.process.hooks import run_hook
 
 NOTIFICATIONS_MAX = 100
 

@@ -14,9 +14,10 @@ import tempfile
 import pytest
 
 from ahmlib.database import (attach, checkpoint, conffile, control, control_file, history, probe,
-                             programs, promotion, recovery, rewind, start, stop, wal)
+                             promotion, recovery, rewind, start, stop, wal)
 from ahmlib.database.settings import DatabaseSettings
 from ahmlib.lab import binaries
+from ahmlib.process import programs
 from tests.integration.test_database_children import (BIN_DIR, HAS_SERVER, LIMIT, Server,
                                                       adopt_orphans, kept_wal, owner, run_sql,
                                                       until, version_of)

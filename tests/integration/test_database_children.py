@@ -15,11 +15,11 @@ import time
 
 import pytest
 
-from ahmlib.database import (control, follow, probe, programs, promotion, recovery, start,
-                             startup, stop)
+from ahmlib.database import control, follow, probe, promotion, recovery, start, startup, stop
 from ahmlib.database.settings import DatabaseSettings
 from ahmlib.lab import base_backup
 from ahmlib.lab.users import give_to, lab_user
+from ahmlib.process import programs
 
 PROGRAMS = sorted(glob.glob('/usr/lib/postgresql/*/bin') + glob.glob('/usr/pgsql-*/bin'),
                   key=lambda path: [int(part) for part in path.replace('-', '/').split('/')

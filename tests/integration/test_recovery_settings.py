@@ -8,8 +8,9 @@ import signal
 
 import pytest
 
-from ahmlib.database import (conffile, conninfo, follow, follow_stream, probe, programs, recovery,
+from ahmlib.database import (conffile, conninfo, follow, follow_stream, probe, recovery,
                              settings_in_force)
+from ahmlib.process import programs
 from tests.integration.test_attach import (NAMES, diverge, impatient, needs_rewind, reap, servers,
                                            templates, use_up_the_slots)
 from tests.integration.test_database_children import (HAS_SERVER, LIMIT, adopt_orphans, owner,

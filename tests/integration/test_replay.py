@@ -11,7 +11,8 @@ import signal
 
 import pytest
 
-from ahmlib.database import conffile, control, programs, promotion, wal
+from ahmlib.database import conffile, control, promotion, wal
+from ahmlib.process import programs
 from tests.integration.test_database_children import (ADOPTED, HAS_SERVER, LIMIT, adopt_orphans,
                                                       owner, pair, reap_orphans, run_sql,
                                                       templates, until, version_of)

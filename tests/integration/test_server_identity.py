@@ -14,8 +14,9 @@ import time
 import pytest
 
 from ahmlib.database import (attach, checkpoint, connection, control, follow, history, identity,
-                             probe, programs, start, startup, stop)
+                             probe, start, startup, stop)
 from ahmlib.database.connection import Connection, ConnectionFailed
+from ahmlib.process import programs
 from tests.integration import test_database_children as children
 from tests.integration.test_database_children import (  # noqa: F401 (fixtures)
     BIN_DIR, LIMIT, Server, adopt_orphans, owner, pair, pytestmark, run_sql, templates, until,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from ahmlib.database import crc32c, wal, wal_end, wal_page
-from ahmlib.database.deadline import Deadline
+from ahmlib.process.deadline import Deadline
 
 SIZE = 1 << 20
 PAGE = 8192

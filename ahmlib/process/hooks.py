@@ -3,7 +3,7 @@
 A hook is killed only by its own time limit.  What it prints is for the log; what counts is its
 exit status, and a hook that could not even be started is told apart from one that said no.
 """
-from ahmlib.database import programs
+from ahmlib.process import programs
 
 
 def run_hook(argv, environment, limit):
