@@ -32,14 +32,7 @@ def is_all_that_is_left(data_dir, processes):
     others = [process for process in processes
               if process.pid not in archivers and process.parent in parents
               and process.parent not in archivers and not _IDLE.match(titles[process.pid])]
-    return not others and _is_shut_down(data_dir)
-
-
-def _is_shut_down(data_dir):
-    try:
-        return control_file.read(data_dir).state == 'shut down'
-    except (OSError, ValueError):
-        return False
+    return not others and control_file.state(data_dir) == 'shut down'
 
 
 def unarchived(data_dir):

@@ -191,8 +191,8 @@ class _Attach(object):
 
     def _is_the_primary_itself(self):
         told = []
-        for text in (probe.local_conn_string(self.settings),
-                     probe.remote_conn_string(self.settings, self.host, self.port)):
+        for text in (conninfo.local_conn_string(self.settings),
+                     conninfo.remote_conn_string(self.settings, self.host, self.port)):
             try:
                 with Connection(text, self.limit()) as connection:
                     told.append(connection.value(STARTED_AT))

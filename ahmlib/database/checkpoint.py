@@ -1,5 +1,5 @@
 """Ordering a checkpoint, so that the shutdown that follows has little left to write."""
-from ahmlib.database import probe
+from ahmlib.database import conninfo
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 
 
@@ -9,7 +9,7 @@ def checkpoint(settings, limit):
     db_user needs to be a superuser, or a member of pg_checkpoint (PostgreSQL 15 and later).
     """
     try:
-        with Connection(probe.local_conn_string(settings), limit) as connection:
+        with Connection(conninfo.local_conn_string(settings), limit) as connection:
             connection.query('CHECKPOINT')
     except (ConnectionFailed, QueryFailed) as error:
         return {'ok': False, 'reason': str(error)}

@@ -65,6 +65,17 @@ def quote(value):
     return "'%s'" % value.replace('\\', '\\\\').replace("'", "\\'")
 
 
+def local_conn_string(settings):
+    """Return conn_string, or what is built from db_port, db_user and db_database."""
+    return settings.conn_string or remote_conn_string(settings, 'localhost', None)
+
+
+def remote_conn_string(settings, host, port):
+    """Return the connection string for another node's database."""
+    return build({'host': host, 'port': port or settings.db_port,
+                  'user': settings.db_user, 'dbname': settings.db_database})
+
+
 def upstream(text):
     """Return {'host', 'port', 'application_name'} of a primary_conninfo; None if it has none.
 

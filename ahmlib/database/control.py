@@ -16,7 +16,6 @@ import re
 import shutil
 from typing import NamedTuple
 
-from ahmlib.database import control_file
 from ahmlib.process.programs import User
 
 # AgensSQL and AgensGraph bring ag_ctl; the server program is called postgres in all of them.
@@ -297,14 +296,6 @@ def data_directory_version(data_dir):
     if not match:
         raise ValueError('%s says %r, expected a version such as 15' % (path, text[:20]))
     return int(match.group())
-
-
-def cluster_state(settings):
-    """Return the state in the control file, e.g. 'in production'; '' where it cannot be read."""
-    try:
-        return control_file.read(settings.db_data_dir).state
-    except (OSError, ValueError):
-        return ''
 
 
 def _recorded_pid(data_dir):

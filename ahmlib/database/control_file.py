@@ -11,6 +11,8 @@ import os
 import struct
 from typing import NamedTuple
 
+from ahmlib.database import control
+
 STATES = ('starting up', 'shut down', 'shut down in recovery', 'shutting down',
           'in crash recovery', 'in archive recovery', 'in production')
 SHUT_DOWN = ('shut down', 'shut down in recovery')
@@ -63,7 +65,6 @@ def path_of(data_dir):
 
 def raw(data_dir):
     """Return the bytes that the control file consists of; raises OSError."""
-    from ahmlib.database import control         # which reads the cluster's state from here
     with control.acting_as(control.as_owner(data_dir)):
         with open(path_of(data_dir), 'rb') as file:
             return file.read(READ_MAX)
@@ -98,6 +99,14 @@ def read(data_dir):
         raise ValueError('%s has version %d and state %d, expected a control file of PostgreSQL '
                          '10 to 18' % (path, version, state))
     return ControlFile(str(identifier), version, STATES[state], checkpoint, redo, timeline)
+
+
+def state(data_dir):
+    """Return the state of this data directory, one of STATES; '' where it cannot be read."""
+    try:
+        return read(data_dir).state
+    except (OSError, ValueError):
+        return ''
 
 
 def settings(data_dir):

@@ -14,7 +14,7 @@ to stream (follow_stream.py).  The slot that it uses is made on the primary firs
 import os
 import signal
 
-from ahmlib.database import (conninfo, control, follow_stream, history, probe, recovery,
+from ahmlib.database import (conninfo, control, control_file, follow_stream, history, probe, recovery,
                              settings_in_force, slots, start, stop, streaming)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.process import programs
@@ -98,7 +98,7 @@ def make_slot(settings, host, port, limit):
     except (OSError, ValueError) as error:
         return str(error)
     return slots.ensure(name, settings.node_name, history.replication_string(settings, text),
-                        probe.remote_conn_string(settings, host, port), limit)
+                        conninfo.remote_conn_string(settings, host, port), limit)
 
 
 def without_stale_slots(settings, host, port, limit):
@@ -108,8 +108,8 @@ def without_stale_slots(settings, host, port, limit):
     except (OSError, ValueError):
         own = ''                        # not known: a slot of that name is said, and not dropped
     names = slots.names_of_the_cluster(
-        settings, own, probe.remote_conn_string(settings, host, port), limit / 3)
-    return slots.drop_stale(probe.local_conn_string(settings), names, limit / 3)
+        settings, own, conninfo.remote_conn_string(settings, host, port), limit / 3)
+    return slots.drop_stale(conninfo.local_conn_string(settings), names, limit / 3)
 
 
 def _put_into_force(settings, deadline, loaded_at, is_changed):
@@ -162,7 +162,7 @@ def _state(settings, deadline):
     in_recovery = probe.check_local(settings, limit)['in_recovery']
     if in_recovery is None:
         # It does not answer us: its control file still says which of the two it is.
-        state = control.cluster_state(settings)
+        state = control_file.state(settings.db_data_dir)
         in_recovery = {'in archive recovery': True, 'in production': False}.get(state)
     if in_recovery is None:
         return None, ('the database runs but does not say whether it is a standby; '
@@ -261,7 +261,7 @@ def _ask(settings, deadline, sql):
 
 def _value(settings, deadline, sql):
     limit = max(0.05, min(settings.db_connect_timeout, deadline.remaining()))
-    with Connection(probe.local_conn_string(settings), limit) as connection:
+    with Connection(conninfo.local_conn_string(settings), limit) as connection:
         return connection.value(sql)
 
 

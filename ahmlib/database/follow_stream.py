@@ -139,7 +139,7 @@ class _Wait(object):
         if self.settings.use_recovery_min_apply_delay and self.settings.recovery_min_apply_delay:
             return True
         try:
-            with Connection(probe.local_conn_string(self.settings), self._limit()) as connection:
+            with Connection(conninfo.local_conn_string(self.settings), self._limit()) as connection:
                 return bool(connection.value(DELAY))
         except (ConnectionFailed, QueryFailed):
             return False

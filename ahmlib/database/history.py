@@ -132,7 +132,7 @@ def position(settings, found, limit):
     knows which timeline is replayed.
     """
     try:
-        text = replication_string(settings, probe.local_conn_string(settings))
+        text = replication_string(settings, conninfo.local_conn_string(settings))
         with Connection(text, limit) as connection:
             _, timeline, lsn = connection.query('IDENTIFY_SYSTEM')[0][:3]
             return int(timeline), parse_lsn(lsn)
@@ -158,7 +158,7 @@ def _ask_plainly(settings, host, port, limit):
     if found['timeline'] > 1:
         path = 'pg_wal/' + wal.history_name(found['timeline'])
         try:
-            with Connection(probe.remote_conn_string(settings, host, port),
+            with Connection(conninfo.remote_conn_string(settings, host, port),
                             max(0.1, deadline.remaining())) as connection:
                 text = connection.value('SELECT pg_read_file(%s)', (path,))
         except (ConnectionFailed, QueryFailed) as error:

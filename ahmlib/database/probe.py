@@ -70,7 +70,7 @@ def check_local(settings, limit):
     sync_peers          primary only: [(application_name, address)] of the standbys that are
                         connected, '' for a socket; None where that is hidden from us
     """
-    result = _probe(local_conn_string(settings), limit, settings)
+    result = _probe(conninfo.local_conn_string(settings), limit, settings)
     if result['in_recovery']:
         result['timeline'] = _timeline_on_file(settings, result)
         if result['upstream'] is None:
@@ -85,18 +85,7 @@ def probe_remote(settings, host, port, limit):
     (PGPASSFILE, ~/.pgpass, the environment).  Returns what check_local does, but for what needs
     the files of a standby: `lsn` is what it has received, standstill and held are not looked at.
     """
-    return _probe(remote_conn_string(settings, host, port), limit)
-
-
-def local_conn_string(settings):
-    """Return conn_string, or what is built from db_port, db_user and db_database."""
-    return settings.conn_string or remote_conn_string(settings, 'localhost', None)
-
-
-def remote_conn_string(settings, host, port):
-    """Return the connection string for another node's database."""
-    return conninfo.build({'host': host, 'port': port or settings.db_port,
-                           'user': settings.db_user, 'dbname': settings.db_database})
+    return _probe(conninfo.remote_conn_string(settings, host, port), limit)
 
 
 def verdict_of(sqlstate):

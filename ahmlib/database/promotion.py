@@ -25,7 +25,7 @@ moment it would only compete with the clients that come back.
 """
 import signal
 
-from ahmlib.database import control, history, probe, replay, wal, wal_end, withdrawal
+from ahmlib.database import conninfo, control, history, probe, replay, wal, wal_end, withdrawal
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.process import programs
 from ahmlib.process.deadline import Deadline
@@ -143,7 +143,7 @@ class _Watcher(object):
 
     def __init__(self, settings, deadline):
         self._settings = settings
-        self._conn_string = probe.local_conn_string(settings)
+        self._conn_string = conninfo.local_conn_string(settings)
         self._deadline = deadline
         self._connection = None
         self.end = 0                # of the WAL that it has to replay; 0: not known

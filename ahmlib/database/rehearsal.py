@@ -44,7 +44,7 @@ def rehearse_handover(settings, servers, limit):
     """
     deadline = Deadline(limit)
     try:
-        with Connection(probe.local_conn_string(settings), limit) as connection:
+        with Connection(conninfo.local_conn_string(settings), limit) as connection:
             in_recovery, version = connection.query(
                 "SELECT pg_is_in_recovery(), current_setting('server_version_num')::int")[0]
             result = {'ok': True, 'no_checkpoint': _no_checkpoint(connection, version)

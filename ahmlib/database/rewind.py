@@ -21,7 +21,7 @@ Source: PostgreSQL's manual, pg_rewind; src/bin/pg_rewind/pg_rewind.c.
 import os
 import shutil
 
-from ahmlib.database import (conffile, control, control_file, history, probe, settings_in_force,
+from ahmlib.database import (conffile, conninfo, control, control_file, history, settings_in_force,
                              start, wal)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.process import programs
@@ -56,7 +56,7 @@ def rewind(settings, host, port, limit, fork, end):
     try:
         if is_interrupted(settings):
             raise Failed('an earlier pg_rewind of this data directory did not end')
-        source = probe.remote_conn_string(settings, host, port)
+        source = conninfo.remote_conn_string(settings, host, port)
         program = _program(settings, PROGRAMS)
         _checkpoint_primary(source, deadline)
         known = control_file.read(settings.db_data_dir)

@@ -18,7 +18,7 @@ import re
 from collections import OrderedDict
 from typing import Dict, NamedTuple, Tuple
 
-from ahmlib.database import conffile, control
+from ahmlib.database import conffile, conninfo, control
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 
 FIRST_VERSION_WITH_SIGNAL = 12
@@ -97,11 +97,10 @@ def of_server(settings, limit):
     None where it does not run or does not answer; {} before PostgreSQL 12, which has no such
     settings.  A name that is missing is hidden from the user.
     """
-    from ahmlib.database import probe           # which asks here where a standby streams from
     if control.postmaster(settings.db_data_dir) is None:
         return None
     try:
-        with Connection(probe.local_conn_string(settings), limit) as connection:
+        with Connection(conninfo.local_conn_string(settings), limit) as connection:
             rows = connection.query(SETTINGS, (list(NAMES),))
     except (ConnectionFailed, QueryFailed):
         return None

@@ -7,7 +7,7 @@ again.  It never receives the primary's present timeline, though, so that is wha
 """
 import socket
 
-from ahmlib.database import conninfo, control, probe, settings_in_force, start
+from ahmlib.database import conninfo, control, settings_in_force, start
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 
 LOG_MAX = 20000                         # bytes of the server's log that are looked at
@@ -73,7 +73,7 @@ class Cause(object):
 def receiver(settings, limit):
     """Return the row of pg_stat_wal_receiver as a dict: {} without one, None without an answer."""
     try:
-        with Connection(probe.local_conn_string(settings), limit) as connection:
+        with Connection(conninfo.local_conn_string(settings), limit) as connection:
             return connection.value(RECEIVER) or {}
     except (ConnectionFailed, QueryFailed):
         return None
@@ -116,7 +116,7 @@ def streams(settings, host, port, wanted, primary, here, limit):
 def is_seen_by_primary(settings, host, port, name, limit):
     """Whether a standby of this application_name is connected to the primary; None: not seen."""
     try:
-        with Connection(probe.remote_conn_string(settings, host, port), limit) as connection:
+        with Connection(conninfo.remote_conn_string(settings, host, port), limit) as connection:
             return connection.value(SENDER, (name,)) > 0
     except (ConnectionFailed, QueryFailed):
         return None
@@ -148,7 +148,7 @@ def obstacle(settings, host, port, lsn, limit):
         slot = settings_in_force.primary_slot_name(settings, limit)
     except (OSError, ValueError):
         slot = ''                               # not known; the log may tell
-    there = probe.remote_conn_string(settings, host, port)
+    there = conninfo.remote_conn_string(settings, host, port)
     if slot and _value(there, SLOTS, (slot,), limit) == 0:
         return ('the replication slot "%s" of primary_slot_name is missing on the primary: create '
                 "it there (SELECT pg_create_physical_replication_slot('%s')), or unset "

@@ -234,7 +234,7 @@ def test_the_control_file_says_what_pg_controldata_says(servers):
             probe.parse_lsn(said['Latest checkpoint location']),
             probe.parse_lsn(said["Latest checkpoint's REDO location"]),
             int(said["Latest checkpoint's TimeLineID"]))
-        assert control.cluster_state(member.settings) == known.state
+        assert control_file.state(member.settings.db_data_dir) == known.state
         assert known.is_clean == bool(mode)
 
 
