@@ -5,8 +5,9 @@ parameters or on the environment.
 import os
 import shutil
 
-from ahmlib.config.kinds import PATH, conninfo_value
+from ahmlib.config.kinds import PATH
 from ahmlib.config.schema import PARAMETERS, Derived
+from ahmlib.database import conninfo
 
 CONTROL_PROGRAMS = ('ag_ctl', 'pg_ctl')
 
@@ -50,8 +51,8 @@ def control_program(directory):
 def _conn_string(values, environ):
     del environ
     return 'host=localhost port=%d dbname=%s user=%s' % (
-        values['db_port'], conninfo_value(values['db_database']),
-        conninfo_value(values['db_user']))
+        values['db_port'], conninfo.quote(values['db_database']),
+        conninfo.quote(values['db_user']))
 
 
 def _db_bin_dir(values, environ):

@@ -9,8 +9,8 @@ import ipaddress
 import os
 from typing import Any, Callable, NamedTuple, Tuple
 
-from ahmlib.config.kinds import conninfo_pairs
 from ahmlib.config.timing import timing_of
+from ahmlib.database import conninfo
 from ahmlib.network.addresses import canonical
 
 SHELL_WORDS = frozenset(['|', '||', '&&', '&', ';', '>', '>>', '<', '2>', '2>&1', '>/dev/null'])
@@ -180,10 +180,10 @@ def _needs_announcing(config):
 
 
 def _same_port(config):
-    if 'conn_string' not in config.given:
+    if 'conn_string' not in config.given or conninfo.is_uri(config.conn_string):
         return True
-    ports = [value for keyword, value in conninfo_pairs(config.conn_string) if keyword == 'port']
-    return config.is_witness or not ports or ports[-1] == str(config.db_port)
+    port = conninfo.parse(config.conn_string).get('port')
+    return config.is_witness or port is None or port == str(config.db_port)
 
 
 def _address_rule(name):

@@ -14,8 +14,8 @@ to stream (follow_stream.py).  The slot that it uses is made on the primary firs
 import os
 import signal
 
-from ahmlib.database import (conninfo, control, control_file, follow_stream, history, probe, recovery,
-                             settings_in_force, slots, start, stop, streaming)
+from ahmlib.database import (conninfo, control, control_file, follow_stream, history, probe,
+                             recovery, settings_in_force, slots, start, stop, streaming)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.process import programs
 from ahmlib.process.deadline import Deadline

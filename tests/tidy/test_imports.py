@@ -70,7 +70,8 @@ def test_no_module_imports_itself_by_way_of_others():
 
 
 def test_the_check_sees_a_circle_and_an_import_in_a_function():
-    tree = ast.parse('def f():\n    from ahmlib.a import c, D\n    from . import d\n    import e.f\n')
+    tree = ast.parse('def f():\n    from ahmlib.a import c, D\n    from . import d\n'
+                     '    import e.f\n')
     assert list(imported('ahmlib.a.b', False, tree, ('ahmlib.a.c', 'ahmlib.a.d'))) == [
         'ahmlib.a.c', 'ahmlib.a', 'ahmlib.a.d', 'e.f']
     assert circle_from('x', {'x': {'y', 'z'}, 'y': set(), 'z': {'y', 'x'}}) == ['x', 'z', 'x']

@@ -11,6 +11,7 @@ from ahmlib.config.defaults import DERIVED
 from ahmlib.config.document import read_entries
 from ahmlib.config.schema import (ADVICE, ALWAYS, BY_NAME, PARAMETERS, PAUSED, REQUIRED, RESTART,
                                   RULES, SECTIONS, Derived)
+from ahmlib.database import conninfo
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -198,5 +199,5 @@ def test_booleans_are_written_as_they_are_read(value):
 
 @given(PRINTABLE, PRINTABLE)
 def test_a_quoted_connection_value_is_read_back(user, database):
-    text = 'user=%s dbname=%s' % (kinds.conninfo_value(user), kinds.conninfo_value(database))
-    assert kinds.conninfo_pairs(text) == (('user', user), ('dbname', database))
+    text = 'user=%s dbname=%s' % (conninfo.quote(user), conninfo.quote(database))
+    assert conninfo.pairs(text) == [('user', user), ('dbname', database)]
