@@ -1,7 +1,8 @@
 """The database beside this node: probing, starting, stopping, promoting and re-pointing it.
 
 Every public function of these modules blocks, and runs in a forked child of the daemon that
-has a deadline of its own; it returns one JSON-able dict.  None of them may be called from the
+has a deadline of its own.  What the daemon asks for returns a NamedTuple of plain values, which
+crosses to the daemon as a dict (`runtime.child_side`).  None of them may be called from the
 daemon's loop.  In reading order:
 
     settings    DatabaseSettings, what all of them are told

@@ -14,6 +14,7 @@ Success is a walreceiver that receives the primary's present timeline from that 
 that knows it by its name (streaming.py), nothing less.
 """
 import shlex
+from typing import NamedTuple
 
 from ahmlib.database import (conninfo, control, control_file, follow, history, lineage, probe,
                              recovery, rewind, settings_in_force, start, stop, streaming, wal)
@@ -34,6 +35,18 @@ ASK_SECONDS = 10.0
 STARTED_AT = 'SELECT pg_postmaster_start_time()::text'
 
 
+class Attached(NamedTuple):
+    """What became of an attach."""
+
+    ok: bool
+    reason: str
+    how: str                # 'nothing', 'reloaded', 'restarted', 'started', 'rewound' or 'command'
+    diverged: bool          # its history is not the primary's
+    behind: int             # bytes of the primary's WAL that it has yet to receive
+    discarded: str          # in words: the WAL that a rewind threw away
+    remark: str = ''        # what became of the slots of a server that was a primary
+
+
 class Refused(Exception):
     """The attach ends here; `diverged` tells a history that is not the primary's."""
 
@@ -52,11 +65,6 @@ def attach_standby(settings, host, port, limit, environment=None):
     use_pg_rewind lets a diverged history be rewound; follow_command, where set, says itself where
     the primary is, with `environment` added.
 
-    Returns {'ok', 'reason', 'how', 'diverged', 'behind', 'discarded'}: `how` is what was done
-    ('nothing', 'reloaded', 'restarted', 'started', 'rewound', 'command'), `behind` the bytes of
-    the primary's WAL that it has yet to receive, `discarded` the WAL that a rewind threw away, in
-    words.  `remark`, where there is one, says what became of the slots of a server that was a
-    primary.
     """
     job = _Attach(settings, host, port, Deadline(limit), environment)
     try:
@@ -80,10 +88,8 @@ class _Attach(object):
         self.slot_problem, self.remark = '', ''
 
     def result(self, ok, reason, how, diverged):
-        """The dict that the daemon gets; `remark` only where there is one."""
-        told = {'ok': ok, 'reason': reason, 'how': how, 'diverged': diverged,
-                'behind': self.behind, 'discarded': self.discarded}
-        return dict(told, remark=self.remark) if self.remark else told
+        """What the daemon gets."""
+        return Attached(ok, reason, how, diverged, self.behind, self.discarded, self.remark)
 
     def run(self):
         """Do it; returns how.  Raises Refused, OSError, ValueError."""
@@ -108,10 +114,10 @@ class _Attach(object):
     def _check_primary(self):
         """Refuse what is no primary, or one of another database system."""
         found = probe.probe_remote(self.settings, self.host, self.port, self.limit())
-        if not found['answered']:
+        if not found.answered:
             raise Refused('the primary at %s:%s does not answer: %s' % (
-                self.host, self.port, found['reason']))
-        if found['in_recovery']:
+                self.host, self.port, found.reason))
+        if found.in_recovery:
             raise Refused('the database at %s:%s is no primary, it is in recovery'
                           % (self.host, self.port))
         primary = self._primary()
@@ -148,7 +154,7 @@ class _Attach(object):
         if found is None:                       # a standby that never became consistent
             self._stop()
             return self._of_a_stopped_one()
-        if not found['in_recovery']:
+        if not found.in_recovery:
             if self._is_the_primary_itself():
                 raise Refused('the primary at %s:%s is the very database that is to be attached '
                               'to it' % (self.host, self.port))
@@ -162,32 +168,32 @@ class _Attach(object):
                 return self._diverged(fork, here[1])
             self._refuse_own_work(control_file.read(self.settings.db_data_dir))
             # One that stops at a recovery target receives all the same.
-            if _says(found['upstream'], self.wanted) and self._streams(primary, here) \
+            if _says(found.upstream, self.wanted) and self._streams(primary, here) \
                     and not settings_in_force.obstructing(self.settings, self.limit()):
                 return 'nothing'
         log_at = streaming.log_size(self.settings)
         done = follow.point(self.settings, self.host, self.port,
                             max(1.0, self.deadline.remaining()), self.environment)
-        if not done['ok']:
-            raise Refused(done['reason'])
-        self.slot_problem = done.get('slot_problem', '')
-        return self._await_stream(log_at) or done['how']
+        if not done.ok:
+            raise Refused(done.reason)
+        self.slot_problem = done.slot_problem
+        return self._await_stream(log_at) or done.how
 
     def _answer_of_ours(self):
         """What the running server says; None for a standby that is starting and gets nowhere."""
         waiting = _Patience(self.deadline, STREAM_SECONDS)
         while True:
             found = probe.check_local(self.settings, self.limit())
-            if found['in_recovery'] is not None:
+            if found.in_recovery is not None:
                 return found
             waiting.see(streaming.progress(self.settings))
-            if waiting.is_over() or found['verdict'] != probe.STARTING:
+            if waiting.is_over() or found.verdict != probe.STARTING:
                 break
             self.deadline.sleep(POLL_SECONDS)
-        if found['verdict'] == probe.STARTING and recovery.is_standby_on_file(self.settings):
+        if found.verdict == probe.STARTING and recovery.is_standby_on_file(self.settings):
             return None
         raise Refused('the database here runs and does not answer (%s): stop it, or wait until '
-                      'it does' % found['reason'])
+                      'it does' % found.reason)
 
     def _is_the_primary_itself(self):
         told = []
@@ -235,8 +241,8 @@ class _Attach(object):
         self.deadline.sleep(self.settings.standby_startup_delay)
         started = start.start_database(self.settings, max(1.0, min(
             STREAM_SECONDS, self.deadline.remaining())))
-        if not started['ok'] and control.postmaster(self.settings.db_data_dir) is None:
-            raise Refused('the database could not be started: %s' % started['reason'])
+        if not started.ok and control.postmaster(self.settings.db_data_dir) is None:
+            raise Refused('the database could not be started: %s' % started.reason)
 
     def _stop(self):
         self._must(stop.stop_database(self.settings, stop.FAST, min(
@@ -244,8 +250,8 @@ class _Attach(object):
 
     @staticmethod
     def _must(done):
-        if not done['ok']:
-            raise Refused(done['reason'])
+        if not done.ok:
+            raise Refused(done.reason)
 
     # -- streaming -----------------------------------------------------------------------------
 
@@ -256,10 +262,10 @@ class _Attach(object):
             if control.postmaster(self.settings.db_data_dir) is None:
                 raise Refused(self._why_it_ended(streaming.causes(self.settings, log_at)))
             found = probe.check_local(self.settings, self.limit())
-            if found['answered'] and not found['in_recovery']:
+            if found.answered and not found.in_recovery:
                 raise Refused('the database is no standby, though it was set up as one; see '
                               'follow_command and db_start_command')
-            here = found['answered'] and history.position(self.settings, found, self.limit())
+            here = found.answered and history.position(self.settings, found, self.limit())
             lost = None
             try:
                 fork, primary = self._fork(*here) if here else (None, None)
@@ -271,7 +277,7 @@ class _Attach(object):
             if fork and self._streams(primary, here):
                 return None
             # Where it reads what has been replayed; the position received goes to and fro.
-            waiting.see(found['replayed_lsn'] if here else streaming.progress(self.settings))
+            waiting.see(found.replayed_lsn if here else streaming.progress(self.settings))
             cause = streaming.causes(self.settings, log_at)
             if here and waiting.has_stood(FINAL_SECONDS):
                 obstacle = streaming.obstacle(self.settings, self.host, self.port, here[1],
@@ -296,7 +302,7 @@ class _Attach(object):
         if not here:
             return ('the database does not accept connections after %.0f s (%s), so it is not '
                     'known to stream from %s:%s: %s' % (
-                        self.deadline.elapsed(), found['reason'] or found['verdict'], self.host,
+                        self.deadline.elapsed(), found.reason or found.verdict, self.host,
                         self.port, cause))
         obstacle = self.slot_problem or obstacle
         reason = str(streaming.Cause([obstacle], cause.said, True) if obstacle else cause)
@@ -322,14 +328,14 @@ class _Attach(object):
         self.is_rewound = True
         done = rewind.rewind(self.settings, self.host, self.port,
                              max(1.0, self.deadline.remaining()), fork, end)
-        if done['changed']:
+        if done.changed:
             # It took them away, and what was rewound must never start as a primary.
             self._must(recovery.leave_standby_signal(self.settings))
-        if not done['ok']:
+        if not done.ok:
             raise Refused('this database diverged: %s; pg_rewind: %s; %s%s' % (
-                where, done['reason'], 'the data directory may be damaged now, ' if done['changed']
+                where, done.reason, 'the data directory may be damaged now, ' if done.changed
                 else '', self._rebuild()), diverged=True)
-        self.discarded = done['discarded']
+        self.discarded = done.discarded
         log_at = streaming.log_size(self.settings)
         self._set_up()
         self._start()

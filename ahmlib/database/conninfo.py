@@ -11,7 +11,7 @@ What is wrong with a string is said without quoting it, for it may hold a passwo
 """
 import re
 from collections import OrderedDict
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import unquote
 
 from ahmlib.database.settings import DatabaseSettings
@@ -32,6 +32,14 @@ _PLACE = re.compile(r'(?:\[([^]]+)\](?=[:/?,]|\Z)|([^:/?,]*))(?::([^/?,]*))?')
 _ESCAPE = re.compile(r'%(?![0-9A-Fa-f]{2})|%00')
 #: What libpq shows instead of a password (pg_stat_wal_receiver); never a password itself.
 MASK = '********'
+
+
+class Upstream(NamedTuple):
+    """Where a primary_conninfo leads to.  Nothing else of the string, so no secret, is in it."""
+
+    host: Optional[str]
+    port: Optional[int]
+    application_name: Optional[str]
 
 
 def is_uri(text: str) -> bool:
@@ -79,11 +87,8 @@ def remote_conn_string(settings: DatabaseSettings, host: str, port: Optional[int
                   'user': settings.db_user, 'dbname': settings.db_database})
 
 
-def upstream(text: Optional[str]) -> Optional[Dict[str, Any]]:
-    """Return {'host', 'port', 'application_name'} of a primary_conninfo; None if it has none.
-
-    `port` is an int or None.  Nothing else of the string, so no secret, gets out.
-    """
+def upstream(text: Optional[str]) -> Optional[Upstream]:
+    """Return the Upstream of a primary_conninfo; None where it says nothing, or is malformed."""
     try:
         words = parse(text or '')
     except ValueError:
@@ -91,9 +96,8 @@ def upstream(text: Optional[str]) -> Optional[Dict[str, Any]]:
     if not words:
         return None
     port = words.get('port', '')
-    return {'host': words.get('hostaddr') or words.get('host'),
-            'port': int(port) if re.match(r'\d+$', port) else None,
-            'application_name': words.get('application_name')}
+    return Upstream(words.get('hostaddr') or words.get('host'),
+                    int(port) if re.match(r'\d+$', port) else None, words.get('application_name'))
 
 
 def _word_pairs(text: str) -> Iterator[Pair]:

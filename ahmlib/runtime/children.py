@@ -80,8 +80,8 @@ class Children:
               kept_fds=()):
         """Call `function(*args)` in a child of its own and return a handle for `cancel`.
 
-        function: returns a dict that JSON can hold (1 MiB at most); what it raises becomes
-            {'ok': False, 'reason': one line}.
+        function: returns a dict or a NamedTuple that JSON can hold (1 MiB at most), which is a dict
+            when it arrives; what it raises becomes {'ok': False, 'reason': one line}.
         limit_seconds: after that long (counted from its start, not from its place in the queue)
             it is killed with its whole process group.
         on_end: called from the loop with the result dict, exactly once, unless cancelled; never

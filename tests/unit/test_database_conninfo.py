@@ -98,11 +98,11 @@ def test_a_malformed_connection_string_is_refused_without_quoting_it(text):
 
 def test_upstream_lets_no_secret_out():
     found = conninfo.upstream("host=10.0.0.1 port=5433 user=u password=s application_name=n")
-    assert found == {'host': '10.0.0.1', 'port': 5433, 'application_name': 'n'}
+    assert found == ('10.0.0.1', 5433, 'n') and found.application_name == 'n'
     assert conninfo.upstream('') is None
     assert conninfo.upstream(None) is None
     assert conninfo.upstream("host='") is None
-    assert conninfo.upstream('user=x') == {'host': None, 'port': None, 'application_name': None}
+    assert conninfo.upstream('user=x') == (None, None, None)
 
 
 @given(LINES)

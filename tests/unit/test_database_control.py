@@ -50,11 +50,11 @@ def test_a_stale_postmaster_pid_is_no_server(tmp_path):
     for text in (own, '-%s' % own, '999999999\n', 'x\n', ''):
         (tmp_path / 'postmaster.pid').write_text(text)
         assert control.postmaster(str(tmp_path)) is None
-    assert stop.stop_database(settings, 'fast', 1)['how'] == 'was not running'
+    assert stop.stop_database(settings, 'fast', 1).how == 'was not running'
 
 
 def test_a_server_that_cannot_be_seen_does_not_count_as_stopped(tmp_path, monkeypatch):
-    assert not stop.stop_database(DatabaseSettings(), 'fast', 1)['ok'], 'no db_data_dir'
+    assert not stop.stop_database(DatabaseSettings(), 'fast', 1).ok, 'no db_data_dir'
     (tmp_path / 'postmaster.pid').write_text('1\n')
 
     def refuse(path):
@@ -62,8 +62,8 @@ def test_a_server_that_cannot_be_seen_does_not_count_as_stopped(tmp_path, monkey
 
     monkeypatch.setattr(os, 'readlink', refuse)
     result = stop.stop_database(DatabaseSettings(db_data_dir=str(tmp_path)), 'fast', 1)
-    assert not result['ok'] and '/proc/1/cwd' in result['reason'] and 'AHM must run as' in \
-        result['reason']
+    assert not result.ok and '/proc/1/cwd' in result.reason and 'AHM must run as' in \
+        result.reason
 
 
 def test_another_program_in_the_data_directory_is_not_the_server(tmp_path):
@@ -105,7 +105,7 @@ def test_a_server_near_its_end_has_not_ended_though_it_cannot_be_told_for_the_se
     monkeypatch.setattr(control, 'kill', kill)
     try:
         result = stop.stop_database(DatabaseSettings(db_data_dir=str(tmp_path)), 'kill', 20)
-        assert result['ok'] and result['how'] == 'kill', result
+        assert result.ok and result.how == 'kill', result
         assert len(signals) >= 3 and set(signals) == {(child.pid, signal.SIGKILL)}
     finally:
         child.kill()
@@ -117,8 +117,8 @@ def test_starting_without_pg_ctl_says_so(tmp_path):
                                 work_dir=str(tmp_path))
     for result in (start.start_database(settings, 1), promotion.promote(
             settings._replace(conn_string='host=127.77.9.9 port=1'), 1)):
-        assert not result['ok'] and 'pg_ctl' in result['reason'] and 'db_bin_dir' in \
-            result['reason']
+        assert not result.ok and 'pg_ctl' in result.reason and 'db_bin_dir' in \
+            result.reason
 
 
 def test_the_start_log_is_never_a_link(tmp_path):
@@ -127,7 +127,7 @@ def test_the_start_log_is_never_a_link(tmp_path):
     victim.write_text('')
     os.symlink(str(victim), start.log_path(settings))
     result = start.start_database(settings, 1)
-    assert not result['ok'] and start.log_path(settings) in result['reason']
+    assert not result.ok and start.log_path(settings) in result.reason
 
 
 def test_the_start_arguments(tmp_path):

@@ -1,5 +1,4 @@
 """Running programs and hooks: their limits, their output, and what becomes of them."""
-import json
 import os
 import signal
 import subprocess
@@ -76,14 +75,12 @@ def test_a_program_gets_no_terminal_and_an_empty_stdin():
     assert programs.run(['sh', '-c', 'test -z "$(cat)" && ! (: < /dev/tty) 2> /dev/null'], 5).ok
 
 
-def test_hooks_get_their_environment_and_answer_in_json():
+def test_hooks_get_their_environment_and_say_how_they_ended():
     result = hooks.run_hook(['sh', '-c', 'echo "$AHM_EVENT $AHM_TERM"'],
                             {'AHM_EVENT': 'PROMOTION', 'AHM_TERM': 7}, 5)
-    assert json.loads(json.dumps(result)) == {
-        'ok': True, 'code': 0, 'started': True, 'timed_out': False, 'reason': '',
-        'output': 'PROMOTION 7\n'}
+    assert result == hooks.HookEnded(True, 0, True, False, '', 'PROMOTION 7\n')
     absent = hooks.run_hook(['/no/such/hook'], {}, 5)
-    assert not absent['ok'] and not absent['started'] and absent['code'] is None
+    assert not absent.ok and not absent.started and absent.code is None
     late = hooks.run_hook(['sleep', '60'], None, 0.1)
-    assert late['timed_out'] and '0.1' in late['reason']
-    assert hooks.run_hook(['sh', '-c', 'kill -9 $$'], {}, 5)['code'] == -9
+    assert late.timed_out and '0.1' in late.reason
+    assert hooks.run_hook(['sh', '-c', 'kill -9 $$'], {}, 5).code == -9
