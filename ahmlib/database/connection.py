@@ -20,13 +20,14 @@ each form).  Replication connections take no SET; the settings of roles do not a
 """
 import select
 import time
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple, TypeVar
 
 from ahmlib.process.deadline import Deadline
 
 Row = Tuple[Any, ...]
 Arguments = Sequence[Any]
 Address = Tuple[str, int]
+Self = TypeVar('Self', bound='Connection')
 
 APPLICATION_NAME = 'ahm'
 
@@ -96,7 +97,7 @@ class Connection(object):
         self._psycopg2 = psycopg2
         self._deadline = Deadline(limit)
         self._began_at = time.monotonic()
-        self._connection = None
+        self._connection: Any = None
         self._preface = self._plain_preface = ''
         try:
             text, self._secret, is_replication = _prepared(conn_string)
@@ -120,7 +121,7 @@ class Connection(object):
             self.close()
             raise
 
-    def __enter__(self) -> 'Connection':
+    def __enter__(self: Self) -> Self:
         return self
 
     def __exit__(self, *exc_info: Any) -> None:

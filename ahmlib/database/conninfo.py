@@ -28,7 +28,7 @@ _KEY = re.compile(r'[^\s=]+\s*=\s*', re.ASCII)
 _BLANKS = ' \t\n\r\v\f'
 _URI = re.compile(r'postgres(?:ql)?://')
 # A host in brackets ends with them, any other before what ends it; a port is what follows a colon.
-_PLACE = re.compile(r'(?:\[([^]]+)\](?=[:/?,]|\Z)|([^:/?,]*))(?::([^/?,]*))?')
+_PLACE = re.compile(r'(?:\[([^]]+)\](?=[:/?,]|\Z)|([^:/?,]*))(?::([^/?,]*))?(.*)', re.DOTALL)
 _ESCAPE = re.compile(r'%(?![0-9A-Fa-f]{2})|%00')
 #: What libpq shows instead of a password (pg_stat_wal_receiver); never a password itself.
 MASK = '********'
@@ -57,7 +57,7 @@ def pairs(text: str) -> List[Pair]:
 
 def parse(text: str) -> 'OrderedDict[str, str]':
     """Return the words of a connection string, a later one replacing; raises as pairs."""
-    words = OrderedDict()                       # type: OrderedDict[str, str]
+    words: 'OrderedDict[str, str]' = OrderedDict()
     for key, value in pairs(text):
         words.pop(key, None)
         words[key] = value
@@ -112,14 +112,14 @@ def _word_pairs(text: str) -> Iterator[Pair]:
                 'found a quoted value that does not end, write a single quote behind it' if key else
                 'found no keyword=value pair, write such pairs, with values that hold blanks in '
                 'single quotes'))
-        key, quoted, bare = match.groups()
-        yield key, re.sub(r'\\(.)', r'\1', bare if quoted is None else quoted, flags=re.DOTALL)
+        keyword, quoted, bare = match.groups()
+        yield keyword, re.sub(r'\\(.)', r'\1', bare if quoted is None else quoted, flags=re.DOTALL)
         position = match.end()
 
 
 def _uri_pairs(text: str) -> Iterator[Pair]:
     """The pairs of a URI: its parts by their keywords, then those after the question mark."""
-    rest = text[_URI.match(text).end():]
+    rest = _URI.sub('', text, 1)
     # The first @ ends the credentials, unless the host's end comes before it.
     credentials, has_credentials, after = rest.partition('@')
     if has_credentials and '/' not in credentials:
@@ -137,14 +137,14 @@ def _uri_pairs(text: str) -> Iterator[Pair]:
 
 def _places(rest: str) -> Tuple[List[str], List[str], str]:
     """The hosts and ports at the beginning of this, and what is behind them."""
-    hosts, ports = [], []                       # type: List[str], List[str]
+    hosts: List[str] = []
+    ports: List[str] = []
     while True:
-        match = _PLACE.match(rest)
-        rest = rest[match.end():]
-        if match.group(2) and match.group(2)[0] == '[':
+        bracketed, plain, port, rest = _PLACE.findall(rest)[0]
+        if plain[:1] == '[':
             raise _malformed_uri('an address in brackets that does not end, or says nothing')
-        hosts.append(match.group(1) or match.group(2) or '')
-        ports.append(match.group(3) or '')
+        hosts.append(bracketed or plain)
+        ports.append(port)
         if rest[:1] != ',':
             return hosts, ports, rest
         rest = rest[1:]

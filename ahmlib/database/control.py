@@ -309,10 +309,9 @@ class _Place(object):
 
     def __init__(self, data_dir: str) -> None:
         self.path = os.path.realpath(data_dir)
-        try:
+        self._status: Optional[os.stat_result] = None       # removed, or on a disk that fails
+        with contextlib.suppress(OSError):
             self._status = os.stat(data_dir)
-        except OSError:
-            self._status = None                 # removed, or on a disk that fails
 
     def is_cwd_of(self, pid: int) -> bool:
         """Whether the process works here; raises OSError where that cannot be seen."""

@@ -170,9 +170,9 @@ def _limit(settings: DatabaseSettings, deadline: Deadline) -> float:
 
 
 def _state(settings: DatabaseSettings, deadline: Deadline) -> Tuple[Optional[str], str]:
-    """Return ('stopped' or 'standby', None), or (None, why we keep our hands off)."""
+    """Return ('stopped' or 'standby', ''), or (None, why we keep our hands off)."""
     if not control.server_processes(settings.db_data_dir):
-        return 'stopped', None
+        return 'stopped', ''
     limit = max(0.1, min(settings.db_connect_timeout, deadline.remaining() / 2))
     in_recovery = probe.check_local(settings, limit).in_recovery
     if in_recovery is None:
@@ -184,7 +184,7 @@ def _state(settings: DatabaseSettings, deadline: Deadline) -> Tuple[Optional[str
                       'wait until it answers')
     if not in_recovery:
         return None, 'the database runs as a primary; stop it before it can follow another one'
-    return 'standby', None
+    return 'standby', ''
 
 
 def _write_for_later(settings: DatabaseSettings, host: str, port: Optional[int]) -> Pointed:

@@ -14,6 +14,7 @@ from ahmlib.database import (conninfo, control, history, probe, recovery, settin
                              streaming)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.history import Position
+from ahmlib.database.probe import Found
 from ahmlib.database.settings import DatabaseSettings
 from ahmlib.process.deadline import Deadline
 
@@ -57,7 +58,9 @@ class _Wait(object):
         self.deadline = Deadline(min(STREAM_SECONDS, deadline.remaining() * SHARE))
         self.how, self.is_commands = how, how == 'command'
         self.why = ''                           # what was last seen to be in its way
-        self.found, self.moved_at, self.times_seen = None, None, 0
+        self.found: Optional[Found] = None      # by the last look that told where it is
+        self.moved_at: Optional[float] = None
+        self.times_seen = 0
 
     def run(self) -> Seen:
         """Wait, and say how it ended."""
@@ -133,18 +136,18 @@ class _Wait(object):
     def _late(self) -> Seen:
         """The share is over, and it does not stream."""
         if not self.why and self.found:
-            has_more = self.found.lsn > self.found.replayed_lsn
+            left = (self.found.lsn or 0) - (self.found.replayed_lsn or 0)
             is_moving = self.moved_at is not None \
                 and self.deadline.elapsed() < self.moved_at + FINAL_SECONDS
             # After a restart it is not told how much it has, before it streams.
-            if (has_more and is_moving) or (
-                    (has_more or self.how == 'restarted') and self._is_delayed()):
+            if (left > 0 and is_moving) or (
+                    (left > 0 or self.how == 'restarted') and self._is_delayed()):
                 return Seen(True, 'is set to follow %s:%s' % (self.host, self.port),
                             'it replays the WAL that it has before it streams from %s:%s'
                             % (self.host, self.port))
-            if has_more:
+            if left > 0:
                 self.why = 'its replay stands still, %d bytes before the end of the WAL that it ' \
-                    'has' % (self.found.lsn - self.found.replayed_lsn)
+                    'has' % left
         return self._not(self._with_cause(self.why))
 
     def _is_delayed(self) -> bool:

@@ -167,4 +167,5 @@ def _ask_plainly(settings: DatabaseSettings, host: str, port: Optional[int],
                 text = connection.value('SELECT pg_read_file(%s)', (path,))
         except (ConnectionFailed, QueryFailed) as error:
             return None, str(error)
-    return Primary(found.system_identifier, found.timeline, found.lsn, parse_history(text)), ''
+    return Primary(found.system_identifier, found.timeline, found.lsn or 0,
+                   parse_history(text)), ''

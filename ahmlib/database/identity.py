@@ -29,7 +29,7 @@ import os
 import socket
 import threading
 import time
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ahmlib.database import conninfo, control, control_file, startup
 from ahmlib.database.connection import Connection, QueryFailed
@@ -93,18 +93,23 @@ def place_text(settings: DatabaseSettings) -> str:
 
 def places(settings: DatabaseSettings) -> List[Tuple[str, int]]:
     """Return the [(host, port)] that conn_string names, as libpq would try them; '' is a socket."""
-    try:
-        words = conninfo.parse(settings.conn_string or '')
-    except ValueError:
-        words = {}
+    words = _words(settings)
     if not settings.conn_string:
         words = {'host': 'localhost', 'port': str(settings.db_port)}
     hosts = (words.get('hostaddr') or words.get('host') or os.environ.get('PGHOST', '')).split(',')
-    ports = (words.get('port') or os.environ.get('PGPORT') or '').split(',')
-    ports = [int(port) if port.strip().isdigit() else 5432 for port in ports]
+    told = (words.get('port') or os.environ.get('PGPORT') or '').split(',')
+    ports = [int(port) if port.strip().isdigit() else 5432 for port in told]
     if len(ports) != len(hosts):
         ports = ports[:1] * len(hosts)
     return list(zip(hosts, ports))
+
+
+def _words(settings: DatabaseSettings) -> Dict[str, str]:
+    """The words of conn_string; none where it is malformed."""
+    try:
+        return conninfo.parse(settings.conn_string or '')
+    except ValueError:
+        return {}
 
 
 def is_of_this_host(address: str) -> bool:
@@ -138,7 +143,7 @@ def look(settings: DatabaseSettings, limit: float) -> Seen:
     By the startup packet alone: no login, no psycopg2 to load.  Names are resolved in a thread,
     because a resolver knows no limit; one that hangs leads nobody to a server.
     """
-    found = []
+    found: List[Seen] = []
     thread = threading.Thread(target=_into(found, _look_at_all), args=(settings, limit))
     thread.daemon = True
     thread.start()
@@ -181,10 +186,7 @@ def _look_at_all(settings: DatabaseSettings, limit: float) -> Seen:
 
 def _login(settings: DatabaseSettings) -> Tuple[str, str]:
     """(user, database) of conn_string, as libpq would take them."""
-    try:
-        words = conninfo.parse(settings.conn_string or '')
-    except ValueError:
-        words = {}
+    words = _words(settings)
     user = words.get('user') or settings.db_user
     return user, words.get('dbname') or settings.db_database or user
 

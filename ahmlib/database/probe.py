@@ -17,7 +17,7 @@ What the user that AHM connects as may not see is None, never a failure.
 import contextlib
 import os
 import re
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ahmlib.database import (conninfo, identity, recovery, replay, slots, startup, sync_names, wal,
                              wal_end)
@@ -146,7 +146,7 @@ def _with_primary(connection: Connection, found: Found) -> Found:
                current_setting('synchronous_standby_names')
           FROM (SELECT pg_current_wal_lsn() AS lsn) AS now""", 3)
     found = _with_claim(found, names)._replace(
-        lsn=parse_lsn(lsn), timeline=int(timeline, 16) if timeline else None)
+        lsn=_lsn(lsn), timeline=int(timeline, 16) if timeline else None)
     rows = _rows(connection, """
         SELECT application_name, state, sync_state, coalesce(host(client_addr), '')
           FROM pg_stat_replication ORDER BY 1 LIMIT %d""" % STANDBYS_MAX)
@@ -191,16 +191,16 @@ def _with_standby(connection: Connection, found: Found) -> Tuple[Found, Optional
     setting = _value(connection,
                      "SELECT setting FROM pg_settings WHERE name = 'primary_conninfo'")
     return _with_claim(found, names)._replace(
-        lsn=max(known) if known else None, replayed_lsn=parse_lsn(replayed),
+        lsn=max(known) if known else None, replayed_lsn=_lsn(replayed),
         streaming=False if receivers == [] else streaming,
         timeline=max(timelines) if timelines else None,
-        upstream=conninfo.upstream(setting or followed)), parse_lsn(received)
+        upstream=conninfo.upstream(setting or followed)), _lsn(received)
 
 
 def _with_replay(connection: Connection, found: Found, received: Optional[int],
                  local: DatabaseSettings, deadline: Deadline) -> Found:
     """With where its WAL ends, and whether its replay can go on."""
-    facts = replay.ask(connection, local, found.server_version)
+    facts = replay.ask(connection, local, found.server_version or 0)
     replayed = found.replayed_lsn
     timeline = found.timeline or 0
     if local.db_data_dir and replayed:
@@ -210,6 +210,10 @@ def _with_replay(connection: Connection, found: Found, received: Optional[int],
     judged = replay.judge(local, facts, (replayed or 0) < end.lsn)
     return found._replace(lsn=end.lsn or None, lsn_known=end.is_known,
                           standstill=judged.standstill, held=judged.held)
+
+
+def _lsn(text: Optional[str]) -> Optional[int]:
+    return None if text is None else parse_lsn(text)
 
 
 def _rows(connection: Connection, sql: str) -> Optional[List[Row]]:
@@ -248,13 +252,12 @@ def _refusal(failure: ConnectionFailed, conn_string: str, deadline: Deadline) ->
 
 def _place(conn_string: str, failure: ConnectionFailed) -> Tuple[str, int, str, str]:
     """Return (host, port, user, database) to say the startup packet to, as libpq would."""
-    try:
+    words: Dict[str, str] = {}
+    with contextlib.suppress(ValueError):
         words = conninfo.parse(conn_string)
-    except ValueError:
-        words = {}
-    host, port = failure.address or (None, None)
-    host = host or words.get('hostaddr') or words.get('host') or os.environ.get('PGHOST')
-    port = port or words.get('port') or os.environ.get('PGPORT') or '5432'
+    address = failure.address or ('', 0)
+    host = address[0] or words.get('hostaddr') or words.get('host') or os.environ.get('PGHOST')
+    port = address[1] or words.get('port') or os.environ.get('PGPORT') or '5432'
     user = words.get('user') or os.environ.get('PGUSER') or 'postgres'
     database = words.get('dbname') or os.environ.get('PGDATABASE') or user
     number = re.match(r'\d+', str(port))

@@ -77,7 +77,7 @@ def promote(settings: DatabaseSettings, limit: float,
     outcome = _order(settings, deadline, environment)
     reason = _await(settings, deadline, watcher, outcome)
     note, is_withdrawn = '', None
-    if reason is not None:
+    if reason:
         is_withdrawn, note = withdrawal.withdraw(settings, outcome, deadline, watcher.in_recovery)
     watcher.close()
     if is_withdrawn is None:
@@ -99,13 +99,13 @@ def _order(settings: DatabaseSettings, deadline: Deadline,
 
 
 def _await(settings: DatabaseSettings, deadline: Deadline, watcher: '_Watcher',
-           outcome: programs.Outcome) -> Optional[str]:
-    """Wait until the server has left recovery: None; a reason where it does not."""
+           outcome: programs.Outcome) -> str:
+    """Wait until the server has left recovery: ''; a reason where it does not."""
     nudge_at = NUDGE_SECONDS
     patience = deadline.limit - min(RESERVE_SECONDS, deadline.limit * RESERVE_SHARE)
     while True:
         if watcher.in_recovery() is False:
-            return None
+            return ''
         if not outcome.ok:
             return 'not promoted: ' + outcome.reason
         if control.postmaster(settings.db_data_dir) is None:
@@ -161,7 +161,7 @@ class _Watcher(object):
         self._settings = settings
         self._conn_string = conninfo.local_conn_string(settings)
         self._deadline = deadline
-        self._connection = None
+        self._connection: Optional[Connection] = None
         self.end = 0                # of the WAL that it has to replay; 0: not known
         self._moved_at = self._watched_at = 0.0
         self.replayed = 0
@@ -199,7 +199,8 @@ class _Watcher(object):
         return now - self._moved_at if self.replayed else 0.0
 
     def _replayed(self) -> int:
-        return wal.parse_lsn(self._ask('SELECT pg_last_wal_replay_lsn()::text')) or 0
+        text = self._ask('SELECT pg_last_wal_replay_lsn()::text')
+        return 0 if text is None else wal.parse_lsn(text)
 
     def resume_replay(self) -> None:
         """Before PostgreSQL 13 a standby whose replay is paused does not promote."""

@@ -22,7 +22,7 @@ import ipaddress
 import os
 import stat
 from collections import OrderedDict
-from typing import Any, Callable, Iterator, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from ahmlib.database import conffile, conninfo, control, settings_in_force
 from ahmlib.database.settings import DatabaseSettings
@@ -103,7 +103,7 @@ def recovery_values(settings: DatabaseSettings, primary_conninfo: Optional[str],
 
     A primary_slot_name and what is not set here are left as they are.
     """
-    values = OrderedDict()
+    values: Dict[str, Any] = OrderedDict()
     if version < FIRST_VERSION_WITH_SIGNAL:
         values['standby_mode'] = 'on'
     if primary_conninfo:

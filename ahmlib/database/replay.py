@@ -44,11 +44,11 @@ VALUE_MAX = 80
 class Facts(NamedTuple):
     """What a standby says of its replay; None, {} where it does not."""
 
-    is_paused: bool = None
-    settings: dict = {}
-    pid: int = None                 # of the startup process, where our role may see it
-    wait_type: str = None
-    wait_event: str = None
+    is_paused: Optional[bool] = None
+    settings: Dict[str, str] = {}
+    pid: Optional[int] = None       # of the startup process, where our role may see it
+    wait_type: Optional[str] = None
+    wait_event: Optional[str] = None
 
 
 class Replay(NamedTuple):

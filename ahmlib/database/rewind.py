@@ -163,7 +163,9 @@ def _arguments(settings: DatabaseSettings, program: str, source: str) -> List[st
 def _program(settings: DatabaseSettings, names: Sequence[str]) -> str:
     """The path of a program that lies beside pg_ctl."""
     beside = control.pg_ctl(settings)
-    places = [settings.db_bin_dir] + [os.path.dirname(os.path.realpath(beside))] * bool(beside)
+    places = [settings.db_bin_dir]
+    if beside:
+        places.append(os.path.dirname(os.path.realpath(beside)))
     for place in places:
         path = control.find_program(place, *names)
         if path:

@@ -16,7 +16,7 @@ before the server that read it earlier.  What is hidden or cannot be read is not
 import os
 import re
 from collections import OrderedDict
-from typing import Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from ahmlib.database import conffile, conninfo, control
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
@@ -166,7 +166,9 @@ class _Reader(object):
     """
 
     def __init__(self) -> None:
-        self.settings, self.problem, self.paths = OrderedDict(), '', []
+        self.settings: Dict[str, Setting] = OrderedDict()
+        self.problem = ''
+        self.paths: List[str] = []
 
     def read(self, path: str, depth: int, is_needed: bool) -> None:
         """Take the entries of one file, and of those that it includes where it does."""

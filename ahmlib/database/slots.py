@@ -87,9 +87,10 @@ def ensure(name: str, standby: str, as_walreceiver: str, as_db_user: str, limit:
     if not refused or refused.sqlstate == DUPLICATE:
         return ''
     if refused.sqlstate != LIMIT_EXCEEDED:
-        also = _told(as_db_user, CREATE, (name,), deadline)
-        if not also or also.sqlstate == DUPLICATE:
+        refused_too = _told(as_db_user, CREATE, (name,), deadline)
+        if not refused_too or refused_too.sqlstate == DUPLICATE:
             return ''
+        also = str(refused_too)
     else:
         also = 'max_replication_slots of the primary is reached: drop slots that nobody needs, ' \
             'or raise it'

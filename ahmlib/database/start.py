@@ -9,7 +9,7 @@ after its first lines; without, all of the server's log is there, as with pg_ctl
 import os
 import shlex
 import stat
-from typing import Callable, IO, List, NamedTuple, Optional
+from typing import IO, Callable, List, NamedTuple, Optional
 
 from ahmlib.database import control, identity, probe
 from ahmlib.database.settings import DatabaseSettings

@@ -123,7 +123,7 @@ def streams(settings: DatabaseSettings, host: str, port: Optional[int], wanted: 
     is_streaming = is_of(receiver(settings, limit), wanted, primary.timeline)
     if is_streaming is False:
         return False
-    name = wanted.application_name if wanted else settings.node_name
+    name = wanted and wanted.application_name or settings.node_name
     seen = is_seen_by_primary(settings, host, port, name, limit)
     if is_streaming is None:                # hidden from this user: the primary has to say it
         return bool(seen or not wanted) and here[0] == primary.timeline
@@ -264,6 +264,6 @@ def progress(settings: DatabaseSettings) -> Optional[bytes]:
 
 def _addresses(host: str) -> Set[str]:
     try:
-        return {found[4][0] for found in socket.getaddrinfo(host, None)}
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
     except (OSError, UnicodeError):
         return set()

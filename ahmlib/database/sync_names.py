@@ -10,7 +10,7 @@ Source: src/backend/replication/syncrep_scanner.l and syncrep_gram.y, the same f
     *                   everybody, a name like others in the list
 """
 import re
-from typing import List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 Token = Tuple[str, str]             # (kind, text)
 
@@ -59,14 +59,16 @@ def parse(text: str) -> SyncNames:
 
 
 def _tokens(text: str) -> List[Token]:
-    found, at = [], 0
+    found: List[Token] = []
+    at = 0
     while True:
         match = _TOKEN.match(text, at)
         if not match:
             raise _malformed()
-        if match.lastgroup == 'end':
+        kind = str(match.lastgroup)
+        if kind == 'end':
             return found
-        found.append((match.lastgroup, match.group(match.lastgroup)))
+        found.append((kind, match.group(kind)))
         at = match.end()
 
 
@@ -90,7 +92,7 @@ def _list(tokens: List[Token]) -> List[str]:
 
 
 def _distinct(names: List[str]) -> Tuple[str, ...]:
-    seen = {}
+    seen: Dict[str, str] = {}
     for name in names:
         seen.setdefault(fold(name), name)
     return tuple(name for name in names if seen.pop(fold(name), None) is not None)

@@ -21,10 +21,8 @@ SEGMENT_SIZES = frozenset(1 << bits for bits in range(20, 31))
 LENGTH = struct.Struct('=I')            # the first field of a record, never split by a page
 
 
-def parse_lsn(text: Optional[str]) -> Optional[int]:
-    """Return the number of an LSN 'X/Y' (two hexadecimal halves); None for None."""
-    if text is None:
-        return None
+def parse_lsn(text: str) -> int:
+    """Return the number of an LSN 'X/Y' (two hexadecimal halves)."""
     high, _, low = text.partition('/')
     return (int(high, 16) << 32) + int(low, 16)
 

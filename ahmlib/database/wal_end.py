@@ -18,10 +18,10 @@ A time and a buffer limit it.  Where the time ends first the end is not known, o
 least: nobody may take that for "nothing".
 """
 import struct
-from typing import NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Tuple
 
 from ahmlib.database import crc32c, wal
-from ahmlib.database.wal_page import CONTINUES, OVERWRITES, Pages, Unreadable
+from ahmlib.database.wal_page import CONTINUES, OVERWRITES, Page, Pages, Unreadable
 from ahmlib.process.deadline import Deadline
 
 RECORD = struct.Struct('=IIQBB2xI')     # length, transaction, the one before, info, manager, CRC
@@ -77,9 +77,10 @@ class _Walk(object):
         self.pages, self.deadline = pages, deadline
         self.end, self.is_known, self.reason = 0, True, ''
         self._at = 0                    # where the next record begins
-        self._before = None             # where the one before it began; None: not known
-        self._page = None
-        self._batch, self._batch_bytes = [], 0
+        self._before: Optional[int] = None      # where the one before it began; None: not known
+        self._page = Page(0, b'', 0, 0, 0)          # that is read; at first none
+        self._batch: List[Tuple[bytes, int, int]] = []      # (what is summed, its CRC, its end)
+        self._batch_bytes = 0
 
     # -- the beginning -------------------------------------------------------------------------
 
@@ -149,7 +150,7 @@ class _Walk(object):
     def _turn_to(self, lsn: int) -> None:
         """Make the page of `lsn` the present one."""
         page = self.pages.page(lsn)
-        if page is None or self._page is not None and page.timeline < self._page.timeline:
+        if page is None or page.timeline < self._page.timeline:
             raise _Stop()
         if self.deadline.is_over():
             raise _Stop(False, 'its WAL could not be read to the end in %.3g s'

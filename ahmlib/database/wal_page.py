@@ -10,7 +10,7 @@ This module knows files, timelines and headers; wal_end knows records.
 import contextlib
 import os
 import struct
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, FrozenSet, NamedTuple, Optional, Tuple
 
 from ahmlib.database import control, wal
 from ahmlib.database.wal import Switches
@@ -51,7 +51,7 @@ class Leg(NamedTuple):
 
     timeline: int
     begin: int
-    end: int                # None: it is the newest
+    end: Optional[int]      # None: it is the newest
 
 
 def header_size(data: bytes) -> int:
@@ -71,9 +71,9 @@ def legs(data_dir: str, timeline: int, lsn: int) -> Tuple[Leg, ...]:
     switches = _switches(data_dir, newest)
     if newest != timeline and dict(switches).get(timeline, -1) < lsn:
         newest, switches = timeline, _switches(data_dir, timeline)
-    ends = list(switches) + [(newest, None)]
     begins = [0] + [end for _, end in switches]
-    return tuple(Leg(number, begin, end) for (number, end), begin in zip(ends, begins))
+    past = [Leg(number, begin, end) for (number, end), begin in zip(switches, begins)]
+    return tuple(past + [Leg(newest, begins[-1], None)])
 
 
 def _switches(data_dir: str, timeline: int) -> Switches:
@@ -92,12 +92,15 @@ class Pages(object):
         self._data_dir = data_dir
         self._identifier = system_identifier
         self._rights = contextlib.ExitStack()
-        self._number, self._file, self._leg = None, None, None
-        self._block_at, self._block = None, b''
-        self.size = wal.segment_size(data_dir)
+        self._number: Optional[int] = None
+        self._file: Any = None          # of the segment that is open, and the Leg that it is of;
+        self._leg: Any = None           # none where _open says so
+        self._block_at: Optional[int] = None
+        self._block = b''
+        self.size = wal.segment_size(data_dir) or 0     # 0: there are no WAL files
         self.page_size = 0
-        self.magic = None
-        self._names = frozenset()
+        self.magic: Optional[int] = None
+        self._names: FrozenSet[str] = frozenset()
         self._legs = legs(data_dir, timeline, lsn)
 
     def __enter__(self) -> 'Pages':

@@ -68,8 +68,10 @@ def run(argv: Sequence[str], limit: float, user: Optional[User] = None,
     if timed_out:
         kill_group(child)
     text = output.decode('utf-8', 'replace')
-    return Outcome(True, None if timed_out else child.returncode, timed_out, text,
-                   _verdict(argv, child.returncode, timed_out, limit, text))
+    if timed_out:
+        return Outcome(True, None, True, text, '%s had not ended after %.3g s and was killed' % (
+            _shown(argv), limit))
+    return Outcome(True, child.returncode, False, text, _verdict(argv, child.returncode, text))
 
 
 def last_line(text: str, length: int = 300) -> str:
@@ -157,10 +159,7 @@ def _read_waiting(pipe: IO[bytes], tail: bytes, patience: float) -> Tuple[bytes,
     return (tail + data)[-OUTPUT_MAX:], bool(data)
 
 
-def _verdict(argv: Sequence[str], code: Optional[int], timed_out: bool, limit: float,
-             output: str) -> str:
-    if timed_out:
-        return '%s had not ended after %.3g s and was killed' % (_shown(argv), limit)
+def _verdict(argv: Sequence[str], code: int, output: str) -> str:
     if code == 0:
         return ''
     how = 'was ended by signal %d' % -code if code < 0 else 'exited with status %d' % code

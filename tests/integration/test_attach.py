@@ -259,7 +259,7 @@ def test_a_stop_that_was_not_clean_says_nothing_of_positions(servers):
 def test_a_checkpoint_is_done_or_says_why_not(servers):
     one = servers[0]
     before = control_file.read(one.settings.db_data_dir)
-    assert checkpoint.checkpoint(one.settings, LIMIT) == {'ok': True, 'reason': ''}
+    assert checkpoint.checkpoint(one.settings, LIMIT) == (True, '')
     assert control_file.read(one.settings.db_data_dir).checkpoint_lsn > before.checkpoint_lsn
     run_sql(one, 'CREATE ROLE plain LOGIN')
     refused = checkpoint.checkpoint(one.settings._replace(

@@ -124,7 +124,7 @@ def test_reasons_are_one_line_without_the_secret():
 
 
 @pytest.mark.parametrize('text, number', [
-    (None, None), ('0/0', 0), ('0/1F', 31), ('1/0', 1 << 32), ('A/B0000000', 0xAB0000000)])
+    ('0/0', 0), ('0/1F', 31), ('1/0', 1 << 32), ('A/B0000000', 0xAB0000000)])
 def test_lsn(text, number):
     assert probe.parse_lsn(text) == number
 
