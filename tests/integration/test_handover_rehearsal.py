@@ -61,9 +61,7 @@ def refused(member, *others, **changes):
 def test_where_all_is_well_nothing_is_found(three_run):
     one, two, three = three_run
     for member, others in ((one, (two, three)), (two, (one, three))):
-        assert rehearsed(member, *others) == {
-            'ok': True, 'asked': [[1, ''], [2, '']], 'no_checkpoint': '', 'no_start': '',
-            'unarchived': ''}
+        assert rehearsed(member, *others) == rehearsal.Rehearsed(True, asked=((1, ''), (2, '')))
 
 
 def test_a_server_that_would_not_let_in_is_told_with_what_it_said(three_run):

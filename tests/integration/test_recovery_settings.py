@@ -75,7 +75,6 @@ def point(member, primary, limit=LIMIT, **changes):
     result = follow.follow_primary(member.settings._replace(**changes), primary.host, primary.port,
                                    limit)
     reap()
-    assert set(result) - {'remark', 'diverged'} == {'ok', 'reason', 'how'}, result
     return result
 
 
