@@ -93,8 +93,9 @@ class Pages(object):
         self._identifier = system_identifier
         self._rights = contextlib.ExitStack()
         self._number: Optional[int] = None
-        self._file: Any = None          # of the segment that is open, and the Leg that it is of;
-        self._leg: Any = None           # none where _open says so
+        # Of the segment that is open, and the Leg that it is of; none where _open says False.
+        self._file: Any = None
+        self._leg: Any = None
         self._block_at: Optional[int] = None
         self._block = b''
         self.size = wal.segment_size(data_dir) or 0     # 0: there are no WAL files

@@ -32,7 +32,7 @@ class User(NamedTuple):
     name: str
     uid: int
     gid: int
-    groups: tuple           # supplementary group ids
+    groups: Tuple[int, ...]     # supplementary group ids
     home: str
 
 
