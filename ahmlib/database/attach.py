@@ -18,11 +18,11 @@ the server diverged returns an Outcome.
 """
 from typing import NamedTuple, Optional
 
-from ahmlib.database import (conninfo, control, control_file, follow, history, lineage, probe,
-                             recovery, rewind, settings_in_force, start, streaming, wal)
+from ahmlib.database import (attach_stream, conninfo, control, control_file, follow, history,
+                             lineage, probe, recovery, rewind, settings_in_force, start, streaming,
+                             wal)
 from ahmlib.database.attach_job import Diverged, Job, Outcome, Refused, Streams, must
-from ahmlib.database.attach_stream import (POLL_SECONDS, STREAM_SECONDS, Patience, await_stream,
-                                           streams)
+from ahmlib.database.attach_stream import Patience, await_stream, streams
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.control_file import ControlFile
 from ahmlib.database.probe import Found
@@ -130,7 +130,7 @@ def _running_standby(job: Job) -> Optional[Found]:
 
 def _answer(job: Job) -> Optional[Found]:
     """What the running server says; None for a standby that is starting and gets nowhere."""
-    waiting = Patience(job.deadline, STREAM_SECONDS)
+    waiting = Patience(job.deadline, attach_stream.STREAM_SECONDS)
     while True:
         found = probe.check_local(job.settings, job.limit())
         if found.in_recovery is not None:
@@ -138,7 +138,7 @@ def _answer(job: Job) -> Optional[Found]:
         waiting.see(streaming.progress(job.settings))
         if waiting.is_over() or found.verdict != probe.STARTING:
             break
-        job.deadline.sleep(POLL_SECONDS)
+        job.deadline.sleep(attach_stream.POLL_SECONDS)
     if found.verdict == probe.STARTING and recovery.is_standby_on_file(job.settings):
         return None
     raise Refused('the database here runs and does not answer (%s): stop it, or wait until it does'
@@ -201,7 +201,7 @@ def _start(job: Job) -> Outcome:
     how = _set_up(job)
     job.deadline.sleep(job.settings.standby_startup_delay)
     started = start.start_database(job.settings, max(1.0, min(
-        STREAM_SECONDS, job.deadline.remaining())))
+        attach_stream.STREAM_SECONDS, job.deadline.remaining())))
     # One that does not accept connections yet is waited for.
     if not started.ok and control.postmaster(job.data_dir) is None:
         raise Refused('the database could not be started: %s' % started.reason)

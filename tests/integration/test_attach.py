@@ -13,8 +13,8 @@ import tempfile
 
 import pytest
 
-from ahmlib.database import (attach, checkpoint, conffile, control, control_file, history, probe,
-                             promotion, recovery, rewind, start, stop, wal)
+from ahmlib.database import (attach, attach_stream, checkpoint, conffile, control, control_file,
+                             history, probe, promotion, recovery, rewind, start, stop, wal)
 from ahmlib.database.settings import DatabaseSettings
 from ahmlib.lab import binaries
 from ahmlib.process import programs
@@ -168,9 +168,9 @@ def servers(templates):
 @pytest.fixture
 def impatient(monkeypatch):
     """What never comes is not waited for."""
-    monkeypatch.setattr(attach, 'STREAM_SECONDS', 2.0)
-    monkeypatch.setattr(attach, 'REPLAY_SECONDS', 2.0)
-    monkeypatch.setattr(attach, 'FINAL_SECONDS', 0.5)
+    monkeypatch.setattr(attach_stream, 'STREAM_SECONDS', 2.0)
+    monkeypatch.setattr(attach_stream, 'REPLAY_SECONDS', 2.0)
+    monkeypatch.setattr(attach_stream, 'FINAL_SECONDS', 0.5)
 
 
 def streams(standby, primary, name=None):
