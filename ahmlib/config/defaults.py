@@ -6,8 +6,9 @@ import os
 import shutil
 from typing import Any, Dict, Mapping, Optional
 
-from ahmlib.config.kinds import PATH, conninfo_value
+from ahmlib.config.kinds import PATH
 from ahmlib.config.schema import PARAMETERS, Derived, Parameter
+from ahmlib.database import conninfo
 
 Values = Dict[str, Any]          # attribute name -> value
 Environ = Mapping[str, str]
@@ -54,8 +55,8 @@ def control_program(directory: str) -> Optional[str]:
 def _conn_string(values: Values, environ: Environ) -> str:
     del environ
     return 'host=localhost port=%d dbname=%s user=%s' % (
-        values['db_port'], conninfo_value(values['db_database']),
-        conninfo_value(values['db_user']))
+        values['db_port'], conninfo.quote(values['db_database']),
+        conninfo.quote(values['db_user']))
 
 
 def _db_bin_dir(values: Values, environ: Environ) -> Optional[str]:

@@ -1,4 +1,6 @@
-"""What libpq reads in a connection string: its keywords, and which of them AHM writes itself.
+"""The keywords of libpq, and which of them AHM writes itself.
+
+How a string is taken apart into them is in `database.conninfo`.
 
 libpq refuses a whole string for one keyword that it does not know, and a standby whose
 primary_conninfo holds one starts and never streams.  libpq itself is not asked here: psycopg2,
@@ -25,8 +27,6 @@ KEYWORDS = {
     'sslrootcert': 10, 'sslsni': 14, 'target_session_attrs': 10, 'tcp_user_timeout': 12,
     'user': 10,
 }
-#: What a URI may have besides: ssl=true, as JDBC writes it.
-URI_ONLY = ('ssl',)
 #: The words of primary_conninfo that AHM sets whenever it points a standby to a primary.
 OWN = ('host', 'hostaddr', 'port', 'user', 'application_name')
 

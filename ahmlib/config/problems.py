@@ -12,7 +12,7 @@ from typing import Iterable
 FILE_BYTES_MAX = 1024 * 1024
 SHOWN_MAX = 60
 PASSWORD = re.compile(r"""((?:password|oauth_client_secret|scram_(?:client|server)_key)\s*=\s*)"""
-                      r"""('(?:[^'\\]|\\.)*'|[^\s'"]+)""", re.IGNORECASE)
+                      r"""('(?:[^'\\]|\\.)*'?|(?:[^\s\\]|\\.)+)""", re.IGNORECASE)
 URI_PASSWORD = re.compile(r'(://[^/@:\s]*:)[^/@\s]*@')
 
 

@@ -9,9 +9,9 @@ import ipaddress
 import os
 from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
-from ahmlib.config.kinds import conninfo_pairs
 from ahmlib.config.nodes_file import Entry
 from ahmlib.config.timing import timing_of
+from ahmlib.database import conninfo
 from ahmlib.network.addresses import canonical
 
 if TYPE_CHECKING:
@@ -190,10 +190,10 @@ def _needs_announcing(config: 'Config') -> bool:
 
 
 def _same_port(config: 'Config') -> bool:
-    if 'conn_string' not in config.given:
+    if 'conn_string' not in config.given or conninfo.is_uri(config.conn_string):
         return True
-    ports = [value for keyword, value in conninfo_pairs(config.conn_string) if keyword == 'port']
-    return config.is_witness or not ports or ports[-1] == str(config.db_port)
+    port = conninfo.parse(config.conn_string).get('port')
+    return config.is_witness or port is None or port == str(config.db_port)
 
 
 def _address_rule(name: str) -> Rule:

@@ -10,8 +10,10 @@ at the next start (PostgreSQL documentation, "Continuous Archiving").
 import contextlib
 import os
 import re
+from typing import List
 
 from ahmlib.database import control, control_file
+from ahmlib.database.control import Process
 
 #: "postgres: archiver ...", with the cluster_name in between where one is set.
 _ARCHIVER = re.compile(rb'\S+: ([^ ]+: )?archiver')
@@ -19,7 +21,7 @@ _ARCHIVER = re.compile(rb'\S+: ([^ ]+: )?archiver')
 _IDLE = re.compile(rb'\S+: ([^ ]+: )?(logger|checkpointer|io worker)')
 
 
-def is_all_that_is_left(data_dir, processes):
+def is_all_that_is_left(data_dir: str, processes: List[Process]) -> bool:
     """Whether of these processes of a server only its archiver has still work to do.
 
     processes: those that are left, the postmaster among them.
@@ -32,22 +34,15 @@ def is_all_that_is_left(data_dir, processes):
     others = [process for process in processes
               if process.pid not in archivers and process.parent in parents
               and process.parent not in archivers and not _IDLE.match(titles[process.pid])]
-    return not others and _is_shut_down(data_dir)
+    return not others and control_file.state(data_dir) == 'shut down'
 
 
-def _is_shut_down(data_dir):
-    try:
-        return control_file.read(data_dir).state == 'shut down'
-    except (OSError, ValueError):
-        return False
-
-
-def unarchived(data_dir):
+def unarchived(data_dir: str) -> int:
     """How many WAL files wait to be archived."""
     return len(_ready(data_dir))
 
 
-def waiting_since(data_dir):
+def waiting_since(data_dir: str) -> List[float]:
     """Since when each of them waits, in seconds since the epoch, the oldest first."""
     found = []
     for path in _ready(data_dir):
@@ -56,7 +51,7 @@ def waiting_since(data_dir):
     return sorted(found)
 
 
-def _ready(data_dir):
+def _ready(data_dir: str) -> List[str]:
     """The paths of the files that say so; none where this user may not look."""
     for place in ('pg_wal', 'pg_xlog'):
         directory = os.path.join(data_dir, place, 'archive_status')

@@ -12,384 +12,266 @@ written is known only when it has recovered, so it is started as a standby and t
 
 Success is a walreceiver that receives the primary's present timeline from that host, and a primary
 that knows it by its name (streaming.py), nothing less.
+
+Each step takes the Job, and raises Refused where the attach ends.  A step that may find out that
+the server diverged returns an Outcome.
 """
-import shlex
+from typing import NamedTuple, Optional
 
-from ahmlib.database import (conninfo, control, control_file, follow, history, lineage, probe,
-                             programs, recovery, rewind, settings_in_force, start, stop, streaming,
-                             wal)
+from ahmlib.database import (
+    attach_stream,
+    conninfo,
+    control,
+    control_file,
+    follow,
+    history,
+    lineage,
+    probe,
+    recovery,
+    rewind,
+    settings_in_force,
+    start,
+    streaming,
+    wal,
+)
+from ahmlib.database.attach_job import Diverged, Job, Outcome, Refused, Streams, must
+from ahmlib.database.attach_stream import Patience, await_stream, streams
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
-from ahmlib.database.deadline import Deadline
-
-POLL_SECONDS = 0.2
-#: How long a standby that accepts connections may stand still before it streams.
-STREAM_SECONDS = 30.0
-#: The same for one that does not accept them: it syncs and replays what it has.
-REPLAY_SECONDS = 300.0
-#: The same once its log gave a reason that waiting does not mend.
-FINAL_SECONDS = 3.0
-STOP_SECONDS = 60.0
-ASK_SECONDS = 10.0
+from ahmlib.database.control_file import ControlFile
+from ahmlib.database.probe import Found
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
+from ahmlib.process.programs import Environment
 
 STARTED_AT = 'SELECT pg_postmaster_start_time()::text'
 
 
-class Refused(Exception):
-    """The attach ends here; `diverged` tells a history that is not the primary's."""
+class Attached(NamedTuple):
+    """What became of an attach."""
 
-    def __init__(self, reason, diverged=False):
-        Exception.__init__(self, reason)
-        self.diverged = diverged
+    ok: bool
+    reason: str
+    how: str                # 'nothing', 'reloaded', 'restarted', 'started', 'rewound' or 'command'
+    diverged: bool          # its history is not the primary's
+    behind: int             # bytes of the primary's WAL that it has yet to receive
+    discarded: str          # in words: the WAL that a rewind threw away
+    remark: str = ''        # what became of the slots of a server that was a primary
 
 
-class NoAnswer(Refused):
-    """The primary does not say where it is; it may in a moment."""
-
-
-def attach_standby(settings, host, port, limit, environment=None):
+def attach_standby(settings: DatabaseSettings, host: str, port: Optional[int], limit: float,
+                   environment: Optional[Environment] = None) -> Attached:
     """Make the server of db_data_dir a standby of `host`:`port`, within `limit` seconds.
 
     use_pg_rewind lets a diverged history be rewound; follow_command, where set, says itself where
     the primary is, with `environment` added.
-
-    Returns {'ok', 'reason', 'how', 'diverged', 'behind', 'discarded'}: `how` is what was done
-    ('nothing', 'reloaded', 'restarted', 'started', 'rewound', 'command'), `behind` the bytes of
-    the primary's WAL that it has yet to receive, `discarded` the WAL that a rewind threw away, in
-    words.  `remark`, where there is one, says what became of the slots of a server that was a
-    primary.
     """
-    job = _Attach(settings, host, port, Deadline(limit), environment)
+    job = Job(settings, host, port, Deadline(limit), environment)
     try:
-        how = job.run()
-        job.remark = follow.without_stale_slots(settings, host, port, job.limit())
+        how = _attach(job)
+        remark = follow.without_stale_slots(settings, host, port, job.limit())
     except Refused as refused:
-        return job.result(False, str(refused), '', refused.diverged)
+        return Attached(False, str(refused), '', refused.diverged, job.behind, job.discarded)
     except (OSError, ValueError) as error:
-        return job.result(False, str(error), '', False)
-    return job.result(True, 'streams from %s:%s' % (host, job.port), how, False)
+        return Attached(False, str(error), '', False, job.behind, job.discarded)
+    return Attached(True, 'streams from %s:%s' % (host, job.port), how, False, job.behind,
+                    job.discarded, remark)
 
 
-class _Attach(object):
-    """One attach under way."""
+def _attach(job: Job) -> str:
+    """All the steps; returns how it came to stream.  Raises Refused, OSError, ValueError."""
+    control.refuse_blind(job.data_dir)
+    job.conninfo = recovery.new_conninfo(
+        settings_in_force.primary_conninfo(job.settings, job.limit()), job.settings, job.host,
+        job.port)
+    _check_primary(job)
+    _check_no_rewind_is_under_way(job)
+    standby = _running_standby(job)
+    outcome = _re_point(job, standby) if standby else _start_in_its_place(job)
+    if isinstance(outcome, Streams):
+        return outcome.how
+    _rewind(job, outcome)
+    outcome = _start(job)
+    if isinstance(outcome, Diverged):
+        raise Refused('this database diverged: %s; %s' % (_where(outcome), job.rebuild()),
+                      diverged=True)
+    return 'rewound'
 
-    def __init__(self, settings, host, port, deadline, environment):
-        self.settings, self.host, self.port = settings, host, port or settings.db_port
-        self.deadline, self.environment = deadline, environment
-        self.behind, self.discarded, self.is_rewound = 0, '', False
-        self.conninfo, self.wanted = '', {}
-        self.slot_problem, self.remark = '', ''
 
-    def result(self, ok, reason, how, diverged):
-        """The dict that the daemon gets; `remark` only where there is one."""
-        told = {'ok': ok, 'reason': reason, 'how': how, 'diverged': diverged,
-                'behind': self.behind, 'discarded': self.discarded}
-        return dict(told, remark=self.remark) if self.remark else told
+# -- what has to be so before anything is done ---------------------------------------------------
 
-    def run(self):
-        """Do it; returns how.  Raises Refused, OSError, ValueError."""
-        settings = self.settings
-        blind = control.why_blind(settings.db_data_dir)
-        if blind:
-            raise Refused(blind)
-        self.conninfo = recovery.new_conninfo(
-            settings_in_force.primary_conninfo(settings, self.limit()), settings, self.host,
-            self.port)
-        self.wanted = conninfo.upstream(self.conninfo)
-        self._check_primary()
-        if rewind.is_interrupted(settings):
-            raise Refused('an earlier pg_rewind of this data directory did not end, so it is '
-                          'damaged: %s' % self._rebuild(), diverged=True)
-        if control.server_processes(settings.db_data_dir):
-            return self._of_a_running_one()
-        return self._of_a_stopped_one()
 
-    # -- the primary ---------------------------------------------------------------------------
+def _check_primary(job: Job) -> None:
+    """Refuse what is no primary, or one of another database system."""
+    found = probe.probe_remote(job.settings, job.host, job.port, job.limit())
+    if not found.answered:
+        raise Refused('the primary at %s:%s does not answer: %s' % (
+            job.host, job.port, found.reason))
+    if found.in_recovery:
+        raise Refused('the database at %s:%s is no primary, it is in recovery'
+                      % (job.host, job.port))
+    primary = job.primary()
+    own = control_file.read(job.data_dir).system_identifier
+    if primary.system_identifier != own:
+        raise Refused('this database has system identifier %s and the primary %s: it is another'
+                      ' cluster; %s' % (own, primary.system_identifier, job.rebuild()),
+                      diverged=True)
 
-    def _check_primary(self):
-        """Refuse what is no primary, or one of another database system."""
-        found = probe.probe_remote(self.settings, self.host, self.port, self.limit())
-        if not found['answered']:
-            raise Refused('the primary at %s:%s does not answer: %s' % (
-                self.host, self.port, found['reason']))
-        if found['in_recovery']:
-            raise Refused('the database at %s:%s is no primary, it is in recovery'
-                          % (self.host, self.port))
-        primary = self._primary()
-        own = control_file.read(self.settings.db_data_dir).system_identifier
-        if primary.system_identifier != own:
-            raise Refused('this database has system identifier %s and the primary %s: it is another'
-                          ' cluster; %s' % (own, primary.system_identifier, self._rebuild()),
-                          diverged=True)
 
-    def _primary(self):
-        """The history.Primary as it is now."""
-        primary, why = history.ask(self.settings, self.host, self.port, self.conninfo,
-                                   self.limit())
-        if primary is None:
-            raise NoAnswer('the primary at %s:%s: %s' % (self.host, self.port, why))
-        return primary
+def _check_no_rewind_is_under_way(job: Job) -> None:
+    if rewind.is_interrupted(job.settings):
+        raise Refused('an earlier pg_rewind of this data directory did not end, so it is '
+                      'damaged: %s' % job.rebuild(), diverged=True)
 
-    def _fork(self, timeline, lsn):
-        """The history.Fork of this position of ours.
 
-        The primary is asked after the position is known, so it has what it sent until then.
-        """
-        switches = history.own_switches(self.settings.db_data_dir, timeline)
-        primary = self._primary()
-        fork = history.compare(primary, switches, timeline, lsn)
-        if not fork.beyond:
-            self.behind = max(0, primary.lsn - lsn)
-        return fork, primary
+# -- a server that runs --------------------------------------------------------------------------
 
-    # -- a server that runs --------------------------------------------------------------------
 
-    def _of_a_running_one(self):
-        found = self._answer_of_ours()
-        if found is None:                       # a standby that never became consistent
-            self._stop()
-            return self._of_a_stopped_one()
-        if not found['in_recovery']:
-            if self._is_the_primary_itself():
-                raise Refused('the primary at %s:%s is the very database that is to be attached '
-                              'to it' % (self.host, self.port))
-            self._stop()
-            return self._of_a_stopped_one()
-        here = history.position(self.settings, found, self.limit())
-        if here:
-            fork, primary = self._fork(*here)
-            if fork.beyond:
-                self._stop()
-                return self._diverged(fork, here[1])
-            self._refuse_own_work(control_file.read(self.settings.db_data_dir))
-            # One that stops at a recovery target receives all the same.
-            if _says(found['upstream'], self.wanted) and self._streams(primary, here) \
-                    and not settings_in_force.obstructing(self.settings, self.limit()):
-                return 'nothing'
-        log_at = streaming.log_size(self.settings)
-        done = follow.point(self.settings, self.host, self.port,
-                            max(1.0, self.deadline.remaining()), self.environment)
-        if not done['ok']:
-            raise Refused(done['reason'])
-        self.slot_problem = done.get('slot_problem', '')
-        return self._await_stream(log_at) or done['how']
+def _running_standby(job: Job) -> Optional[Found]:
+    """What the standby here says that runs; None where none runs, any more."""
+    if not control.server_processes(job.data_dir):
+        return None
+    found = _answer(job)
+    if found is not None and found.in_recovery:
+        return found
+    if found is not None and _is_the_primary_itself(job):
+        raise Refused('the primary at %s:%s is the very database that is to be attached to it'
+                      % (job.host, job.port))
+    job.stop()
+    return None
 
-    def _answer_of_ours(self):
-        """What the running server says; None for a standby that is starting and gets nowhere."""
-        waiting = _Patience(self.deadline, STREAM_SECONDS)
-        while True:
-            found = probe.check_local(self.settings, self.limit())
-            if found['in_recovery'] is not None:
-                return found
-            waiting.see(streaming.progress(self.settings))
-            if waiting.is_over() or found['verdict'] != probe.STARTING:
-                break
-            self.deadline.sleep(POLL_SECONDS)
-        if found['verdict'] == probe.STARTING and recovery.is_standby_on_file(self.settings):
-            return None
-        raise Refused('the database here runs and does not answer (%s): stop it, or wait until '
-                      'it does' % found['reason'])
 
-    def _is_the_primary_itself(self):
-        told = []
-        for text in (probe.local_conn_string(self.settings),
-                     probe.remote_conn_string(self.settings, self.host, self.port)):
-            try:
-                with Connection(text, self.limit()) as connection:
-                    told.append(connection.value(STARTED_AT))
-            except (ConnectionFailed, QueryFailed):
-                return False
-        return told[0] == told[1]
+def _answer(job: Job) -> Optional[Found]:
+    """What the running server says; None for a standby that is starting and gets nowhere."""
+    waiting = Patience(job.deadline, attach_stream.STREAM_SECONDS)
+    while True:
+        found = probe.check_local(job.settings, job.limit())
+        if found.in_recovery is not None:
+            return found
+        waiting.see(streaming.progress(job.settings))
+        if waiting.is_over() or found.verdict != probe.STARTING:
+            break
+        job.deadline.sleep(attach_stream.POLL_SECONDS)
+    if found.verdict == probe.STARTING and recovery.is_standby_on_file(job.settings):
+        return None
+    raise Refused('the database here runs and does not answer (%s): stop it, or wait until it does'
+                  % found.reason)
 
-    # -- a server that does not ----------------------------------------------------------------
 
-    def _of_a_stopped_one(self):
-        known = control_file.read(self.settings.db_data_dir)
-        # The checkpoint record is what it has at least, and all it has after a clean shutdown.
-        end = max(known.checkpoint_lsn + 1, wal.record_end(
-            self.settings.db_data_dir, known.timeline, known.checkpoint_lsn))
-        fork, _ = self._fork(known.timeline, end)
+def _is_the_primary_itself(job: Job) -> bool:
+    told = []
+    for text in (conninfo.local_conn_string(job.settings),
+                 conninfo.remote_conn_string(job.settings, job.host, job.port)):
+        try:
+            with Connection(text, job.limit()) as connection:
+                told.append(connection.value(STARTED_AT))
+        except (ConnectionFailed, QueryFailed):
+            return False
+    return bool(told[0] == told[1])
+
+
+def _re_point(job: Job, standby: Found) -> Outcome:
+    """Let the standby that runs follow the primary, unless it does."""
+    here = history.position(job.settings, standby, job.limit())
+    if here is not None:
+        fork, primary = job.fork(*here)
         if fork.beyond:
-            return self._diverged(fork, end)
-        self._refuse_own_work(known)
-        log_at = streaming.log_size(self.settings)
-        how = self._set_up()
-        self._start()
-        return self._await_stream(log_at) or how
-
-    def _set_up(self):
-        """Make the next start one of a standby of the primary; returns how."""
-        command = self.settings.follow_command
-        self._must(recovery.leave_standby_signal(self.settings))
-        if command:
-            outcome = programs.run(command, self.deadline.remaining(),
-                                   environment=self.environment)
-            if not outcome.ok:
-                raise Refused('follow_command: ' + outcome.reason)
-        self.slot_problem = follow.make_slot(self.settings, self.host, self.port, self.limit())
-        if not command:
-            self._must(recovery.write_primary(self.settings, self.host, self.port))
-        return 'command' if command else 'started'
-
-    def _start(self):
-        """Start the server; one that does not accept connections yet is waited for later."""
-        self.deadline.sleep(self.settings.standby_startup_delay)
-        started = start.start_database(self.settings, max(1.0, min(
-            STREAM_SECONDS, self.deadline.remaining())))
-        if not started['ok'] and control.postmaster(self.settings.db_data_dir) is None:
-            raise Refused('the database could not be started: %s' % started['reason'])
-
-    def _stop(self):
-        self._must(stop.stop_database(self.settings, stop.FAST, min(
-            STOP_SECONDS, max(1.0, self.deadline.remaining()))))
-
-    @staticmethod
-    def _must(done):
-        if not done['ok']:
-            raise Refused(done['reason'])
-
-    # -- streaming -----------------------------------------------------------------------------
-
-    def _await_stream(self, log_at):
-        """Wait until it streams; returns None, or how it came to that after a rewind."""
-        waiting, obstacle = _Patience(self.deadline, STREAM_SECONDS), ''
-        while True:
-            if control.postmaster(self.settings.db_data_dir) is None:
-                raise Refused(self._why_it_ended(streaming.causes(self.settings, log_at)))
-            found = probe.check_local(self.settings, self.limit())
-            if found['answered'] and not found['in_recovery']:
-                raise Refused('the database is no standby, though it was set up as one; see '
-                              'follow_command and db_start_command')
-            here = found['answered'] and history.position(self.settings, found, self.limit())
-            lost = None
-            try:
-                fork, primary = self._fork(*here) if here else (None, None)
-            except NoAnswer as error:
-                fork, lost = None, error
-            if fork and fork.beyond:
-                self._stop()
-                return self._diverged(fork, here[1])
-            if fork and self._streams(primary, here):
-                return None
-            # Where it reads what has been replayed; the position received goes to and fro.
-            waiting.see(found['replayed_lsn'] if here else streaming.progress(self.settings))
-            cause = streaming.causes(self.settings, log_at)
-            if here and waiting.has_stood(FINAL_SECONDS):
-                obstacle = streaming.obstacle(self.settings, self.host, self.port, here[1],
-                                              self.limit())
-            waiting.patience = FINAL_SECONDS if (cause.is_final or obstacle) \
-                and not self.settings.restore_command else (
-                    STREAM_SECONDS if here else REPLAY_SECONDS)
-            if waiting.is_over():
-                raise lost or Refused(self._why_it_does_not(found, here, cause, obstacle))
-            self.deadline.sleep(POLL_SECONDS)
-
-    def _streams(self, primary, here):
-        return streaming.streams(self.settings, self.host, self.port, self.wanted, primary, here,
-                                 self.limit())
-
-    def _why_it_ended(self, cause):
-        return 'the database ended before it streamed from %s:%s: %s%s' % (
-            self.host, self.port, cause,
-            '; ' + self._rebuild() if streaming.TORN in cause.meanings else '')
-
-    def _why_it_does_not(self, found, here, cause, obstacle):
-        if not here:
-            return ('the database does not accept connections after %.0f s (%s), so it is not '
-                    'known to stream from %s:%s: %s' % (
-                        self.deadline.elapsed(), found['reason'] or found['verdict'], self.host,
-                        self.port, cause))
-        obstacle = self.slot_problem or obstacle
-        reason = str(streaming.Cause([obstacle], cause.said, True) if obstacle else cause)
-        if streaming.REMOVED in reason:
-            reason += '; ' + self._rebuild()
-        return ('the database runs as a standby at %s on timeline %d, and does not stream from '
-                '%s:%s after %.0f s: %s' % (history.lsn_text(here[1]), here[0], self.host,
-                                            self.port, self.deadline.elapsed(), reason))
-
-    # -- divergence ----------------------------------------------------------------------------
-
-    def _diverged(self, fork, end):
-        """Rewind the stopped server where that is allowed, else say how to rebuild it."""
-        if fork.timeline == 0:
-            where = 'the primary was never on its timeline'
-        else:
-            where = '%d bytes of WAL beyond %s on timeline %d, where the primary left it' % (
-                fork.beyond, history.lsn_text(fork.lsn), fork.timeline)
-        if not self.settings.use_pg_rewind or self.is_rewound:
-            raise Refused('this database diverged: %s; %s%s' % (
-                where, self._rebuild(), '' if self.is_rewound else ', or set use_pg_rewind'),
-                diverged=True)
-        self.is_rewound = True
-        done = rewind.rewind(self.settings, self.host, self.port,
-                             max(1.0, self.deadline.remaining()), fork, end)
-        if done['changed']:
-            # It took them away, and what was rewound must never start as a primary.
-            self._must(recovery.leave_standby_signal(self.settings))
-        if not done['ok']:
-            raise Refused('this database diverged: %s; pg_rewind: %s; %s%s' % (
-                where, done['reason'], 'the data directory may be damaged now, ' if done['changed']
-                else '', self._rebuild()), diverged=True)
-        self.discarded = done['discarded']
-        log_at = streaming.log_size(self.settings)
-        self._set_up()
-        self._start()
-        self._await_stream(log_at)
-        return 'rewound'
-
-    def _refuse_own_work(self, known):
-        """Refuse a server that was a primary where the primary's history has no fork to show.
-
-        A rewind needs such a fork, so it is none of the remedies.
-        """
-        if lineage.is_own_work(self.settings, self.conninfo, known, self.limit()):
-            self._stop()
-            raise Refused('this database diverged: it ran as a second primary on timeline %d, and '
-                          'its checkpoint at %s is none of the primary\'s; pg_rewind cannot help; '
-                          '%s' % (known.timeline, history.lsn_text(known.checkpoint_lsn),
-                                  self._rebuild()), diverged=True)
-
-    def _rebuild(self):
-        """The pg_basebackup command that rebuilds this standby; no password in it."""
-        words = conninfo.parse(self.conninfo)
-        for name in ('password', 'sslpassword', 'dbname', 'replication'):
-            words.pop(name, None)
-        first = [(name, words.pop(name)) for name in ('host', 'port', 'user', 'application_name')
-                 if name in words]
-        text = conninfo.build(dict(first + list(words.items())))
-        text = '"%s"' % text if not set(text) & set('"\\$`!') else shlex.quote(text)
-        return 'rebuild it into an empty directory: pg_basebackup -d %s -D %s -R -X stream -P' % (
-            text, shlex.quote(self.settings.db_data_dir))
-
-    def limit(self):
-        """Seconds for one question."""
-        return max(0.5, min(ASK_SECONDS, self.settings.db_connect_timeout,
-                            self.deadline.remaining()))
+            job.stop()
+            return Diverged(fork, here[1])
+        _refuse_own_work(job, control_file.read(job.data_dir))
+        # One that stops at a recovery target receives all the same.
+        if standby.upstream == conninfo.upstream(job.conninfo) and streams(job, primary, here) \
+                and not settings_in_force.obstructing(job.settings, job.limit()):
+            return Streams('nothing')
+    log_at = streaming.log_size(job.settings)
+    done = follow.point(job.settings, job.host, job.port, max(1.0, job.deadline.remaining()),
+                        job.environment)
+    if not done.ok:
+        raise Refused(done.reason)
+    job.slot_problem = done.slot_problem
+    return await_stream(job, log_at, done.how)
 
 
-class _Patience(object):
-    """How long something may stand still: until `patience` seconds, or the deadline."""
-
-    def __init__(self, deadline, patience):
-        self.deadline, self.patience = deadline, patience
-        self._seen, self._moved_at, self._told = None, deadline.elapsed(), 0
-
-    def see(self, value):
-        """What it is at now; None says nothing."""
-        if value is not None and value != self._seen:
-            self._seen, self._moved_at, self._told = value, self.deadline.elapsed(), 0
-
-    def has_stood(self, seconds):
-        """Whether it has stood still for so many seconds more since this last was true."""
-        times = int((self.deadline.elapsed() - self._moved_at) / seconds)
-        is_news, self._told = times > self._told, times
-        return is_news
-
-    def is_over(self):
-        """Whether to give it up."""
-        return self.deadline.is_over() \
-            or self.deadline.elapsed() - self._moved_at > self.patience
+# -- a server that does not ----------------------------------------------------------------------
 
 
-def _says(upstream, wanted):
-    """Whether an upstream is the wanted one already, in these very words."""
-    return bool(upstream) and upstream == wanted
+def _start_in_its_place(job: Job) -> Outcome:
+    """Start the stopped server as a standby, unless its files tell that it diverged."""
+    known = control_file.read(job.data_dir)
+    # The checkpoint record is what it has at least, and all it has after a clean shutdown.
+    end = max(known.checkpoint_lsn + 1, wal.record_end(
+        job.data_dir, known.timeline, known.checkpoint_lsn))
+    fork, _ = job.fork(known.timeline, end)
+    if fork.beyond:
+        return Diverged(fork, end)
+    _refuse_own_work(job, known)
+    return _start(job)
+
+
+def _start(job: Job) -> Outcome:
+    """Make a standby of the stopped server, and start it."""
+    log_at = streaming.log_size(job.settings)
+    how = _set_up(job)
+    job.deadline.sleep(job.settings.standby_startup_delay)
+    started = start.start_database(job.settings, max(1.0, min(
+        attach_stream.STREAM_SECONDS, job.deadline.remaining())))
+    # One that does not accept connections yet is waited for.
+    if not started.ok and control.postmaster(job.data_dir) is None:
+        raise Refused('the database could not be started: %s' % started.reason)
+    return await_stream(job, log_at, how)
+
+
+def _set_up(job: Job) -> str:
+    """Make the next start one of a standby of the primary; returns how."""
+    command = job.settings.follow_command
+    must(recovery.leave_standby_signal(job.settings))
+    if command:
+        outcome = programs.run(command, job.deadline.remaining(), environment=job.environment)
+        if not outcome.ok:
+            raise Refused('follow_command: ' + outcome.reason)
+    job.slot_problem = follow.make_slot(job.settings, job.host, job.port, job.limit())
+    if not command:
+        must(recovery.write_primary(job.settings, job.host, job.port))
+    return 'command' if command else 'started'
+
+
+# -- divergence ----------------------------------------------------------------------------------
+
+
+def _rewind(job: Job, found: Diverged) -> None:
+    """Rewind the stopped server where that is allowed, else say how to rebuild it."""
+    if not job.settings.use_pg_rewind:
+        raise Refused('this database diverged: %s; %s, or set use_pg_rewind' % (
+            _where(found), job.rebuild()), diverged=True)
+    done = rewind.rewind(job.settings, job.host, job.port, max(1.0, job.deadline.remaining()),
+                         found.fork, found.end)
+    if done.changed:
+        # It took them away, and what was rewound must never start as a primary.
+        must(recovery.leave_standby_signal(job.settings))
+    if not done.ok:
+        raise Refused('this database diverged: %s; pg_rewind: %s; %s%s' % (
+            _where(found), done.reason, 'the data directory may be damaged now, ' if done.changed
+            else '', job.rebuild()), diverged=True)
+    job.discarded = done.discarded
+
+
+def _where(found: Diverged) -> str:
+    """Where the server left the primary's history, in words."""
+    fork = found.fork
+    if fork.timeline == 0:
+        return 'the primary was never on its timeline'
+    return '%d bytes of WAL beyond %s on timeline %d, where the primary left it' % (
+        fork.beyond, history.lsn_text(fork.lsn), fork.timeline)
+
+
+def _refuse_own_work(job: Job, known: ControlFile) -> None:
+    """Refuse a server that was a primary where the primary's history has no fork to show.
+
+    A rewind needs such a fork, so it is none of the remedies.
+    """
+    if lineage.is_own_work(job.settings, job.conninfo, known, job.limit()):
+        job.stop()
+        raise Refused('this database diverged: it ran as a second primary on timeline %d, and '
+                      'its checkpoint at %s is none of the primary\'s; pg_rewind cannot help; '
+                      '%s' % (known.timeline, history.lsn_text(known.checkpoint_lsn),
+                              job.rebuild()), diverged=True)

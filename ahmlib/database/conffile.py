@@ -10,6 +10,7 @@ line's end may stand in a password.
 """
 import os
 import re
+from typing import Any, Iterator, Mapping, Match, Optional, Tuple
 
 _ENTRY = re.compile(r"""
     ^\s*([A-Za-z_][\w$.]*)                      # name
@@ -21,7 +22,7 @@ _ESCAPE = re.compile(rb"''|\\([0-7]{1,3}|.)", re.DOTALL)
 _CONTROL = {b'b': b'\b', b'f': b'\f', b'n': b'\n', b'r': b'\r', b't': b'\t'}
 
 
-def entries(text):
+def entries(text: str) -> Iterator[Tuple[str, str]]:
     """Yield (name in lower case, value) of every entry of a file with this text, in its order."""
     for line in text.split('\n'):
         match = _ENTRY.match(line)
@@ -29,7 +30,7 @@ def entries(text):
             yield match.group(1).lower(), unquote(match.group(2))
 
 
-def value_of(text, name):
+def value_of(text: str, name: str) -> Optional[str]:
     """Return the value that a file with this text gives to `name`, None where it gives none."""
     found = None
     for each, value in entries(text):
@@ -38,7 +39,7 @@ def value_of(text, name):
     return found
 
 
-def with_values(text, values):
+def with_values(text: str, values: Mapping[str, Any]) -> str:
     """Return `text` with the entries of `values` (a mapping) replacing all of their names.
 
     A name whose value is None is left out of the file.
@@ -55,7 +56,7 @@ def with_values(text, values):
     return '\n'.join(kept) + '\n'
 
 
-def quote(value):
+def quote(value: Any) -> str:
     """Return `value` as a string of a configuration file.
 
     Raises ValueError for a line break, which no configuration file can hold.
@@ -66,7 +67,7 @@ def quote(value):
     return "'%s'" % text.replace('\\', '\\\\').replace("'", "''")
 
 
-def unquote(text):
+def unquote(text: str) -> str:
     """Return the value of one word of a configuration file: the reverse of quote."""
     if not text.startswith("'"):
         return text
@@ -75,7 +76,7 @@ def unquote(text):
     return raw.decode('utf-8', 'surrogateescape')
 
 
-def read(path):
+def read(path: str) -> str:
     """Return the text of the file, '' where there is none; other errors raise OSError."""
     try:
         # What is no UTF-8 in it comes through unchanged.
@@ -85,7 +86,7 @@ def read(path):
         return ''
 
 
-def replace(path, text):
+def replace(path: str, text: str) -> None:
     """Put `text` into the file: all of it or nothing, on disk when this returns.
 
     An existing file keeps its mode; a new one gets 0600, for it may hold a password.
@@ -113,7 +114,7 @@ def replace(path, text):
     sync_directory(os.path.dirname(path))
 
 
-def sync_directory(path):
+def sync_directory(path: str) -> None:
     """Make the names in a directory durable."""
     number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -122,7 +123,7 @@ def sync_directory(path):
         os.close(number)
 
 
-def _unescape(match):
+def _unescape(match: 'Match[bytes]') -> bytes:
     code = match.group(1)
     if code is None:
         return b"'"

@@ -20,8 +20,14 @@ each form).  Replication connections take no SET; the settings of roles do not a
 """
 import select
 import time
+from typing import Any, List, Optional, Sequence, Tuple, TypeVar
 
-from ahmlib.database.deadline import Deadline
+from ahmlib.process.deadline import Deadline
+
+Row = Tuple[Any, ...]
+Arguments = Sequence[Any]
+Address = Tuple[str, int]
+Self = TypeVar('Self', bound='Connection')
 
 APPLICATION_NAME = 'ahm'
 
@@ -54,7 +60,9 @@ class ConnectionFailed(Exception):
     the deadline came first; `is_told` False where the reason could not be read.
     """
 
-    def __init__(self, reason, sqlstate=None, address=None, is_timeout=False, is_told=True):
+    def __init__(self, reason: str, sqlstate: Optional[str] = None,
+                 address: Optional[Address] = None, is_timeout: bool = False,
+                 is_told: bool = True) -> None:
         Exception.__init__(self, reason)
         self.sqlstate = sqlstate
         self.address = address
@@ -68,18 +76,18 @@ class QueryFailed(Exception):
     `sqlstate` is the server's code, e.g. '42501' (insufficient privilege).
     """
 
-    def __init__(self, reason, sqlstate):
+    def __init__(self, reason: str, sqlstate: Optional[str]) -> None:
         Exception.__init__(self, reason)
         self.sqlstate = sqlstate
 
 
-class Connection(object):
+class Connection:
     """A context manager; opened when made.  Each query is a transaction of its own.
 
     What cannot run in a transaction block (ALTER SYSTEM, VACUUM) cannot be asked here.
     """
 
-    def __init__(self, conn_string, limit, factory=None):
+    def __init__(self, conn_string: str, limit: float, factory: Optional[type] = None) -> None:
         """Connect within `limit` seconds; the limit goes on to count for the queries.
 
         `factory` is psycopg2's connection_factory.  Raises ConnectionFailed.
@@ -89,7 +97,7 @@ class Connection(object):
         self._psycopg2 = psycopg2
         self._deadline = Deadline(limit)
         self._began_at = time.monotonic()
-        self._connection = None
+        self._connection: Any = None
         self._preface = self._plain_preface = ''
         try:
             text, self._secret, is_replication = _prepared(conn_string)
@@ -113,13 +121,13 @@ class Connection(object):
             self.close()
             raise
 
-    def __enter__(self):
+    def __enter__(self: Self) -> Self:
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: Any) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Close the connection; never blocks, never raises."""
         try:
             if self._connection is not None:
@@ -127,23 +135,23 @@ class Connection(object):
         except self._psycopg2.Error:
             pass
 
-    def renew(self, limit):
+    def renew(self, limit: float) -> None:
         """Give what follows on this connection a new limit, in seconds."""
         self._deadline = Deadline(limit)
 
     @property
-    def backend_pid(self):
+    def backend_pid(self) -> int:
         """The PID of the server's process for us, as it was told when we connected.
 
         A pooler tells one of its own making.
         """
         return self._connection.info.backend_pid
 
-    def age(self):
+    def age(self) -> float:
         """Return the seconds since this connection was begun: its server process is no older."""
         return time.monotonic() - self._began_at
 
-    def query(self, sql, arguments=None):
+    def query(self, sql: str, arguments: Optional[Arguments] = None) -> List[Row]:
         """Return the rows of `sql`, a list of tuples; with the settings of the module's docstring.
 
         Raises QueryFailed where the server answers with an error, ConnectionFailed where it
@@ -160,7 +168,7 @@ class Connection(object):
                     raise
                 tries += 1
 
-    def _settle(self, limit):
+    def _settle(self, limit: float) -> None:
         """Know what goes in front of each query of this server."""
         version = self._connection.server_version
         clock = FINALLY % int(1000 * (limit + ABANDONED_SECONDS))
@@ -173,7 +181,7 @@ class Connection(object):
             self.query(clock.replace('LOCAL ', ''))
             self._preface = text
 
-    def _execute(self, sql, arguments):
+    def _execute(self, sql: str, arguments: Optional[Arguments]) -> List[Row]:
         try:
             cursor = self._connection.cursor()
             cursor.execute(sql, arguments)
@@ -190,12 +198,12 @@ class Connection(object):
                 raise QueryFailed(str(failure), failure.sqlstate)
             raise failure
 
-    def value(self, sql, arguments=None):
+    def value(self, sql: str, arguments: Optional[Arguments] = None) -> Any:
         """Return the only value of the first row of `sql`, None without rows; raises as query."""
         rows = self.query(sql, arguments)
         return rows[0][0] if rows else None
 
-    def _wait(self):
+    def _wait(self) -> None:
         extensions = self._psycopg2.extensions
         wanted = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
         while True:
@@ -209,14 +217,14 @@ class Connection(object):
                 raise ConnectionFailed('no answer within %.3g s' % self._deadline.limit,
                                        address=self._address(), is_timeout=True)
 
-    def _address(self):
+    def _address(self) -> Optional[Address]:
         try:
             info = self._connection.info
             return info.dsn_parameters.get('hostaddr') or info.host, info.port
         except (AttributeError, self._psycopg2.Error):
             return None
 
-    def _failure(self, error):
+    def _failure(self, error: Any) -> ConnectionFailed:
         # psycopg2 leaves out a message that is not UTF-8, as one may be before the encoding is
         # agreed on.
         text = str(error)
@@ -224,7 +232,7 @@ class Connection(object):
                                 is_told=bool(text.strip()))
 
 
-def one_line(text, secret=None):
+def one_line(text: str, secret: Optional[str] = None) -> str:
     """Return `text` as one line of at most 300 characters, with `secret` blotted out."""
     line = '; '.join(part.strip() for part in text.splitlines() if part.strip())
     if secret:
@@ -232,7 +240,7 @@ def one_line(text, secret=None):
     return line[:300] or 'no reason given'
 
 
-def _prepared(conn_string):
+def _prepared(conn_string: str) -> Tuple[str, Optional[str], bool]:
     """Return (the string libpq gets, the password in it or None, whether it is for replication)."""
     import psycopg2
     from psycopg2.extensions import make_dsn, parse_dsn

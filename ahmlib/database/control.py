@@ -14,10 +14,10 @@ import os
 import pwd
 import re
 import shutil
-from typing import NamedTuple
+from typing import Iterator, List, NamedTuple, Optional
 
-from ahmlib.database import control_file
-from ahmlib.database.programs import User
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.process.programs import User
 
 # AgensSQL and AgensGraph bring ag_ctl; the server program is called postgres in all of them.
 CONTROL_PROGRAMS = ('ag_ctl', 'pg_ctl')
@@ -35,7 +35,7 @@ class Process(NamedTuple):
     state: str              # one letter: R, S, D, T (stopped), Z (zombie) ...
 
 
-def find_program(bin_dir, *names):
+def find_program(bin_dir: str, *names: str) -> Optional[str]:
     """Return the path of the first of `names` that exists in `bin_dir` ('': on PATH), or None."""
     for name in names:
         path = os.path.join(bin_dir, name) if bin_dir else shutil.which(name)
@@ -44,7 +44,7 @@ def find_program(bin_dir, *names):
     return None
 
 
-def pg_ctl(settings):
+def pg_ctl(settings: DatabaseSettings) -> Optional[str]:
     """Return the path of ag_ctl or pg_ctl, or None."""
     return find_program(settings.db_bin_dir, *CONTROL_PROGRAMS)
 
@@ -53,7 +53,7 @@ class Blind(OSError):
     """The server's processes cannot be seen from here; the text says why, and what to do."""
 
 
-def postmaster(data_dir):
+def postmaster(data_dir: str) -> Optional[int]:
     """Return the PID of the living postmaster of `data_dir`, or None; raises Blind.
 
     None also for a stale postmaster.pid: no such process, a zombie, or another program.  Where
@@ -73,7 +73,7 @@ def postmaster(data_dir):
     return pid if _is_server_program(program) or _has_control_program(program) else None
 
 
-def _root(processes):
+def _root(processes: List[Process]) -> Optional[int]:
     """The PID of the one that has children among these processes, and no parent; else None."""
     pids = {process.pid for process in processes}
     parents = {process.parent for process in processes}
@@ -81,7 +81,7 @@ def _root(processes):
                  if process.pid in parents and process.parent not in pids), None)
 
 
-def why_blind(data_dir):
+def why_blind(data_dir: str) -> str:
     """Return why the server's processes cannot be seen from here, one line; '' if they can.
 
     A server that cannot be seen must never be taken for one that does not run.  It runs as the
@@ -102,7 +102,7 @@ def why_blind(data_dir):
     return _why_unseen(pid, data_dir)
 
 
-def _why_unseen(pid, data_dir):
+def _why_unseen(pid: int, data_dir: str) -> str:
     """Why the process on file cannot be looked at; '' where it can, or where there is none.
 
     A process of somebody else than the owner is no server of this directory, seen or not.
@@ -122,7 +122,7 @@ def _why_unseen(pid, data_dir):
     return ''
 
 
-def _is_of_another(pid, data_dir):
+def _is_of_another(pid: int, data_dir: str) -> bool:
     try:
         with open('/proc/%d/status' % pid) as file:
             words = next(line.split() for line in file if line.startswith('Uid:'))
@@ -131,28 +131,28 @@ def _is_of_another(pid, data_dir):
         return False
 
 
-def refuse_blind(data_dir):
+def refuse_blind(data_dir: str) -> None:
     """Raise Blind where the server's processes cannot be seen from here."""
     blind = why_blind(data_dir)
     if blind:
         raise Blind(blind)
 
 
-def _blind(error, data_dir):
+def _blind(error: Exception, data_dir: str) -> str:
     path = os.path.join(data_dir, 'postmaster.pid')
     return ('cannot look at %s: %s; AHM must run as the user that owns %s, or as root with '
             'CAP_SYS_PTRACE' % (getattr(error, 'filename', None) or path,
                                 getattr(error, 'strerror', None) or error, data_dir))
 
 
-def _is_ours(data_dir):
+def _is_ours(data_dir: str) -> bool:
     try:
         return os.stat(data_dir).st_uid == os.geteuid()
     except OSError:
         return False
 
 
-def server_processes(data_dir):
+def server_processes(data_dir: str) -> List[Process]:
     """Return every living process of the server of `data_dir`, as Process tuples; raises Blind.
 
     The postmaster, its children, and orphans of a postmaster that was killed.
@@ -170,7 +170,7 @@ def server_processes(data_dir):
     return found
 
 
-def _own_program(data_dir, place):
+def _own_program(data_dir: str, place: '_Place') -> Optional[str]:
     """The program of the process in postmaster.pid, where it is one of a server; else None."""
     try:
         program = _program(_recorded_pid(data_dir), place)
@@ -179,7 +179,7 @@ def _own_program(data_dir, place):
     return program if program and _has_control_program(program) else None
 
 
-def look_up(pid):
+def look_up(pid: int) -> Optional[Process]:
     """Return the Process with this PID; None if there is none, or only a zombie.
 
     Raises OSError where that cannot be seen (no file descriptor is left): it may well be alive.
@@ -196,19 +196,19 @@ def look_up(pid):
     return Process(pid, fields[19], int(fields[1]), fields[0])
 
 
-def is_alive(process):
+def is_alive(process: Process) -> bool:
     """Return True while this very process lives (a zombie does not)."""
     present = look_up(process.pid)
     return present is not None and present.started == process.started
 
 
-def is_stopped(pid):
+def is_stopped(pid: int) -> bool:
     """Return True if the process is stopped (SIGSTOP): it then obeys nothing but SIGKILL."""
     process = look_up(pid)
     return process is not None and process.state == 'T'
 
 
-def kill(process, number):
+def kill(process: Process, number: int) -> bool:
     """Send signal `number` to this very process; return False if it is gone or not ours."""
     if not is_alive(process):
         return False
@@ -219,7 +219,7 @@ def kill(process, number):
     return True
 
 
-def title(pid):
+def title(pid: int) -> bytes:
     """Return what the process calls itself, as bytes; b'' where it cannot be read."""
     try:
         with open('/proc/%d/cmdline' % pid, 'rb') as file:
@@ -228,12 +228,12 @@ def title(pid):
         return b''
 
 
-def is_startup_process(pid):
+def is_startup_process(pid: int) -> bool:
     """Return True if the process replays WAL: it calls itself so in its title."""
     return re.match(rb'\S+: ([^ ]+: )?startup', title(pid)) is not None
 
 
-def owner(data_dir):
+def owner(data_dir: str) -> User:
     """Return the User that owns `data_dir`; raises OSError if there is no such directory."""
     status = os.stat(data_dir)
     try:
@@ -244,7 +244,7 @@ def owner(data_dir):
     return User(entry.pw_name, entry.pw_uid, entry.pw_gid, groups, entry.pw_dir)
 
 
-def as_owner(data_dir):
+def as_owner(data_dir: str) -> Optional[User]:
     """Return whom the database's programs run as: the owner if AHM is root, else None.
 
     None means the present user.  Also None where the directory cannot be looked at: the
@@ -260,7 +260,7 @@ def as_owner(data_dir):
 
 
 @contextlib.contextmanager
-def acting_as(user):
+def acting_as(user: Optional[User]) -> Iterator[None]:
     """Do what is inside with the file rights of `user` (None: no change).
 
     Root that reads and writes in a directory of another user could be led anywhere by a link;
@@ -281,7 +281,7 @@ def acting_as(user):
         os.setgroups(before[1])
 
 
-def data_directory_version(data_dir):
+def data_directory_version(data_dir: str) -> int:
     """Return the major version in PG_VERSION, e.g. 15.
 
     Raises ValueError (one line, what to do) where `data_dir` is no data directory.
@@ -299,30 +299,21 @@ def data_directory_version(data_dir):
     return int(match.group())
 
 
-def cluster_state(settings):
-    """Return the state in the control file, e.g. 'in production'; '' where it cannot be read."""
-    try:
-        return control_file.read(settings.db_data_dir).state
-    except (OSError, ValueError):
-        return ''
-
-
-def _recorded_pid(data_dir):
+def _recorded_pid(data_dir: str) -> int:
     with open(os.path.join(data_dir, 'postmaster.pid')) as file:
         return int(file.readline())
 
 
-class _Place(object):
+class _Place:
     """A directory, by its path and by what it is."""
 
-    def __init__(self, data_dir):
+    def __init__(self, data_dir: str) -> None:
         self.path = os.path.realpath(data_dir)
-        try:
+        self._status: Optional[os.stat_result] = None       # removed, or on a disk that fails
+        with contextlib.suppress(OSError):
             self._status = os.stat(data_dir)
-        except OSError:
-            self._status = None                 # removed, or on a disk that fails
 
-    def is_cwd_of(self, pid):
+    def is_cwd_of(self, pid: int) -> bool:
         """Whether the process works here; raises OSError where that cannot be seen."""
         link = '/proc/%d/cwd' % pid
         path = os.readlink(link)
@@ -335,7 +326,7 @@ class _Place(object):
             and os.path.samestat(os.stat(link), self._status)
 
 
-def works_in(pid, data_dir):
+def works_in(pid: int, data_dir: str) -> Optional[bool]:
     """Return whether this process of a server works in `data_dir`.
 
     None where that cannot be seen, or where it is no process of a server.
@@ -349,7 +340,7 @@ def works_in(pid, data_dir):
     return None
 
 
-def directory_of(pid):
+def directory_of(pid: int) -> str:
     """Return the directory that this process works in, as text."""
     try:
         return os.readlink('/proc/%d/cwd' % pid)
@@ -357,13 +348,13 @@ def directory_of(pid):
         return 'another directory'
 
 
-def _executable(pid):
+def _executable(pid: int) -> str:
     program = os.readlink('/proc/%d/exe' % pid)
     # " (deleted)": the program was replaced by an upgrade while the server runs.
     return program[:-len(' (deleted)')] if program.endswith(' (deleted)') else program
 
 
-def _program(pid, place):
+def _program(pid: int, place: '_Place') -> Optional[str]:
     """Return the program of a process that works in this _Place, or None."""
     try:
         return _executable(pid) if place.is_cwd_of(pid) else None
@@ -373,10 +364,10 @@ def _program(pid, place):
         return None                             # gone, a zombie, or not ours to look at
 
 
-def _is_server_program(path):
+def _is_server_program(path: str) -> bool:
     return SERVER_PROGRAM.match(os.path.basename(path)) is not None
 
 
-def _has_control_program(path):
+def _has_control_program(path: str) -> bool:
     return any(os.path.exists(os.path.join(os.path.dirname(path), each))
                for each in CONTROL_PROGRAMS)

@@ -9,7 +9,9 @@ major version.
 """
 import os
 import struct
-from typing import NamedTuple
+from typing import Dict, NamedTuple
+
+from ahmlib.database import control
 
 STATES = ('starting up', 'shut down', 'shut down in recovery', 'shutting down',
           'in crash recovery', 'in archive recovery', 'in production')
@@ -42,7 +44,7 @@ class ControlFile(NamedTuple):
     timeline: int           # of that checkpoint
 
     @property
-    def is_clean(self):
+    def is_clean(self) -> bool:
         """Whether the server was shut down, so that nothing follows its checkpoint."""
         return self.state in SHUT_DOWN
 
@@ -56,20 +58,19 @@ class Stamp(NamedTuple):
     recovery_end: int       # how far a standby has to replay to be consistent; of a primary 0
 
 
-def path_of(data_dir):
+def path_of(data_dir: str) -> str:
     """Return the path of the control file of this data directory."""
     return os.path.join(data_dir, 'global', 'pg_control')
 
 
-def raw(data_dir):
+def raw(data_dir: str) -> bytes:
     """Return the bytes that the control file consists of; raises OSError."""
-    from ahmlib.database import control         # which reads the cluster's state from here
     with control.acting_as(control.as_owner(data_dir)):
         with open(path_of(data_dir), 'rb') as file:
             return file.read(READ_MAX)
 
 
-def stamp(data_dir):
+def stamp(data_dir: str) -> Stamp:
     """Return the Stamp of this data directory; raises OSError, ValueError as read."""
     known, data = read(data_dir), raw(data_dir)
     written = HEAD.unpack_from(data)[4]
@@ -77,15 +78,15 @@ def stamp(data_dir):
                  END.unpack_from(data, _behind_checkpoint(known.version))[1])
 
 
-def _checkpoint_at(version):
+def _checkpoint_at(version: int) -> int:
     return HEAD.size + (0 if version >= VERSION_WITHOUT_PREVIOUS else 8)
 
 
-def _behind_checkpoint(version):
+def _behind_checkpoint(version: int) -> int:
     return _checkpoint_at(version) + CHECKPOINT_SIZES[version >= VERSION_WITH_SENDERS]
 
 
-def read(data_dir):
+def read(data_dir: str) -> ControlFile:
     """Return the ControlFile of this data directory; raises OSError, ValueError (one line)."""
     data = raw(data_dir)
     path = path_of(data_dir)
@@ -100,7 +101,15 @@ def read(data_dir):
     return ControlFile(str(identifier), version, STATES[state], checkpoint, redo, timeline)
 
 
-def settings(data_dir):
+def state(data_dir: str) -> str:
+    """Return the state of this data directory, one of STATES; '' where it cannot be read."""
+    try:
+        return read(data_dir).state
+    except (OSError, ValueError):
+        return ''
+
+
+def settings(data_dir: str) -> Dict[str, int]:
     """Return {name: value} of the settings that a standby must not have lower than its primary.
 
     max_wal_senders is among them from PostgreSQL 12 on.  Raises OSError, ValueError (one line).

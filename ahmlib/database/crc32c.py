@@ -11,6 +11,7 @@ the same as to complement the first four bytes.  The pieces are put together by 
 of a register, which is linear, so it is a table.
 """
 import struct
+from typing import List, Sequence, Tuple
 
 POLYNOMIAL = 0x82F63B78         # reflected
 LANE = 64
@@ -18,7 +19,7 @@ COMPLEMENT = bytes(255 - byte for byte in range(256))
 ZEROS = bytes(LANE)
 
 
-def _byte_table():
+def _byte_table() -> List[int]:
     table = []
     for value in range(256):
         for _ in range(8):
@@ -32,13 +33,13 @@ TABLE = _byte_table()
 PLANES = tuple(bytes(value >> shift & 0xff for value in TABLE) for shift in (0, 8, 16, 24))
 
 
-def _after_zeros(register):
+def _after_zeros(register: int) -> int:
     for _ in range(LANE):
         register = register >> 8 ^ TABLE[register & 0xff]
     return register
 
 
-def _shift_tables():
+def _shift_tables() -> List[List[int]]:
     """Four tables: what LANE zeros make of each byte of a register."""
     single = [_after_zeros(1 << bit) for bit in range(32)]
     tables = []
@@ -53,7 +54,7 @@ def _shift_tables():
 SHIFTS = _shift_tables()
 
 
-def checksums(messages):
+def checksums(messages: Sequence[bytes]) -> List[int]:
     """Return the CRC-32C of each of these messages (bytes, four of them at least)."""
     pieces, counts = [], []
     for message in messages:
@@ -73,7 +74,7 @@ def checksums(messages):
     return found
 
 
-def _registers(data, lanes):
+def _registers(data: bytes, lanes: int) -> Tuple[int, ...]:
     """The register of each lane of `data`, LANE bytes a lane, that began at 0."""
     if not lanes:
         return ()

@@ -8,10 +8,22 @@ the reason told meanwhile.
 A standby streams only after it has replayed the WAL that it has.  One that is busy with that, or
 waits for recovery_min_apply_delay, is well: that is success, with a remark.
 """
-from ahmlib.database import (conninfo, control, history, probe, recovery, settings_in_force,
-                             streaming)
+from typing import NamedTuple, Optional
+
+from ahmlib.database import (
+    conninfo,
+    control,
+    history,
+    probe,
+    recovery,
+    settings_in_force,
+    streaming,
+)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
-from ahmlib.database.deadline import Deadline
+from ahmlib.database.history import Position
+from ahmlib.database.probe import Found
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.process.deadline import Deadline
 
 POLL_SECONDS = 0.1
 #: At most; and at most this share of what the caller has left.
@@ -24,28 +36,40 @@ ASK_SECONDS = 5.0
 DELAY = "SELECT coalesce(current_setting('recovery_min_apply_delay', true), '0') <> '0'"
 
 
-def await_stream(settings, host, port, deadline, how, log_at):
+class Seen(NamedTuple):
+    """How the wait ended."""
+
+    ok: bool
+    reason: str
+    remark: str = ''        # what people should know, where it is ok
+    diverged: bool = False  # its history is not the primary's
+
+
+def await_stream(settings: DatabaseSettings, host: str, port: Optional[int], deadline: Deadline,
+                 how: str, log_at: int) -> Seen:
     """Wait until the running standby beside this node streams from `host`:`port`.
 
     `how` it was pointed there: follow_command may have written another name of the host.  `log_at`
-    is where the server's log ended before.  Returns {'ok', 'reason'}, with 'remark' or 'diverged'
-    where there is one.
+    is where the server's log ended before.
     """
     return _Wait(settings, host, port, deadline, how, log_at).run()
 
 
-class _Wait(object):
+class _Wait:
     """One wait for a standby to stream."""
 
-    def __init__(self, settings, host, port, deadline, how, log_at):
+    def __init__(self, settings: DatabaseSettings, host: str, port: Optional[int],
+                 deadline: Deadline, how: str, log_at: int) -> None:
         self.settings, self.host, self.port, self.log_at = settings, host, port, log_at
         self.port = port or settings.db_port
         self.deadline = Deadline(min(STREAM_SECONDS, deadline.remaining() * SHARE))
         self.how, self.is_commands = how, how == 'command'
         self.why = ''                           # what was last seen to be in its way
-        self.found, self.moved_at, self.times_seen = None, None, 0
+        self.found: Optional[Found] = None      # by the last look that told where it is
+        self.moved_at: Optional[float] = None
+        self.times_seen = 0
 
-    def run(self):
+    def run(self) -> Seen:
         """Wait, and say how it ended."""
         try:
             text = settings_in_force.primary_conninfo(self.settings, self._limit())
@@ -61,26 +85,26 @@ class _Wait(object):
                 return self._late()
             self.deadline.sleep(POLL_SECONDS)
 
-    def _look(self):
+    def _look(self) -> Optional[Seen]:
         """The result, where it is known by now; else None."""
         if control.postmaster(self.settings.db_data_dir) is None:
             # A command may start it a moment later.
             self.why = 'the database does not run'
             return None if self.is_commands else self._not(self._with_cause(self.why))
         found = probe.check_local(self.settings, self._limit())
-        if found['answered'] and not found['in_recovery']:
+        if found.answered and not found.in_recovery:
             return self._not('the database is no standby; see follow_command')
-        here = history.position(self.settings, found, self._limit()) if found['answered'] else None
+        here = history.position(self.settings, found, self._limit()) if found.answered else None
         if here is None:
             self.why = 'the database here does not say where it is (%s)' % (
-                found['reason'] or found['verdict'])
+                found.reason or found.verdict)
             return None
-        if self.found and found['replayed_lsn'] != self.found['replayed_lsn']:
+        if self.found and found.replayed_lsn != self.found.replayed_lsn:
             self.moved_at = self.deadline.elapsed()
         self.found = found
         return self._compare(here)
 
-    def _compare(self, here):
+    def _compare(self, here: Position) -> Optional[Seen]:
         """The same, of a standby that is `here`."""
         switches = history.own_switches(self.settings.db_data_dir, here[0])
         primary, why = history.ask(self.settings, self.host, self.port, self.conninfo,
@@ -90,20 +114,19 @@ class _Wait(object):
             return None
         fork = history.compare(primary, switches, *here)
         if fork.beyond:
-            return dict(self._not('this database diverged: %d bytes of WAL beyond %s on timeline '
-                                  '%d are not the primary\'s; attach it, which says what to do'
-                                  % (fork.beyond, history.lsn_text(fork.lsn), fork.timeline)),
-                        diverged=True)
+            return self._not('this database diverged: %d bytes of WAL beyond %s on timeline %d are '
+                             'not the primary\'s; attach it, which says what to do'
+                             % (fork.beyond, history.lsn_text(fork.lsn), fork.timeline), True)
         if streaming.streams(self.settings, self.host, self.port, self.wanted, primary, here,
                              self._limit()):
             # One that is about to be refused (a slot is missing) looks the same for an instant.
             self.times_seen += 1
-            return {'ok': True, 'reason': 'streams from %s:%s' % (self.host, self.port)} \
+            return Seen(True, 'streams from %s:%s' % (self.host, self.port)) \
                 if self.times_seen == 2 else None
         self.times_seen = 0
         return self._in_the_way(here)
 
-    def _in_the_way(self, here):
+    def _in_the_way(self, here: Position) -> Optional[Seen]:
         """Look for what waiting does not mend, once it has stood still for a moment."""
         self.why = ''
         if self.deadline.elapsed() < FINAL_SECONDS + (self.moved_at or 0.0):
@@ -117,44 +140,44 @@ class _Wait(object):
             return self._not(self._with_cause(self.why))
         return None
 
-    def _late(self):
+    def _late(self) -> Seen:
         """The share is over, and it does not stream."""
         if not self.why and self.found:
-            has_more = self.found['lsn'] > self.found['replayed_lsn']
+            left = (self.found.lsn or 0) - (self.found.replayed_lsn or 0)
             is_moving = self.moved_at is not None \
                 and self.deadline.elapsed() < self.moved_at + FINAL_SECONDS
             # After a restart it is not told how much it has, before it streams.
-            if (has_more and is_moving) or (
-                    (has_more or self.how == 'restarted') and self._is_delayed()):
-                return {'ok': True, 'reason': 'is set to follow %s:%s' % (self.host, self.port),
-                        'remark': 'it replays the WAL that it has before it streams from %s:%s'
-                                  % (self.host, self.port)}
-            if has_more:
+            if (left > 0 and is_moving) or (
+                    (left > 0 or self.how == 'restarted') and self._is_delayed()):
+                return Seen(True, 'is set to follow %s:%s' % (self.host, self.port),
+                            'it replays the WAL that it has before it streams from %s:%s'
+                            % (self.host, self.port))
+            if left > 0:
                 self.why = 'its replay stands still, %d bytes before the end of the WAL that it ' \
-                    'has' % (self.found['lsn'] - self.found['replayed_lsn'])
+                    'has' % left
         return self._not(self._with_cause(self.why))
 
-    def _is_delayed(self):
+    def _is_delayed(self) -> bool:
         """Whether it waits with its replay, as it is told."""
         if self.settings.use_recovery_min_apply_delay and self.settings.recovery_min_apply_delay:
             return True
         try:
-            with Connection(probe.local_conn_string(self.settings), self._limit()) as connection:
+            with Connection(conninfo.local_conn_string(self.settings), self._limit()) as connection:
                 return bool(connection.value(DELAY))
         except (ConnectionFailed, QueryFailed):
             return False
 
-    def _with_cause(self, why):
+    def _with_cause(self, why: str) -> str:
         """The reason, with what the log of the server says."""
         cause = streaming.causes(self.settings, self.log_at)
         if not why:
             return str(cause)
         return str(streaming.Cause([why], [] if why in str(cause) else cause.said, False))
 
-    def _not(self, reason):
-        return {'ok': False, 'reason': 'the database does not stream from %s:%s after %.0f s: %s'
-                % (self.host, self.port, self.deadline.elapsed(), reason)}
+    def _not(self, reason: str, diverged: bool = False) -> Seen:
+        return Seen(False, 'the database does not stream from %s:%s after %.0f s: %s' % (
+            self.host, self.port, self.deadline.elapsed(), reason), diverged=diverged)
 
-    def _limit(self):
+    def _limit(self) -> float:
         return max(0.5, min(ASK_SECONDS, self.settings.db_connect_timeout,
                             self.deadline.remaining()))

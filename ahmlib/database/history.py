@@ -11,14 +11,16 @@ allowed to read files.  Source: PostgreSQL's manual, "Streaming Replication Prot
 (IDENTIFY_SYSTEM, TIMELINE_HISTORY).
 """
 import os
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 from ahmlib.database import conninfo, control, probe, wal
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
-from ahmlib.database.deadline import Deadline
-from ahmlib.database.wal import parse_history, parse_lsn
+from ahmlib.database.probe import Found
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.database.wal import Switches, parse_history, parse_lsn
+from ahmlib.process.deadline import Deadline
 
-Switches = Tuple[Tuple[int, int], ...]
+Position = Tuple[int, int]          # (timeline, LSN)
 
 
 class Primary(NamedTuple):
@@ -38,7 +40,8 @@ class Fork(NamedTuple):
     beyond: int             # bytes of WAL that the primary does not have
 
 
-def ask(settings, host, port, primary_conninfo, limit):
+def ask(settings: DatabaseSettings, host: str, port: Optional[int], primary_conninfo: str,
+        limit: float) -> Tuple[Optional[Primary], str]:
     """Return (Primary, '') of the server at `host`:`port`, or (None, why).
 
     `primary_conninfo` is what the standby would connect with.
@@ -61,7 +64,7 @@ def ask(settings, host, port, primary_conninfo, limit):
     return found, why
 
 
-def replication_string(settings, text):
+def replication_string(settings: DatabaseSettings, text: str) -> str:
     """Return the connection string of a replication connection like that of a standby.
 
     The password of the walreceiver may be in .pgpass of the server's owner, who is not we.
@@ -78,7 +81,7 @@ def replication_string(settings, text):
     return conninfo.build(words)
 
 
-def own_switches(data_dir, timeline):
+def own_switches(data_dir: str, timeline: int) -> Optional[Switches]:
     """Return the switches before this timeline in this server's files; None: not on file."""
     if timeline <= 1:
         return ()
@@ -86,14 +89,14 @@ def own_switches(data_dir, timeline):
     return None if text is None else parse_history(text)
 
 
-def end_of(primary, timeline):
+def end_of(primary: Primary, timeline: int) -> Optional[int]:
     """Return where the primary's history left this timeline; None where it is not on it at all."""
     if timeline == primary.timeline:
         return primary.lsn
     return dict(primary.switches).get(timeline)
 
 
-def divergence(primary, timeline, lsn):
+def divergence(primary: Primary, timeline: int, lsn: int) -> Optional[int]:
     """Return how many bytes of WAL up to `lsn` the primary does not have: 0 where it has all.
 
     None where the primary was never on this timeline.
@@ -102,7 +105,7 @@ def divergence(primary, timeline, lsn):
     return None if end is None else max(0, lsn - end)
 
 
-def compare(primary, switches, timeline, lsn):
+def compare(primary: Primary, switches: Optional[Switches], timeline: int, lsn: int) -> Fork:
     """Return the Fork of a server at `lsn` of `timeline` that came there by `switches`.
 
     `switches` None: how it came there is not known, so a timeline of the same number is taken for
@@ -125,43 +128,44 @@ def compare(primary, switches, timeline, lsn):
     return Fork(common[0], common[1], max(0 if is_same else 1, lsn - common[1]))
 
 
-def position(settings, found, limit):
+def position(settings: DatabaseSettings, found: Found, limit: float) -> Optional[Position]:
     """Return (timeline, lsn) of the running standby beside this node; None where unknown.
 
     `found` is what probe.check_local said of it, by the WAL files that are there.  A walsender
     knows which timeline is replayed.
     """
     try:
-        text = replication_string(settings, probe.local_conn_string(settings))
+        text = replication_string(settings, conninfo.local_conn_string(settings))
         with Connection(text, limit) as connection:
             _, timeline, lsn = connection.query('IDENTIFY_SYSTEM')[0][:3]
             return int(timeline), parse_lsn(lsn)
     except (ConnectionFailed, QueryFailed, ValueError):
         pass
-    if not found['lsn'] or not found['timeline']:
+    if not found.lsn or not found.timeline:
         return None
-    return found['timeline'], found['lsn']
+    return found.timeline, found.lsn
 
 
-def lsn_text(lsn):
+def lsn_text(lsn: int) -> str:
     """Return a position as PostgreSQL writes it: two hexadecimal halves."""
     return '%X/%X' % (lsn >> 32, lsn & 0xFFFFFFFF)
 
 
-def _ask_plainly(settings, host, port, limit):
+def _ask_plainly(settings: DatabaseSettings, host: str, port: Optional[int],
+                 limit: float) -> Tuple[Optional[Primary], str]:
     """What ask does, over an ordinary connection."""
     deadline = Deadline(limit)
     found = probe.probe_remote(settings, host, port, limit / 2)
-    if not found['answered'] or not found['system_identifier'] or not found['timeline']:
-        return None, found['reason'] or 'it does not tell its timeline'
+    if not found.answered or not found.system_identifier or not found.timeline:
+        return None, found.reason or 'it does not tell its timeline'
     text = ''
-    if found['timeline'] > 1:
-        path = 'pg_wal/' + wal.history_name(found['timeline'])
+    if found.timeline > 1:
+        path = 'pg_wal/' + wal.history_name(found.timeline)
         try:
-            with Connection(probe.remote_conn_string(settings, host, port),
+            with Connection(conninfo.remote_conn_string(settings, host, port),
                             max(0.1, deadline.remaining())) as connection:
                 text = connection.value('SELECT pg_read_file(%s)', (path,))
         except (ConnectionFailed, QueryFailed) as error:
             return None, str(error)
-    return Primary(found['system_identifier'], found['timeline'], found['lsn'],
+    return Primary(found.system_identifier, found.timeline, found.lsn or 0,
                    parse_history(text)), ''

@@ -29,12 +29,13 @@ import os
 import socket
 import threading
 import time
-from typing import NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ahmlib.database import conninfo, control, control_file, startup
-from ahmlib.database.connection import QueryFailed
-from ahmlib.database.deadline import Deadline
+from ahmlib.database.connection import Connection, QueryFailed
+from ahmlib.database.settings import DatabaseSettings
 from ahmlib.database.wal import parse_lsn
+from ahmlib.process.deadline import Deadline
 
 LOOKS = 3                               # before a mismatch is believed
 LOOK_AGAIN_SECONDS = 0.05
@@ -63,7 +64,7 @@ class Told(NamedTuple):
     stamp: Optional[control_file.Stamp] = None
 
 
-def mismatch(settings, connection):
+def mismatch(settings: DatabaseSettings, connection: Connection) -> str:
     """Return why the server of this open connection is not that of db_data_dir, one line; '' if it
     is, or if that cannot be known.  Raises ConnectionFailed where the connection is lost.
     """
@@ -84,29 +85,34 @@ def mismatch(settings, connection):
         _name(told), place_text(settings), why)
 
 
-def place_text(settings):
+def place_text(settings: DatabaseSettings) -> str:
     """Return where conn_string leads to, host:port, without anything secret."""
     host, port = places(settings)[0]
     return '%s:%d' % (host or 'the local socket', port)
 
 
-def places(settings):
+def places(settings: DatabaseSettings) -> List[Tuple[str, int]]:
     """Return the [(host, port)] that conn_string names, as libpq would try them; '' is a socket."""
-    try:
-        words = conninfo.parse(settings.conn_string or '')
-    except ValueError:
-        words = {}
+    words = _words(settings)
     if not settings.conn_string:
         words = {'host': 'localhost', 'port': str(settings.db_port)}
     hosts = (words.get('hostaddr') or words.get('host') or os.environ.get('PGHOST', '')).split(',')
-    ports = (words.get('port') or os.environ.get('PGPORT') or '').split(',')
-    ports = [int(port) if port.strip().isdigit() else 5432 for port in ports]
+    told = (words.get('port') or os.environ.get('PGPORT') or '').split(',')
+    ports = [int(port) if port.strip().isdigit() else 5432 for port in told]
     if len(ports) != len(hosts):
         ports = ports[:1] * len(hosts)
     return list(zip(hosts, ports))
 
 
-def is_of_this_host(address):
+def _words(settings: DatabaseSettings) -> Dict[str, str]:
+    """The words of conn_string; none where it is malformed."""
+    try:
+        return conninfo.parse(settings.conn_string or '')
+    except ValueError:
+        return {}
+
+
+def is_of_this_host(address: str) -> bool:
     """Return whether an address is one of this host's; True where that cannot be found out.
 
     The kernel talks to its own addresses from the same address.  (To bind one tells nothing where
@@ -131,13 +137,13 @@ class Seen(NamedTuple):
     text: str
 
 
-def look(settings, limit):
+def look(settings: DatabaseSettings, limit: float) -> Seen:
     """Return Seen: whether a PostgreSQL server of this host answers at conn_string.
 
     By the startup packet alone: no login, no psycopg2 to load.  Names are resolved in a thread,
     because a resolver knows no limit; one that hangs leads nobody to a server.
     """
-    found = []
+    found: List[Seen] = []
     thread = threading.Thread(target=_into(found, _look_at_all), args=(settings, limit))
     thread.daemon = True
     thread.start()
@@ -146,9 +152,9 @@ def look(settings, limit):
                                        % (place_text(settings), limit))
 
 
-def _into(results, function):
+def _into(results: List[Seen], function: Callable[..., Seen]) -> Callable[..., None]:
     """A function that appends what `function` returns, or that it failed, which is no silence."""
-    def run(*arguments):
+    def run(*arguments: Any) -> None:
         try:
             results.append(function(*arguments))
         except Exception as error:
@@ -157,7 +163,7 @@ def _into(results, function):
     return run
 
 
-def _look_at_all(settings, limit):
+def _look_at_all(settings: DatabaseSettings, limit: float) -> Seen:
     """One look at each place of conn_string; the first that answers decides."""
     deadline = Deadline(limit)
     user, database = _login(settings)
@@ -178,17 +184,15 @@ def _look_at_all(settings, limit):
     return seen
 
 
-def _login(settings):
+def _login(settings: DatabaseSettings) -> Tuple[str, str]:
     """(user, database) of conn_string, as libpq would take them."""
-    try:
-        words = conninfo.parse(settings.conn_string or '')
-    except ValueError:
-        words = {}
+    words = _words(settings)
     user = words.get('user') or settings.db_user
     return user, words.get('dbname') or settings.db_database or user
 
 
-def _serves_from_here(settings, connection, pid):
+def _serves_from_here(settings: DatabaseSettings, connection: Connection,
+                      pid: int) -> Optional[bool]:
     """Whether this process, which serves the connection, works in db_data_dir.
 
     None where there is no such process to be seen, or it is another's of the same number.
@@ -198,7 +202,7 @@ def _serves_from_here(settings, connection, pid):
     return control.works_in(pid, settings.db_data_dir)
 
 
-def _is_young(pid, age):
+def _is_young(pid: int, age: float) -> bool:
     """Whether a process is there that was born within the last `age` seconds."""
     try:
         process = control.look_up(pid)
@@ -212,7 +216,7 @@ def _is_young(pid, age):
     return uptime - born <= age + AGE_SLACK_SECONDS
 
 
-def _told(connection):
+def _told(connection: Connection) -> Told:
     told = Told(*connection.query(TOLD)[0])
     try:
         identifier, written, checkpoint, end = connection.query(CONTROL)[0]
@@ -231,7 +235,7 @@ class OnFile(NamedTuple):
     port: Optional[int] = None          # line 4
 
 
-def _on_file(settings):
+def _on_file(settings: DatabaseSettings) -> OnFile:
     data_dir = settings.db_data_dir
     try:
         stamp = control_file.stamp(data_dir)
@@ -250,7 +254,8 @@ def _on_file(settings):
     return OnFile(stamp, True, *(numbers + [None, None])[:2])
 
 
-def _difference(settings, connection, told, files):
+def _difference(settings: DatabaseSettings, connection: Connection, told: Told,
+                files: Tuple[OnFile, OnFile]) -> str:
     """Return in words in what they differ; '' where they do not, or where nobody can tell."""
     here = settings.db_data_dir
     works_here = _serves_from_here(settings, connection, told.pid)
@@ -269,7 +274,7 @@ def _difference(settings, connection, told, files):
     return _older_or_elsewhere(settings, told, first, last)
 
 
-def _older_or_elsewhere(settings, told, first, last):
+def _older_or_elsewhere(settings: DatabaseSettings, told: Told, first: OnFile, last: OnFile) -> str:
     here = settings.db_data_dir
     if last.port and told.port != last.port:
         return 'its port is %d, and the server of db_data_dir %s has %d' % (
@@ -285,7 +290,7 @@ def _older_or_elsewhere(settings, told, first, last):
     return ''
 
 
-def _name(told):
+def _name(told: Told) -> str:
     """What is to be said of a server: the same at every check, or it would be told of each time."""
     words = []
     if told.address and not is_of_this_host(told.address):
@@ -295,7 +300,7 @@ def _name(told):
     return 'another server' + (' (%s)' % ', '.join(words) if words else '')
 
 
-def _whose(settings):
+def _whose(settings: DatabaseSettings) -> str:
     try:
         pid = control.postmaster(settings.db_data_dir)
     except OSError:

@@ -13,11 +13,13 @@ Replication Protocol" (START_REPLICATION).
 """
 import select
 import struct
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from ahmlib.database import conninfo, history, wal
 from ahmlib.database.connection import Connection, ConnectionFailed
-from ahmlib.database.deadline import Deadline
+from ahmlib.database.control_file import ControlFile
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.process.deadline import Deadline
 
 PAGE = 8192
 PAGE_HEADER, SEGMENT_HEADER = 24, 40    # of a page, and of the first one of a WAL file
@@ -39,13 +41,14 @@ class Record(NamedTuple):
     checksum: int
     redo: int
 
-    def is_checkpoint(self, redo):
+    def is_checkpoint(self, redo: int) -> bool:
         """Whether it is a checkpoint with this redo position."""
         return (self.manager == CHECKPOINT_MANAGER and self.kind & 0xF0 in CHECKPOINTS
                 and self.redo == redo)
 
 
-def is_own_work(settings, primary_conninfo, known, limit):
+def is_own_work(settings: DatabaseSettings, primary_conninfo: str, known: ControlFile,
+                limit: float) -> Optional[bool]:
     """Whether the checkpoint of a ControlFile is none of the primary's, though it has passed it.
 
     None where nobody can tell: the primary has removed that WAL, or refuses the connection.
@@ -68,7 +71,7 @@ def is_own_work(settings, primary_conninfo, known, limit):
     return ours is not None and ours.is_checkpoint(known.redo_lsn) and ours != theirs
 
 
-def _record(data, at, size):
+def _record(data: Optional[bytes], at: int, size: int) -> Optional[Record]:
     """The Record that begins these bytes of WAL from position `at`; None where they are too few."""
     left = PAGE - at % PAGE                         # on its page
     if data and left < RECORD.size:
@@ -77,7 +80,8 @@ def _record(data, at, size):
     return Record(*RECORD.unpack_from(data)) if data and len(data) >= RECORD.size else None
 
 
-def _of_primary(settings, primary_conninfo, timeline, lsn, count, limit):
+def _of_primary(settings: DatabaseSettings, primary_conninfo: str, timeline: int, lsn: int,
+                count: int, limit: float) -> Optional[bytes]:
     """So many bytes of the primary's WAL, fewer where it has no more; None without an answer."""
     deadline = Deadline(limit)
     text = history.replication_string(settings, primary_conninfo)
@@ -91,13 +95,13 @@ def _of_primary(settings, primary_conninfo, timeline, lsn, count, limit):
 class _Sender(Connection):
     """A replication connection that WAL is read from."""
 
-    def __init__(self, conn_string, limit):
+    def __init__(self, conn_string: str, limit: float) -> None:
         from psycopg2.extras import PhysicalReplicationConnection
         words = conninfo.parse(conn_string)
         words.pop('replication', None)              # the factory adds it
         Connection.__init__(self, conninfo.build(words), limit, PhysicalReplicationConnection)
 
-    def read(self, timeline, lsn, count, deadline):
+    def read(self, timeline: int, lsn: int, count: int, deadline: Deadline) -> bytes:
         """Return up to `count` bytes from `lsn` on; raises ConnectionFailed."""
         data = b''
         try:

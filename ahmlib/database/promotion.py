@@ -24,11 +24,14 @@ server from this one has to wait for a completed one in any case, so orders it t
 moment it would only compete with the clients that come back.
 """
 import signal
+from typing import Any, NamedTuple, Optional
 
-from ahmlib.database import (control, history, probe, programs, replay, wal, wal_end,
-                             withdrawal)
+from ahmlib.database import conninfo, control, history, probe, replay, wal, wal_end, withdrawal
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
-from ahmlib.database.deadline import Deadline
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
+from ahmlib.process.programs import Environment
 
 POLL_SECONDS = 0.02
 NUDGE_SECONDS = 0.1         # between wakings of the startup process
@@ -40,15 +43,25 @@ END_SHARE = 0.05            # of the limit, to find the end of the WAL
 WATCH_SECONDS = 0.2         # between two looks at how far replay is
 
 
-def promote(settings, limit, environment=None):
+class Promoted(NamedTuple):
+    """What became of a promotion; the positions are 0 or None where they are not known."""
+
+    ok: bool
+    reason: str
+    how: str                            # 'was primary', 'command' or 'pg_ctl'
+    seconds: float = 0.0
+    timeline: Optional[int] = None      # of the new primary
+    lsn: Optional[int] = None           # likewise
+    switch_lsn: int = 0                 # where the timeline before ended
+    needed_lsn: int = 0                 # where the WAL ended that there was to replay
+    withdrawn: bool = False             # one that failed, and cannot complete later by itself
+
+
+def promote(settings: DatabaseSettings, limit: float,
+            environment: Optional[Environment] = None) -> Promoted:
     """Promote the server of db_data_dir, within `limit` seconds.
 
-    promotion_command, where set, runs with the hook's `environment` added.  Returns {'ok',
-    'reason', 'how', 'timeline', 'lsn', 'switch_lsn', 'needed_lsn', 'seconds', 'withdrawn'}: `how`
-    is 'was primary', 'command' or 'pg_ctl', timeline and lsn (ints) are those of the new primary,
-    switch_lsn is where the timeline before ended, and needed_lsn where the WAL ended that there
-    was to replay, 0 where not known.  `withdrawn` is True only where a promotion that failed
-    cannot complete later by itself.
+    promotion_command, where set, runs with the hook's `environment` added.
     """
     deadline = Deadline(limit)
     how = 'command' if settings.promotion_command else 'pg_ctl'
@@ -58,21 +71,22 @@ def promote(settings, limit, environment=None):
     forbidden = watcher.why_not()
     if forbidden:
         watcher.close()
-        return dict(_result(False, 'not promoted: ' + forbidden, how, deadline), withdrawn=True)
+        return _failed('not promoted: ' + forbidden, how, deadline, True)
     watcher.resume_replay()
     watcher.find_end()
     outcome = _order(settings, deadline, environment)
     reason = _await(settings, deadline, watcher, outcome)
     note, is_withdrawn = '', None
-    if reason is not None:
+    if reason:
         is_withdrawn, note = withdrawal.withdraw(settings, outcome, deadline, watcher.in_recovery)
     watcher.close()
     if is_withdrawn is None:
-        return dict(_confirmed(settings, deadline, how), needed_lsn=watcher.end)
-    return dict(_result(False, reason + note, how, deadline), withdrawn=is_withdrawn)
+        return _confirmed(settings, deadline, how)._replace(needed_lsn=watcher.end)
+    return _failed(reason + note, how, deadline, is_withdrawn)
 
 
-def _order(settings, deadline, environment):
+def _order(settings: DatabaseSettings, deadline: Deadline,
+           environment: Optional[Environment]) -> programs.Outcome:
     if settings.promotion_command:
         return programs.run(settings.promotion_command, deadline.remaining(),
                             environment=environment)
@@ -84,13 +98,14 @@ def _order(settings, deadline, environment):
                         deadline.remaining(), control.as_owner(settings.db_data_dir))
 
 
-def _await(settings, deadline, watcher, outcome):
-    """Wait until the server has left recovery: None; a reason where it does not."""
+def _await(settings: DatabaseSettings, deadline: Deadline, watcher: '_Watcher',
+           outcome: programs.Outcome) -> str:
+    """Wait until the server has left recovery: ''; a reason where it does not."""
     nudge_at = NUDGE_SECONDS
     patience = deadline.limit - min(RESERVE_SECONDS, deadline.limit * RESERVE_SHARE)
     while True:
         if watcher.in_recovery() is False:
-            return None
+            return ''
         if not outcome.ok:
             return 'not promoted: ' + outcome.reason
         if control.postmaster(settings.db_data_dir) is None:
@@ -107,54 +122,55 @@ def _await(settings, deadline, watcher, outcome):
         deadline.sleep(POLL_SECONDS)
 
 
-def _nudge(settings):
+def _nudge(settings: DatabaseSettings) -> None:
     """Wake the startup process (module docstring)."""
     for process in control.server_processes(settings.db_data_dir):
         if control.is_startup_process(process.pid):
             control.kill(process, signal.SIGHUP)
 
 
-def _confirmed(settings, deadline, how):
+def _confirmed(settings: DatabaseSettings, deadline: Deadline, how: str) -> Promoted:
     """The result of a promotion that took place, as a new connection sees it."""
     found = probe.check_local(settings, max(1.0, deadline.remaining()))
-    if found['in_recovery'] is False:
-        return dict(_result(True, 'promoted in %.2f s' % deadline.elapsed(), how, deadline),
-                    timeline=found['timeline'], lsn=found['lsn'],
-                    switch_lsn=_switch(settings, found['timeline']))
-    return _result(False, 'the database left recovery, but a new connection says: %s %s'
-                   % (found['verdict'], found['reason']), how, deadline)
+    if found.in_recovery is False:
+        return Promoted(True, 'promoted in %.2f s' % deadline.elapsed(), how, _seconds(deadline),
+                        found.timeline, found.lsn, _switch(settings, found.timeline))
+    return _failed('the database left recovery, but a new connection says: %s %s'
+                   % (found.verdict, found.reason), how, deadline)
 
 
-def _switch(settings, timeline):
+def _switch(settings: DatabaseSettings, timeline: Optional[int]) -> int:
     """Where the timeline before this one ended; 0 where that is not known."""
     text = wal.history_text(settings.db_data_dir, timeline or 0)
     switches = wal.parse_history(text) if text else ()
     return switches[-1][1] if switches else 0
 
 
-def _result(ok, reason, how, deadline):
-    return {'ok': ok, 'reason': reason, 'how': how, 'timeline': None, 'lsn': None, 'switch_lsn': 0,
-            'needed_lsn': 0,
-            'seconds': round(deadline.elapsed(), 4), 'withdrawn': False}
+def _failed(reason: str, how: str, deadline: Deadline, withdrawn: bool = False) -> Promoted:
+    return Promoted(False, reason, how, _seconds(deadline), withdrawn=withdrawn)
 
 
-class _Watcher(object):
+def _seconds(deadline: Deadline) -> float:
+    return round(deadline.elapsed(), 4)
+
+
+class _Watcher:
     """One connection that is asked again and again, and made again where it is lost."""
 
-    def __init__(self, settings, deadline):
+    def __init__(self, settings: DatabaseSettings, deadline: Deadline) -> None:
         self._settings = settings
-        self._conn_string = probe.local_conn_string(settings)
+        self._conn_string = conninfo.local_conn_string(settings)
         self._deadline = deadline
-        self._connection = None
+        self._connection: Optional[Connection] = None
         self.end = 0                # of the WAL that it has to replay; 0: not known
         self._moved_at = self._watched_at = 0.0
         self.replayed = 0
 
-    def in_recovery(self):
+    def in_recovery(self) -> Optional[bool]:
         """Return True or False; None where the server does not answer now."""
         return self._ask('SELECT pg_is_in_recovery()')
 
-    def why_not(self):
+    def why_not(self) -> str:
         """Return why the order must not be given; '' where nothing is known against it."""
         version = self._ask("SELECT current_setting('server_version_num')::int")
         if version is None or self._connection is None:
@@ -163,7 +179,7 @@ class _Watcher(object):
         found = replay.judge(self._settings, facts, False)
         return found.standstill if found.forbids else ''
 
-    def find_end(self):
+    def find_end(self) -> None:
         """See where the WAL ends that a promotion has to replay."""
         self.replayed = self._replayed()
         if self.replayed and self._settings.db_data_dir:
@@ -172,7 +188,7 @@ class _Watcher(object):
                                      self.replayed, None, None, Deadline(limit)).lsn
         self._moved_at = self._watched_at = self._deadline.elapsed()
 
-    def seconds_stalled(self):
+    def seconds_stalled(self) -> float:
         """Return for how long replay has not moved, and is not at its end."""
         now = self._deadline.elapsed()
         if now - self._watched_at >= WATCH_SECONDS:
@@ -182,22 +198,23 @@ class _Watcher(object):
                 self.replayed, self._moved_at = replayed, now
         return now - self._moved_at if self.replayed else 0.0
 
-    def _replayed(self):
-        return wal.parse_lsn(self._ask('SELECT pg_last_wal_replay_lsn()::text')) or 0
+    def _replayed(self) -> int:
+        text = self._ask('SELECT pg_last_wal_replay_lsn()::text')
+        return 0 if text is None else wal.parse_lsn(text)
 
-    def resume_replay(self):
+    def resume_replay(self) -> None:
         """Before PostgreSQL 13 a standby whose replay is paused does not promote."""
         version = self._ask("SELECT current_setting('server_version_num')::int")
         if version is not None and version < FIRST_VERSION_THAT_RESUMES \
                 and self._ask('SELECT pg_is_wal_replay_paused()'):
             self._ask('SELECT pg_wal_replay_resume()::text')
 
-    def close(self):
+    def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def _ask(self, sql):
+    def _ask(self, sql: str) -> Any:
         try:
             if self._connection is None:
                 limit = max(0.05, min(LOOK_SECONDS, self._deadline.remaining()))

@@ -22,45 +22,61 @@ import ipaddress
 import os
 import stat
 from collections import OrderedDict
+from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from ahmlib.database import conffile, conninfo, control, settings_in_force
-from ahmlib.database.settings_in_force import (AUTO_CONF, FIRST_VERSION_WITH_SIGNAL, RECOVERY_CONF,
-                                               RECOVERY_DONE, TARGETS)
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.database.settings_in_force import (
+    AUTO_CONF,
+    FIRST_VERSION_WITH_SIGNAL,
+    RECOVERY_CONF,
+    RECOVERY_DONE,
+    TARGETS,
+)
 
 SIGNAL_FILE, OTHER_SIGNAL_FILE = 'standby.signal', 'recovery.signal'
 #: Prefixes of what PostgreSQL reads as true, as far as no false word begins with them.
 TRUE = ('on', '1') + tuple(word[:end] for word in ('true', 'yes') for end in range(1, 5))
 ASK_SECONDS = 5.0
 
+Values = Mapping[str, Any]          # of a configuration file, in their order; None: left out
 
-def leave_standby_signal(settings):
+
+class Written(NamedTuple):
+    """What became of the files of a server."""
+
+    ok: bool
+    reason: str = ''            # one line; '' where it is ok
+    changed: bool = False       # False where they said all of it already
+
+
+def leave_standby_signal(settings: DatabaseSettings) -> Written:
     """Make sure that the next start of this server makes a standby of it.
 
-    Harmless while the server runs, and when done twice.  Returns {'ok', 'reason', 'changed'}:
-    `changed` False where it was so already.
+    Harmless while the server runs, and when done twice.
     """
     return _guarded(settings, _leave_signal)
 
 
-def write_primary(settings, host, port):
+def write_primary(settings: DatabaseSettings, host: str, port: Optional[int]) -> Written:
     """Write the recovery settings that make this server follow `host`:`port`.
 
     What the primary_conninfo in force says is kept (user, password or passfile, sslmode ...)
     but for host, port and application_name; see new_conninfo.  Recovery targets are unset.  It does
-    not start, stop or reload anything.  Returns {'ok', 'reason', 'changed'}: `changed` False where
-    the file said all of it already.
+    not start, stop or reload anything.
     """
     try:
         existing = settings_in_force.primary_conninfo(
             settings, min(ASK_SECONDS, settings.db_connect_timeout))
     except (OSError, ValueError) as error:
-        return {'ok': False, 'changed': False, 'reason': str(error)}
+        return Written(False, str(error))
     return _guarded(settings, lambda settings, version: _rewrite(
         settings, version, recovery_values(
             settings, new_conninfo(existing, settings, host, port), version)))
 
 
-def new_conninfo(existing, settings, host, port):
+def new_conninfo(existing: Optional[str], settings: DatabaseSettings, host: str,
+                 port: Optional[int]) -> str:
     """Return the primary_conninfo (text) for `host`:`port`, made from an existing one or ''.
 
     replication_user overrides the user.  primary_conninfo_options come last: the configuration
@@ -86,12 +102,13 @@ def new_conninfo(existing, settings, host, port):
     return conninfo.build(words)
 
 
-def recovery_values(settings, primary_conninfo, version):
+def recovery_values(settings: DatabaseSettings, primary_conninfo: Optional[str],
+                    version: int) -> Values:
     """Return the entries to write (an ordered mapping) for this major version.
 
     A primary_slot_name and what is not set here are left as they are.
     """
-    values = OrderedDict()
+    values: Dict[str, Any] = OrderedDict()
     if version < FIRST_VERSION_WITH_SIGNAL:
         values['standby_mode'] = 'on'
     if primary_conninfo:
@@ -107,7 +124,7 @@ def recovery_values(settings, primary_conninfo, version):
     return values
 
 
-def conninfo_on_file(settings):
+def conninfo_on_file(settings: DatabaseSettings) -> Optional[str]:
     """Return the primary_conninfo that the files of this server give it, or None.
 
     Raises OSError, ValueError.
@@ -116,20 +133,20 @@ def conninfo_on_file(settings):
     return found.value if found else None
 
 
-def conninfo_written(settings):
+def conninfo_written(settings: DatabaseSettings) -> Optional[str]:
     """Return the primary_conninfo in the file that AHM writes, whatever is in force."""
     version = control.data_directory_version(settings.db_data_dir)
     with control.acting_as(control.as_owner(settings.db_data_dir)):
         return conffile.value_of(conffile.read(own_file(settings, version)), 'primary_conninfo')
 
 
-def own_file(settings, version):
+def own_file(settings: DatabaseSettings, version: int) -> str:
     """Return the path of the file that AHM writes recovery settings to."""
     return os.path.join(settings.db_data_dir, AUTO_CONF if version >= FIRST_VERSION_WITH_SIGNAL
                         else RECOVERY_CONF)
 
 
-def is_standby_on_file(settings):
+def is_standby_on_file(settings: DatabaseSettings) -> bool:
     """Return True if the next start would make a standby of this server."""
     version = control.data_directory_version(settings.db_data_dir)
     name = SIGNAL_FILE if version >= FIRST_VERSION_WITH_SIGNAL else RECOVERY_CONF
@@ -141,21 +158,22 @@ def is_standby_on_file(settings):
     return (mode or '').lower() in TRUE
 
 
-def _guarded(settings, action):
-    """Do action(settings, version) as the owner; a result dict, with errors as its reason."""
+def _guarded(settings: DatabaseSettings,
+             action: Callable[[DatabaseSettings, int], bool]) -> Written:
+    """Do action(settings, version) as the owner; the errors become its reason."""
     try:
         version = control.data_directory_version(settings.db_data_dir)
         with control.acting_as(control.as_owner(settings.db_data_dir)):
             is_changed = action(settings, version)
     except OSError as error:
-        return {'ok': False, 'changed': False, 'reason': 'cannot write %s: %s'
-                % (error.filename or settings.db_data_dir, error.strerror or error)}
+        return Written(False, 'cannot write %s: %s' % (
+            error.filename or settings.db_data_dir, error.strerror or error))
     except ValueError as error:
-        return {'ok': False, 'changed': False, 'reason': str(error)}
-    return {'ok': True, 'changed': is_changed, 'reason': ''}
+        return Written(False, str(error))
+    return Written(True, '', is_changed)
 
 
-def _leave_signal(settings, version):
+def _leave_signal(settings: DatabaseSettings, version: int) -> bool:
     """Make the next start one of a standby; return whether anything had to be written."""
     if version < FIRST_VERSION_WITH_SIGNAL:
         is_changed = _rewrite(settings, version, recovery_values(settings, None, version))
@@ -171,7 +189,7 @@ def _leave_signal(settings, version):
     return _rewrite(settings, version, OrderedDict()) or is_changed
 
 
-def _rewrite(settings, version, values):
+def _rewrite(settings: DatabaseSettings, version: int, values: Values) -> bool:
     """Put `values` into the file of this version, without targets; return whether it changed."""
     path = own_file(settings, version)
     present = conffile.read(path)
@@ -187,7 +205,7 @@ def _rewrite(settings, version, values):
     return True
 
 
-def _no_targets(settings, version):
+def _no_targets(settings: DatabaseSettings, version: int) -> Iterator[Tuple[str, Optional[str]]]:
     """Yield the entries that unset every recovery target: none, or '' above another file's."""
     below = settings_in_force.targets_below(settings)
     if below and version < FIRST_VERSION_WITH_SIGNAL:
@@ -198,7 +216,7 @@ def _no_targets(settings, version):
         yield name, '' if name in below else None
 
 
-def _withdraw_trigger(settings, name):
+def _withdraw_trigger(settings: DatabaseSettings, name: str) -> bool:
     """Remove the trigger file if it is there, as the promotion that it orders would."""
     found = settings_in_force.on_file(settings).settings.get(name)
     if not found or not found.value:
@@ -206,7 +224,7 @@ def _withdraw_trigger(settings, name):
     return _remove(os.path.join(settings.db_data_dir, found.value))
 
 
-def _remove(path):
+def _remove(path: str) -> bool:
     """Remove a plain file; return whether there was one."""
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -218,7 +236,7 @@ def _remove(path):
     return True
 
 
-def _is_address(host):
+def _is_address(host: str) -> bool:
     try:
         return bool(ipaddress.ip_address(host))
     except ValueError:

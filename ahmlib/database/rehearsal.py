@@ -7,12 +7,23 @@ for, as the user that the standby will be, and lets go at once.
 """
 import os
 import time
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from ahmlib.database import (archiver, conninfo, history, probe, recovery, settings_in_force,
-                             startup, streaming)
-from ahmlib.database.connection import (APPLICATION_NAME, Connection, ConnectionFailed,
-                                        QueryFailed)
-from ahmlib.database.deadline import Deadline
+from ahmlib.database import (
+    archiver,
+    conninfo,
+    history,
+    probe,
+    recovery,
+    settings_in_force,
+    startup,
+    streaming,
+)
+from ahmlib.database.connection import APPLICATION_NAME, Connection, ConnectionFailed, QueryFailed
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.process.deadline import Deadline
+
+Servers = Sequence[Tuple[int, str, Optional[int]]]      # (place, host, port)
 
 #: In what libpq says, where a server has refused it or asks for more than there is.
 OF_SERVER = ('FATAL', 'no password supplied')
@@ -30,34 +41,43 @@ ARCHIVER = """SELECT failed_count, last_failed_wal FROM pg_stat_archiver
                  AND current_setting('archive_mode') <> 'off'"""
 
 
-def rehearse_handover(settings, servers, limit):
-    """Return {'ok', 'asked', 'no_checkpoint', 'no_start', 'unarchived'}.
+class Rehearsed(NamedTuple):
+    """What a handover would lack; a sentence each, '' where it lacks nothing."""
 
-    servers: [(place, host, port)] of the other nodes.  limit: seconds for all of it.
-    asked: [[place, why]] of the servers that said: why it would not let this one in as a standby,
-    '' where it would.  Who is down, starts, or cannot be asked as a standby would is not in it.
-    no_checkpoint: why a CHECKPOINT may not be ordered here: the user of conn_string lacks the
-    right, or the disk of a primary the room; '' where it may.
-    no_start: why AHM could not start this server again, '' where it could, as far as that shows.
-    unarchived: of a primary, what its archiver fails to do; '' where it keeps up, or has nothing to
-    do.  Not ok, with 'reason', where the server here does not answer.
+    ok: bool                # False, with a reason: the server here does not answer
+    reason: str = ''
+    #: The (place, why it would not let this one in as a standby) of the servers that said.  Who is
+    #: down, starts, or cannot be asked as a standby would is not in it.
+    asked: Tuple[Tuple[int, str], ...] = ()
+    #: Why a CHECKPOINT may not be ordered here: the user of conn_string lacks the right, or the
+    #: disk of a primary the room.
+    no_checkpoint: str = ''
+    no_start: str = ''      # why AHM could not start this server again, as far as that shows
+    unarchived: str = ''    # of a primary, what its archiver fails to do
+
+
+def rehearse_handover(settings: DatabaseSettings, servers: Servers, limit: float) -> Rehearsed:
+    """Return the Rehearsed of a handover to any of these servers, within `limit` seconds.
+
+    servers: [(place, host, port)] of the other nodes.
     """
     deadline = Deadline(limit)
     try:
-        with Connection(probe.local_conn_string(settings), limit) as connection:
+        with Connection(conninfo.local_conn_string(settings), limit) as connection:
             in_recovery, version = connection.query(
                 "SELECT pg_is_in_recovery(), current_setting('server_version_num')::int")[0]
-            result = {'ok': True, 'no_checkpoint': _no_checkpoint(connection, version)
-                      or ('' if in_recovery else _no_room(settings)),
-                      'no_start': _no_start(settings, connection),
-                      'unarchived': '' if in_recovery else _unarchived(settings, connection)}
+            found = Rehearsed(
+                True, no_checkpoint=_no_checkpoint(connection, version)
+                or ('' if in_recovery else _no_room(settings)),
+                no_start=_no_start(settings, connection),
+                unarchived='' if in_recovery else _unarchived(settings, connection))
     except (ConnectionFailed, QueryFailed) as error:
-        return {'ok': False, 'reason': str(error)}
-    result['asked'] = _ask_all(settings, servers, deadline)
-    return result
+        return Rehearsed(False, str(error))
+    return found._replace(asked=tuple(_ask_all(settings, servers, deadline)))
 
 
-def _ask_all(settings, servers, deadline):
+def _ask_all(settings: DatabaseSettings, servers: Servers,
+             deadline: Deadline) -> List[Tuple[int, str]]:
     try:
         existing = settings_in_force.primary_conninfo(settings, deadline.remaining())
         texts = [(place, recovery.new_conninfo(existing, settings, host, port))
@@ -68,11 +88,11 @@ def _ask_all(settings, servers, deadline):
     for number, (place, text) in enumerate(texts):
         why = _refusal(settings, text, deadline.remaining() / (len(texts) - number))
         if why is not None:
-            found.append([place, why])
+            found.append((place, why))
     return found
 
 
-def _no_checkpoint(connection, version):
+def _no_checkpoint(connection: Connection, version: int) -> str:
     is_superuser, name = connection.query(MAY_CHECKPOINT)[0]
     if is_superuser or version >= FIRST_VERSION_WITH_ROLE and connection.value(HAS_ROLE):
         return ''
@@ -81,7 +101,7 @@ def _no_checkpoint(connection, version):
         if version >= FIRST_VERSION_WITH_ROLE else 'before PostgreSQL 15 only a superuser may')
 
 
-def _no_room(settings):
+def _no_room(settings: DatabaseSettings) -> str:
     """A server whose WAL finds no room panics, and a checkpoint writes WAL."""
     for place in ('pg_wal', 'pg_xlog'):
         try:
@@ -95,7 +115,7 @@ def _no_room(settings):
     return ''
 
 
-def _no_start(settings, connection):
+def _no_start(settings: DatabaseSettings, connection: Connection) -> str:
     """Where its postgresql.conf is in another directory than the one that AHM starts it with.
 
     Debian keeps it in /etc.  Who may not see where it is, is not told.
@@ -111,7 +131,7 @@ def _no_start(settings, connection):
         'db_config_dir' % (directory, os.path.dirname(rows[0][0]))
 
 
-def _unarchived(settings, connection):
+def _unarchived(settings: DatabaseSettings, connection: Connection) -> str:
     """What the archiver fails to do: its command fails, or a file waits for too long."""
     waiting = archiver.waiting_since(settings.db_data_dir)
     failing = connection.query(ARCHIVER)
@@ -124,7 +144,7 @@ def _unarchived(settings, connection):
     return ''
 
 
-def _refusal(settings, text, limit):
+def _refusal(settings: DatabaseSettings, text: str, limit: float) -> Optional[str]:
     """Why the server of this primary_conninfo would not let a standby in, '' where it would.
 
     None where that is not known.  Only what the server itself says is a refusal: a time-out, a

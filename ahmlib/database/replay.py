@@ -19,10 +19,12 @@ replayed is less than received proves nothing: half a record at the end of WAL l
 """
 import os
 import re
-from typing import NamedTuple
+from typing import Dict, NamedTuple, Optional
 
 from ahmlib.database import conffile, control, control_file
-from ahmlib.database.connection import ConnectionFailed, QueryFailed
+from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
+from ahmlib.database.control import Process
+from ahmlib.database.settings import DatabaseSettings
 
 FIRST_VERSION_WITH_SETTINGS = 120000    # of recovery; before, they are in recovery.conf
 TARGETS = ('recovery_target', 'recovery_target_lsn', 'recovery_target_name',
@@ -42,11 +44,11 @@ VALUE_MAX = 80
 class Facts(NamedTuple):
     """What a standby says of its replay; None, {} where it does not."""
 
-    is_paused: bool = None
-    settings: dict = {}
-    pid: int = None                 # of the startup process, where our role may see it
-    wait_type: str = None
-    wait_event: str = None
+    is_paused: Optional[bool] = None
+    settings: Dict[str, str] = {}
+    pid: Optional[int] = None       # of the startup process, where our role may see it
+    wait_type: Optional[str] = None
+    wait_event: Optional[str] = None
 
 
 class Replay(NamedTuple):
@@ -57,7 +59,7 @@ class Replay(NamedTuple):
     forbids: bool = False           # a promotion would lose what is received, or end the server
 
 
-def ask(connection, settings, version):
+def ask(connection: Connection, settings: DatabaseSettings, version: int) -> Facts:
     """Return the Facts of the standby that this Connection goes to."""
     try:
         row = connection.query(SETTINGS_SQL)[0]
@@ -70,7 +72,7 @@ def ask(connection, settings, version):
     return Facts(row[0], known, *startups[0])
 
 
-def judge(settings, facts, is_behind):
+def judge(settings: DatabaseSettings, facts: Facts, is_behind: bool) -> Replay:
     """Return the Replay that these Facts tell of; `is_behind`: not all is replayed."""
     target = _target(facts)
     lower = _lower_settings(settings, facts) if facts.is_paused else ''
@@ -90,11 +92,11 @@ def judge(settings, facts, is_behind):
     return Replay(held=_is_delayed(facts) or _waits(facts, process))
 
 
-def _target(facts):
+def _target(facts: Facts) -> Optional[str]:
     return next((name for name in TARGETS if facts.settings.get(name)), None)
 
 
-def _target_text(facts, target):
+def _target_text(facts: Facts, target: str) -> str:
     shown = '%s = %s' % (target, ' '.join(facts.settings[target].split())[:VALUE_MAX])
     action = facts.settings.get(ACTION) or 'pause'
     if facts.is_paused:
@@ -104,7 +106,7 @@ def _target_text(facts, target):
     return found + '; remove it and restart this server'
 
 
-def _lower_settings(settings, facts):
+def _lower_settings(settings: DatabaseSettings, facts: Facts) -> str:
     """Which settings of this server are lower than the primary's were; '' where none is known."""
     try:
         needed = control_file.settings(settings.db_data_dir)
@@ -116,11 +118,11 @@ def _lower_settings(settings, facts):
         if re.match(r'\d+$', facts.settings.get(name, '')) and int(facts.settings[name]) < value)
 
 
-def _is_delayed(facts):
+def _is_delayed(facts: Facts) -> bool:
     return not re.match(r'[ 0]*[a-z]*$', facts.settings.get(DELAY, ''))
 
 
-def _waits(facts, process):
+def _waits(facts: Facts, process: Optional[Process]) -> bool:
     """Whether the startup process waits for a reader or for a delay."""
     if facts.wait_type in HELD_TYPES or HELD_EVENTS.match(facts.wait_event or ''):
         return True
@@ -128,7 +130,7 @@ def _waits(facts, process):
         WAITING_TITLE)
 
 
-def _startup_process(settings, facts):
+def _startup_process(settings: DatabaseSettings, facts: Facts) -> Optional[Process]:
     """The Process that replays; None where it cannot be seen from here."""
     if facts.pid:
         process = control.look_up(facts.pid)
@@ -140,7 +142,7 @@ def _startup_process(settings, facts):
                  if control.is_startup_process(each.pid)), None)
 
 
-def _on_file(settings):
+def _on_file(settings: DatabaseSettings) -> Dict[str, str]:
     """What recovery.conf says, before PostgreSQL 12; read by the server when it starts."""
     try:
         with control.acting_as(control.as_owner(settings.db_data_dir)):

@@ -20,11 +20,25 @@ Source: PostgreSQL's manual, pg_rewind; src/bin/pg_rewind/pg_rewind.c.
 """
 import os
 import shutil
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ahmlib.database import (conffile, control, control_file, history, probe, programs,
-                             settings_in_force, start, wal)
+from ahmlib.database import (
+    conffile,
+    conninfo,
+    control,
+    control_file,
+    history,
+    settings_in_force,
+    start,
+    wal,
+)
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
-from ahmlib.database.deadline import Deadline
+from ahmlib.database.history import Fork
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
+
+Kept = Dict[str, Tuple[str, int]]       # path -> (text, mode)
 
 PROGRAMS = ('ag_rewind', 'pg_rewind')
 SERVERS = ('postgres', 'edb-postgres')
@@ -38,16 +52,24 @@ CHECKPOINTED = """SELECT timeline_id = ('x' || left(pg_walfile_name(pg_current_w
                          ::bit(32)::int FROM pg_control_checkpoint()"""
 
 
+class Rewound(NamedTuple):
+    """What became of a rewind."""
+
+    ok: bool
+    reason: str             # one line; '' where it is ok
+    discarded: str          # in words: the WAL that is gone, or was to go where it failed
+    changed: bool           # False where nothing was touched
+
+
 class Failed(Exception):
     """The rewind ends here, with this reason."""
 
 
-def rewind(settings, host, port, limit, fork, end):
+def rewind(settings: DatabaseSettings, host: str, port: Optional[int], limit: float, fork: Fork,
+           end: int) -> Rewound:
     """Rewind the stopped server of db_data_dir to the primary at `host`:`port`.
 
     `fork` is the history.Fork where it left the primary's history, `end` how far it went on.
-    Returns {'ok', 'reason', 'discarded', 'changed'}: `discarded` says in words which WAL is gone
-    (or was to go, where it failed); `changed` False where nothing was touched.
     """
     deadline = Deadline(limit)
     changed = False
@@ -55,7 +77,7 @@ def rewind(settings, host, port, limit, fork, end):
     try:
         if is_interrupted(settings):
             raise Failed('an earlier pg_rewind of this data directory did not end')
-        source = probe.remote_conn_string(settings, host, port)
+        source = conninfo.remote_conn_string(settings, host, port)
         program = _program(settings, PROGRAMS)
         _checkpoint_primary(source, deadline)
         known = control_file.read(settings.db_data_dir)
@@ -75,16 +97,16 @@ def rewind(settings, host, port, limit, fork, end):
         if not outcome.ok:
             raise Failed(_explain(outcome))
     except Failed as failed:
-        return _result(False, str(failed), discarded, changed)
+        return Rewound(False, str(failed), discarded, changed)
     except OSError as error:
-        return _result(False, '%s: %s' % (error.filename or 'pg_rewind', error.strerror or error),
+        return Rewound(False, '%s: %s' % (error.filename or 'pg_rewind', error.strerror or error),
                        discarded, changed)
     except ValueError as error:
-        return _result(False, str(error), discarded, changed)
-    return _result(True, '', discarded, True)
+        return Rewound(False, str(error), discarded, changed)
+    return Rewound(True, '', discarded, True)
 
 
-def is_interrupted(settings):
+def is_interrupted(settings: DatabaseSettings) -> bool:
     """Whether a rewind of this very data directory began and did not end well."""
     try:
         with open(os.path.join(_place(settings), 'pg_control'), 'rb') as file:
@@ -93,13 +115,13 @@ def is_interrupted(settings):
         return False
 
 
-def describe(fork, end):
+def describe(fork: Fork, end: int) -> str:
     """Return in words the WAL from a Fork to `end`."""
     return '%s..%s on timeline %d (%d bytes)' % (
         history.lsn_text(fork.lsn), history.lsn_text(end), fork.timeline, max(0, end - fork.lsn))
 
 
-def _checkpoint_primary(source, deadline):
+def _checkpoint_primary(source: str, deadline: Deadline) -> None:
     """Have a checkpoint completed on the primary's present timeline."""
     try:
         with Connection(source, deadline.remaining()) as connection:
@@ -114,7 +136,7 @@ def _checkpoint_primary(source, deadline):
                      'failed: %s' % error)
 
 
-def _recover(settings, deadline):
+def _recover(settings: DatabaseSettings, deadline: Deadline) -> None:
     """Bring a server that was not shut down to a clean end, as pg_rewind does from 13 on."""
     start.forget_a_zombie(settings.db_data_dir)     # its lock files would forbid it
     data_dir = settings.db_data_dir
@@ -137,7 +159,7 @@ def _recover(settings, deadline):
                      'failed: %s' % (outcome.reason or programs.last_line(outcome.output)))
 
 
-def _arguments(settings, program, source):
+def _arguments(settings: DatabaseSettings, program: str, source: str) -> List[str]:
     argv = [program, '-D', settings.db_data_dir, '--source-server', source]
     has_config = os.path.exists(os.path.join(settings.db_data_dir, 'postgresql.conf'))
     if settings.restore_command and has_config and control.data_directory_version(
@@ -146,10 +168,12 @@ def _arguments(settings, program, source):
     return argv
 
 
-def _program(settings, names):
+def _program(settings: DatabaseSettings, names: Sequence[str]) -> str:
     """The path of a program that lies beside pg_ctl."""
     beside = control.pg_ctl(settings)
-    places = [settings.db_bin_dir] + [os.path.dirname(os.path.realpath(beside))] * bool(beside)
+    places = [settings.db_bin_dir]
+    if beside:
+        places.append(os.path.dirname(os.path.realpath(beside)))
     for place in places:
         path = control.find_program(place, *names)
         if path:
@@ -158,7 +182,7 @@ def _program(settings, names):
                  % (' or '.join(names), ' or '.join(place or 'PATH' for place in places)))
 
 
-def _explain(outcome):
+def _explain(outcome: programs.Outcome) -> str:
     """Why pg_rewind failed, with what to do where that is known."""
     said = ' '.join(outcome.output.split())
     if 'wal_log_hints' in said or 'data checksums' in said:
@@ -167,12 +191,12 @@ def _explain(outcome):
     return '%s (%s)' % (outcome.reason, said[-400:])
 
 
-def _place(settings):
+def _place(settings: DatabaseSettings) -> str:
     """Where the copies are kept while pg_rewind works."""
     return os.path.join(settings.work_dir, 'ahm_rewind_%d' % settings.db_port)
 
 
-def _keep(settings):
+def _keep(settings: DatabaseSettings) -> Kept:
     """Keep the control file and our own files aside; returns {path: (text, mode)} of the latter."""
     data_dir, place = settings.db_data_dir, _place(settings)
     shutil.rmtree(place, ignore_errors=True)
@@ -199,13 +223,10 @@ def _keep(settings):
     return kept
 
 
-def _put_back(settings, kept):
+def _put_back(settings: DatabaseSettings, kept: Kept) -> None:
     with control.acting_as(control.as_owner(settings.db_data_dir)):
         for path, (text, mode) in kept.items():
             os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
             conffile.replace(path, text)
             os.chmod(path, mode)
 
-
-def _result(ok, reason, discarded, changed):
-    return {'ok': ok, 'reason': reason, 'discarded': discarded, 'changed': changed}

@@ -16,10 +16,11 @@ before the server that read it earlier.  What is hidden or cannot be read is not
 import os
 import re
 from collections import OrderedDict
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from ahmlib.database import conffile, control
+from ahmlib.database import conffile, conninfo, control
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
+from ahmlib.database.settings import DatabaseSettings
 
 FIRST_VERSION_WITH_SIGNAL = 12
 #: At most one of them may be set; each of them ends or pauses replay.
@@ -52,7 +53,7 @@ class Files(NamedTuple):
     paths: Tuple[str, ...]
 
 
-def primary_conninfo(settings, limit):
+def primary_conninfo(settings: DatabaseSettings, limit: float) -> Optional[str]:
     """Return the primary_conninfo in force (text), None where none is set.
 
     Raises ValueError where it cannot be known, OSError.
@@ -60,12 +61,12 @@ def primary_conninfo(settings, limit):
     return _value(settings, limit, 'primary_conninfo')
 
 
-def primary_slot_name(settings, limit):
+def primary_slot_name(settings: DatabaseSettings, limit: float) -> str:
     """Return the primary_slot_name in force, '' where none is; raises as primary_conninfo."""
     return _value(settings, limit, 'primary_slot_name') or ''
 
 
-def targets_below(settings):
+def targets_below(settings: DatabaseSettings) -> Dict[str, Setting]:
     """Return {name: Setting} of the recovery targets that are set below the file AHM writes.
 
     That is in postgresql.conf and what it includes, from PostgreSQL 12 on; before, in what
@@ -75,7 +76,7 @@ def targets_below(settings):
     return {name: below[name] for name in TARGETS if name in below and below[name].value}
 
 
-def obstructing(settings, limit):
+def obstructing(settings: DatabaseSettings, limit: float) -> Optional[Dict[str, Setting]]:
     """Return {name: Setting} of what only a restart takes away from a standby that is to follow.
 
     A recovery target that the running server has, or a timeline other than the latest.  None where
@@ -91,17 +92,16 @@ def obstructing(settings, limit):
     return wrong
 
 
-def of_server(settings, limit):
+def of_server(settings: DatabaseSettings, limit: float) -> Optional[Dict[str, Setting]]:
     """Return {name: Setting} as the running server shows it to AHM's user.
 
     None where it does not run or does not answer; {} before PostgreSQL 12, which has no such
     settings.  A name that is missing is hidden from the user.
     """
-    from ahmlib.database import probe           # which asks here where a standby streams from
     if control.postmaster(settings.db_data_dir) is None:
         return None
     try:
-        with Connection(probe.local_conn_string(settings), limit) as connection:
+        with Connection(conninfo.local_conn_string(settings), limit) as connection:
             rows = connection.query(SETTINGS, (list(NAMES),))
     except (ConnectionFailed, QueryFailed):
         return None
@@ -109,7 +109,7 @@ def of_server(settings, limit):
             for name, value, source, place in rows}
 
 
-def on_file(settings, without_own=False):
+def on_file(settings: DatabaseSettings, without_own: bool = False) -> Files:
     """Return the Files of this server; `without_own`: without those that AHM writes."""
     data_dir = settings.db_data_dir
     version = control.data_directory_version(data_dir)
@@ -126,7 +126,7 @@ def on_file(settings, without_own=False):
         return Files(reader.settings, reader.problem, tuple(reader.paths))
 
 
-def config_file(settings, options):
+def config_file(settings: DatabaseSettings, options: Mapping[str, str]) -> str:
     """Return the path of postgresql.conf, by `options` of the last start and db_config_dir."""
     directory = settings.db_config_dir or settings.db_data_dir
     path = os.path.join(directory, 'postgresql.conf')
@@ -139,7 +139,7 @@ def config_file(settings, options):
     return path
 
 
-def command_line(data_dir):
+def command_line(data_dir: str) -> Dict[str, str]:
     """Return {name: value} of the options of the server's last start, '-D' among them."""
     try:
         words = _OPTION.findall(conffile.read(os.path.join(data_dir, 'postmaster.opts')))
@@ -159,16 +159,18 @@ def command_line(data_dir):
     return found
 
 
-class _Reader(object):
+class _Reader:
     """Reads configuration files as the server does; the first problem is kept and passed over.
 
     A server does not start with such a problem, and a running one loads nothing.
     """
 
-    def __init__(self):
-        self.settings, self.problem, self.paths = OrderedDict(), '', []
+    def __init__(self) -> None:
+        self.settings: Dict[str, Setting] = OrderedDict()
+        self.problem = ''
+        self.paths: List[str] = []
 
-    def read(self, path, depth, is_needed):
+    def read(self, path: str, depth: int, is_needed: bool) -> None:
         """Take the entries of one file, and of those that it includes where it does."""
         if depth > DEPTH_MAX:
             return self._fail('%s is included too deep (more than %d files)' % (path, DEPTH_MAX))
@@ -188,15 +190,15 @@ class _Reader(object):
                 self.settings[name] = Setting(value, path)
         return None
 
-    def include(self, path, depth):
+    def include(self, path: str, depth: int) -> None:
         """include 'file'"""
         self.read(path, depth, is_needed=True)
 
-    def include_if_exists(self, path, depth):
+    def include_if_exists(self, path: str, depth: int) -> None:
         """include_if_exists 'file'"""
         self.read(path, depth, is_needed=False)
 
-    def include_dir(self, path, depth):
+    def include_dir(self, path: str, depth: int) -> None:
         """include_dir 'directory': its *.conf in the order of their bytes, hidden ones not."""
         try:
             names = sorted(os.listdir(os.fsencode(path)))
@@ -208,7 +210,7 @@ class _Reader(object):
             if name.endswith(b'.conf') and not name.startswith(b'.') and not os.path.isdir(each):
                 self.read(each, depth, is_needed=True)
 
-    def _fail(self, problem):
+    def _fail(self, problem: str) -> None:
         self.problem = self.problem or problem
 
 
@@ -216,7 +218,7 @@ INCLUDES = {'include': _Reader.include, 'include_if_exists': _Reader.include_if_
             'include_dir': _Reader.include_dir}
 
 
-def _read_recovery_conf(reader, data_dir, without_own):
+def _read_recovery_conf(reader: _Reader, data_dir: str, without_own: bool) -> None:
     """recovery.conf, or what a promotion made of it: what that says of the connection is good."""
     path = os.path.join(data_dir, RECOVERY_CONF)
     if not os.path.exists(path):
@@ -227,15 +229,15 @@ def _read_recovery_conf(reader, data_dir, without_own):
             del reader.settings[name]
 
 
-def _lay_over(found, options, is_running):
+def _lay_over(found: Dict[str, Setting], options: Mapping[str, str], is_running: bool) -> None:
     """The command line wins over all files while its server runs; else it fills gaps."""
     for name in NAMES:
-        if name in options and (is_running or name not in found):
-            if is_running or name not in TARGETS:
-                found[name] = Setting(options[name], COMMAND_LINE)
+        fills_gap = name not in found and name not in TARGETS
+        if name in options and (is_running or fills_gap):
+            found[name] = Setting(options[name], COMMAND_LINE)
 
 
-def _value(settings, limit, name):
+def _value(settings: DatabaseSettings, limit: float, name: str) -> Optional[str]:
     files = on_file(settings)
     told = files.settings.get(name)
     shown = (of_server(settings, limit) or {}).get(name)

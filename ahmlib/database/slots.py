@@ -14,9 +14,11 @@ primary.  Only inactive physical ones are dropped; a logical, temporary, synchro
 is never touched, nor one that keeps nothing.
 """
 import re
+from typing import Any, Dict, Iterator, NamedTuple, Optional, Set, Tuple, Union
 
-from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
-from ahmlib.database.deadline import Deadline
+from ahmlib.database.connection import Arguments, Connection, ConnectionFailed, QueryFailed
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.process.deadline import Deadline
 
 #: What inactive slots may keep before it is said.
 KEPT_MAX = 64 * 1024 * 1024
@@ -46,12 +48,23 @@ DROP_LOST = """SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_sl
                 WHERE slot_name = %s AND slot_type = 'physical' AND NOT active"""
 
 
-def folded(name):
+class Slot(NamedTuple):
+    """A row of pg_replication_slots; None or False where this version does not have the column."""
+
+    slot_name: str
+    slot_type: str                  # 'physical' or 'logical'
+    active: bool
+    temporary: bool = False
+    synced: bool = False            # a copy of the primary's
+    wal_status: Optional[str] = None
+
+
+def folded(name: str) -> str:
     """Return a node's name or address as it may be written in the name of a slot."""
     return re.sub(r'[^a-z0-9_]', '_', name.lower())[:63]
 
 
-def ensure(name, standby, as_walreceiver, as_db_user, limit):
+def ensure(name: str, standby: str, as_walreceiver: str, as_db_user: str, limit: float) -> str:
     """Make sure that the primary has the physical slot `name` for the standby of that node name.
 
     It is made through a replication connection as the walreceiver's user, and where that is
@@ -63,20 +76,21 @@ def ensure(name, standby, as_walreceiver, as_db_user, limit):
                 % name)
     deadline = Deadline(limit)
     found = _look(as_db_user, name, deadline)
-    if found and found[0].get('wal_status') == 'lost' and not found[0]['active'] \
-            and found[0]['slot_type'] == 'physical':
-        # It was invalidated when this server was a primary before: useless to everybody.
-        if not _told(as_db_user, DROP_LOST, (name,), deadline):
-            found = None
+    # One that was invalidated when this server was a primary before is useless to everybody.
+    if found and found[0].wal_status == 'lost' and not found[0].active \
+            and found[0].slot_type == 'physical' \
+            and not _told(as_db_user, DROP_LOST, (name,), deadline):
+        found = None
     if found:
         return _why_not_ours(name, standby, *found)
     refused = _told(as_walreceiver, CREATE_AS_STANDBY % name, None, deadline, 2)
     if not refused or refused.sqlstate == DUPLICATE:
         return ''
     if refused.sqlstate != LIMIT_EXCEEDED:
-        also = _told(as_db_user, CREATE, (name,), deadline)
-        if not also or also.sqlstate == DUPLICATE:
+        refused_too = _told(as_db_user, CREATE, (name,), deadline)
+        if not refused_too or refused_too.sqlstate == DUPLICATE:
             return ''
+        also = str(refused_too)
     else:
         also = 'max_replication_slots of the primary is reached: drop slots that nobody needs, ' \
             'or raise it'
@@ -85,7 +99,8 @@ def ensure(name, standby, as_walreceiver, as_db_user, limit):
             'primary_slot_name' % (name, refused, also, name))
 
 
-def names_of_the_cluster(settings, own, primary, limit):
+def names_of_the_cluster(settings: DatabaseSettings, own: str, primary: str,
+                         limit: float) -> Set[str]:
     """Return the set of slot names that this cluster's standbys use.
 
     `own` is this node's primary_slot_name, `primary` the connection string of the new primary: the
@@ -103,7 +118,7 @@ def names_of_the_cluster(settings, own, primary, limit):
     return names - {''}
 
 
-def drop_stale(conn_string, names, limit):
+def drop_stale(conn_string: str, names: Set[str], limit: float) -> str:
     """Drop the cluster's own inactive slots on this server, if it is a standby.
 
     Returns what was done and what is left, in words; '' where there is nothing to say.
@@ -114,8 +129,8 @@ def drop_stale(conn_string, names, limit):
             if not connection.value('SELECT pg_is_in_recovery()'):
                 return ''
             for slot, kept in _inactive(connection):
-                if slot['slot_type'] == 'physical' and slot['slot_name'] in names:
-                    said.append(_dropped(connection, slot['slot_name'], kept))
+                if slot.slot_type == 'physical' and slot.slot_name in names:
+                    said.append(_dropped(connection, slot.slot_name, kept))
             left = remark(connection)
     except (ConnectionFailed, QueryFailed) as error:
         if deadline.is_over() and not said:
@@ -124,12 +139,12 @@ def drop_stale(conn_string, names, limit):
     return '; '.join(said + [left] * bool(left))
 
 
-def remark(connection):
+def remark(connection: Connection) -> str:
     """Return which inactive slots of this server keep more than KEPT_MAX, in words; '' if none.
 
     The bytes are told by powers of two, so that the text does not change with every look.
     """
-    kept = [(kept, slot['slot_name']) for slot, kept in _inactive(connection) if kept > KEPT_MAX]
+    kept = [(kept, slot.slot_name) for slot, kept in _inactive(connection) if kept > KEPT_MAX]
     if not kept:
         return ''
     kept.sort(key=lambda each: (-each[0], each[1]))
@@ -140,15 +155,22 @@ def remark(connection):
             "pg_drop_replication_slot('%s'))" % (shown, more, kept[0][1]))
 
 
-def _inactive(connection):
-    """The (row, bytes of WAL kept) of the slots that nobody uses and that keep any WAL."""
-    for slot, is_active, kept in connection.query(ALL):
-        if not is_active and not slot.get('active') and not slot.get('temporary') \
-                and not slot.get('synced') and kept is not None:
+def _inactive(connection: Connection) -> Iterator[Tuple[Slot, int]]:
+    """The (Slot, bytes of WAL kept) of the slots that nobody uses and that keep any WAL."""
+    for row, is_active, kept in connection.query(ALL):
+        slot = _slot(row)
+        if not is_active and not slot.active and not slot.temporary and not slot.synced \
+                and kept is not None:
             yield slot, kept
 
 
-def _dropped(connection, name, kept):
+def _slot(row: Dict[str, Any]) -> Slot:
+    """The Slot of a row as JSON."""
+    return Slot(row['slot_name'], row['slot_type'], bool(row.get('active')),
+                bool(row.get('temporary')), bool(row.get('synced')), row.get('wal_status'))
+
+
+def _dropped(connection: Connection, name: str, kept: int) -> str:
     try:
         connection.query(DROP, (name,))
     except QueryFailed as failure:
@@ -159,18 +181,18 @@ def _dropped(connection, name, kept):
         'which kept %s of WAL' % (name, _size(kept))
 
 
-def _look(conn_string, name, deadline):
-    """(row, application_name of who uses it) of a slot; None where there is none or no answer."""
+def _look(conn_string: str, name: str, deadline: Deadline) -> Optional[Tuple[Slot, Optional[str]]]:
+    """(Slot, application_name of who uses it) of a slot; None where there is none or no answer."""
     try:
         with Connection(conn_string, max(0.1, deadline.remaining() / 3)) as connection:
             rows = connection.query(LOOK, (name,))
-            return rows[0] if rows else None
+            return (_slot(rows[0][0]), rows[0][1]) if rows else None
     except (ConnectionFailed, QueryFailed):
         return None
 
 
-def _why_not_ours(name, standby, slot, user):
-    if slot['slot_type'] != 'physical':
+def _why_not_ours(name: str, standby: str, slot: Slot, user: Optional[str]) -> str:
+    if slot.slot_type != 'physical':
         return ('the replication slot "%s" of primary_slot_name is a logical one on the primary: '
                 'give this standby another primary_slot_name' % name)
     if user and user != standby:
@@ -179,7 +201,8 @@ def _why_not_ours(name, standby, slot, user):
     return ''
 
 
-def _told(conn_string, sql, arguments, deadline, share=1):
+def _told(conn_string: str, sql: str, arguments: Optional[Arguments], deadline: Deadline,
+          share: int = 1) -> Optional[Union[ConnectionFailed, QueryFailed]]:
     """Say `sql` to a server; returns the error, None where there was none."""
     try:
         with Connection(conn_string, max(0.1, deadline.remaining() / share)) as connection:
@@ -189,7 +212,7 @@ def _told(conn_string, sql, arguments, deadline, share=1):
     return None
 
 
-def _rounded(size):
+def _rounded(size: int) -> str:
     """The greatest doubling of KEPT_MAX that `size` exceeds, in words."""
     step = KEPT_MAX
     while step * 2 < size:
@@ -197,5 +220,5 @@ def _rounded(size):
     return _size(step)
 
 
-def _size(size):
+def _size(size: int) -> str:
     return '%d GB' % (size >> 30) if size >= 10 << 30 else '%d MB' % (size >> 20)

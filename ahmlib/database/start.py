@@ -9,9 +9,12 @@ after its first lines; without, all of the server's log is there, as with pg_ctl
 import os
 import shlex
 import stat
+from typing import IO, Callable, List, NamedTuple, Optional
 
-from ahmlib.database import control, identity, probe, programs
-from ahmlib.database.deadline import Deadline
+from ahmlib.database import control, identity, probe
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
 
 POLL_SECONDS = 0.02
 PROBE_SECONDS = 1.0         # one look during the wait
@@ -21,37 +24,45 @@ FOREIGN_SECONDS = 3.0       # how long another server may answer in place of the
 LOG_TAIL = 2000
 
 
-def start_database(settings, limit):
+class Started(NamedTuple):
+    """What became of a start."""
+
+    ok: bool
+    reason: str                 # one line; where the server died, with what its log says last
+    how: str                    # 'was running', 'command' or 'pg_ctl'
+    verdict: str = probe.UNREACHABLE            # of the last probe
+    in_recovery: Optional[bool] = None          # likewise
+
+
+def start_database(settings: DatabaseSettings, limit: float) -> Started:
     """Start the server of db_data_dir and wait up to `limit` seconds until it accepts us.
 
-    Returns {'ok', 'reason', 'how', 'verdict', 'in_recovery'}: `how` is 'was running',
-    'command' or 'pg_ctl'; verdict and in_recovery are the last probe's.  Where the server
-    died, `reason` ends with the last lines of its log.  Another server that answers at conn_string,
-    because it has the port or conn_string is wrong, is no success.
+    Another server that answers at conn_string, because it has the port or conn_string is wrong, is
+    no success.
     """
     deadline = Deadline(limit)
     how = 'command' if settings.db_start_command else 'pg_ctl'
     blind = control.why_blind(settings.db_data_dir)
     if blind:
-        return _result(False, blind, how)
+        return Started(False, blind, how)
     if control.postmaster(settings.db_data_dir) is not None:
         return await_connections(settings, deadline, 'was running', None)
     try:
         log = _open_log(settings)
     except OSError as error:
-        return _result(False, 'cannot write %s: %s' % (log_path(settings), error.strerror), how)
+        return Started(False, 'cannot write %s: %s' % (log_path(settings), error.strerror), how)
     with log:
         began_at = log.seek(0, os.SEEK_END)
         forget_a_zombie(settings.db_data_dir)
         outcome = _run(settings, limit, log)
         # A command may exit with an error though the server runs: the server decides.
         if not outcome.ok and control.postmaster(settings.db_data_dir) is None:
-            return _result(False, _with_log(outcome.reason, log, began_at), how)
+            return Started(False, _with_log(outcome.reason, log, began_at), how)
         return await_connections(settings, deadline, how, lambda reason:
                                  _with_log(reason, log, began_at))
 
 
-def forget_a_zombie(data_dir):
+def forget_a_zombie(data_dir: str) -> None:
     """Remove the lock files of a postmaster that has died, and is only waiting to be reaped.
 
     PostgreSQL takes such a process for a running server and refuses to start, for ever where
@@ -74,57 +85,57 @@ def forget_a_zombie(data_dir):
         os.unlink(path)
 
 
-def _lines(path):
+def _lines(path: str) -> List[str]:
     with open(path, encoding='utf-8', errors='replace') as file:
         return file.read().splitlines()
 
 
-def await_connections(settings, deadline, how, explain):
-    """Poll until the server accepts connections, dies, or the deadline ends; a result dict.
+def await_connections(settings: DatabaseSettings, deadline: Deadline, how: str,
+                      explain: Optional[Callable[[str], str]]) -> Started:
+    """Poll until the server accepts connections, dies, or the deadline ends.
 
     `explain` makes a fuller reason of a reason (None: as it is).
     """
     explain = explain or (lambda reason: reason)
     unseen_since = deadline.elapsed()
     was_seen, foreign_since = False, None
-    found = dict(probe.NOTHING)
+    found = probe.Found()
     while True:
         if control.server_processes(settings.db_data_dir):
             was_seen = True
             unseen_since = deadline.elapsed()
             found = probe.check_local(settings, min(PROBE_SECONDS, deadline.remaining()) or 0.01)
-            if found['verdict'] == probe.REACHABLE and not found['mismatch'] \
+            if found.verdict == probe.REACHABLE and not found.mismatch \
                     and control.server_processes(settings.db_data_dir):
-                return _result(True, found['reason'] or 'the database accepts connections', how,
-                               found)
+                return _started(True, found.reason or 'the database accepts connections', how,
+                                found)
         elif was_seen or deadline.elapsed() - unseen_since > APPEAR_SECONDS:
-            return _result(False, explain('the database ended while it was starting%s'
+            return Started(False, explain('the database ended while it was starting%s'
                                           % _who_else(settings, found)), how)
-        foreign_since = (foreign_since or deadline.elapsed()) if found['mismatch'] else None
+        foreign_since = (foreign_since or deadline.elapsed()) if found.mismatch else None
         if foreign_since and deadline.elapsed() - foreign_since > FOREIGN_SECONDS:
-            return _result(False, explain(found['mismatch']), how)
+            return Started(False, explain(found.mismatch), how)
         if deadline.is_over():
-            return _result(False, explain(
+            return _started(False, explain(
                 'the database does not accept connections after %.3g s (%s: %s)' % (
-                    deadline.limit, found['verdict'], found['mismatch'] or found['reason'])),
-                how, found)
+                    deadline.limit, found.verdict, found.mismatch or found.reason)), how, found)
         deadline.sleep(POLL_SECONDS)
 
 
-def _who_else(settings, found):
+def _who_else(settings: DatabaseSettings, found: probe.Found) -> str:
     """What to add where the started server is gone and another one answers in its place."""
-    if found['mismatch']:
-        return ' (%s)' % found['mismatch']
+    if found.mismatch:
+        return ' (%s)' % found.mismatch
     seen = identity.look(settings, LOOK_SECONDS)
     return ' (%s)' % seen.text if seen.is_there else ''
 
 
-def log_path(settings):
+def log_path(settings: DatabaseSettings) -> str:
     """Return the file that a server started by AHM writes its first lines to."""
     return os.path.join(settings.work_dir, 'ahm_database_%d.log' % settings.db_port)
 
 
-def start_arguments(settings, program):
+def start_arguments(settings: DatabaseSettings, program: str) -> List[str]:
     """Return the argument vector of pg_ctl that starts the server."""
     config_dir = settings.db_config_dir or settings.db_data_dir
     argv = [program, 'start', '-W', '-s', '-D', config_dir]
@@ -134,7 +145,7 @@ def start_arguments(settings, program):
     return argv
 
 
-def _run(settings, limit, log):
+def _run(settings: DatabaseSettings, limit: float, log: IO[bytes]) -> programs.Outcome:
     user = control.as_owner(settings.db_data_dir)
     if settings.db_start_command:
         return programs.run(settings.db_start_command, limit, output_file=log)
@@ -145,7 +156,7 @@ def _run(settings, limit, log):
     return programs.run(start_arguments(settings, program), limit, user, output_file=log)
 
 
-def _open_log(settings):
+def _open_log(settings: DatabaseSettings) -> IO[bytes]:
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     number = os.open(log_path(settings), flags, 0o600)
     status = os.fstat(number)
@@ -155,7 +166,7 @@ def _open_log(settings):
     return os.fdopen(number, 'r+b', buffering=0)
 
 
-def _with_log(reason, log, began_at):
+def _with_log(reason: str, log: IO[bytes], began_at: int) -> str:
     """Return `reason` with the last lines that were logged since `began_at`."""
     end = log.seek(0, os.SEEK_END)
     log.seek(max(began_at, end - LOG_TAIL))
@@ -164,7 +175,5 @@ def _with_log(reason, log, began_at):
     return '%s: %s' % (reason, said[-600:]) if said else reason
 
 
-def _result(ok, reason, how, found=None):
-    found = found or probe.NOTHING
-    return {'ok': ok, 'reason': reason, 'how': how, 'verdict': found['verdict'],
-            'in_recovery': found['in_recovery']}
+def _started(ok: bool, reason: str, how: str, found: probe.Found) -> Started:
+    return Started(ok, reason, how, found.verdict, found.in_recovery)

@@ -20,9 +20,9 @@ import os
 import select
 import socket
 import struct
-from typing import NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional, Tuple
 
-from ahmlib.database.deadline import Deadline
+from ahmlib.process.deadline import Deadline
 
 PROTOCOL_VERSION = 196608
 AUTHENTICATED = b'\0\0\0\0'
@@ -41,7 +41,8 @@ class Answer(NamedTuple):
     is_closed_to_us: bool = False   # we may not use this socket, so who is behind it is not known
 
 
-def ask(host, port, user, database, limit, replication=False):
+def ask(host: str, port: int, user: str, database: str, limit: float,
+        replication: bool = False) -> Answer:
     """Say the startup packet to `host` (an address, or a socket directory) and return Answer.
 
     Never raises for what a network or a stranger's bytes can do; `limit` is in seconds.
@@ -65,7 +66,7 @@ def ask(host, port, user, database, limit, replication=False):
     return last
 
 
-def packet(user, database, replication=False):
+def packet(user: str, database: str, replication: bool = False) -> bytes:
     """Return the startup packet for this user and database, as bytes."""
     words, asked = b'', [('user', user), ('database', database)]
     if replication:
@@ -76,7 +77,7 @@ def packet(user, database, replication=False):
     return struct.pack('!I', len(body) + 4) + body
 
 
-def parse_error(body):
+def parse_error(body: bytes) -> Tuple[Optional[str], str]:
     """Return (SQLSTATE or None, message) of the body of an ErrorResponse."""
     fields = {}
     for part in body.split(b'\0'):
@@ -86,7 +87,7 @@ def parse_error(body):
     return fields.get(b'C'), message
 
 
-def _addresses(host, port):
+def _addresses(host: str, port: int) -> List[Tuple[int, Any]]:
     if host and not host.startswith(('/', '@')):
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -99,7 +100,7 @@ def _addresses(host, port):
             for name in names]
 
 
-def _connect(connection, address, deadline):
+def _connect(connection: socket.socket, address: Any, deadline: Deadline) -> None:
     try:
         connection.connect(address)
     except BlockingIOError:
@@ -109,14 +110,14 @@ def _connect(connection, address, deadline):
             raise OSError(code, os.strerror(code))
 
 
-def _wait(connection, event, deadline):
+def _wait(connection: socket.socket, event: int, deadline: Deadline) -> None:
     poller = select.poll()
     poller.register(connection, event)
     if not poller.poll(deadline.remaining() * 1000):
         raise ValueError('no answer within %.3g s' % deadline.limit)
 
 
-def _read(connection, deadline):
+def _read(connection: socket.socket, deadline: Deadline) -> Answer:
     kind = _take(connection, 1, deadline)
     if kind == b'R':
         return _read_on(connection, deadline)
@@ -125,7 +126,7 @@ def _read(connection, deadline):
     return _refusal(connection, deadline)
 
 
-def _refusal(connection, deadline):
+def _refusal(connection: socket.socket, deadline: Deadline) -> Answer:
     """The Answer of an ErrorResponse whose kind has been read."""
     size = _size(connection, deadline)
     if not 4 <= size <= ANSWER_MAX:
@@ -135,7 +136,7 @@ def _refusal(connection, deadline):
     return Answer(True, sqlstate, message)
 
 
-def _read_on(connection, deadline):
+def _read_on(connection: socket.socket, deadline: Deadline) -> Answer:
     """The Answer of a server that began to authenticate us: it is up, whatever follows."""
     kind, asked = b'R', Answer(True, None, 'the server asks for authentication')
     try:
@@ -153,11 +154,11 @@ def _read_on(connection, deadline):
     return Answer(True, None, 'the server lets us in')
 
 
-def _size(connection, deadline):
+def _size(connection: socket.socket, deadline: Deadline) -> int:
     return struct.unpack('!I', _take(connection, 4, deadline))[0]
 
 
-def _take(connection, count, deadline):
+def _take(connection: socket.socket, count: int, deadline: Deadline) -> bytes:
     data = b''
     while len(data) < count:
         _wait(connection, select.POLLIN, deadline)

@@ -20,9 +20,13 @@ VIP in conn_string the next primary answers there as soon as the VIP has moved. 
 that a mismatch, unless this host has the VIP.
 """
 import signal
+from typing import Iterator, List, NamedTuple, Tuple
 
-from ahmlib.database import archiver, control, control_file, identity, programs
-from ahmlib.database.deadline import Deadline
+from ahmlib.database import archiver, control, control_file, identity
+from ahmlib.database.control import Process
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
 
 POLL_SECONDS = 0.01
 LOOK_SECONDS, LOOK_LEAST = 1.0, 0.05    # one look at conn_string, at most, and in any case
@@ -43,17 +47,22 @@ PLANS = {
 COMMAND_SHARES = {FAST: 0.5, IMMEDIATE: 0.3, KILL: 0.2}
 
 
-def stop_database(settings, mode, limit):
+class Stopped(NamedTuple):
+    """What became of a stop."""
+
+    ok: bool                # no process of the server is left, and nothing answers at conn_string
+    reason: str
+    how: str                # the last thing that was done: 'was not running', 'command' or a mode
+    lsn: int = 0            # where the record of a shutdown checkpoint begins; 0: not a clean one
+    timeline: int = 0       # of that record; 0 likewise
+    remark: str = ''        # what people should know, where it is ok
+
+
+def stop_database(settings: DatabaseSettings, mode: str, limit: float) -> Stopped:
     """Stop the server of db_data_dir within `limit` seconds, beginning with `mode`.
 
     `mode` is 'fast', 'immediate' or 'kill'; each goes on to the harder ones in time.
     db_stop_command, where set, runs first for a share of the limit.
-
-    Returns {'ok', 'reason', 'how', 'lsn', 'timeline'}: `ok` only when no process of the server is
-    left and nothing answers at conn_string; `how` is 'was not running', 'command', 'fast',
-    'immediate' or 'kill', the last thing that was done.
-    After a clean shutdown of a primary, 'lsn' is where its shutdown checkpoint record begins, on
-    'timeline'; else both are 0.
     """
     if mode not in PLANS:
         raise ValueError('mode is %r, expected fast, immediate or kill' % (mode,))
@@ -61,7 +70,7 @@ def stop_database(settings, mode, limit):
     data_dir = settings.db_data_dir
     blind = control.why_blind(data_dir)
     if blind:
-        return _result(False, blind, '')
+        return Stopped(False, blind, '')
     left = control.server_processes(data_dir)
     if not left:
         return _seen_from_both_sides(settings, deadline, 'the database was not running',
@@ -81,14 +90,15 @@ def stop_database(settings, mode, limit):
         left = _signal_and_wait(data_dir, number, left, deadline,
                                 deadline.started_at + limit * until)
     if left:
-        return _result(False, '%d processes of the database are left after %.3g s (PID %s%s)%s'
+        return Stopped(False, '%d processes of the database are left after %.3g s (PID %s%s)%s'
                        % (len(left), deadline.elapsed(), left[0].pid,
                           ', in uninterruptible I/O' if left[0].state == 'D' else '', notes), how)
     reason = 'stopped (%s) in %.2f s%s' % (how, deadline.elapsed(), notes)
     return _seen_from_both_sides(settings, deadline, reason, how)
 
 
-def _seen_from_both_sides(settings, deadline, reason, how):
+def _seen_from_both_sides(settings: DatabaseSettings, deadline: Deadline, reason: str,
+                          how: str) -> Stopped:
     """The result where no process is left, or was there: what does conn_string say?"""
     found = _look(settings, deadline)
     if found.is_there and settings.db_stop_command and how == NOT_RUNNING:
@@ -100,44 +110,42 @@ def _seen_from_both_sides(settings, deadline, reason, how):
         if outcome.reason:
             found = found._replace(text='%s; db_stop_command: %s' % (found.text, outcome.reason))
     if found.is_there or found.is_there is None:
-        return _result(False, 'no process works in db_data_dir, %s, but %s; correct conn_string, '
+        return Stopped(False, 'no process works in db_data_dir, %s, but %s; correct conn_string, '
                        'db_port or db_data_dir, or set db_stop_command'
                        % (settings.db_data_dir, found.text), how)
     return _stopped(settings, reason + ('; ' + found.text if found.text else ''), how)
 
 
-def _look(settings, deadline):
+def _look(settings: DatabaseSettings, deadline: Deadline) -> identity.Seen:
     return identity.look(settings, max(LOOK_LEAST, min(LOOK_SECONDS, deadline.remaining())))
 
 
-def _stopped(settings, reason, how):
+def _stopped(settings: DatabaseSettings, reason: str, how: str) -> Stopped:
     """The result of a stop; with the position where a clean shutdown left the WAL."""
-    result = _result(True, reason, how)
+    result = Stopped(True, reason, how)
     try:
         known = control_file.read(settings.db_data_dir)
     except (OSError, ValueError):
         return result           # it is stopped all the same; only nobody knows how cleanly
     if known.state == 'shut down':
-        result.update(lsn=known.checkpoint_lsn, timeline=known.timeline)
+        result = result._replace(lsn=known.checkpoint_lsn, timeline=known.timeline)
     waiting = archiver.unarchived(settings.db_data_dir)
     if waiting:
-        result['remark'] = '%d WAL files are not archived yet: see archive_command; they are ' \
-            'when this server runs again' % waiting
+        result = result._replace(
+            remark='%d WAL files are not archived yet: see archive_command; they are when this '
+                   'server runs again' % waiting)
     return result
 
 
-def _result(ok, reason, how):
-    return {'ok': ok, 'reason': reason, 'how': how, 'lsn': 0, 'timeline': 0}
-
-
-def _remaining_plan(mode, deadline):
+def _remaining_plan(mode: str, deadline: Deadline) -> Iterator[Tuple[int, str, float]]:
     """Yield the steps of the plan, leaving out a gentle one whose time is over already."""
     for number, name, until in PLANS[mode]:
         if number == signal.SIGKILL or deadline.elapsed() < deadline.limit * until:
             yield number, name, until
 
 
-def _signal_and_wait(data_dir, number, processes, deadline, until):
+def _signal_and_wait(data_dir: str, number: int, processes: List[Process], deadline: Deadline,
+                     until: float) -> List[Process]:
     """Send the signal, wait until none is left or `until` comes; return who is left."""
     is_kill = number == signal.SIGKILL
     for process in _targets(processes, is_kill):
@@ -160,7 +168,7 @@ def _signal_and_wait(data_dir, number, processes, deadline, until):
         deadline.sleep(POLL_SECONDS)
 
 
-def _goes_on_for_nothing(data_dir, processes, elapsed):
+def _goes_on_for_nothing(data_dir: str, processes: List[Process], elapsed: float) -> bool:
     """Whether a shutdown waits for its archiver only, which has had a moment.
 
     A walsender may have come since the processes were looked up.
@@ -169,7 +177,7 @@ def _goes_on_for_nothing(data_dir, processes, elapsed):
         and archiver.is_all_that_is_left(data_dir, _left(data_dir, processes))
 
 
-def _left(data_dir, known):
+def _left(data_dir: str, known: List[Process]) -> List[Process]:
     """Return who is left of those known, and who has come since.
 
     Near its end a process has no program and no directory any more, so that it cannot be told for
@@ -180,7 +188,7 @@ def _left(data_dir, known):
     return left + [each for each in control.server_processes(data_dir) if each.pid not in pids]
 
 
-def _targets(processes, is_kill):
+def _targets(processes: List[Process], is_kill: bool) -> List[Process]:
     """The postmaster alone, or, to kill, everybody with the postmaster first.
 
     The postmaster is the one whose parent is none of them; the orphans of a postmaster that
@@ -193,6 +201,6 @@ def _targets(processes, is_kill):
     return roots + [process for process in processes if process.parent in pids]
 
 
-def _is_deaf(processes):
+def _is_deaf(processes: List[Process]) -> bool:
     """True if a postmaster is stopped (SIGSTOP): waiting for it is lost time."""
     return any(control.is_stopped(each.pid) for each in _targets(processes, False))

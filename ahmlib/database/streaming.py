@@ -6,14 +6,19 @@ the walreceiver of a diverged server streams what both have, up to the switch po
 again.  It never receives the primary's present timeline, though, so that is what is asked for.
 """
 import socket
+from typing import Any, List, NamedTuple, Optional, Set
 
-from ahmlib.database import conninfo, control, probe, settings_in_force, start
-from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
+from ahmlib.database import conninfo, control, settings_in_force, start
+from ahmlib.database.connection import Arguments, Connection, ConnectionFailed, QueryFailed
+from ahmlib.database.conninfo import Upstream
+from ahmlib.database.history import Position, Primary
+from ahmlib.database.settings import DatabaseSettings
 
 LOG_MAX = 20000                         # bytes of the server's log that are looked at
 SAID_MAX = 600
 DEFAULT_PORT = 5432
 
+#: As JSON, for PostgreSQL 10 has neither sender_host nor sender_port.
 RECEIVER = 'SELECT to_jsonb(receiver) FROM pg_stat_wal_receiver AS receiver'
 # The state is hidden from a user without pg_monitor; the name is not.
 SENDER = """SELECT count(*) FROM pg_stat_replication WHERE application_name = %s
@@ -60,45 +65,57 @@ TO_A_CLIENT = (
     'requested WAL segment', 'requested starting point')
 
 
-class Cause(object):
+class Cause:
     """Why a standby does not stream, as far as its log tells it."""
 
-    def __init__(self, meanings, said, is_final):
+    def __init__(self, meanings: List[str], said: List[str], is_final: bool) -> None:
         self.meanings, self.said, self.is_final = meanings, said, is_final
 
-    def __str__(self):
+    def __str__(self) -> str:
         return '; '.join(self.meanings + self.said)[:SAID_MAX] or 'see the log of the database'
 
 
-def receiver(settings, limit):
-    """Return the row of pg_stat_wal_receiver as a dict: {} without one, None without an answer."""
+class Receiver(NamedTuple):
+    """A row of pg_stat_wal_receiver; all None where it is hidden from us."""
+
+    status: Optional[str] = None
+    received_tli: Optional[int] = None
+    conninfo: Optional[str] = None
+    sender_host: Optional[str] = None
+    sender_port: Optional[int] = None
+
+
+def receiver(settings: DatabaseSettings, limit: float) -> Optional[Receiver]:
+    """Return the Receiver of this standby; None where there is none, or no answer."""
     try:
-        with Connection(probe.local_conn_string(settings), limit) as connection:
-            return connection.value(RECEIVER) or {}
+        with Connection(conninfo.local_conn_string(settings), limit) as connection:
+            row = connection.value(RECEIVER)
     except (ConnectionFailed, QueryFailed):
         return None
+    return Receiver(*(row.get(name) for name in Receiver._fields)) if row else None
 
 
-def is_of(row, wanted, timeline):
+def is_of(row: Optional[Receiver], wanted: Optional[Upstream], timeline: int) -> Optional[bool]:
     """Whether this walreceiver streams this timeline from there; None where it is hidden from us.
 
     `wanted` is what conninfo.upstream says of the primary_conninfo that is to be in force; None: it
     is not known how that is spelt, and the timeline has to tell.
     """
-    if not row:
+    if row is None:
         return False
-    if row.get('status') is None:
+    if row.status is None:
         return None
-    told = conninfo.upstream(row.get('conninfo')) or {}
-    host = row.get('sender_host') or told.get('host')
-    port = row.get('sender_port') or told.get('port') or DEFAULT_PORT
-    is_streaming = row['status'] == 'streaming' and row.get('received_tli') == timeline
+    told = conninfo.upstream(row.conninfo) or Upstream(None, None, None)
+    host = row.sender_host or told.host
+    port = row.sender_port or told.port or DEFAULT_PORT
+    is_streaming = row.status == 'streaming' and row.received_tli == timeline
     return is_streaming and (wanted is None or (
-        told.get('application_name') == wanted['application_name']
-        and port == (wanted['port'] or DEFAULT_PORT) and is_same_host(host, wanted['host'])))
+        told.application_name == wanted.application_name
+        and port == (wanted.port or DEFAULT_PORT) and is_same_host(host, wanted.host)))
 
 
-def streams(settings, host, port, wanted, primary, here, limit):
+def streams(settings: DatabaseSettings, host: str, port: Optional[int], wanted: Optional[Upstream],
+            primary: Primary, here: Position, limit: float) -> bool:
     """Whether both the walreceiver and the primary say that it streams what is now written.
 
     `wanted` as in is_of, `primary` a history.Primary, `here` what history.position says.
@@ -106,30 +123,31 @@ def streams(settings, host, port, wanted, primary, here, limit):
     is_streaming = is_of(receiver(settings, limit), wanted, primary.timeline)
     if is_streaming is False:
         return False
-    name = wanted['application_name'] if wanted else settings.node_name
+    name = wanted and wanted.application_name or settings.node_name
     seen = is_seen_by_primary(settings, host, port, name, limit)
     if is_streaming is None:                # hidden from this user: the primary has to say it
         return bool(seen or not wanted) and here[0] == primary.timeline
     return seen is not False or not wanted
 
 
-def is_seen_by_primary(settings, host, port, name, limit):
+def is_seen_by_primary(settings: DatabaseSettings, host: str, port: Optional[int], name: str,
+                       limit: float) -> Optional[bool]:
     """Whether a standby of this application_name is connected to the primary; None: not seen."""
     try:
-        with Connection(probe.remote_conn_string(settings, host, port), limit) as connection:
+        with Connection(conninfo.remote_conn_string(settings, host, port), limit) as connection:
             return connection.value(SENDER, (name,)) > 0
     except (ConnectionFailed, QueryFailed):
         return None
 
 
-def refusal(conn_string, limit):
+def refusal(conn_string: str, limit: float) -> str:
     """Return why the primary refuses the replication connection of a standby; '' if it does not."""
     said = refused(conn_string, limit)
     known = [meaning for words, meaning, _ in CAUSES if words in said]
     return '; '.join(known[:1] + [said])
 
 
-def refused(conn_string, limit):
+def refused(conn_string: str, limit: float) -> str:
     """Return what is said to a replication connection that gets no answer; '' if it gets one."""
     try:
         with Connection(conn_string, limit) as connection:
@@ -139,7 +157,8 @@ def refused(conn_string, limit):
     return ''
 
 
-def obstacle(settings, host, port, lsn, limit):
+def obstacle(settings: DatabaseSettings, host: str, port: Optional[int], lsn: int,
+             limit: float) -> str:
     """Return why this standby at `lsn` cannot stream, as the primary itself shows it; '' if not.
 
     So it is known wherever the server writes its log, and in whatever language.
@@ -148,7 +167,7 @@ def obstacle(settings, host, port, lsn, limit):
         slot = settings_in_force.primary_slot_name(settings, limit)
     except (OSError, ValueError):
         slot = ''                               # not known; the log may tell
-    there = probe.remote_conn_string(settings, host, port)
+    there = conninfo.remote_conn_string(settings, host, port)
     if slot and _value(there, SLOTS, (slot,), limit) == 0:
         return ('the replication slot "%s" of primary_slot_name is missing on the primary: create '
                 "it there (SELECT pg_create_physical_replication_slot('%s')), or unset "
@@ -156,7 +175,7 @@ def obstacle(settings, host, port, lsn, limit):
     return REMOVED if _is_removed(there, lsn, limit) else ''
 
 
-def _is_removed(there, lsn, limit):
+def _is_removed(there: str, lsn: int, limit: float) -> Optional[bool]:
     """Whether the primary has removed the WAL at `lsn`; None where it does not tell db_user."""
     try:
         with Connection(there, limit) as connection:
@@ -169,7 +188,7 @@ def _is_removed(there, lsn, limit):
     return lsn // size < number
 
 
-def _value(conn_string, sql, arguments, limit):
+def _value(conn_string: str, sql: str, arguments: Arguments, limit: float) -> Any:
     """The only value of `sql`; None where it cannot be had."""
     try:
         with Connection(conn_string, limit) as connection:
@@ -178,7 +197,7 @@ def _value(conn_string, sql, arguments, limit):
         return None
 
 
-def is_same_host(one, other):
+def is_same_host(one: Optional[str], other: Optional[str]) -> bool:
     """Whether two names or addresses are one host, as far as the resolver knows."""
     if one == other:
         return True
@@ -187,7 +206,7 @@ def is_same_host(one, other):
     return bool(_addresses(one) & _addresses(other))
 
 
-def log_size(settings):
+def log_size(settings: DatabaseSettings) -> int:
     """Return how long the log of a server that AHM started is now; 0 where there is none."""
     try:
         with open(start.log_path(settings), 'rb') as file:
@@ -196,7 +215,7 @@ def log_size(settings):
         return 0
 
 
-def causes(settings, log_at):
+def causes(settings: DatabaseSettings, log_at: int) -> Cause:
     """Return the Cause that the server's log gives from `log_at` on.
 
     Nothing is found where the server writes its log elsewhere (logging_collector), and no meaning
@@ -219,12 +238,12 @@ def causes(settings, log_at):
                  any(not waits for _, waits in known))
 
 
-def _entries(text):
+def _entries(text: str) -> List[str]:
     """The entries of a log, one line each: what goes on in a new line begins with a tab there."""
     return [line.strip() for line in text.replace('\n\t', ' ').splitlines() if line.strip()]
 
 
-def _is_to_a_client(entry):
+def _is_to_a_client(entry: str) -> bool:
     """Whether this server refused somebody else in this entry, a standby of its own, or AHM, say.
 
     The words are those with which the primary refuses; those come behind "could not connect to the
@@ -235,7 +254,7 @@ def _is_to_a_client(entry):
     return bool(severity) and said.startswith(TO_A_CLIENT)
 
 
-def progress(settings):
+def progress(settings: DatabaseSettings) -> Optional[bytes]:
     """Return something that changes while the server replays WAL and answers nobody yet."""
     for process in control.server_processes(settings.db_data_dir):
         if control.is_startup_process(process.pid):
@@ -243,8 +262,8 @@ def progress(settings):
     return None
 
 
-def _addresses(host):
+def _addresses(host: str) -> Set[str]:
     try:
-        return {found[4][0] for found in socket.getaddrinfo(host, None)}
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
     except (OSError, UnicodeError):
         return set()

@@ -10,7 +10,9 @@ Source: src/backend/replication/syncrep_scanner.l and syncrep_gram.y, the same f
     *                   everybody, a name like others in the list
 """
 import re
-from typing import NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Tuple
+
+Token = Tuple[str, str]             # (kind, text)
 
 EVERYBODY = '*'
 _TOKEN = re.compile(r"""
@@ -29,12 +31,12 @@ class SyncNames(NamedTuple):
     names: Tuple[str, ...] = ()
 
 
-def fold(name):
+def fold(name: str) -> str:
     """Return a name as PostgreSQL compares it with an application_name (pg_strcasecmp)."""
     return ''.join(chr(ord(each) + 32) if 'A' <= each <= 'Z' else each for each in name)
 
 
-def parse(text):
+def parse(text: str) -> SyncNames:
     """Return the SyncNames of a setting; raises ValueError where PostgreSQL would refuse it.
 
     A name counts once, however it is spelled, and `needed` is at most the number of names, but
@@ -56,19 +58,21 @@ def parse(text):
     return SyncNames(needed if EVERYBODY in names else min(needed, len(names)), names)
 
 
-def _tokens(text):
-    found, at = [], 0
+def _tokens(text: str) -> List[Token]:
+    found: List[Token] = []
+    at = 0
     while True:
         match = _TOKEN.match(text, at)
         if not match:
             raise _malformed()
-        if match.lastgroup == 'end':
+        kind = str(match.lastgroup)
+        if kind == 'end':
             return found
-        found.append((match.lastgroup, match.group(match.lastgroup)))
+        found.append((kind, match.group(kind)))
         at = match.end()
 
 
-def _list(tokens):
+def _list(tokens: List[Token]) -> List[str]:
     """The names of `name, name`; a number is a name too, a keyword is none."""
     names = []
     if len(tokens) % 2 == 0:
@@ -87,13 +91,13 @@ def _list(tokens):
     return names
 
 
-def _distinct(names):
-    seen = {}
+def _distinct(names: List[str]) -> Tuple[str, ...]:
+    seen: Dict[str, str] = {}
     for name in names:
         seen.setdefault(fold(name), name)
     return tuple(name for name in names if seen.pop(fold(name), None) is not None)
 
 
-def _malformed():
+def _malformed() -> ValueError:
     return ValueError('synchronous_standby_names is malformed; expected names, or '
                       'FIRST n (names), or ANY n (names)')

@@ -18,10 +18,11 @@ A time and a buffer limit it.  Where the time ends first the end is not known, o
 least: nobody may take that for "nothing".
 """
 import struct
-from typing import NamedTuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from ahmlib.database import crc32c, wal
-from ahmlib.database.wal_page import CONTINUES, OVERWRITES, Pages, Unreadable
+from ahmlib.database.wal_page import CONTINUES, OVERWRITES, Page, Pages, Unreadable
+from ahmlib.process.deadline import Deadline
 
 RECORD = struct.Struct('=IIQBB2xI')     # length, transaction, the one before, info, manager, CRC
 LENGTH = struct.Struct('=I')
@@ -43,12 +44,13 @@ class End(NamedTuple):
 class _Stop(Exception):
     """No further record; `is_known` False: it could not be read."""
 
-    def __init__(self, is_known=True, reason=''):
+    def __init__(self, is_known: bool = True, reason: str = '') -> None:
         Exception.__init__(self)
         self.is_known, self.reason = is_known, reason
 
 
-def find(data_dir, timeline, replayed, received, system_identifier, deadline):
+def find(data_dir: str, timeline: int, replayed: Optional[int], received: Optional[int],
+         system_identifier: Optional[str], deadline: Deadline) -> End:
     """Return the End of the WAL of a standby; never raises for what it finds.
 
     `replayed` is where a record begins, `received` (or None) up to where all is known to be on
@@ -68,20 +70,21 @@ def find(data_dir, timeline, replayed, received, system_identifier, deadline):
         return End(base, False, str(error))
 
 
-class _Walk(object):
+class _Walk:
     """The way from record to record; `end` is behind the last good one."""
 
-    def __init__(self, pages, deadline):
+    def __init__(self, pages: Pages, deadline: Deadline) -> None:
         self.pages, self.deadline = pages, deadline
         self.end, self.is_known, self.reason = 0, True, ''
         self._at = 0                    # where the next record begins
-        self._before = None             # where the one before it began; None: not known
-        self._page = None
-        self._batch, self._batch_bytes = [], 0
+        self._before: Optional[int] = None      # where the one before it began; None: not known
+        self._page = Page(0, b'', 0, 0, 0)          # that is read; at first none
+        self._batch: List[Tuple[bytes, int, int]] = []      # (what is summed, its CRC, its end)
+        self._batch_bytes = 0
 
     # -- the beginning -------------------------------------------------------------------------
 
-    def _begin(self, base, is_start):
+    def _begin(self, base: int, is_start: bool) -> None:
         """Set out from `base`, or from near the end where there are segments behind it."""
         if not self.pages.has_segment(base // self.pages.size) and base % self.pages.size:
             raise _Stop(False, 'the file of the position that is replayed is not there')
@@ -103,7 +106,7 @@ class _Walk(object):
                 return
             at -= self.pages.page_size
 
-    def _last_segment(self, base):
+    def _last_segment(self, base: int) -> int:
         """The number of the last segment that is there without a gap from `base` on."""
         number = base // self.pages.size
         while self.pages.has_segment(number + 1) and not self.deadline.is_over():
@@ -113,7 +116,7 @@ class _Walk(object):
             number += 1
         return number
 
-    def _content(self, lsn):
+    def _content(self, lsn: int) -> int:
         """Where content is: a position on the edge of a page is that of its header."""
         page_size = self.pages.page_size or 8192
         if lsn % page_size:
@@ -121,7 +124,7 @@ class _Walk(object):
         page = self.pages.page(lsn)
         return lsn + page.start if page is not None else lsn
 
-    def _first_record(self, lsn):
+    def _first_record(self, lsn: int) -> int:
         """Where the first record begins that does so on the page of `lsn` or behind it."""
         page = self.pages.page(lsn)
         while page is not None:
@@ -132,7 +135,7 @@ class _Walk(object):
 
     # -- going on ------------------------------------------------------------------------------
 
-    def go(self, base, is_start):
+    def go(self, base: int, is_start: bool) -> None:
         """Read from `base` until a record does not fit; `is_start`: one begins at `base`."""
         try:
             self._begin(base, is_start)
@@ -144,17 +147,17 @@ class _Walk(object):
             self.is_known, self.reason = False, str(error)
         self._check_batch()
 
-    def _turn_to(self, lsn):
+    def _turn_to(self, lsn: int) -> None:
         """Make the page of `lsn` the present one."""
         page = self.pages.page(lsn)
-        if page is None or self._page is not None and page.timeline < self._page.timeline:
+        if page is None or page.timeline < self._page.timeline:
             raise _Stop()
         if self.deadline.is_over():
             raise _Stop(False, 'its WAL could not be read to the end in %.3g s'
                         % self.deadline.limit)
         self._page = page
 
-    def _records_of_page(self):
+    def _records_of_page(self) -> None:
         """Read the records that begin on the page of the next one."""
         self._turn_to(self._at)
         lsn, data, size = self._page.lsn, self._page.data, self.pages.page_size
@@ -175,7 +178,7 @@ class _Walk(object):
                 return
         self._at = lsn + size
 
-    def _long_record(self, start, length):
+    def _long_record(self, start: int, length: int) -> None:
         """Read a record that goes on on the next pages."""
         if length > RECORD_MAX:
             raise _Stop(False, 'a record of %d bytes is not read' % length)
@@ -194,12 +197,12 @@ class _Walk(object):
             missing -= len(parts[-1])
         self._take(b''.join(parts), start, self._page.lsn + self._page.end_of_record)
 
-    def _check_chain(self, record, start):
+    def _check_chain(self, record: bytes, start: int) -> None:
         before = RECORD.unpack_from(record)[2]
         if before >= start or self._before not in (None, before):
             raise _Stop()
 
-    def _take(self, record, start, end):
+    def _take(self, record: bytes, start: int, end: int) -> None:
         """One whole record: into the batch that is checked, if it fits to the one before."""
         self._check_chain(record, start)
         length, _, _, info, manager, crc = RECORD.unpack_from(record)
@@ -216,7 +219,7 @@ class _Walk(object):
             if self._batch:
                 raise _Stop()
 
-    def _check_batch(self):
+    def _check_batch(self) -> None:
         """Move `end` behind the last record of the batch whose checksum is right.
 
         What is left in the batch begins with one whose checksum is wrong.

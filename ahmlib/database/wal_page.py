@@ -10,9 +10,10 @@ This module knows files, timelines and headers; wal_end knows records.
 import contextlib
 import os
 import struct
-from typing import NamedTuple
+from typing import Any, FrozenSet, NamedTuple, Optional, Tuple
 
 from ahmlib.database import control, wal
+from ahmlib.database.wal import Switches
 
 HEADER = struct.Struct('=HHIQI4x')      # magic, flags, timeline, position, left of a record
 FIRST_HEADER = struct.Struct('=HHIQI4xQII')     # of a file: system identifier, sizes of it, a page
@@ -35,12 +36,12 @@ class Page(NamedTuple):
     flags: int
 
     @property
-    def start(self):
+    def start(self) -> int:
         """Where its content begins."""
         return header_size(self.data)
 
     @property
-    def end_of_record(self):
+    def end_of_record(self) -> int:
         """Where, in its content, the record ends that began before; it may be beyond the page."""
         return self.start + -(-self.left // wal.ALIGNMENT) * wal.ALIGNMENT
 
@@ -50,15 +51,15 @@ class Leg(NamedTuple):
 
     timeline: int
     begin: int
-    end: int                # None: it is the newest
+    end: Optional[int]      # None: it is the newest
 
 
-def header_size(data):
+def header_size(data: bytes) -> int:
     """Return the size of the header of this page."""
     return FIRST_HEADER.size if HEADER.unpack_from(data)[1] & 0x0002 else HEADER.size
 
 
-def legs(data_dir, timeline, lsn):
+def legs(data_dir: str, timeline: int, lsn: int) -> Tuple[Leg, ...]:
     """Return the Legs of recovery_target_timeline = latest for a server at `lsn` of `timeline`.
 
     As recovery does it goes by the history files that follow each other without a gap, and keeps
@@ -70,35 +71,40 @@ def legs(data_dir, timeline, lsn):
     switches = _switches(data_dir, newest)
     if newest != timeline and dict(switches).get(timeline, -1) < lsn:
         newest, switches = timeline, _switches(data_dir, timeline)
-    ends = list(switches) + [(newest, None)]
     begins = [0] + [end for _, end in switches]
-    return tuple(Leg(number, begin, end) for (number, end), begin in zip(ends, begins))
+    past = [Leg(number, begin, end) for (number, end), begin in zip(switches, begins)]
+    return tuple(past + [Leg(newest, begins[-1], None)])
 
 
-def _switches(data_dir, timeline):
+def _switches(data_dir: str, timeline: int) -> Switches:
     text = wal.history_text(data_dir, timeline) if timeline > 1 else None
     return wal.parse_history(text) if text else ()
 
 
-class Pages(object):
+class Pages:
     """The pages of one data directory, from a position of a timeline on.
 
     A context manager; inside, files are read with the rights of their owner.
     """
 
-    def __init__(self, data_dir, timeline, lsn, system_identifier):
+    def __init__(self, data_dir: str, timeline: int, lsn: int,
+                 system_identifier: Optional[str]) -> None:
         self._data_dir = data_dir
         self._identifier = system_identifier
         self._rights = contextlib.ExitStack()
-        self._number, self._file, self._leg = None, None, None
-        self._block_at, self._block = None, b''
-        self.size = wal.segment_size(data_dir)
+        self._number: Optional[int] = None
+        # Of the segment that is open, and the Leg that it is of; none where _open says False.
+        self._file: Any = None
+        self._leg: Any = None
+        self._block_at: Optional[int] = None
+        self._block = b''
+        self.size = wal.segment_size(data_dir) or 0     # 0: there are no WAL files
         self.page_size = 0
-        self.magic = None
-        self._names = frozenset()
+        self.magic: Optional[int] = None
+        self._names: FrozenSet[str] = frozenset()
         self._legs = legs(data_dir, timeline, lsn)
 
-    def __enter__(self):
+    def __enter__(self) -> 'Pages':
         self._rights.enter_context(control.acting_as(control.as_owner(self._data_dir)))
         try:
             self._names = frozenset(os.listdir(wal.directory(self._data_dir)))
@@ -108,16 +114,16 @@ class Pages(object):
                                                      error.strerror))
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: Any) -> None:
         self._close()
         self._rights.close()
 
-    def _close(self):
+    def _close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _leg_of(self, number):
+    def _leg_of(self, number: int) -> Optional[Leg]:
         """The Leg whose file holds this segment, the newest that has one; None: nobody has."""
         for leg in reversed(self._legs):
             if number >= leg.begin // self.size and \
@@ -125,7 +131,7 @@ class Pages(object):
                 return leg
         return None
 
-    def _open(self, number):
+    def _open(self, number: int) -> bool:
         """Make this segment the open one; whether it is there and is this server's."""
         if number == self._number:
             return self._file is not None
@@ -142,7 +148,7 @@ class Pages(object):
             raise Unreadable('cannot read %s: %s' % (name, error.strerror))
         return self._is_good_first(number)
 
-    def _is_good_first(self, number):
+    def _is_good_first(self, number: int) -> bool:
         """Whether the segment begins with its own first page (else it is a recycled one)."""
         head = self._file.read(FIRST_HEADER.size)
         if len(head) < FIRST_HEADER.size:
@@ -159,15 +165,15 @@ class Pages(object):
         self.magic, self.page_size = magic, page_size
         return True
 
-    def has_segment(self, number):
+    def has_segment(self, number: int) -> bool:
         """Whether the files hold the beginning of this segment."""
         return self._open(number)
 
-    def end_of_leg(self, lsn):
+    def end_of_leg(self, lsn: int) -> Optional[int]:
         """Where the timeline ended whose file holds this position; None: it goes on."""
         return self._leg.end if self._open(lsn // self.size) else None
 
-    def page(self, lsn):
+    def page(self, lsn: int) -> Optional[Page]:
         """Return the Page that holds this position; None where it is not there, or not good."""
         if not self._open(lsn // self.size):
             return None
@@ -184,7 +190,7 @@ class Pages(object):
             return None
         return Page(lsn, data, timeline, left if flags & CONTINUES else 0, flags)
 
-    def _read(self, lsn):
+    def _read(self, lsn: int) -> bytes:
         """The bytes of one page, which begins at `lsn`; they come in blocks."""
         at = lsn % self.size
         span = self.page_size * BLOCK_PAGES

@@ -12,8 +12,12 @@ as not withdrawn.
 """
 import os
 import signal
+from typing import Callable, Optional, Tuple
 
 from ahmlib.database import control, recovery, start
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
 
 FIRST_VERSION_THAT_FORGETS = 14     # an order whose file is gone
 STOP_SHARE = 0.5                    # of the time that is left, until the stop has to have ended
@@ -21,7 +25,8 @@ POLL_SECONDS = 0.01
 UNCERTAIN = '; a promotion that has begun may still complete'
 
 
-def withdraw(settings, outcome, deadline, in_recovery):
+def withdraw(settings: DatabaseSettings, outcome: programs.Outcome, deadline: Deadline,
+             in_recovery: Callable[[], Optional[bool]]) -> Tuple[Optional[bool], str]:
     """Take back the order whose `outcome` (programs.Outcome) this is.
 
     in_recovery() asks the server.  Returns (whether it is certain that no promotion follows, what
@@ -48,7 +53,7 @@ def withdraw(settings, outcome, deadline, in_recovery):
     return is_certain, why if is_certain else note + why
 
 
-def _restart(settings, deadline):
+def _restart(settings: DatabaseSettings, deadline: Deadline) -> Tuple[bool, str]:
     """Stop the server and start it as the standby that it is: (whether that is certain, how)."""
     blind = control.why_blind(settings.db_data_dir)
     if blind:
@@ -62,12 +67,12 @@ def _restart(settings, deadline):
     except (OSError, ValueError) as error:
         return False, '; the server was stopped: %s' % error
     started = start.start_database(settings, deadline.remaining())
-    if started['ok']:
+    if started.ok:
         return True, '; the order was withdrawn by a restart of the standby'
-    return True, '; the order was withdrawn by a restart of the standby: ' + started['reason']
+    return True, '; the order was withdrawn by a restart of the standby: ' + started.reason
 
 
-def _stop(settings, deadline):
+def _stop(settings: DatabaseSettings, deadline: Deadline) -> str:
     """Ask for a fast shutdown and wait for its end: '', or why it did not end."""
     data_dir = settings.db_data_dir
     processes = control.server_processes(data_dir)

@@ -13,10 +13,10 @@ import re
 import shutil
 from typing import TYPE_CHECKING, List, NamedTuple, Optional, Sequence, Tuple
 
-from ahmlib.database.programs import last_line
+from ahmlib.process.programs import last_line
 
 if TYPE_CHECKING:
-    from ahmlib.database.programs import Outcome
+    from ahmlib.process.programs import Outcome
 
 # iputils and BusyBox; Thomas Habets' arping.
 SENT = re.compile(r'Sent (\d+) probe|(\d+) packets transmitted, \d+ packets received')

@@ -10,9 +10,9 @@ import random
 import socket
 from typing import List, NamedTuple, Optional, Sequence, Set
 
-from ahmlib.database.deadline import Deadline
 from ahmlib.network import netlink
 from ahmlib.network.addresses import Network
+from ahmlib.process.deadline import Deadline
 
 DISCARD_PORT = 9
 DECOYS = 2

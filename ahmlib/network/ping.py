@@ -12,10 +12,10 @@ import os
 import re
 from typing import NamedTuple, Optional
 
-from ahmlib.database.deadline import Deadline
-from ahmlib.database.programs import last_line
 from ahmlib.network import addresses
 from ahmlib.network.side_by_side import Running, await_all
+from ahmlib.process.deadline import Deadline
+from ahmlib.process.programs import last_line
 
 SECONDS = 1     # that ping waits for an answer
 

@@ -10,10 +10,10 @@ import shutil
 import socket
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence
 
-from ahmlib.database import programs
-from ahmlib.database.deadline import Deadline
 from ahmlib.network import ping
 from ahmlib.network.vip import arguments
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
 
 if TYPE_CHECKING:
     from ahmlib.network.vip import VipSettings

@@ -8,8 +8,8 @@ import os
 import subprocess
 from typing import IO, Callable, Iterable, List, Optional
 
-from ahmlib.database import programs
-from ahmlib.database.deadline import Deadline
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
 
 ENGLISH = {'LC_ALL': 'C', 'LANGUAGE': 'C'}
 POLL_SECONDS = 0.01

@@ -12,10 +12,10 @@ import os
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ahmlib.database import programs
-from ahmlib.database.deadline import Deadline
 from ahmlib.network import addresses, arping, neighbours, ping, who_answers
 from ahmlib.network.side_by_side import ENGLISH, await_all
+from ahmlib.process import programs
+from ahmlib.process.deadline import Deadline
 
 Result = Dict[str, Any]          # what a function returns to the daemon
 

@@ -18,10 +18,10 @@ that answers for all, are never told apart, so never "of the suspect".
 """
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
 
-from ahmlib.database.deadline import Deadline
-from ahmlib.database.programs import last_line
 from ahmlib.network import addresses, arping, neighbours, netlink, ping
 from ahmlib.network.side_by_side import POLL_SECONDS, Running, await_all
+from ahmlib.process.deadline import Deadline
+from ahmlib.process.programs import last_line
 
 if TYPE_CHECKING:
     from ahmlib.network.vip import VipSettings

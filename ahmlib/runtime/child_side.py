@@ -74,9 +74,10 @@ def _close_all_but(kept_fds: Sequence[int]) -> None:
 def _outcome(name: str, function: Callable[..., Any], args: Sequence[Any]) -> bytes:
     """Return the function's result, or why there is none, as JSON in bytes."""
     try:
-        result = function(*args)
+        result = plain(function(*args))
         if not isinstance(result, dict):
-            raise TypeError('%s returned %s, expected a dict' % (name, type(result).__name__))
+            raise TypeError('%s returned %s, expected a dict or a NamedTuple'
+                            % (name, type(result).__name__))
         data = json.dumps(result).encode('utf-8')
         if len(data) > RESULT_BYTES_MAX:
             raise ValueError('%s returned %d bytes, expected at most %d'
@@ -85,6 +86,20 @@ def _outcome(name: str, function: Callable[..., Any], args: Sequence[Any]) -> by
     except BaseException as error:    # SystemExit, too: it is not this function's to decide
         result = {'ok': False, 'reason': reason_of(error)}
         return json.dumps(result).encode('utf-8')
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON may hold it: a NamedTuple becomes a dict, at every depth.
+
+    This is where a result leaves the child: on its own, json writes a NamedTuple as a list.
+    """
+    if hasattr(value, '_asdict'):
+        return {name: plain(each) for name, each in zip(value._fields, value)}
+    if isinstance(value, (tuple, list)):
+        return [plain(each) for each in value]
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
+    return value
 
 
 def reason_of(error: BaseException) -> str:

@@ -22,12 +22,14 @@ import json
 import math
 import os
 import signal
-from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple, Union
 
 from ahmlib.runtime import child_side
 from ahmlib.runtime.loop import Clock, Loop
 
-Result = Dict[str, Any]          # what a function returns
+Result = Dict[str, Any]          # what a function returned, as it arrives
+#: What runs in a child: it returns a dict, or a NamedTuple.
+Function = Callable[..., Union[Result, Tuple[Any, ...]]]
 OnEnd = Callable[[Result], None]
 
 CHILDREN_MAX = 32
@@ -45,9 +47,8 @@ UNKNOWN_STATUS = -1                   # no wait status is negative
 class Child:
     """The handle of one started function: an opaque token with its name."""
 
-    def __init__(self, name: str, function: Callable[..., Result], args: Sequence[Any],
-                 limit_seconds: float, on_end: OnEnd, kill_leftovers: bool,
-                 kept_fds: Sequence[int]) -> None:
+    def __init__(self, name: str, function: Function, args: Sequence[Any], limit_seconds: float,
+                 on_end: OnEnd, kill_leftovers: bool, kept_fds: Sequence[int]) -> None:
         self.name = name
         #: None: still queued, or gone.
         self.pid: Optional[int] = None
@@ -90,13 +91,12 @@ class Children:
             # Inherited from whoever started us; the kernel would reap our children itself.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
-    def start(self, function: Callable[..., Result], args: Sequence[Any], limit_seconds: float,
-              on_end: OnEnd, name: str, kill_leftovers: bool = False,
-              kept_fds: Sequence[int] = ()) -> Child:
+    def start(self, function: Function, args: Sequence[Any], limit_seconds: float, on_end: OnEnd,
+              name: str, kill_leftovers: bool = False, kept_fds: Sequence[int] = ()) -> Child:
         """Call `function(*args)` in a child of its own and return a handle for `cancel`.
 
-        function: returns a dict that JSON can hold (1 MiB at most); what it raises becomes
-            {'ok': False, 'reason': one line}.
+        function: returns a dict or a NamedTuple that JSON can hold (1 MiB at most), which is a dict
+            when it arrives; what it raises becomes {'ok': False, 'reason': one line}.
         limit_seconds: after that long (counted from its start, not from its place in the queue)
             it is killed with its whole process group.
         on_end: called from the loop with the result dict, exactly once, unless cancelled; never

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ahmlib.ipc.server import Origin
     from ahmlib.network.udp import Address, BeaconSocket
     from ahmlib.runtime.changed_nodes import Listening
-    from ahmlib.runtime.children import Child, Children, Result
+    from ahmlib.runtime.children import Child, Children, Function, Result
     from ahmlib.runtime.log import Log
     from ahmlib.runtime.loop import Clock
     from ahmlib.runtime.memory import Memory
@@ -169,7 +169,7 @@ class Driver:
 
     # -- children ------------------------------------------------------------------------------
 
-    def _child(self, effect: Any, function: Callable[..., 'Result'], args: Sequence[Any],
+    def _child(self, effect: Any, function: 'Function', args: Sequence[Any],
                make: Callable[['Result'], Any], limit: Optional[float] = None) -> None:
         """Run a blocking function for an effect; `make(result)` is the event that answers it."""
         token, began = effect.token, self.clock()
@@ -184,7 +184,7 @@ class Driver:
         self.running[token] = self.children.start(
             function, args, limit, ended, type(effect).__name__)
 
-    def _action(self, effect: Any, function: Callable[..., 'Result'], *args: Any) -> None:
+    def _action(self, effect: Any, function: 'Function', *args: Any) -> None:
         self._child(effect, function, args, lambda result: answers.ended(effect.token, result))
 
     def _still_wanted(self, effect: Any) -> bool:

@@ -8,7 +8,7 @@ it.
 import collections
 from typing import TYPE_CHECKING, Any, Callable, Deque, Mapping, Optional, Sequence, Tuple
 
-from ahmlib.database.hooks import run_hook
+from ahmlib.process.hooks import run_hook
 
 if TYPE_CHECKING:
     from ahmlib.runtime.children import OnEnd, Result

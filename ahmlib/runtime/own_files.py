@@ -19,7 +19,7 @@ from ahmlib.runtime.pid_file import GONE, THERE, PidFileError, make, whereabouts
 
 if TYPE_CHECKING:
     from ahmlib.ipc.server import IpcServer
-    from ahmlib.runtime.children import Children, Result
+    from ahmlib.runtime.children import Children, Function, Result
     from ahmlib.runtime.log import Log
     from ahmlib.runtime.loop import Clock
     from ahmlib.runtime.pid_file import PidFile
@@ -115,7 +115,7 @@ class _Own:
     def _take(self) -> None:
         raise NotImplementedError
 
-    def _run(self, function: Callable[..., 'Result'], args: Sequence[Any],
+    def _run(self, function: 'Function', args: Sequence[Any],
              on_end: Callable[[str], None], **options: Any) -> None:
         def ended(result: 'Result') -> None:
             self.is_being_made, self.was_late = False, bool(result.get('timed_out'))

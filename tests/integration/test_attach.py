@@ -15,13 +15,13 @@ import pytest
 
 from ahmlib.database import (
     attach,
+    attach_stream,
     checkpoint,
     conffile,
     control,
     control_file,
     history,
     probe,
-    programs,
     promotion,
     recovery,
     rewind,
@@ -31,6 +31,7 @@ from ahmlib.database import (
 )
 from ahmlib.database.settings import DatabaseSettings
 from ahmlib.lab import installations
+from ahmlib.process import programs
 from tests.integration.test_database_children import (
     BIN_DIR,
     HAS_SERVER,
@@ -79,11 +80,11 @@ class Member(Server):
     def start(self):
         reap()
         result = start.start_database(self.settings, LIMIT)
-        assert result['ok'], result
+        assert result.ok, result
 
     def stop(self, mode='fast', limit=20.0):
         result = stop.stop_database(self.settings, mode, limit)
-        assert result['ok'], result
+        assert result.ok, result
         reap()
         return result
 
@@ -92,12 +93,12 @@ class Member(Server):
 
     def follow_on_file(self, primary, name=None):
         settings = self.settings._replace(node_name=name or self.settings.node_name)
-        assert recovery.leave_standby_signal(settings)['ok']
-        assert recovery.write_primary(settings, primary.host, primary.port)['ok']
+        assert recovery.leave_standby_signal(settings).ok
+        assert recovery.write_primary(settings, primary.host, primary.port).ok
 
     def promote(self):
         result = promotion.promote(self.settings, LIMIT)
-        assert result['ok'], result
+        assert result.ok, result
         return result
 
     def attach(self, primary, limit=40.0, environment=None, **changes):
@@ -105,8 +106,6 @@ class Member(Server):
         result = attach.attach_standby(self.settings._replace(**changes), primary.host,
                                        primary.port, limit, environment)
         reap()
-        assert set(result) - {'remark'} == {'ok', 'reason', 'how', 'diverged', 'behind',
-                                            'discarded'}
         return result
 
     def has(self, table):
@@ -120,7 +119,7 @@ class Member(Server):
             connection.close()
 
     def caught_up(self, primary):
-        return self.look()['replayed_lsn'] == primary.look()['lsn']
+        return self.look().replayed_lsn == primary.look().lsn
 
     def settle(self, primary):
         """Wait until this standby has all that the primary has written."""
@@ -183,7 +182,7 @@ def servers(templates):
     one, two, three = templates
     for member in (one, two):
         member.start()
-    until(lambda: two.look()['streaming'])
+    until(lambda: two.look().streaming)
     yield one, two, three
     for member in templates:
         member.stop('kill')
@@ -192,17 +191,17 @@ def servers(templates):
 @pytest.fixture
 def impatient(monkeypatch):
     """What never comes is not waited for."""
-    monkeypatch.setattr(attach, 'STREAM_SECONDS', 2.0)
-    monkeypatch.setattr(attach, 'REPLAY_SECONDS', 2.0)
-    monkeypatch.setattr(attach, 'FINAL_SECONDS', 0.5)
+    monkeypatch.setattr(attach_stream, 'STREAM_SECONDS', 2.0)
+    monkeypatch.setattr(attach_stream, 'REPLAY_SECONDS', 2.0)
+    monkeypatch.setattr(attach_stream, 'FINAL_SECONDS', 0.5)
 
 
 def streams(standby, primary, name=None):
     """Assert that it does, as both of them say it, under its name."""
     found = standby.look()
-    assert found['in_recovery'] and found['streaming'], found
-    assert found['upstream']['host'] == primary.host
-    names = [each['application_name'] for each in primary.look()['sync_standbys']]
+    assert found.in_recovery and found.streaming, found
+    assert found.upstream.host == primary.host
+    names = [each.application_name for each in primary.look().sync_standbys]
     assert (name or standby.settings.node_name) in names
 
 
@@ -213,15 +212,15 @@ def diverge(one, two, how):
     """
     two.settle(one)
     # Its own position: by now the primary's processes may have written more, which it gets or not.
-    fork = two.look()['replayed_lsn']
+    fork = two.look().replayed_lsn
     two.stop()
     run_sql(one, MANY_ROWS)
     run_sql(one, 'SELECT pg_switch_wal()')
     run_sql(one, 'CREATE TABLE later ()')
-    end = one.look()['lsn']
+    end = one.look().lsn
     stopped = one.stop(how)
     if how == 'fast':
-        end = wal.record_end(one.settings.db_data_dir, 1, stopped['lsn'])
+        end = wal.record_end(one.settings.db_data_dir, 1, stopped.lsn)
     two.start()
     two.promote()
     return fork, end
@@ -256,37 +255,37 @@ def test_the_control_file_says_what_pg_controldata_says(servers):
             probe.parse_lsn(said['Latest checkpoint location']),
             probe.parse_lsn(said["Latest checkpoint's REDO location"]),
             int(said["Latest checkpoint's TimeLineID"]))
-        assert control.cluster_state(member.settings) == known.state
+        assert control_file.state(member.settings.db_data_dir) == known.state
         assert known.is_clean == bool(mode)
 
 
 def test_a_stop_says_where_a_primary_ended_and_the_standby_has_it(servers):
     one, two, _ = servers
     stopped = one.stop()
-    assert stopped['timeline'] == 1 and stopped['lsn'] > 0
-    assert one.stop()['lsn'] == stopped['lsn'], 'was not running'
-    until(lambda: two.look()['replayed_lsn'] > stopped['lsn'])
-    assert wal.record_end(one.settings.db_data_dir, 1, stopped['lsn']) \
-        == two.look()['replayed_lsn']
+    assert stopped.timeline == 1 and stopped.lsn > 0
+    assert one.stop().lsn == stopped.lsn, 'was not running'
+    until(lambda: two.look().replayed_lsn > stopped.lsn)
+    assert wal.record_end(one.settings.db_data_dir, 1, stopped.lsn) \
+        == two.look().replayed_lsn
     standby = two.stop()
-    assert (standby['lsn'], standby['timeline']) == (0, 0)
+    assert (standby.lsn, standby.timeline) == (0, 0)
 
 
 def test_a_stop_that_was_not_clean_says_nothing_of_positions(servers):
     one = servers[0]
     killed = one.stop('kill')
-    assert (killed['lsn'], killed['timeline']) == (0, 0)
+    assert (killed.lsn, killed.timeline) == (0, 0)
 
 
 def test_a_checkpoint_is_done_or_says_why_not(servers):
     one = servers[0]
     before = control_file.read(one.settings.db_data_dir)
-    assert checkpoint.checkpoint(one.settings, LIMIT) == {'ok': True, 'reason': ''}
+    assert checkpoint.checkpoint(one.settings, LIMIT) == (True, '')
     assert control_file.read(one.settings.db_data_dir).checkpoint_lsn > before.checkpoint_lsn
     run_sql(one, 'CREATE ROLE plain LOGIN')
     refused = checkpoint.checkpoint(one.settings._replace(
         conn_string=one.settings.conn_string.replace('agens', 'plain')), LIMIT)
-    assert not refused['ok'] and refused['reason']
+    assert not refused.ok and refused.reason
 
 
 # Standbys
@@ -295,7 +294,7 @@ def test_a_standby_that_streams_already_is_left_alone(servers):
     one, two, _ = servers
     before = two.postmaster()
     result = two.attach(one)
-    assert (result['ok'], result['how'], result['diverged']) == (True, 'nothing', False), result
+    assert (result.ok, result.how, result.diverged) == (True, 'nothing', False), result
     assert two.postmaster() == before
 
 
@@ -303,11 +302,11 @@ def test_a_wrong_application_name_is_put_right(servers):
     one, _, three = servers
     three.follow_on_file(one, name='walreceiver')
     three.start()
-    until(lambda: three.look()['streaming'])
+    until(lambda: three.look().streaming)
     before = three.postmaster()
     result = three.attach(one)
-    assert result['ok'] and result['how'] in ('reloaded', 'restarted'), result
-    assert three.postmaster() == before or result['how'] == 'restarted'
+    assert result.ok and result.how in ('reloaded', 'restarted'), result
+    assert three.postmaster() == before or result.how == 'restarted'
     streams(three, one)
 
 
@@ -317,7 +316,7 @@ def test_a_stopped_standby_is_started(servers, mode):
     two.stop(mode)
     run_sql(one, 'CREATE TABLE meanwhile ()')
     result = two.attach(one)
-    assert result['ok'] and result['how'] == 'started', result
+    assert result.ok and result.how == 'started', result
     streams(two, one)
     until(lambda: two.has('meanwhile'))
 
@@ -325,40 +324,40 @@ def test_a_stopped_standby_is_started(servers, mode):
 def test_a_standby_of_the_old_primary_is_pointed_to_the_new_one(servers):
     one, two, three = servers
     three.start()
-    until(lambda: three.look()['streaming'])
+    until(lambda: three.look().streaming)
     one.stop()
     two.promote()
     run_sql(two, "ALTER SYSTEM SET datestyle = 'German'")
     two.signal(signal.SIGHUP)
     result = three.attach(two)
-    assert result['ok'] and result['how'] in ('reloaded', 'restarted'), result
+    assert result.ok and result.how in ('reloaded', 'restarted'), result
     streams(three, two)
-    assert three.look()['timeline'] == 2
+    assert three.look().timeline == 2
     # What is replayed is on timeline 2 though the last restartpoint is of the first.
     found = three.look()
     assert history.position(three.settings, found, LIMIT)[0] == 2
-    assert wal.timeline_at(three.settings.db_data_dir, found['lsn']) == 2
+    assert wal.timeline_at(three.settings.db_data_dir, found.lsn) == 2
 
 
 def test_a_standby_that_is_started_without_its_primary_is_on_the_timeline_that_it_streamed(servers):
     one, two, three = servers
     three.start()
-    until(lambda: three.look()['streaming'])
+    until(lambda: three.look().streaming)
     one.stop()
     two.promote()
-    assert three.attach(two)['ok']
+    assert three.attach(two).ok
     two.stop()
     three.stop('kill')
     three.start()
     assert control_file.read(three.settings.db_data_dir).timeline == 1, 'nothing is shown: a ' \
         'restartpoint came in between'
-    assert three.look()['timeline'] == 2
+    assert three.look().timeline == 2
 
 
 def test_a_standby_ahead_of_the_new_primary_has_diverged(servers):
     one, two, three = servers
     three.start()
-    until(lambda: three.look()['streaming'])
+    until(lambda: three.look().streaming)
     two.settle(one)
     two.stop()
     run_sql(one, MANY_ROWS)
@@ -367,14 +366,14 @@ def test_a_standby_ahead_of_the_new_primary_has_diverged(servers):
     two.start()
     two.promote()
     result = three.attach(two)
-    assert not result['ok'] and result['diverged'], result
+    assert not result.ok and result.diverged, result
     assert not three.is_running()
 
 
 def test_two_timelines_of_one_number_are_told_apart(servers):
     one, two, three = servers
     three.start()
-    until(lambda: three.look()['streaming'])
+    until(lambda: three.look().streaming)
     three.settle(one)
     three.stop()
     run_sql(one, MANY_ROWS)
@@ -383,9 +382,9 @@ def test_two_timelines_of_one_number_are_told_apart(servers):
     two.promote()
     three.start()
     three.promote()
-    assert two.look()['timeline'] == three.look()['timeline'] == 2
+    assert two.look().timeline == three.look().timeline == 2
     result = three.attach(two)
-    assert not result['ok'] and result['diverged'] and 'on timeline 1' in result['reason'], result
+    assert not result.ok and result.diverged and 'on timeline 1' in result.reason, result
     assert not three.is_running()
 
 
@@ -394,14 +393,14 @@ def test_two_timelines_of_one_number_are_told_apart(servers):
 def test_an_old_primary_that_ended_cleanly_comes_back(servers):
     one, two, _ = servers
     stopped = one.stop()
-    until(lambda: two.look()['replayed_lsn'] > stopped['lsn'])
+    until(lambda: two.look().replayed_lsn > stopped.lsn)
     two.promote()
     run_sql(two, 'CREATE TABLE meanwhile ()')
     result = one.attach(two)
-    assert result['ok'] and result['how'] == 'started' and not result['diverged'], result
+    assert result.ok and result.how == 'started' and not result.diverged, result
     streams(one, two)
     until(lambda: one.has('meanwhile'))
-    assert one.look()['timeline'] == 2
+    assert one.look().timeline == 2
 
 
 def test_a_killed_primary_whose_wal_was_all_shipped_comes_back(servers):
@@ -411,7 +410,7 @@ def test_a_killed_primary_whose_wal_was_all_shipped_comes_back(servers):
     one.stop('kill')
     two.promote()
     result = one.attach(two)
-    assert result['ok'] and result['how'] == 'started', result
+    assert result.ok and result.how == 'started', result
     streams(one, two)
 
 
@@ -420,13 +419,13 @@ def test_an_old_primary_with_wal_of_its_own_is_refused_with_bytes_and_command(se
     one, two, _ = servers
     fork, end = diverge(one, two, mode)
     result = one.attach(two, primary_conninfo_options='password=s3cret')
-    assert (result['ok'], result['diverged']) == (False, True), result
-    told = re.search(r'(\d+) bytes of WAL beyond (\S+) on timeline 1', result['reason'])
+    assert (result.ok, result.diverged) == (False, True), result
+    told = re.search(r'(\d+) bytes of WAL beyond (\S+) on timeline 1', result.reason)
     begin = probe.parse_lsn(told.group(2))
     is_measured(one, begin, begin + int(told.group(1)), fork, end, mode)
     assert ('pg_basebackup -d "host=%s port=%d user=agens application_name=one" -D %s -R -X '
-            'stream -P' % (two.host, two.port, one.settings.db_data_dir)) in result['reason']
-    assert 's3cret' not in result['reason']
+            'stream -P' % (two.host, two.port, one.settings.db_data_dir)) in result.reason
+    assert 's3cret' not in result.reason
     assert not one.is_running() and os.path.isfile(one.path('PG_VERSION'))
     assert recovery.is_standby_on_file(one.settings) or mode == 'fast'
 
@@ -441,7 +440,7 @@ def test_a_killed_primary_ahead_by_a_few_bytes_is_not_taken_for_streaming(server
     two.start()
     two.promote()
     result = one.attach(two)
-    assert (result['ok'], result['diverged']) == (False, True), result
+    assert (result.ok, result.diverged) == (False, True), result
     assert not one.is_running()
 
 
@@ -450,7 +449,7 @@ def test_a_second_primary_is_stopped_first(servers):
     two.promote()
     run_sql(one, 'CREATE TABLE only_here ()')
     result = one.attach(two)
-    assert (result['ok'], result['diverged']) == (False, True), result
+    assert (result.ok, result.diverged) == (False, True), result
     assert not one.is_running() and two.is_running()
 
 
@@ -466,8 +465,8 @@ def test_a_second_primary_on_the_timeline_of_its_primary_is_refused(servers, mod
     two.start()
     run_sql(two, 'CREATE TABLE only_here ()')
     run_sql(one, MANY_ROWS)
-    assert two.look()['timeline'] == one.look()['timeline'] == 1
-    assert two.look()['lsn'] < one.look()['lsn']
+    assert two.look().timeline == one.look().timeline == 1
+    assert two.look().lsn < one.look().lsn
     if mode:
         two.stop(mode)
     if is_standby:
@@ -475,9 +474,9 @@ def test_a_second_primary_on_the_timeline_of_its_primary_is_refused(servers, mod
         two.follow_on_file(one)
         two.start()
     result = two.attach(one, use_pg_rewind=True)
-    assert (result['ok'], result['diverged']) == (False, True), result
-    assert 'ran as a second primary on timeline 1' in result['reason']
-    assert 'pg_basebackup' in result['reason'] and not two.is_running()
+    assert (result.ok, result.diverged) == (False, True), result
+    assert 'ran as a second primary on timeline 1' in result.reason
+    assert 'pg_basebackup' in result.reason and not two.is_running()
 
 
 def test_a_copy_of_the_stopped_primary_is_no_second_primary(servers):
@@ -490,7 +489,7 @@ def test_a_copy_of_the_stopped_primary_is_no_second_primary(servers):
     one.start()
     run_sql(one, MANY_ROWS)
     result = three.attach(one)
-    assert result['ok'] and result['how'] == 'started', result
+    assert result.ok and result.how == 'started', result
     streams(three, one)
     until(lambda: three.has('only_here'))
 
@@ -498,7 +497,7 @@ def test_a_copy_of_the_stopped_primary_is_no_second_primary(servers):
 def test_a_primary_is_not_attached_to_itself(servers):
     one = servers[0]
     result = one.attach(one)
-    assert not result['ok'] and 'the very database' in result['reason'], result
+    assert not result.ok and 'the very database' in result.reason, result
     assert one.is_running()
 
 
@@ -517,10 +516,10 @@ def test_a_diverged_primary_is_rewound_and_keeps_its_own_files(servers, mode):
     two.configure('# this is two')
     fork, last = diverge(one, two, mode)
     result = one.attach(two, use_pg_rewind=True)
-    assert result['ok'] and result['how'] == 'rewound' and not result['diverged'], result
+    assert result.ok and result.how == 'rewound' and not result.diverged, result
     streams(one, two)
     assert not one.has('only_here')
-    told = re.match(r'(\S+)\.\.(\S+) on timeline 1 \((\d+) bytes\)$', result['discarded'])
+    told = re.match(r'(\S+)\.\.(\S+) on timeline 1 \((\d+) bytes\)$', result.discarded)
     begin, end = probe.parse_lsn(told.group(1)), probe.parse_lsn(told.group(2))
     assert end - begin == int(told.group(3))
     is_measured(one, begin, end, fork, last, mode)
@@ -541,7 +540,7 @@ def test_a_primary_that_died_before_its_first_checkpoint_is_rewound(servers):
     os.kill(checkpointer.pid, signal.SIGSTOP)
     one.stop()
     two.promote()
-    assert three.attach(two)['ok']
+    assert three.attach(two).ok
     three.settle(two)
     three.stop()
     run_sql(two, MANY_ROWS)
@@ -550,8 +549,8 @@ def test_a_primary_that_died_before_its_first_checkpoint_is_rewound(servers):
     three.start()
     three.promote()
     result = two.attach(three, use_pg_rewind=True)
-    assert result['ok'] and result['how'] == 'rewound', result
-    assert 'on timeline 2' in result['discarded'], result
+    assert result.ok and result.how == 'rewound', result
+    assert 'on timeline 2' in result.discarded, result
     streams(two, three)
     assert not two.has('only_here')
 
@@ -562,7 +561,7 @@ def test_a_second_primary_is_stopped_and_rewound(servers):
     two.promote()
     run_sql(one, 'CREATE TABLE only_here ()')
     result = one.attach(two, use_pg_rewind=True)
-    assert result['ok'] and result['how'] == 'rewound', result
+    assert result.ok and result.how == 'rewound', result
     streams(one, two)
     assert not one.has('only_here')
 
@@ -572,10 +571,10 @@ def test_a_killed_server_with_a_standby_signal_is_recovered_for_the_rewind(serve
     """A single-user server refuses standby.signal, so pg_rewind would by itself."""
     one, two, _ = servers
     fork, _ = diverge(one, two, 'kill')
-    assert recovery.leave_standby_signal(one.settings)['ok']
+    assert recovery.leave_standby_signal(one.settings).ok
     told = history.Fork(1, fork, 1)
     result = rewind.rewind(one.settings, two.host, two.port, 60.0, told, fork)
-    assert result['ok'] and result['changed'] and 'on timeline 1' in result['discarded'], result
+    assert result.ok and result.changed and 'on timeline 1' in result.discarded, result
 
 
 @needs_rewind
@@ -584,13 +583,13 @@ def test_a_rewind_without_hints_is_refused_before_it_changes_anything(servers):
     one.configure('wal_log_hints = off')
     one.stop()
     one.start()
-    until(lambda: two.look()['streaming'])
+    until(lambda: two.look().streaming)
     diverge(one, two, 'fast')
     before = control_file.raw(one.settings.db_data_dir)
     result = one.attach(two, use_pg_rewind=True)
-    assert not result['ok'] and result['diverged'], result
-    assert 'wal_log_hints = on' in result['reason'] and 'pg_basebackup' in result['reason']
-    assert 'damaged' not in result['reason']
+    assert not result.ok and result.diverged, result
+    assert 'wal_log_hints = on' in result.reason and 'pg_basebackup' in result.reason
+    assert 'damaged' not in result.reason
     assert control_file.raw(one.settings.db_data_dir) == before
     assert not rewind.is_interrupted(one.settings) and not one.is_running()
 
@@ -605,8 +604,8 @@ def test_a_rewind_that_may_not_order_a_checkpoint_says_so(servers):
     until(lambda: control_file.read(two.settings.db_data_dir).timeline == 2)
     result = rewind.rewind(one.settings._replace(db_user='plain'), two.host, two.port, 30.0,
                            history.Fork(1, fork, 1), fork)
-    assert not result['ok'] and not result['changed'], result
-    assert 'permission denied' in result['reason']
+    assert not result.ok and not result.changed, result
+    assert 'permission denied' in result.reason
 
 
 def test_a_rewind_that_did_not_end_is_not_repeated(servers):
@@ -614,8 +613,8 @@ def test_a_rewind_that_did_not_end_is_not_repeated(servers):
     diverge(one, two, 'fast')
     rewind._keep(one.settings)                              # and killed
     result = one.attach(two, use_pg_rewind=True)
-    assert not result['ok'] and result['diverged'] and 'did not end' in result['reason'], result
-    assert 'pg_basebackup' in result['reason'] and not one.is_running()
+    assert not result.ok and result.diverged and 'did not end' in result.reason, result
+    assert 'pg_basebackup' in result.reason and not one.is_running()
 
 
 # What does not fit, and causes in words
@@ -626,25 +625,25 @@ def test_another_database_system_is_refused(servers):
     shutil.rmtree(two.settings.db_data_dir)
     two.run('initdb', '-D', two.settings.db_data_dir, '-U', 'agens', '-A', 'trust', '-N')
     result = two.attach(one)
-    assert not result['ok'] and 'system identifier' in result['reason'], result
+    assert not result.ok and 'system identifier' in result.reason, result
     assert not two.is_running() and not recovery.is_standby_on_file(two.settings)
 
 
 def test_a_standby_or_nobody_is_no_primary(servers):
     one, two, three = servers
     in_recovery = three.attach(two)
-    assert not in_recovery['ok'] and 'in recovery' in in_recovery['reason'], in_recovery
+    assert not in_recovery.ok and 'in recovery' in in_recovery.reason, in_recovery
     one.stop()
     silent = three.attach(one)
-    assert not silent['ok'] and 'does not answer' in silent['reason'], silent
-    assert not three.is_running() and not silent['diverged']
+    assert not silent.ok and 'does not answer' in silent.reason, silent
+    assert not three.is_running() and not silent.diverged
 
 
 def test_wal_that_the_primary_removed_is_said_in_words(servers, impatient):
     one, two, _ = servers
     two.settle(one)
     two.stop()
-    name = wal.segment_name(1, one.look()['lsn'], wal.segment_size(one.settings.db_data_dir))
+    name = wal.segment_name(1, one.look().lsn, wal.segment_size(one.settings.db_data_dir))
     one.configure('%s = 0\nmin_wal_size = 32MB\nmax_wal_size = 32MB'
                   % kept_wal(one).split()[0])
     one.signal(signal.SIGHUP)
@@ -656,8 +655,8 @@ def test_wal_that_the_primary_removed_is_said_in_words(servers, impatient):
         return not os.path.exists(one.path('pg_wal/' + name))
     until(is_gone)
     result = two.attach(one)
-    assert not result['ok'] and not result['diverged'], result
-    assert 'has removed WAL' in result['reason'] and 'pg_basebackup' in result['reason']
+    assert not result.ok and not result.diverged, result
+    assert 'has removed WAL' in result.reason and 'pg_basebackup' in result.reason
     assert two.is_running(), 'it serves reads, and is no danger'
 
 
@@ -677,8 +676,8 @@ def test_a_primary_that_refuses_replication_is_said_in_words(servers, impatient)
     two.signal(signal.SIGHUP)
     until(lambda: 'no pg_hba' in history_refusal(three, two))
     result = three.attach(two)
-    assert not result['ok'] and not result['diverged'], result
-    assert 'pg_hba.conf of the primary has no replication entry' in result['reason']
+    assert not result.ok and not result.diverged, result
+    assert 'pg_hba.conf of the primary has no replication entry' in result.reason
 
 
 def history_refusal(standby, primary):
@@ -711,7 +710,7 @@ def test_a_missing_slot_is_said_in_words(servers, impatient):
     if owner():
         os.chown(path, owner().uid, owner().gid)
     result = three.attach(one)
-    assert not result['ok'] and 'primary_slot_name' in result['reason'], result
+    assert not result.ok and 'primary_slot_name' in result.reason, result
 
 
 def test_a_missing_slot_is_noticed_without_an_english_log(servers, impatient, monkeypatch):
@@ -722,18 +721,18 @@ def test_a_missing_slot_is_noticed_without_an_english_log(servers, impatient, mo
     test_a_missing_slot_is_said_in_words(servers, None)
     one, _, three = servers
     result = three.attach(one)
-    assert "pg_create_physical_replication_slot('not_there')" in result['reason'], result
+    assert "pg_create_physical_replication_slot('not_there')" in result.reason, result
     run_sql(one, "SELECT pg_drop_replication_slot('filler_1')")
     run_sql(one, "SELECT pg_create_physical_replication_slot('not_there')")
-    until(lambda: three.look()['streaming'])
-    assert three.attach(one)['ok']
+    until(lambda: three.look().streaming)
+    assert three.attach(one).ok
 
 
 def test_a_server_that_dies_at_its_start_says_why(servers):
     one, _, three = servers
     three.configure('no_such_setting = 1')
     result = three.attach(one)
-    assert not result['ok'] and 'no_such_setting' in result['reason'], result
+    assert not result.ok and 'no_such_setting' in result.reason, result
 
 
 # follow_command
@@ -741,20 +740,20 @@ def test_a_server_that_dies_at_its_start_says_why(servers):
 def test_a_follow_command_counts_by_what_is_seen_to_stream(servers, impatient):
     one, two, three = servers
     three.start()
-    until(lambda: three.look()['streaming'])
+    until(lambda: three.look().streaming)
     one.stop()
     two.promote()
     lied = three.attach(two, follow_command=['true'])
-    assert not lied['ok'] and 'does not stream' in lied['reason'], lied
+    assert not lied.ok and 'does not stream' in lied.reason, lied
     failed = three.attach(two, follow_command=['false'])
-    assert not failed['ok'] and 'false' in failed['reason'], failed
+    assert not failed.ok and 'false' in failed.reason, failed
     path = three.path('postgresql.auto.conf')
     if version_of(three) < 13:
         return                          # a restart is the script's business there
     done = three.attach(two, environment={'AHM_TO': two.host}, follow_command=[
         'sh', '-c', 'sed -i "s/host=[0-9.]*/host=$AHM_TO/" %s && kill -HUP %d'
         % (path, three.postmaster())])
-    assert done['ok'] and done['how'] == 'command', done
+    assert done.ok and done.how == 'command', done
     streams(three, two)
 
 
@@ -763,7 +762,7 @@ def test_a_follow_command_is_used_for_a_stopped_server_too(servers):
     marker = os.path.join(three.settings.work_dir, 'ahm_followed')
     result = three.attach(one, environment={'AHM_TO': one.host},
                           follow_command=['sh', '-c', 'echo $AHM_TO > ' + marker])
-    assert result['ok'] and result['how'] == 'command', result
+    assert result.ok and result.how == 'command', result
     with open(marker) as file:
         assert file.read().strip() == one.host
     streams(three, one)
@@ -782,11 +781,11 @@ def test_a_user_without_rights_to_statistics_is_enough_for_a_standby(servers):
             conn_string=member.settings.conn_string.replace('agens', 'plain'))
         result = attach.attach_standby(settings, one.host, one.port, 40.0)
         reap()
-        assert result['ok'], result
+        assert result.ok, result
         streams(member, one)
 
 
 def test_an_empty_data_directory_is_refused_in_one_line(tmp_path):
     settings = DatabaseSettings(node_name='n', db_data_dir=str(tmp_path))
     result = attach.attach_standby(settings, '127.0.0.1', 1, 5.0)
-    assert not result['ok'] and '\n' not in result['reason'] and result['reason']
+    assert not result.ok and '\n' not in result.reason and result.reason

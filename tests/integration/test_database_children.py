@@ -15,20 +15,11 @@ import time
 
 import pytest
 
-from ahmlib.database import (
-    control,
-    follow,
-    probe,
-    programs,
-    promotion,
-    recovery,
-    start,
-    startup,
-    stop,
-)
+from ahmlib.database import control, follow, probe, promotion, recovery, start, startup, stop
 from ahmlib.database.settings import DatabaseSettings
 from ahmlib.lab import base_backup
 from ahmlib.lab.users import give_to, lab_user
+from ahmlib.process import programs
 
 PROGRAMS = sorted(glob.glob('/usr/lib/postgresql/*/bin') + glob.glob('/usr/pgsql-*/bin'),
                   key=lambda path: [int(part) for part in path.replace('-', '/').split('/')
@@ -128,7 +119,7 @@ class Server:
     def start(self):
         reap_orphans()
         result = start.start_database(self.settings, LIMIT)
-        assert result['ok'], result
+        assert result.ok, result
         ADOPTED.add(self.postmaster())
         return result
 
@@ -195,7 +186,7 @@ def templates():
         primary.start()
         copy(primary, standby)
         standby.configure("listen_addresses = '%s'" % STANDBY_HOST)
-        assert primary.stop('fast')['ok']
+        assert primary.stop('fast').ok
         for server in (primary, standby):
             os.rename(server.settings.db_data_dir, server.settings.db_data_dir + '.template')
         yield root, primary, standby
@@ -214,10 +205,10 @@ def pair(templates):
         shutil.rmtree(data_dir, ignore_errors=True)
         programs.run(['cp', '-a', data_dir + '.template', data_dir], 60)
         server.start()
-    until(lambda: standby.look()['streaming'])
+    until(lambda: standby.look().streaming)
     yield primary, standby
     for server in (primary, standby):
-        assert server.stop('kill')['ok']
+        assert server.stop('kill').ok
     until(lambda: not ADOPTED)
 
 
@@ -226,29 +217,26 @@ def pair(templates):
 def test_probe_of_a_primary_and_of_its_standby(pair):
     primary, standby = pair
     found = primary.look()
-    assert (found['verdict'], found['answered'], found['in_recovery']) == ('REACHABLE', True,
-                                                                          False)
-    assert found['timeline'] == 1 and found['lsn'] > 0 and found['server_version'] >= 100000
-    assert found['sync_standbys'] == [{'application_name': 'old', 'state': 'streaming',
-                                       'sync_state': 'async'}]
+    assert (found.verdict, found.answered, found.in_recovery) == ('REACHABLE', True, False)
+    assert found.timeline == 1 and found.lsn > 0 and found.server_version >= 100000
+    assert found.sync_standbys == (('old', 'streaming', 'async'),)
     copy = standby.ask()
-    assert copy['in_recovery'] is True and copy['streaming'] is True
-    assert copy['system_identifier'] == found['system_identifier']
-    assert copy['timeline'] == 1 and copy['lsn'] > 0
-    assert copy['upstream'] == {'host': primary.host, 'port': primary.port,
-                                'application_name': 'old'}
+    assert copy.in_recovery is True and copy.streaming is True
+    assert copy.system_identifier == found.system_identifier
+    assert copy.timeline == 1 and copy.lsn > 0
+    assert copy.upstream == (primary.host, primary.port, 'old')
 
 
 def test_probe_by_a_user_without_rights_says_none_and_not_failure(pair):
     primary, standby = pair
     run_sql(primary, 'CREATE ROLE plain LOGIN')
     # Until the standby has replayed it, the role does not exist there.
-    found = until(lambda: (lambda f: f['answered'] and f)(standby.ask(db_user='plain')))
-    assert found['in_recovery'] is True and found['lsn'] > 0 and found['timeline'] == 1
-    assert found['streaming'] is None and found['upstream'] is None
+    found = until(lambda: (lambda f: f.answered and f)(standby.ask(db_user='plain')))
+    assert found.in_recovery is True and found.lsn > 0 and found.timeline == 1
+    assert found.streaming is None and found.upstream is None
     local = probe.check_local(standby.settings._replace(
         conn_string=standby.settings.conn_string.replace('agens', 'plain')), 5)
-    assert local['upstream']['host'] == primary.host, 'read from the file instead'
+    assert local.upstream.host == primary.host, 'read from the file instead'
 
 
 def test_refused_for_what_we_are_is_reachable(pair):
@@ -256,9 +244,9 @@ def test_refused_for_what_we_are_is_reachable(pair):
     for changes, sqlstate in (({'db_user': 'nobody_here'}, '28000'),
                               ({'db_database': 'none'}, '3D000')):
         found = primary.ask(**changes)
-        assert found['verdict'] == 'REACHABLE' and not found['answered'], found
+        assert found.verdict == 'REACHABLE' and not found.answered, found
         # A server that trusts us refuses after the step at which we stop reading.
-        assert found['sqlstate'] in (sqlstate, None)
+        assert found.sqlstate in (sqlstate, None)
 
 
 def test_wrong_password_and_no_entry_are_reachable_and_tell_no_secret(pair):
@@ -267,14 +255,14 @@ def test_wrong_password_and_no_entry_are_reachable_and_tell_no_secret(pair):
     with open(primary.path('pg_hba.conf'), 'w') as file:
         file.write('host all guarded 0.0.0.0/0 md5\n')
     primary.signal(signal.SIGHUP)
-    no_entry = until(lambda: (lambda f: not f['answered'] and f)(primary.ask()))
-    assert (no_entry['verdict'], no_entry['sqlstate']) == ('REACHABLE', '28000')
+    no_entry = until(lambda: (lambda f: not f.answered and f)(primary.ask()))
+    assert (no_entry.verdict, no_entry.sqlstate) == ('REACHABLE', '28000')
     wrong = probe.check_local(primary.settings._replace(
         conn_string='host=%s port=%d user=guarded dbname=postgres password=wr0ngs3cret'
         % (primary.host, primary.port)), 5)
-    assert wrong['verdict'] == 'REACHABLE' and not wrong['answered']
+    assert wrong.verdict == 'REACHABLE' and not wrong.answered
     assert 'wr0ngs3cret' not in repr(wrong)
-    assert primary.ask(db_user='guarded')['verdict'] == 'REACHABLE', 'no password at all'
+    assert primary.ask(db_user='guarded').verdict == 'REACHABLE', 'no password at all'
 
 
 def test_too_many_clients_is_reachable(pair):
@@ -286,7 +274,7 @@ def test_too_many_clients_is_reachable(pair):
             for _ in range(40):
                 connections.append(psycopg2.connect(primary.settings.conn_string))
         found = primary.look()
-        assert found['verdict'] == 'REACHABLE' and not found['answered'], found
+        assert found.verdict == 'REACHABLE' and not found.answered, found
     finally:
         for connection in connections:
             connection.close()
@@ -297,20 +285,20 @@ def test_a_hung_server_is_unreachable_within_the_limit(pair):
     primary.signal(signal.SIGSTOP)
     began_at = time.monotonic()
     found = primary.look(0.4)
-    assert found['verdict'] == 'UNREACHABLE' and '0.4' in found['reason']
+    assert found.verdict == 'UNREACHABLE' and '0.4' in found.reason
     assert time.monotonic() - began_at < 10
 
 
 def test_a_stopped_server_is_unreachable(pair):
     primary, _ = pair
-    assert primary.stop('fast')['how'] == 'fast'
+    assert primary.stop('fast').how == 'fast'
     found = primary.look()
-    assert found['verdict'] == 'UNREACHABLE' and found['reason'], found
+    assert found.verdict == 'UNREACHABLE' and found.reason, found
 
 
 def test_a_server_that_does_not_accept_yet_is_starting_whatever_its_language(pair):
     _, standby = pair
-    assert standby.stop('fast')['ok']
+    assert standby.stop('fast').ok
     standby.configure("hot_standby = off\nlc_messages = 'C'")
 
     def starting():
@@ -318,11 +306,11 @@ def test_a_server_that_does_not_accept_yet_is_starting_whatever_its_language(pai
         # finds it running.
         result = start.start_database(standby.settings, 2.0)
         ADOPTED.add(standby.postmaster())
-        assert not result['ok'], result
-        return result['verdict'] == 'STARTING'
+        assert not result.ok, result
+        return result.verdict == 'STARTING'
     until(starting)
     found = standby.look()
-    assert (found['verdict'], found['sqlstate']) == ('STARTING', '57P03')
+    assert (found.verdict, found.sqlstate) == ('STARTING', '57P03')
     assert startup.ask(standby.host, standby.port, 'x', 'y', 5).sqlstate == '57P03'
 
 
@@ -330,10 +318,10 @@ def test_a_server_that_does_not_accept_yet_is_starting_whatever_its_language(pai
 
 def test_stop_fast_leaves_nothing_and_is_done_once(pair):
     primary, _ = pair
-    assert primary.stop('fast')['how'] == 'fast'
+    assert primary.stop('fast').how == 'fast'
     assert control.server_processes(primary.settings.db_data_dir) == []
     again = primary.stop('fast')
-    assert again['ok'] and again['how'] == 'was not running'
+    assert again.ok and again.how == 'was not running'
 
 
 def test_stop_escalates_to_kill_for_a_stopped_postmaster(pair):
@@ -341,7 +329,7 @@ def test_stop_escalates_to_kill_for_a_stopped_postmaster(pair):
     primary.signal(signal.SIGSTOP)
     began_at = time.monotonic()
     result = primary.stop('fast', 30.0)
-    assert result['ok'] and result['how'] == 'kill', result
+    assert result.ok and result.how == 'kill', result
     assert time.monotonic() - began_at < 12, 'no waiting for who cannot hear'
 
 
@@ -352,7 +340,7 @@ def test_stop_escalates_past_a_stopped_backend(pair):
     pid = with_backend.get_backend_pid()
     os.kill(pid, signal.SIGSTOP)
     result = primary.stop('fast', 5.0)
-    assert result['ok'] and result['how'] == 'kill', result
+    assert result.ok and result.how == 'kill', result
     with_backend.close()
 
 
@@ -364,7 +352,7 @@ def test_stop_ends_the_orphans_of_a_killed_postmaster(pair):
     primary.signal(signal.SIGKILL)
     until(lambda: primary.postmaster() is None)
     result = primary.stop('fast', 5.0)
-    assert result['ok'], result
+    assert result.ok, result
     assert control.server_processes(primary.settings.db_data_dir) == []
 
 
@@ -372,8 +360,8 @@ def test_stop_finds_the_server_of_a_data_directory_that_was_removed(pair):
     primary, _ = pair
     shutil.rmtree(primary.settings.db_data_dir)
     assert control.server_processes(primary.settings.db_data_dir)
-    assert primary.stop('fast', 5.0)['ok']
-    assert primary.look()['verdict'] == 'UNREACHABLE'
+    assert primary.stop('fast', 5.0).ok
+    assert primary.look().verdict == 'UNREACHABLE'
 
 
 def test_stop_sees_the_server_of_a_directory_that_its_owner_cannot_read_any_more(pair):
@@ -395,7 +383,7 @@ def test_who_is_not_the_owner_of_an_unreadable_directory_knows_nothing_of_its_se
     stranger = programs.User('stranger', 54321, 54321, (54321,), '/')
     with control.acting_as(stranger):
         refusal = stop.stop_database(pair[0].settings, 'kill', 5.0)
-    assert not refusal['ok'] and 'cannot look at' in refusal['reason'], refusal
+    assert not refusal.ok and 'cannot look at' in refusal.reason, refusal
     assert pair[0].postmaster()
 
 
@@ -403,22 +391,22 @@ def test_stop_command_that_does_nothing_does_not_count(pair):
     primary, _ = pair
     primary.settings = primary.settings._replace(db_stop_command=['true'])
     try:
-        assert primary.stop('immediate')['how'] == 'immediate'
+        assert primary.stop('immediate').how == 'immediate'
     finally:
         primary.settings = primary.settings._replace(db_stop_command=None)
 
 
 def test_start_says_why_it_failed(pair):
     primary, _ = pair
-    assert primary.stop('fast')['ok']
+    assert primary.stop('fast').ok
     primary.configure('no_such_setting = 1')
     result = start.start_database(primary.settings, LIMIT)
-    assert not result['ok'] and 'no_such_setting' in result['reason'], result
+    assert not result.ok and 'no_such_setting' in result.reason, result
 
 
 def test_start_with_a_configuration_directory_of_its_own(pair, templates):
     primary, _ = pair
-    assert primary.stop('fast')['ok']
+    assert primary.stop('fast').ok
     config_dir = os.path.join(templates[0], "it's config")
     shutil.rmtree(config_dir, ignore_errors=True)
     os.mkdir(config_dir)
@@ -430,7 +418,7 @@ def test_start_with_a_configuration_directory_of_its_own(pair, templates):
     settings = primary.settings._replace(db_config_dir=config_dir)
     result = start.start_database(settings, LIMIT)
     ADOPTED.add(primary.postmaster())
-    assert result['ok'], result
+    assert result.ok, result
     assert control.postmaster(primary.settings.db_data_dir)
 
 
@@ -439,11 +427,11 @@ def test_start_with_a_configuration_directory_of_its_own(pair, templates):
 def test_promotion(pair):
     _, standby = pair
     result = promotion.promote(standby.settings, LIMIT)
-    assert result['ok'] and result['how'] == 'pg_ctl' and result['timeline'] == 2, result
-    assert result['lsn'] > 0
+    assert result.ok and result.how == 'pg_ctl' and result.timeline == 2, result
+    assert result.lsn > 0
     assert not os.path.exists(standby.path('standby.signal'))
     again = promotion.promote(standby.settings, LIMIT)
-    assert again['ok'] and again['how'] == 'was primary'
+    assert again.ok and again.how == 'was primary'
 
 
 @pytest.mark.parametrize('delay', [0.0, 0.004, 0.01])
@@ -452,18 +440,18 @@ def test_promotion_right_after_the_primary_was_killed_is_not_slept_over(pair, de
     primary.signal(signal.SIGKILL)
     time.sleep(delay)                   # the instant decides, not what has come true by then
     result = promotion.promote(standby.settings, LIMIT)
-    assert result['ok'] and result['seconds'] < 4.0, result
+    assert result.ok and result.seconds < 4.0, result
 
 
 def test_promotion_command_counts_by_what_the_database_says(pair):
     _, standby = pair
     settings = standby.settings._replace(promotion_command=['true'])
     lied = promotion.promote(settings, 3.0)
-    assert not lied['ok'] and 'still in recovery' in lied['reason']
+    assert not lied.ok and 'still in recovery' in lied.reason
     settings = settings._replace(promotion_command=['/no/such/program'])
     absent = promotion.promote(settings, LIMIT)
-    assert not absent['ok'] and '/no/such/program' in absent['reason']
-    assert standby.look()['in_recovery'] is True
+    assert not absent.ok and '/no/such/program' in absent.reason
+    assert standby.look().in_recovery is True
 
 
 def test_promotion_that_times_out_takes_its_order_back(pair):
@@ -473,14 +461,14 @@ def test_promotion_that_times_out_takes_its_order_back(pair):
     assert len(startups) == 1
     os.kill(startups[0].pid, signal.SIGSTOP)
     result = promotion.promote(standby.settings, 3.0)
-    assert not result['ok'] and 'withdrawn' in result['reason'], result
-    forgets = result['withdrawn']
+    assert not result.ok and 'withdrawn' in result.reason, result
+    forgets = result.withdrawn
     assert forgets == (control.data_directory_version(standby.settings.db_data_dir) >= 14)
     os.kill(startups[0].pid, signal.SIGCONT)
     if forgets:
         run_sql(primary, 'CREATE TABLE replayed ()')
-        until(lambda: standby.look()['replayed_lsn'] == primary.look()['lsn'])
-        assert standby.look()['in_recovery'] is True
+        until(lambda: standby.look().replayed_lsn == primary.look().lsn)
+        assert standby.look().in_recovery is True
 
 
 # Following
@@ -491,11 +479,10 @@ def test_follow_by_reload(pair):
         pytest.skip('before PostgreSQL 13 primary_conninfo is not reloaded')
     before = standby.postmaster()
     result = follow.follow_primary(standby.settings, primary.host, primary.port, LIMIT)
-    assert result['ok'] and result['how'] == 'reloaded', result
+    assert result.ok and result.how == 'reloaded', result
     assert standby.postmaster() == before
-    assert until(lambda: [each for each in primary.look()['sync_standbys']
-                          if each['application_name'] == 'standby'
-                          and each['state'] == 'streaming'])
+    assert until(lambda: [each for each in primary.look().sync_standbys
+                          if each.application_name == 'standby' and each.state == 'streaming'])
     status = os.stat(standby.path('postgresql.auto.conf'))
     assert status.st_uid == os.stat(standby.settings.db_data_dir).st_uid
     assert status.st_mode & 0o777 == 0o600
@@ -510,25 +497,25 @@ def test_follow_does_not_wait_for_a_login_that_is_refused(pair, monkeypatch):
     settings = standby.settings._replace(
         conn_string=standby.settings.conn_string + ' user=nobody_knows')
     result = follow.follow_primary(settings, primary.host, primary.port, LIMIT)
-    assert not result['ok'] and 'cannot be seen: ' in result['reason'], result
-    assert 'nobody_knows' in result['reason'], result
+    assert not result.ok and 'cannot be seen: ' in result.reason, result
+    assert 'nobody_knows' in result.reason, result
 
 
 def test_follow_refuses_on_a_primary(pair):
     primary, standby = pair
     result = follow.follow_primary(primary.settings, standby.host, standby.port, LIMIT)
-    assert not result['ok'] and 'primary' in result['reason']
+    assert not result.ok and 'primary' in result.reason
     assert not recovery.is_standby_on_file(primary.settings)
 
 
 def test_an_old_primary_comes_back_as_a_standby(pair):
     """The whole of a failover: stop, standby.signal, promote, follow, and a later pg_ctl start."""
     primary, standby = pair
-    assert primary.stop('fast')['ok']
-    assert recovery.leave_standby_signal(primary.settings)['ok']
-    assert promotion.promote(standby.settings, LIMIT)['ok']
+    assert primary.stop('fast').ok
+    assert recovery.leave_standby_signal(primary.settings).ok
+    assert promotion.promote(standby.settings, LIMIT).ok
     written = follow.follow_primary(primary.settings, standby.host, standby.port, LIMIT)
-    assert written['ok'] and written['how'] == 'written', written
+    assert written.ok and written.how == 'written', written
     assert primary.postmaster() is None, 'never started'
     has_signal = version_of(primary) >= recovery.FIRST_VERSION_WITH_SIGNAL
     made = os.stat(primary.path('standby.signal' if has_signal else 'recovery.conf'))
@@ -536,19 +523,19 @@ def test_an_old_primary_comes_back_as_a_standby(pair):
     log = os.path.join(primary.settings.work_dir, 'later.log')
     primary.run('pg_ctl', 'start', '-w', '-s', '-D', primary.settings.db_data_dir, '-l', log)
     ADOPTED.add(primary.postmaster())
-    assert primary.look()['in_recovery'] is True
-    found = until(lambda: (lambda f: f['streaming'] and f['timeline'] == 2 and f)(primary.look()))
-    assert found['upstream']['application_name'] == 'primary'
+    assert primary.look().in_recovery is True
+    found = until(lambda: (lambda f: f.streaming and f.timeline == 2 and f)(primary.look()))
+    assert found.upstream.application_name == 'primary'
 
 
 def test_standby_signal_alone_prevents_a_second_primary(pair):
     primary, standby = pair
     primary.signal(signal.SIGKILL)
     until(lambda: not control.server_processes(primary.settings.db_data_dir))
-    assert recovery.leave_standby_signal(primary.settings)['ok']
+    assert recovery.leave_standby_signal(primary.settings).ok
     reap_orphans()
     primary.start()
-    assert primary.look()['in_recovery'] is True
+    assert primary.look().in_recovery is True
 
 
 def test_follow_by_restart(pair, monkeypatch):
@@ -557,9 +544,9 @@ def test_follow_by_restart(pair, monkeypatch):
     before = standby.postmaster()
     result = follow.follow_primary(standby.settings, primary.host, primary.port, LIMIT)
     ADOPTED.add(standby.postmaster())
-    assert result['ok'] and result['how'] == 'restarted', result
+    assert result.ok and result.how == 'restarted', result
     assert standby.postmaster() != before
-    until(lambda: standby.look()['streaming'])
+    until(lambda: standby.look().streaming)
 
 
 def run_sql(server, sql):

@@ -14,10 +14,10 @@ from ahmlib.database import (
     follow,
     follow_stream,
     probe,
-    programs,
     recovery,
     settings_in_force,
 )
+from ahmlib.process import programs
 from tests.integration.test_attach import (
     NAMES,
     diverge,
@@ -97,7 +97,6 @@ def point(member, primary, limit=LIMIT, **changes):
     result = follow.follow_primary(member.settings._replace(**changes), primary.host, primary.port,
                                    limit)
     reap()
-    assert set(result) - {'remark', 'diverged'} == {'ok', 'reason', 'how'}, result
     return result
 
 
@@ -137,8 +136,7 @@ def slot_names(member):
 
 def is_fed(member, primary):
     """The primary streams to it; a walreceiver that is about to be refused says so too."""
-    return {'application_name': member.settings.node_name, 'state': 'streaming',
-            'sync_state': 'async'} in primary.look()['sync_standbys']
+    return (member.settings.node_name, 'streaming', 'async') in primary.look().sync_standbys
 
 
 # primary_conninfo, wherever it is set
@@ -184,10 +182,10 @@ def test_a_standby_keeps_its_user_and_password_wherever_they_are_set(servers, pl
     on_file(three, primary_conninfo=None)
     place(three, guarded_words(one))
     three.start()
-    until(lambda: three.look()['streaming'])
+    until(lambda: three.look().streaming)
     fail_over(one, two, three)
     result = point(three, two)
-    assert result['ok'] and 'streams from' in result['reason'], result
+    assert result.ok and 'streams from' in result.reason, result
     words = conninfo.parse(value_on_file(three, 'primary_conninfo'))
     assert (words['user'], words['password'], words['host']) == ('rep', PASSWORD, two.host)
 
@@ -200,7 +198,7 @@ def test_a_stopped_standby_keeps_them_too(servers, place):
     on_file(three, primary_conninfo=None)
     place(three, guarded_words(one).replace(one.host, '127.77.9.9'))
     result = three.attach(one)
-    assert result['ok'] and result['how'] == 'started', result
+    assert result.ok and result.how == 'started', result
 
 
 def test_a_passfile_in_an_included_file_is_kept(servers):
@@ -216,9 +214,9 @@ def test_a_passfile_in_an_included_file_is_kept(servers):
     place_included(three, conninfo.build({'host': one.host, 'port': one.port, 'user': 'rep',
                                           'passfile': three.path('own/pass')}))
     three.start()
-    until(lambda: three.look()['streaming'])
+    until(lambda: three.look().streaming)
     fail_over(one, two, three)
-    assert point(three, two)['ok']
+    assert point(three, two).ok
     assert conninfo.parse(value_on_file(three, 'primary_conninfo'))['passfile'] \
         == three.path('own/pass')
 
@@ -230,16 +228,16 @@ def test_a_primary_conninfo_of_the_command_line_is_named_as_what_is_in_the_way(s
     three.run('pg_ctl', 'start', '-w', '-s', '-D', settings.db_data_dir, '-l', os.devnull, '-o',
               "-c primary_conninfo='host=%s port=%d user=agens application_name=x'"
               % (one.host, one.port))
-    until(lambda: three.look()['streaming'])
+    until(lambda: three.look().streaming)
     found = settings_in_force.of_server(settings, LIMIT)['primary_conninfo']
     assert found.place == settings_in_force.COMMAND_LINE and 'application_name=x' in found.value
     assert settings_in_force.on_file(settings).settings['primary_conninfo'] == found
     fail_over(one, two, three)
     result = point(three, two)
     if version_of(three) >= 13:         # before, the restart that it needs takes it away
-        assert not result['ok'] and 'command line' in result['reason'], result
+        assert not result.ok and 'command line' in result.reason, result
         restart(three)
-    assert point(three, two)['ok']
+    assert point(three, two).ok
 
 
 def test_a_user_who_may_not_see_the_setting_overlooks_nothing(servers):
@@ -260,8 +258,8 @@ def test_a_user_who_may_not_see_the_setting_overlooks_nothing(servers):
     fail_over(one, two, three)
     result = point(three, two, db_user='plain', conn_string=three.settings.conn_string.replace(
         'agens', 'plain'))
-    assert result['ok'], result
-    assert 'it replays' not in result.get('remark', '')
+    assert result.ok, result
+    assert 'it replays' not in result.remark
     assert is_fed(three, two)
 
 
@@ -307,7 +305,7 @@ def test_a_rewind_does_not_take_an_included_password_along(servers):
     place_included(one, guarded_words(two))
     diverge(one, two, 'fast')
     result = one.attach(two, use_pg_rewind=True)
-    assert result['ok'] and result['how'] == 'rewound', result
+    assert result.ok and result.how == 'rewound', result
     assert os.path.exists(one.path('more/own.conf'))
 
 
@@ -319,7 +317,7 @@ PAST = '2001-01-01 00:00:00+00'
 def follows_and_replays(two, three):
     """Assert that the standby is pointed to the new primary, streams, and replays what it gets."""
     result = point(three, two)
-    assert result['ok'], result
+    assert result.ok, result
     run_sql(two, MANY)
     until(lambda: three.has('many'))
     return result
@@ -341,15 +339,15 @@ def test_a_target_that_a_restore_left_stops_no_replay_any_more(servers, name, va
     run_sql(one, "SELECT pg_create_restore_point('restored_to')")
     run_sql(one, 'CREATE TABLE before ()')
     three.start()
-    until(lambda: three.look()['streaming'] or three.look()['in_recovery'])
+    until(lambda: three.look().streaming or three.look().in_recovery)
     two.settle(one)
     one.stop()
     two.promote()
     result = follows_and_replays(two, three)
-    assert result['how'] == 'restarted', 'no reload takes a target away'
+    assert result.how == 'restarted', 'no reload takes a target away'
     assert value_on_file(three, name) is None
     # Again costs no restart.
-    assert point(three, two)['how'] in ('reloaded', 'unchanged')
+    assert point(three, two).how in ('reloaded', 'unchanged')
 
 
 def test_a_target_in_an_included_file_is_overridden(servers):
@@ -367,7 +365,7 @@ def test_a_target_in_an_included_file_is_overridden(servers):
     assert value_on_file(three, 'recovery_target_name') == ''
     assert value_on_file(three, 'recovery_target_time') is None, 'only what is set anywhere'
     size = os.path.getsize(own_file(three))
-    assert point(three, two)['ok'] and os.path.getsize(own_file(three)) == size
+    assert point(three, two).ok and os.path.getsize(own_file(three)) == size
 
 
 def test_attaching_a_standby_that_streams_takes_its_target_away(servers):
@@ -377,11 +375,11 @@ def test_attaching_a_standby_that_streams_takes_its_target_away(servers):
     run_sql(one, 'CREATE TABLE before ()')
     three.start()
     if has_signal(three):
-        until(lambda: three.look()['streaming'])
-        assert three.attach(one)['ok']
+        until(lambda: three.look().streaming)
+        assert three.attach(one).ok
     else:
         three.stop()
-        assert three.attach(one)['ok']
+        assert three.attach(one).ok
     run_sql(one, MANY)
     until(lambda: three.has('many'))
 
@@ -395,13 +393,13 @@ def test_a_demoted_server_is_not_promoted_by_the_target_of_its_restore(servers):
     else:
         put(one.path('recovery.done'), conffile.with_values('', values))
     fail_over(one, two)
-    assert recovery.leave_standby_signal(one.settings)['ok']
+    assert recovery.leave_standby_signal(one.settings).ok
     one.start()
-    assert one.look()['in_recovery'] is True
-    assert point(one, two)['ok']
+    assert one.look().in_recovery is True
+    assert point(one, two).ok
     run_sql(two, MANY)
-    until(lambda: not one.look()['in_recovery'] or one.has('many'))
-    assert one.look()['in_recovery'] is True and is_fed(one, two)
+    until(lambda: not one.look().in_recovery or one.has('many'))
+    assert one.look().in_recovery is True and is_fed(one, two)
 
 
 def test_a_recovery_signal_beside_does_not_outlive_the_promotion(servers):
@@ -410,13 +408,13 @@ def test_a_recovery_signal_beside_does_not_outlive_the_promotion(servers):
     needs_signal(two)
     put(os.path.join(two.settings.db_data_dir, 'recovery.signal'), '')
     restart(two)
-    assert two.look()['in_recovery'] is True
-    assert recovery.leave_standby_signal(two.settings)['changed']
-    assert not recovery.leave_standby_signal(two.settings)['changed']
+    assert two.look().in_recovery is True
+    assert recovery.leave_standby_signal(two.settings).changed
+    assert not recovery.leave_standby_signal(two.settings).changed
     fail_over(one, two)
     restart(two)
     found = two.look()
-    assert (found['in_recovery'], found['timeline']) == (False, 2)
+    assert (found.in_recovery, found.timeline) == (False, 2)
 
 
 def test_a_trigger_file_that_lies_there_makes_no_second_primary(servers):
@@ -430,21 +428,21 @@ def test_a_trigger_file_that_lies_there_makes_no_second_primary(servers):
         put(one.path('recovery.done'), "trigger_file = 'promote_me'\n")
     fail_over(one, two)
     put(trigger, '')
-    assert recovery.leave_standby_signal(one.settings)['ok']
+    assert recovery.leave_standby_signal(one.settings).ok
     assert not os.path.exists(trigger)
     one.start()
-    assert point(one, two)['ok']
-    assert one.look()['in_recovery'] is True
+    assert point(one, two).ok
+    assert one.look().in_recovery is True
 
 
 def test_a_timeline_that_a_restore_left_is_taken_away_by_a_restart(servers):
     one, two, three = servers
     on_file(three, recovery_target_timeline='1')
     three.start()
-    until(lambda: three.look()['streaming'])
+    until(lambda: three.look().streaming)
     fail_over(one, two, three)
     follows_and_replays(two, three)
-    assert three.look()['timeline'] == 2
+    assert three.look().timeline == 2
 
 
 # Slots
@@ -456,7 +454,7 @@ def with_slots(one, two, three):
         on_file(member, primary_slot_name=name)
     restart(two)
     three.start()
-    until(lambda: all(member.look()['streaming'] for member in (two, three)))
+    until(lambda: all(member.look().streaming for member in (two, three)))
     assert slot_names(one) == {'two', 'slot_of_3'}
 
 
@@ -466,7 +464,7 @@ def test_the_slot_of_a_standby_is_made_on_the_new_primary(servers):
     with_slots(one, two, three)
     fail_over(one, two, three)
     result = point(three, two)
-    assert result['ok'], result
+    assert result.ok, result
     assert slot_names(two) == {'slot_of_3'}
     assert ask(two, 'SELECT active FROM pg_replication_slots')
 
@@ -477,13 +475,13 @@ def test_the_slot_is_made_by_the_walreceivers_user_or_by_ours(servers):
     with_slots(one, two, three)
     fail_over(one, two, three)
     result = point(three, two, db_user='plain', replication_user='agens')
-    assert result['ok'] and slot_names(two) == {'slot_of_3'}, result
+    assert result.ok and slot_names(two) == {'slot_of_3'}, result
     run_sql(two, 'CREATE ROLE copy LOGIN REPLICATION')
     on_file(three, primary_slot_name='another')
     with open(two.path('pg_hba.conf'), 'w') as file:
         file.write('host replication all 127.0.0.0/8 reject\nhost all all 127.0.0.0/8 trust\n')
     two.signal(signal.SIGHUP)
-    until(lambda: 'another' in slot_names(two) or not point(three, two, 4.0)['ok']
+    until(lambda: 'another' in slot_names(two) or not point(three, two, 4.0).ok
           and 'another' in slot_names(two))
 
 
@@ -493,7 +491,7 @@ def test_a_stopped_standby_gets_its_slot_too(servers):
     fail_over(one, two, three)
     three.stop()
     written = point(three, two)
-    assert written['ok'] and written['how'] == 'written', written
+    assert written.ok and written.how == 'written', written
     three.start()
     until(lambda: is_fed(three, two))
 
@@ -504,23 +502,23 @@ def test_the_slots_of_a_demoted_server_keep_no_wal(servers):
     with_slots(one, two, three)
     run_sql(one, "SELECT pg_create_physical_replication_slot('foreign_one', true)")
     fail_over(one, two, three)
-    assert point(three, two)['ok']
+    assert point(three, two).ok
     result = one.attach(two, node_names=NAMES + (one.host,))
-    assert result['ok'], result
+    assert result.ok, result
     assert slot_names(one) == {'foreign_one'}
-    assert '"two"' in result['remark'] and '"slot_of_3"' in result['remark'], result
+    assert '"two"' in result.remark and '"slot_of_3"' in result.remark, result
     for _ in range(5):
         run_sql(two, 'SELECT pg_switch_wal()')
         run_sql(two, "SELECT pg_logical_emit_message(false, 'x', repeat('x', 1000))")
     until(lambda: one.caught_up(two))
-    said = one.look()['remark']
+    said = one.look().remark
     assert '"foreign_one" more than 64 MB' in said and '"two"' not in said, said
 
 
 def test_inactive_slots_that_keep_much_are_said_by_every_check(servers, monkeypatch):
     one, two, _ = servers
     monkeypatch.setattr(probe.slots, 'KEPT_MAX', 20 << 20)
-    assert one.look()['remark'] == ''
+    assert one.look().remark == ''
     for member in (one, two):
         run_sql(member, "SELECT pg_create_physical_replication_slot('nobody', true)")
         run_sql(member, "SELECT pg_create_physical_replication_slot('keeps_nothing')")
@@ -529,7 +527,7 @@ def test_inactive_slots_that_keep_much_are_said_by_every_check(servers, monkeypa
         run_sql(one, 'SELECT pg_switch_wal()')
     two.settle(one)
     for member in (one, two):
-        said = member.look()['remark']
+        said = member.look().remark
         assert '"nobody" more than' in said and 'keeps_nothing' not in said, said
         assert "pg_drop_replication_slot('nobody')" in said
 
@@ -545,7 +543,7 @@ def test_a_logical_slot_is_never_dropped(servers):
     assert probe.slots.drop_stale(one.settings.conn_string, names, LIMIT) == '', 'a primary'
     assert slot_names(one) == {'two', 'three'}
     fail_over(one, two)
-    assert one.attach(two, node_names=NAMES)['ok']
+    assert one.attach(two, node_names=NAMES).ok
     assert slot_names(one) == {'three'}
 
 
@@ -578,10 +576,10 @@ def test_two_standbys_with_the_same_slot_are_told_so(servers, monkeypatch):
     for member in (two, three):
         on_file(member, primary_slot_name='same')
     restart(two)
-    until(lambda: two.look()['streaming'])
+    until(lambda: two.look().streaming)
     three.start()
     result = point(three, one, 6.0)
-    assert not result['ok'] and 'in use on the primary by two' in result['reason'], result
+    assert not result.ok and 'in use on the primary by two' in result.reason, result
 
 
 def test_a_slot_that_cannot_be_made_is_said_with_what_to_run(servers, monkeypatch):
@@ -591,9 +589,9 @@ def test_a_slot_that_cannot_be_made_is_said_with_what_to_run(servers, monkeypatc
     fail_over(one, two, three)
     use_up_the_slots(two)
     result = point(three, two, 6.0)
-    assert not result['ok'] and 'max_replication_slots' in result['reason'], result
+    assert not result.ok and 'max_replication_slots' in result.reason, result
     run_sql(two, "SELECT pg_drop_replication_slot('filler_1')")
-    assert point(three, two)['ok']
+    assert point(three, two).ok
 
 
 # How following ends
@@ -602,40 +600,40 @@ def test_following_says_why_it_does_not_stream(servers, monkeypatch):
     monkeypatch.setattr(follow_stream, 'FINAL_SECONDS', 1.0)
     one, two, three = servers
     three.start()
-    until(lambda: three.look()['streaming'])
+    until(lambda: three.look().streaming)
     fail_over(one, two, three)
     with open(two.path('pg_hba.conf'), 'w') as file:
         file.write('host all all 127.0.0.0/8 trust\n')
     two.signal(signal.SIGHUP)
     result = point(three, two)
-    assert not result['ok'] and 'pg_hba.conf' in result['reason'], result
+    assert not result.ok and 'pg_hba.conf' in result.reason, result
     with open(two.path('pg_hba.conf'), 'a') as file:
         file.write('host replication all 127.0.0.0/8 trust\n')
     two.signal(signal.SIGHUP)
     before = three.postmaster()
-    assert point(three, two)['ok']
+    assert point(three, two).ok
     assert three.postmaster() == before, 'tried again without a restart'
 
 
 def test_a_primary_that_is_not_there_yet_is_no_failure_for_good(servers):
     one, two, three = servers
     three.start()
-    until(lambda: three.look()['streaming'])
+    until(lambda: three.look().streaming)
     for member in (two, three):
         member.settle(one)
     one.stop()
     two.stop()
     result = point(three, two, 6.0)
-    assert not result['ok'] and 'refused' in result['reason'], result
+    assert not result.ok and 'refused' in result.reason, result
     two.start()
     two.promote()
-    assert point(three, two)['ok']
+    assert point(three, two).ok
 
 
 def test_a_standby_that_diverged_is_told_so(servers):
     one, two, three = servers
     three.start()
-    until(lambda: three.look()['streaming'])
+    until(lambda: three.look().streaming)
     two.settle(one)
     two.stop()
     run_sql(one, MANY)
@@ -644,43 +642,43 @@ def test_a_standby_that_diverged_is_told_so(servers):
     two.start()
     two.promote()
     result = point(three, two)
-    assert not result['ok'] and result['diverged'] and 'diverged' in result['reason'], result
+    assert not result.ok and result.diverged and 'diverged' in result.reason, result
 
 
 def test_a_follow_command_that_does_nothing_is_no_success(servers, monkeypatch):
     one, two, three = servers
     three.start()
-    until(lambda: three.look()['streaming'])
+    until(lambda: three.look().streaming)
     fail_over(one, two, three)
     lied = point(three, two, 4.0, follow_command=['true'])
-    assert not lied['ok'] and 'does not stream' in lied['reason'], lied
+    assert not lied.ok and 'does not stream' in lied.reason, lied
     if version_of(three) < 13:
         return                          # a restart is the script's business there
     done = point(three, two, follow_command=[
         'sh', '-c', 'sed -i "s/host=[0-9.]*/host=%s/" %s && kill -HUP %d'
         % (two.host, own_file(three), three.postmaster())])
-    assert done['ok'] and done['how'] == 'command', done
+    assert done.ok and done.how == 'command', done
 
 
 def test_a_delayed_standby_is_no_failure(servers):
     one, two, three = servers
     on_file(three, recovery_min_apply_delay='600000')
     three.start()
-    until(lambda: three.look()['streaming'])
+    until(lambda: three.look().streaming)
     run_sql(one, MANY)
-    until(lambda: three.look()['lsn'] >= one.look()['lsn'])
+    until(lambda: three.look().lsn >= one.look().lsn)
     two.settle(one)
     one.stop()
     two.promote()
     result = point(three, two, 8.0, use_recovery_min_apply_delay=True,
                    recovery_min_apply_delay=600000)
-    assert result['ok'], result
+    assert result.ok, result
 
 
 def test_the_masked_password_of_a_walreceiver_is_never_written(servers):
     one, two, three = servers
     del one
     on_file(three, primary_conninfo='host=127.77.9.9 user=rep password=%s' % conninfo.MASK)
-    assert recovery.write_primary(three.settings, two.host, two.port)['ok']
+    assert recovery.write_primary(three.settings, two.host, two.port).ok
     words = conninfo.parse(value_on_file(three, 'primary_conninfo'))
     assert words['user'] == 'rep' and 'password' not in words

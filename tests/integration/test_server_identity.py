@@ -22,12 +22,12 @@ from ahmlib.database import (
     history,
     identity,
     probe,
-    programs,
     start,
     startup,
     stop,
 )
 from ahmlib.database.connection import Connection, ConnectionFailed
+from ahmlib.process import programs
 from tests.integration import test_database_children as children
 from tests.integration.test_database_children import (  # noqa: F401 (fixtures)
     BIN_DIR,
@@ -74,22 +74,22 @@ def as_role(server, role, **words):
 def test_the_server_of_the_directory_is_no_mismatch_and_that_costs_no_query(pair, monkeypatch):
     monkeypatch.setattr(identity, 'TOLD', 'no query at all')
     for server in pair:
-        assert server.look()['mismatch'] == ''
+        assert server.look().mismatch == ''
 
 
 def test_a_directory_left_over_from_an_upgrade_is_a_mismatch_that_names_both(pair, stale):
     primary, _ = pair
     found = probe.check_local(at(primary, stale), LIMIT)
-    assert found['answered'] and stale in found['mismatch'], found
+    assert found.answered and stale in found.mismatch, found
     for said in (primary.settings.db_data_dir, 'port', 'conn_string', 'no server runs'):
-        assert said in found['mismatch']
+        assert said in found.mismatch
 
 
 def test_a_directory_by_another_name_is_the_same(pair, tmp_path):
     primary, _ = pair
     link = str(tmp_path / 'link')
     os.symlink(primary.settings.db_data_dir, link)
-    assert probe.check_local(at(primary, link), LIMIT)['mismatch'] == ''
+    assert probe.check_local(at(primary, link), LIMIT).mismatch == ''
     assert control.postmaster(link) == primary.postmaster()
 
 
@@ -110,11 +110,11 @@ def mounted(source, target):
 def test_a_stop_sees_the_server_of_a_directory_that_is_mounted_in_two_places(pair):
     primary, _ = pair
     with mounted(primary.settings.db_data_dir, primary.settings.db_data_dir + '.bind') as path:
-        assert probe.check_local(at(primary, path), LIMIT)['mismatch'] == ''
+        assert probe.check_local(at(primary, path), LIMIT).mismatch == ''
         result = stop.stop_database(at(primary, path), 'fast', 10.0)
     children.reap_orphans()
-    assert result['ok'] and result['how'] == 'fast', result
-    assert primary.look()['verdict'] == 'UNREACHABLE'
+    assert result.ok and result.how == 'fast', result
+    assert primary.look().verdict == 'UNREACHABLE'
 
 
 @pytest.mark.parametrize('role', ['agens', 'plain'])
@@ -125,10 +125,10 @@ def test_another_nodes_server_is_a_mismatch_where_no_process_can_be_seen(pair, m
     monkeypatch.setattr(identity, '_serves_from_here', lambda *_: None)
     for server, other in (pair, pair[::-1]):
         settings = as_role(server, role)
-        until(lambda: probe.check_local(settings, LIMIT)['answered'])
-        assert probe.check_local(settings, LIMIT)['mismatch'] == ''
+        until(lambda: probe.check_local(settings, LIMIT).answered)
+        assert probe.check_local(settings, LIMIT).mismatch == ''
         wrong = settings._replace(db_data_dir=other.settings.db_data_dir)
-        assert other.settings.db_data_dir in probe.check_local(wrong, LIMIT)['mismatch']
+        assert other.settings.db_data_dir in probe.check_local(wrong, LIMIT).mismatch
 
 
 def test_a_server_of_another_system_is_a_mismatch(pair, stale, monkeypatch):
@@ -137,14 +137,14 @@ def test_a_server_of_another_system_is_a_mismatch(pair, stale, monkeypatch):
     path = os.path.join(stale, 'global', 'pg_control')
     with open(path, 'r+b') as file:
         file.write(b'\1' * 8)
-    assert 'system identifier' in probe.check_local(at(primary, stale), LIMIT)['mismatch']
+    assert 'system identifier' in probe.check_local(at(primary, stale), LIMIT).mismatch
 
 
 def test_nothing_to_compare_is_no_mismatch(pair, monkeypatch):
     primary, _ = pair
-    assert probe.check_local(at(primary, ''), LIMIT)['mismatch'] == ''
+    assert probe.check_local(at(primary, ''), LIMIT).mismatch == ''
     monkeypatch.setattr(identity, '_serves_from_here', lambda *_: None)
-    assert probe.check_local(at(primary, '/no/such/directory'), LIMIT)['mismatch'] == ''
+    assert probe.check_local(at(primary, '/no/such/directory'), LIMIT).mismatch == ''
 
 
 def test_a_directory_that_was_moved_away_under_its_server_is_a_mismatch(pair, stale):
@@ -154,7 +154,7 @@ def test_a_directory_that_was_moved_away_under_its_server_is_a_mismatch(pair, st
     os.rename(primary.settings.db_data_dir, moved)
     shutil.copytree(stale, primary.settings.db_data_dir)
     try:
-        assert moved in primary.look()['mismatch']
+        assert moved in primary.look().mismatch
     finally:
         shutil.rmtree(primary.settings.db_data_dir)
         os.rename(moved, primary.settings.db_data_dir)
@@ -166,10 +166,10 @@ def test_a_stop_of_the_wrong_directory_is_no_stop_while_the_primary_answers(pair
     primary, _ = pair
     for mode, limit in (('immediate', 0.25), ('fast', 5.0)):
         result = stop.stop_database(at(primary, stale), mode, limit)
-        assert not result['ok'], result
-        assert stale in result['reason'] and '%s:%d' % (primary.host, primary.port) \
-            in result['reason'] and 'db_stop_command' in result['reason'], result
-    assert primary.look()['answered'], 'a server of another directory is not ours to signal'
+        assert not result.ok, result
+        assert stale in result.reason and '%s:%d' % (primary.host, primary.port) \
+            in result.reason and 'db_stop_command' in result.reason, result
+    assert primary.look().answered, 'a server of another directory is not ours to signal'
 
 
 def test_the_stop_command_stops_what_answers_from_another_directory(pair, stale):
@@ -181,25 +181,25 @@ def test_the_stop_command_stops_what_answers_from_another_directory(pair, stale)
                    '--clear-groups'] + command
     result = stop.stop_database(at(primary, stale)._replace(db_stop_command=command), 'fast', LIMIT)
     children.reap_orphans()
-    assert result['ok'] and result['how'] == 'command', result
-    assert primary.look()['verdict'] == 'UNREACHABLE'
+    assert result.ok and result.how == 'command', result
+    assert primary.look().verdict == 'UNREACHABLE'
 
 
 def test_a_stop_command_that_leaves_the_other_server_running_does_not_count(pair, stale):
     primary, _ = pair
     result = stop.stop_database(at(primary, stale)._replace(db_stop_command=['false']), 'fast', 5.0)
-    assert not result['ok'] and 'status 1' in result['reason'], result
+    assert not result.ok and 'status 1' in result.reason, result
 
 
 def test_a_server_that_is_starting_is_not_stopped(pair, stale):
     _, standby = pair
-    assert standby.stop('fast')['ok']
+    assert standby.stop('fast').ok
     standby.configure('hot_standby = off')
     start.start_database(standby.settings, 2.0)
     children.ADOPTED.add(until(standby.postmaster))
-    until(lambda: standby.look()['verdict'] == 'STARTING')
+    until(lambda: standby.look().verdict == 'STARTING')
     result = stop.stop_database(at(standby, stale), 'immediate', 1.0)
-    assert not result['ok'] and '57P03' in result['reason'], result
+    assert not result.ok and '57P03' in result.reason, result
 
 
 def test_a_name_that_does_not_resolve_in_time_holds_up_no_stop(pair, monkeypatch):
@@ -209,7 +209,7 @@ def test_a_name_that_does_not_resolve_in_time_holds_up_no_stop(pair, monkeypatch
     began_at = time.monotonic()
     try:
         result = primary.stop('immediate', 1.0)
-        assert result['ok'] and result['how'] == 'immediate', result
+        assert result.ok and result.how == 'immediate', result
         assert time.monotonic() - began_at < LIMIT / 2, 'nobody waits for a resolver'
     finally:
         ended.set()
@@ -219,11 +219,11 @@ def test_a_server_of_another_host_does_not_make_a_stopped_one_run(pair, monkeypa
     """conn_string has the VIP, which the next primary has by now."""
     primary, standby = pair
     settings = primary.settings._replace(conn_string=standby.settings.conn_string)
-    assert not stop.stop_database(settings, 'fast', LIMIT)['ok'], 'of this host: it may be ours'
+    assert not stop.stop_database(settings, 'fast', LIMIT).ok, 'of this host: it may be ours'
     monkeypatch.setattr(identity, 'is_of_this_host', lambda address: address != standby.host)
     result = stop.stop_database(settings, 'fast', LIMIT)
     children.reap_orphans()
-    assert result['ok'] and 'another host' in result['reason'], result
+    assert result.ok and 'another host' in result.reason, result
 
 
 @AS_ROOT
@@ -248,8 +248,8 @@ def test_a_socket_that_is_closed_to_us_says_nothing(pair, stale, tmp_path):
 def test_a_start_whose_port_another_server_has_is_no_success(pair, stale):
     primary, _ = pair
     result = start.start_database(at(primary, stale), LIMIT)
-    assert not result['ok'] and stale in result['reason'] \
-        or '%s:%d' % (primary.host, primary.port) in result['reason'], result
+    assert not result.ok and stale in result.reason \
+        or '%s:%d' % (primary.host, primary.port) in result.reason, result
     assert control.server_processes(stale) == []
 
 
@@ -262,8 +262,8 @@ def test_a_started_server_beside_the_one_that_answers_is_no_success(pair, stale)
     try:
         result = start.start_database(settings, LIMIT)
         children.ADOPTED.add(control.postmaster(stale))
-        assert not result['ok'] and 'another server' in result['reason'], result
-        assert None not in children.ADOPTED, result['reason']
+        assert not result.ok and 'another server' in result.reason, result
+        assert None not in children.ADOPTED, result.reason
     finally:
         children.ADOPTED.discard(None)
         stop.stop_database(settings._replace(conn_string='host=/nowhere'), 'kill', 5.0)
@@ -283,13 +283,13 @@ def test_a_server_whose_lock_file_says_nothing_is_seen_and_stopped_gently(pair, 
             file.write(content)
     assert primary.postmaster() == pid
     result = primary.stop('fast')
-    assert result['ok'] and result['how'] == 'fast', result
+    assert result.ok and result.how == 'fast', result
 
 
 @AS_ROOT
 def test_an_old_pid_that_is_anothers_process_now_does_not_blind_the_owner(pair):
     primary, _ = pair
-    assert primary.stop('kill')['ok']
+    assert primary.stop('kill').ok
     with open(primary.path('postmaster.pid'), 'w') as file:
         file.write('1\n')
     with control.acting_as(owner()):
@@ -316,11 +316,11 @@ def test_who_is_not_shown_others_processes_knows_nothing_of_the_server(pair, mon
         with control.acting_as(programs.User('stranger', 54321, 54321, (54321,), '/')):
             for done in (stop.stop_database(settings, 'kill', 5.0),
                          start.start_database(settings, 5.0)):
-                assert not done['ok'] and 'cannot look at' in done['reason'], done
+                assert not done.ok and 'cannot look at' in done.reason, done
             with pytest.raises(control.Blind):
                 follow.follow_primary(settings, '127.0.0.1', 1, 5.0)
             refused = attach.attach_standby(settings, '127.0.0.1', 1, 5.0)
-            assert not refused['ok'] and 'cannot look at' in refused['reason'], refused
+            assert not refused.ok and 'cannot look at' in refused.reason, refused
     finally:
         os.chmod(data_dir, 0o700)
 
@@ -353,9 +353,9 @@ INHERITED = [
 def healthy(server, settings, is_standby):
     """Whether a check by these settings finds the healthy server that is there."""
     found = probe.check_local(settings, LIMIT)
-    return found['answered'] and found['in_recovery'] is is_standby and found['lsn'] > 0 \
-        and found['timeline'] == 1 and found['mismatch'] == '' \
-        and (found['streaming'] is True or not is_standby)
+    return found.answered and found.in_recovery is is_standby and found.lsn > 0 \
+        and found.timeline == 1 and found.mismatch == '' \
+        and (found.streaming is True or not is_standby)
 
 
 def fakes(primary):
@@ -384,8 +384,8 @@ def test_whatever_the_role_sets_a_healthy_server_is_healthy(pair):
             if not healthy(server, as_role(server, 'ahm'), server is standby):
                 wrong.append((name, server.settings.node_name))
         done = checkpoint.checkpoint(as_role(primary, 'ahm'), LIMIT)
-        if not done['ok']:
-            wrong.append((name, done['reason']))
+        if not done.ok:
+            wrong.append((name, done.reason))
         run_sql(primary, 'ALTER ROLE ahm RESET ALL')
     assert wrong == []
 
@@ -393,8 +393,8 @@ def test_whatever_the_role_sets_a_healthy_server_is_healthy(pair):
 def caught_up(pair):
     """Wait until the standby has replayed what the primary has now."""
     primary, standby = pair
-    end = primary.look()['lsn']
-    until(lambda: (standby.look()['replayed_lsn'] or 0) >= end)
+    end = primary.look().lsn
+    until(lambda: (standby.look().replayed_lsn or 0) >= end)
 
 
 def test_whatever_the_servers_set_a_healthy_standby_is_healthy(pair):
@@ -441,8 +441,8 @@ def test_a_role_that_becomes_another_at_its_login_has_its_own_rights(pair):
     run_sql(primary, 'ALTER ROLE ahm SET role = weak')
     caught_up(pair)
     found = probe.check_local(as_role(standby, 'ahm'), LIMIT)
-    assert found['streaming'] is True, found
-    assert checkpoint.checkpoint(as_role(primary, 'ahm'), LIMIT)['ok']
+    assert found.streaming is True, found
+    assert checkpoint.checkpoint(as_role(primary, 'ahm'), LIMIT).ok
 
 
 def test_two_roles_with_two_time_zones_know_one_server(pair):
@@ -464,11 +464,11 @@ def test_bytes_that_are_no_utf8_in_a_setting_do_not_end_the_check(pair):
     with open(standby.path('postgresql.auto.conf'), 'ab') as file:
         file.write(b"primary_conninfo = 'host=%s port=%d user=agens password=\xfcber "
                    b"application_name=old'\n" % (primary.host.encode(), primary.port))
-    assert standby.stop('fast')['ok']
+    assert standby.stop('fast').ok
     standby.start()
-    found = until(lambda: (lambda f: f['answered'] and f)(standby.look()))
-    assert found['in_recovery'] is True and found['lsn'] > 0
-    assert found['upstream']['host'] == primary.host, 'read from the file instead'
+    found = until(lambda: (lambda f: f.answered and f)(standby.look()))
+    assert found.in_recovery is True and found.lsn > 0
+    assert found.upstream.host == primary.host, 'read from the file instead'
 
 
 def test_nothing_stays_behind_in_the_session(pair):
@@ -566,7 +566,7 @@ def test_a_server_that_refuses_us_is_reachable_and_says_why(pair, socket_type):
     primary, standby = pair
     for server in pair:
         server.configure("unix_socket_directories = '%s'" % server.settings.db_data_dir)
-        assert server.stop('fast')['ok']
+        assert server.stop('fast').ok
         server.start()
     wrong = []
     for name, (sql, hba, words, sqlstate) in refusals(primary).items():
@@ -596,10 +596,10 @@ def test_a_server_that_refuses_us_is_reachable_and_says_why(pair, socket_type):
                 '%s=%s' % item for item in dict(dict(
                     host=host, port=server.port, user='r', dbname='postgres'), **words).items()))
             found = refused(server, settings, 'superusers' in name)
-            if found['verdict'] != 'REACHABLE' or found['sqlstate'] != sqlstate \
-                    or not found['reason'] or 'wrong' in found['reason'].split():
-                wrong.append((name, server.settings.node_name, found['verdict'],
-                              found['answered'], found['sqlstate'], found['reason']))
+            if found.verdict != 'REACHABLE' or found.sqlstate != sqlstate \
+                    or not found.reason or 'wrong' in found.reason.split():
+                wrong.append((name, server.settings.node_name, found.verdict,
+                              found.answered, found.sqlstate, found.reason))
         run_sql(primary, 'GRANT CONNECT ON DATABASE postgres TO public')
         run_sql(primary, 'ALTER DATABASE postgres CONNECTION LIMIT -1')
     assert wrong == []
@@ -615,7 +615,7 @@ def refused(server, settings, is_full):
                 held.append(psycopg2.connect(settings.conn_string))
             except psycopg2.OperationalError:
                 break
-        return until(lambda: (lambda f: not f['answered'] and f)(
+        return until(lambda: (lambda f: not f.answered and f)(
             probe.check_local(settings, LIMIT)))
     finally:
         for each in held:
@@ -624,14 +624,14 @@ def refused(server, settings, is_full):
 
 def test_a_hot_standby_that_is_switched_off_says_so(pair):
     _, standby = pair
-    assert standby.stop('fast')['ok']
+    assert standby.stop('fast').ok
     standby.configure('hot_standby = off')
     start.start_database(standby.settings, 2.0)
     children.ADOPTED.add(until(standby.postmaster))
-    found = until(lambda: (lambda f: f['verdict'] == 'STARTING' and f)(standby.look()))
-    assert found['sqlstate'] == '57P03' and not found['answered']
+    found = until(lambda: (lambda f: f.verdict == 'STARTING' and f)(standby.look()))
+    assert found.sqlstate == '57P03' and not found.answered
     if version_of(standby) >= 14:
-        assert 'Hot standby mode is disabled' in found['reason'], found
+        assert 'Hot standby mode is disabled' in found.reason, found
 
 
 def test_a_connection_that_is_lost_while_it_is_compared_is_no_mismatch(pair, stale):
@@ -639,6 +639,6 @@ def test_a_connection_that_is_lost_while_it_is_compared_is_no_mismatch(pair, sta
     primary, _ = pair
     with Connection(primary.settings.conn_string, LIMIT) as one:
         assert one.value('SELECT 1') == 1
-        assert primary.stop('immediate')['ok']
+        assert primary.stop('immediate').ok
         with pytest.raises(ConnectionFailed):
             identity.mismatch(at(primary, stale), one)

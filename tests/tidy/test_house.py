@@ -11,6 +11,7 @@ import ahmlib
 PACKAGE = os.path.dirname(os.path.abspath(ahmlib.__file__))
 ROOT = os.path.dirname(PACKAGE)
 LINES_MAX = 440
+FUNCTION_LINES_MAX = 40
 
 #: The packages that may meet psycopg2: the daemon's children, and the lab.
 PSYCOPG2_ALLOWED = ('database', 'lab')
@@ -95,6 +96,14 @@ def test_modules_stay_small(path):
     with open(os.path.join(PACKAGE, path), encoding='utf-8') as source:
         lines = source.read().splitlines()
     assert len(lines) <= LINES_MAX, '%s has %d lines' % (path, len(lines))
+
+
+@pytest.mark.parametrize('path', modules())
+def test_functions_are_short(path):
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.FunctionDef):
+            last = max(getattr(each, 'lineno', 0) for each in ast.walk(node))
+            assert last - node.lineno < FUNCTION_LINES_MAX, '%s: split %s' % (path, node.name)
 
 
 def test_nothing_is_a_master():

@@ -22,6 +22,7 @@ from ahmlib.config.schema import (
     SECTIONS,
     Derived,
 )
+from ahmlib.database import conninfo
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -209,5 +210,5 @@ def test_booleans_are_written_as_they_are_read(value):
 
 @given(PRINTABLE, PRINTABLE)
 def test_a_quoted_connection_value_is_read_back(user, database):
-    text = 'user=%s dbname=%s' % (kinds.conninfo_value(user), kinds.conninfo_value(database))
-    assert kinds.conninfo_pairs(text) == (('user', user), ('dbname', database))
+    text = 'user=%s dbname=%s' % (conninfo.quote(user), conninfo.quote(database))
+    assert conninfo.pairs(text) == [('user', user), ('dbname', database)]

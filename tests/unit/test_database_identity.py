@@ -144,9 +144,9 @@ def test_nothing_that_runs_and_something_that_answers_is_not_stopped(data_dir):
         settings = DatabaseSettings(db_data_dir=str(data_dir), conn_string='host=%s port=%d user=u'
                                     % (HOST, port))
         result = stop.stop_database(settings, 'kill', 2.0)
-    assert not result['ok'] and '57P03' in result['reason'] and str(data_dir) in result['reason']
+    assert not result.ok and '57P03' in result.reason and str(data_dir) in result.reason
     again = stop.stop_database(settings, 'kill', 2.0)
-    assert again['ok'] and again['how'] == 'was not running', again
+    assert again.ok and again.how == 'was not running', again
 
 
 @pytest.mark.parametrize('answer', [None, b'', b'HTTP/1.1 400 Bad Request\r\n\r\n'])
@@ -156,7 +156,7 @@ def test_silence_and_strangers_are_no_server(data_dir, answer):
     with server(answer) as port:
         settings = DatabaseSettings(db_data_dir=str(data_dir), conn_string='host=%s port=%d user=u'
                                     % (HOST, port))
-        assert stop.stop_database(settings, 'kill', 0.3)['ok']
+        assert stop.stop_database(settings, 'kill', 0.3).ok
 
 
 TRUSTED = b'R' + struct.pack('!II', 8, 0) + b'S' + struct.pack('!I', 8) + b'a\0b\0'
@@ -179,5 +179,5 @@ def test_a_refusal_in_another_encoding_than_utf8_has_a_reason():
     with server(b'E' + struct.pack('!I', len(body) + 4) + body) as port:
         found = probe.check_local(DatabaseSettings(
             conn_string='host=%s port=%d user=u dbname=d' % (HOST, port)), 5.0)
-    assert found['sqlstate'] == '28000' and 'existiert nicht' in found['reason']
-    assert os.linesep not in found['reason']
+    assert found.sqlstate == '28000' and 'existiert nicht' in found.reason
+    assert os.linesep not in found.reason

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ahmlib.database import probe, startup
 from ahmlib.database.connection import one_line
 from ahmlib.database.settings import DatabaseSettings
+from ahmlib.runtime import child_side
 
 HOST = '127.77.0.9'
 
@@ -72,27 +73,27 @@ def look(port, limit=5.0):
 def test_the_sqlstate_decides_and_not_the_language(sqlstate, verdict):
     with server(error(sqlstate, '데이터베이스 시스템이 새로 가동 중입니다')) as port:
         found = look(port)
-    assert (found['verdict'], found['sqlstate'], found['answered']) == (verdict, sqlstate, False)
-    assert '\n' not in found['reason'] and found['reason']
-    json.dumps(found)
+    assert (found.verdict, found.sqlstate, found.answered) == (verdict, sqlstate, False)
+    assert '\n' not in found.reason and found.reason
+    json.dumps(child_side.plain(found))
 
 
 def test_a_server_that_cannot_fork_is_alive():
     with server(b'Ecould not fork new process for connection: no memory\n\0') as port:
-        assert look(port)['verdict'] == 'REACHABLE'
+        assert look(port).verdict == 'REACHABLE'
 
 
 def test_a_request_for_a_password_is_an_answer():
     with server(b'R' + struct.pack('!II', 8, 3)) as port:
         found = look(port)
-    assert found['verdict'] == 'REACHABLE' and not found['answered']
+    assert found.verdict == 'REACHABLE' and not found.answered
 
 
 @pytest.mark.parametrize('answer', [b'', b'HTTP/1.1 400 Bad Request\r\n\r\n', b'E\0\0'])
 def test_who_is_no_postgresql_server_is_no_answer(answer):
     with server(answer) as port:
         found = look(port)
-    assert found['verdict'] == 'UNREACHABLE' and found['reason']
+    assert found.verdict == 'UNREACHABLE' and found.reason
 
 
 def test_silence_ends_at_the_limit():
@@ -100,21 +101,21 @@ def test_silence_ends_at_the_limit():
         began_at = time.monotonic()
         found = look(port, 0.3)
         assert 0.25 < time.monotonic() - began_at < 2
-    assert found['verdict'] == 'UNREACHABLE' and 'no answer within 0.3 s' in found['reason']
+    assert found.verdict == 'UNREACHABLE' and 'no answer within 0.3 s' in found.reason
 
 
 def test_nobody_listens():
     with socket.socket() as unused:
         unused.bind((HOST, 0))
         found = look(unused.getsockname()[1])
-    assert found['verdict'] == 'UNREACHABLE' and found['reason']
+    assert found.verdict == 'UNREACHABLE' and found.reason
     settings = DatabaseSettings(conn_string='host=/no/such/directory user=u dbname=d')
-    assert probe.check_local(settings, 1)['verdict'] == 'UNREACHABLE'
+    assert probe.check_local(settings, 1).verdict == 'UNREACHABLE'
 
 
 def test_a_malformed_connection_string_is_not_quoted():
     found = probe.check_local(DatabaseSettings(conn_string="host=x password='s3cret"), 1)
-    assert found['verdict'] == 'UNREACHABLE' and 's3cret' not in found['reason']
+    assert found.verdict == 'UNREACHABLE' and 's3cret' not in found.reason
 
 
 def test_reasons_are_one_line_without_the_secret():
@@ -124,7 +125,7 @@ def test_reasons_are_one_line_without_the_secret():
 
 
 @pytest.mark.parametrize('text, number', [
-    (None, None), ('0/0', 0), ('0/1F', 31), ('1/0', 1 << 32), ('A/B0000000', 0xAB0000000)])
+    ('0/0', 0), ('0/1F', 31), ('1/0', 1 << 32), ('A/B0000000', 0xAB0000000)])
 def test_lsn(text, number):
     assert probe.parse_lsn(text) == number
 

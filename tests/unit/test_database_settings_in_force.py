@@ -69,9 +69,9 @@ def test_what_cannot_be_read_is_not_known(server):
         settings_in_force.primary_conninfo(settings, 1.0)
     assert 'none.conf' in str(error.value) and 'not known' in str(error.value)
     result = recovery.write_primary(settings, 'h', 1)
-    assert not result['ok'] and 'none.conf' in result['reason']
+    assert not result.ok and 'none.conf' in result.reason
     assert not (directory / 'postgresql.auto.conf').exists()
-    assert recovery.leave_standby_signal(settings)['ok'], 'a start must make a standby all the same'
+    assert recovery.leave_standby_signal(settings).ok, 'a start must make a standby all the same'
     (directory / 'postgresql.auto.conf').write_text("primary_conninfo = 'user=rep'\n")
     assert settings_in_force.primary_conninfo(settings, 1.0) == 'user=rep', 'it is read last'
 
@@ -108,7 +108,7 @@ def test_an_included_primary_conninfo_is_not_overlooked(server):
     (directory / 'postgresql.conf').write_text("include 'own.conf'\n")
     (directory / 'own.conf').write_text(
         "primary_conninfo = 'user=rep password=it''s sslmode=require'\n")
-    assert recovery.write_primary(settings, '10.0.0.1', 5432)['ok']
+    assert recovery.write_primary(settings, '10.0.0.1', 5432).ok
     assert dict(conninfo.parse(recovery.conninfo_written(settings))) == {
         'user': 'rep', 'password': "it's", 'sslmode': 'require', 'host': '10.0.0.1',
         'port': '5432', 'application_name': 'n2'}
@@ -119,27 +119,27 @@ def test_targets_are_unset_only_where_they_are_set(server):
     auto = directory / 'postgresql.auto.conf'
     auto.write_text("recovery_target_time = '2001-01-01'\nwork_mem = '1MB'\n"
                     "recovery_target_action = 'pause'\n")
-    assert recovery.write_primary(settings, 'h', 1)['ok']
+    assert recovery.write_primary(settings, 'h', 1).ok
     text = auto.read_text()
     assert 'recovery_target_time =' not in text and 'work_mem' in text
     (directory / 'postgresql.conf').write_text("recovery_target_name = 'x'\n"
                                                "recovery_target_lsn = ''\n")
-    assert recovery.write_primary(settings, 'h', 1)['changed']
+    assert recovery.write_primary(settings, 'h', 1).changed
     text = auto.read_text()
     assert conffile.value_of(text, 'recovery_target_name') == ''
     assert 'recovery_target_lsn' not in text and 'recovery_target_xid' not in text
-    assert not recovery.write_primary(settings, 'h', 1)['changed']
+    assert not recovery.write_primary(settings, 'h', 1).changed
 
 
 def test_a_standby_signal_takes_targets_and_the_other_signal_away(server):
     settings, directory = server
     (directory / 'recovery.signal').write_text('')
     (directory / 'postgresql.conf').write_text("recovery_target = 'immediate'\n")
-    assert recovery.leave_standby_signal(settings) == {'ok': True, 'changed': True, 'reason': ''}
+    assert recovery.leave_standby_signal(settings) == recovery.Written(True, changed=True)
     assert sorted(name for name in os.listdir(str(directory)) if name.endswith('.signal')) == [
         'standby.signal']
     assert (directory / 'postgresql.auto.conf').read_text() == "recovery_target = ''\n"
-    assert not recovery.leave_standby_signal(settings)['changed']
+    assert not recovery.leave_standby_signal(settings).changed
 
 
 def test_a_recovery_conf_is_rid_of_targets_or_says_who_sets_them(server):
@@ -147,12 +147,12 @@ def test_a_recovery_conf_is_rid_of_targets_or_says_who_sets_them(server):
     (directory / 'PG_VERSION').write_text('11\n')
     own = directory / 'recovery.conf'
     own.write_text("standby_mode = on\nrecovery_target_lsn = '0/1'\nprimary_slot_name = 's'\n")
-    assert recovery.write_primary(settings, 'h', 1)['ok']
+    assert recovery.write_primary(settings, 'h', 1).ok
     assert 'target_lsn' not in own.read_text() and slot(settings) == 's'
     (directory / 'x.conf').write_text("recovery_target_xid = '7'\n")
     own.write_text(own.read_text() + "include 'x.conf'\n")
     refused = recovery.write_primary(settings, 'h', 1)
-    assert not refused['ok'] and 'x.conf' in refused['reason']
+    assert not refused.ok and 'x.conf' in refused.reason
 
 
 def test_a_masked_password_is_none_and_a_service_keeps_its_user():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ahmlib.database import crc32c, wal, wal_end, wal_page
-from ahmlib.database.deadline import Deadline
+from ahmlib.process.deadline import Deadline
 
 SIZE = 1 << 20
 PAGE = 8192

@@ -17,6 +17,7 @@ from ahmlib.core import effects, events
 from ahmlib.core.node import Node
 from ahmlib.core.states import NodeState
 from ahmlib.database import conffile, conninfo, follow, start
+from ahmlib.runtime import child_side
 from ahmlib.runtime import settings as runtime_settings
 from ahmlib.runtime.driver import Driver
 from ahmlib.runtime.log import Log
@@ -39,7 +40,7 @@ class Here:
     def start(self, function, args, limit, on_end, name):
         """Run it, and tell its result."""
         self.limits[name] = limit
-        on_end(function(*args))
+        on_end(child_side.plain(function(*args)))
 
 
 class Bench:
@@ -349,7 +350,7 @@ def restarts(monkeypatch):
     def note(what):
         def noted(*_):
             done.append((what, time.monotonic()))
-            return {'ok': True, 'reason': ''}
+            return start.Started(True, '', '')
         return noted
     monkeypatch.setattr(follow, '_state', lambda *_: ('standby', None))
     monkeypatch.setattr(follow, '_is_reloadable', lambda *_: False)

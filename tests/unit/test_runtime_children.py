@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from ahmlib.database import conninfo, probe
 from ahmlib.runtime.children import Children
 from ahmlib.runtime.loop import Loop, clock
 
@@ -154,7 +155,7 @@ def test_an_exception_is_one_line_of_reason(world):
 
 
 @pytest.mark.parametrize('function, said', [
-    (lambda: 5, 'returned int, expected a dict'),
+    (lambda: 5, 'returned int, expected a dict or a NamedTuple'),
     (lambda: {'ok': object()}, 'not JSON serializable'),
     (lambda: sys.exit(3), 'SystemExit: 3'),
     (lambda: big(2 * 1024 * 1024), 'expected at most 1048576'),
@@ -164,6 +165,22 @@ def test_a_result_that_cannot_be_one_is_a_failure(world, function, said):
     result = world.result()
     assert result['ok'] is False
     assert said in result['reason']
+
+
+def found():
+    """A result as the functions of `database` return it."""
+    return probe.Found('REACHABLE', upstream=conninfo.Upstream('h', 5, 'n'), sync_names=('a', 'b'),
+                       sync_standbys=(probe.SyncStandby('n', 'streaming', None),))
+
+
+def test_a_named_tuple_arrives_as_a_dict_with_all_that_is_in_it(world):
+    world.start(found)
+    result = world.result()
+    assert set(result) == set(probe.Found._fields)
+    assert result['upstream'] == {'host': 'h', 'port': 5, 'application_name': 'n'}
+    assert result['sync_names'] == ['a', 'b'] and result['lsn'] is None
+    assert result['sync_standbys'] == [
+        {'application_name': 'n', 'state': 'streaming', 'sync_state': None}]
 
 
 def test_a_big_result_comes_whole(world):

@@ -13,11 +13,14 @@ import select
 import signal
 import subprocess
 import time
-from typing import NamedTuple, Optional
+from typing import IO, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 OUTPUT_MAX = 4096           # bytes kept of the output: the tail, where errors are
 POLL_SECONDS = 0.005        # between looks whether the program has ended
 READ_MAX = 65536
+
+Environment = Mapping[str, str]
+Output = Union[int, IO[bytes]]      # where it goes, as subprocess takes it
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -29,7 +32,7 @@ class User(NamedTuple):
     name: str
     uid: int
     gid: int
-    groups: tuple           # supplementary group ids
+    groups: Tuple[int, ...]     # supplementary group ids
     home: str
 
 
@@ -43,12 +46,14 @@ class Outcome(NamedTuple):
     reason: str             # one line; '' when it ended with exit status 0
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         """True when the program ran and ended with exit status 0."""
         return self.code == 0 and not self.timed_out
 
 
-def run(argv, limit, user=None, environment=None, output_file=None):
+def run(argv: Sequence[str], limit: float, user: Optional[User] = None,
+        environment: Optional[Environment] = None,
+        output_file: Optional[IO[bytes]] = None) -> Outcome:
     """Run `argv` for at most `limit` seconds and return its Outcome; never raises for it.
 
     `user` (a User) is whom to run as, None the present one.  `environment` is added to the
@@ -63,22 +68,25 @@ def run(argv, limit, user=None, environment=None, output_file=None):
     if timed_out:
         kill_group(child)
     text = output.decode('utf-8', 'replace')
-    return Outcome(True, None if timed_out else child.returncode, timed_out, text,
-                   _verdict(argv, child.returncode, timed_out, limit, text))
+    if timed_out:
+        return Outcome(True, None, True, text, '%s had not ended after %.3g s and was killed' % (
+            _shown(argv), limit))
+    return Outcome(True, child.returncode, False, text, _verdict(argv, child.returncode, text))
 
 
-def last_line(text, length=300):
+def last_line(text: str, length: int = 300) -> str:
     """Return the last line of `text` that says anything, cut to `length` characters."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:length] if lines else ''
 
 
-def start(argv, output=subprocess.DEVNULL, user=None, environment=None):
+def start(argv: Sequence[str], output: Output = subprocess.DEVNULL, user: Optional[User] = None,
+          environment: Optional[Environment] = None) -> 'subprocess.Popen[bytes]':
     """Start `argv` in a session of its own and return the Popen; raises OSError."""
     return _start(argv, user, environment, output)
 
 
-def kill_group(child):
+def kill_group(child: 'subprocess.Popen[bytes]') -> None:
     """Kill the whole process group of a Popen made here, and reap it."""
     try:
         os.killpg(child.pid, signal.SIGKILL)
@@ -90,7 +98,8 @@ def kill_group(child):
         time.sleep(POLL_SECONDS)
 
 
-def _start(argv, user, environment, output):
+def _start(argv: Sequence[str], user: Optional[User], environment: Optional[Environment],
+           output: Output) -> 'subprocess.Popen[bytes]':
     if not argv:
         raise ValueError('the command is empty')
     env = dict(os.environ)
@@ -99,7 +108,7 @@ def _start(argv, user, environment, output):
     env.update(environment or {})
     parent = os.getpid()
 
-    def prepare():
+    def prepare() -> None:
         # In the new process, before exec.  It dies with its parent, so that the daemon's kill
         # of our process group also ends a program that has a group of its own.
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
@@ -116,7 +125,7 @@ def _start(argv, user, environment, output):
                             start_new_session=True, cwd='/' if user is not None else None)
 
 
-def _attend(child, limit):
+def _attend(child: 'subprocess.Popen[bytes]', limit: float) -> Tuple[bytes, bool]:
     """Read until the program ends or the limit passes: (tail of the output, timed out)."""
     until = time.monotonic() + limit
     tail = b''
@@ -140,7 +149,7 @@ def _attend(child, limit):
             pipe.close()
 
 
-def _read_waiting(pipe, tail, patience):
+def _read_waiting(pipe: IO[bytes], tail: bytes, patience: float) -> Tuple[bytes, bool]:
     """Take what the pipe has, waiting `patience` seconds: (new tail, whether still open)."""
     poller = select.poll()
     poller.register(pipe, select.POLLIN | select.POLLHUP)
@@ -150,9 +159,7 @@ def _read_waiting(pipe, tail, patience):
     return (tail + data)[-OUTPUT_MAX:], bool(data)
 
 
-def _verdict(argv, code, timed_out, limit, output):
-    if timed_out:
-        return '%s had not ended after %.3g s and was killed' % (_shown(argv), limit)
+def _verdict(argv: Sequence[str], code: int, output: str) -> str:
     if code == 0:
         return ''
     how = 'was ended by signal %d' % -code if code < 0 else 'exited with status %d' % code
@@ -160,10 +167,10 @@ def _verdict(argv, code, timed_out, limit, output):
     return '%s %s%s' % (_shown(argv), how, ': ' + said if said else '')
 
 
-def _shown(argv):
+def _shown(argv: Sequence[str]) -> str:
     # The program only: arguments may carry a password.
     return repr(str(argv[0])) if argv else 'an empty command'
 
 
-def _why(error):
+def _why(error: Exception) -> str:
     return getattr(error, 'strerror', None) or str(error)

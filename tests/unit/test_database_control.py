@@ -1,15 +1,14 @@
-"""Running programs and hooks, and finding the processes of a server that is none."""
-import json
+"""Finding the processes of a server that is none, and starting and stopping what is not there."""
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
-from ahmlib.database import control, hooks, programs, promotion, start, stop
+from ahmlib.database import control, promotion, start, stop
 from ahmlib.database.settings import DatabaseSettings
+from ahmlib.process import programs
 
 
 def until(predicate, limit=10.0):
@@ -21,72 +20,6 @@ def until(predicate, limit=10.0):
             return value
         assert time.monotonic() < ends_at, 'waited %s s' % limit
         time.sleep(0.01)
-
-
-def test_exit_status_and_output():
-    outcome = programs.run(['sh', '-c', 'echo out; echo why >&2; exit 3'], 5)
-    assert (outcome.ok, outcome.started, outcome.code) == (False, True, 3)
-    assert outcome.output == 'out\nwhy\n'
-    assert outcome.reason == "'sh' exited with status 3: why"
-    assert programs.run(['true'], 5) == programs.Outcome(True, 0, False, '', '')
-
-
-@pytest.mark.parametrize('argv', [['/no/such/program'], ['/etc/passwd'], [], ['a\0b']])
-def test_what_cannot_be_executed_is_an_error(argv):
-    outcome = programs.run(argv, 5)
-    assert not outcome.ok and not outcome.started and outcome.code is None
-    assert outcome.reason.startswith('cannot run ') and '\n' not in outcome.reason
-
-
-def test_the_whole_group_is_killed_at_the_limit():
-    began_at = time.monotonic()
-    outcome = programs.run(['sh', '-c', 'sleep 60 & echo $!; wait'], 0.3)
-    assert outcome.timed_out and not outcome.ok and outcome.code is None
-    assert time.monotonic() - began_at < 5
-    pid = int(outcome.output)
-    until(lambda: control.look_up(pid) is None)
-
-
-def test_a_daemon_left_behind_is_not_waited_for():
-    began_at = time.monotonic()
-    outcome = programs.run(['sh', '-c', 'sleep 60 & echo $!'], 30)
-    assert outcome.ok and time.monotonic() - began_at < 10
-    os.kill(int(outcome.output), signal.SIGKILL)
-
-
-def test_output_is_bounded_to_its_tail():
-    outcome = programs.run([sys.executable, '-c', 'print("x" * 10**6 + "end")'], 20)
-    assert outcome.ok and len(outcome.output) == programs.OUTPUT_MAX
-    assert outcome.output.endswith('end\n')
-
-
-def test_a_program_dies_with_the_child_that_runs_it(tmp_path):
-    code = ('from ahmlib.database import programs; '
-            'programs.run(["sh", "-c", "echo $$ > %s; exec sleep 60"], 60)' % (tmp_path / 'pid'))
-    child = subprocess.Popen([sys.executable, '-c', code], env=dict(
-        os.environ, PYTHONPATH=os.pathsep.join(path or os.getcwd() for path in sys.path)))
-    pid = int(until(lambda: (tmp_path / 'pid').exists() and (tmp_path / 'pid').read_text()))
-    assert control.look_up(pid) is not None
-    child.kill()
-    child.wait()
-    until(lambda: control.look_up(pid) is None)
-
-
-def test_a_program_gets_no_terminal_and_an_empty_stdin():
-    assert programs.run(['sh', '-c', 'test -z "$(cat)" && ! (: < /dev/tty) 2> /dev/null'], 5).ok
-
-
-def test_hooks_get_their_environment_and_answer_in_json():
-    result = hooks.run_hook(['sh', '-c', 'echo "$AHM_EVENT $AHM_TERM"'],
-                            {'AHM_EVENT': 'PROMOTION', 'AHM_TERM': 7}, 5)
-    assert json.loads(json.dumps(result)) == {
-        'ok': True, 'code': 0, 'started': True, 'timed_out': False, 'reason': '',
-        'output': 'PROMOTION 7\n'}
-    absent = hooks.run_hook(['/no/such/hook'], {}, 5)
-    assert not absent['ok'] and not absent['started'] and absent['code'] is None
-    late = hooks.run_hook(['sleep', '60'], None, 0.1)
-    assert late['timed_out'] and '0.1' in late['reason']
-    assert hooks.run_hook(['sh', '-c', 'kill -9 $$'], {}, 5)['code'] == -9
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='NOT TESTED: needs root')
@@ -117,11 +50,11 @@ def test_a_stale_postmaster_pid_is_no_server(tmp_path):
     for text in (own, '-%s' % own, '999999999\n', 'x\n', ''):
         (tmp_path / 'postmaster.pid').write_text(text)
         assert control.postmaster(str(tmp_path)) is None
-    assert stop.stop_database(settings, 'fast', 1)['how'] == 'was not running'
+    assert stop.stop_database(settings, 'fast', 1).how == 'was not running'
 
 
 def test_a_server_that_cannot_be_seen_does_not_count_as_stopped(tmp_path, monkeypatch):
-    assert not stop.stop_database(DatabaseSettings(), 'fast', 1)['ok'], 'no db_data_dir'
+    assert not stop.stop_database(DatabaseSettings(), 'fast', 1).ok, 'no db_data_dir'
     (tmp_path / 'postmaster.pid').write_text('1\n')
 
     def refuse(path):
@@ -129,8 +62,8 @@ def test_a_server_that_cannot_be_seen_does_not_count_as_stopped(tmp_path, monkey
 
     monkeypatch.setattr(os, 'readlink', refuse)
     result = stop.stop_database(DatabaseSettings(db_data_dir=str(tmp_path)), 'fast', 1)
-    assert not result['ok'] and '/proc/1/cwd' in result['reason'] and 'AHM must run as' in \
-        result['reason']
+    assert not result.ok and '/proc/1/cwd' in result.reason and 'AHM must run as' in \
+        result.reason
 
 
 def test_another_program_in_the_data_directory_is_not_the_server(tmp_path):
@@ -172,7 +105,7 @@ def test_a_server_near_its_end_has_not_ended_though_it_cannot_be_told_for_the_se
     monkeypatch.setattr(control, 'kill', kill)
     try:
         result = stop.stop_database(DatabaseSettings(db_data_dir=str(tmp_path)), 'kill', 20)
-        assert result['ok'] and result['how'] == 'kill', result
+        assert result.ok and result.how == 'kill', result
         assert len(signals) >= 3 and set(signals) == {(child.pid, signal.SIGKILL)}
     finally:
         child.kill()
@@ -184,8 +117,8 @@ def test_starting_without_pg_ctl_says_so(tmp_path):
                                 work_dir=str(tmp_path))
     for result in (start.start_database(settings, 1), promotion.promote(
             settings._replace(conn_string='host=127.77.9.9 port=1'), 1)):
-        assert not result['ok'] and 'pg_ctl' in result['reason'] and 'db_bin_dir' in \
-            result['reason']
+        assert not result.ok and 'pg_ctl' in result.reason and 'db_bin_dir' in \
+            result.reason
 
 
 def test_the_start_log_is_never_a_link(tmp_path):
@@ -194,7 +127,7 @@ def test_the_start_log_is_never_a_link(tmp_path):
     victim.write_text('')
     os.symlink(str(victim), start.log_path(settings))
     result = start.start_database(settings, 1)
-    assert not result['ok'] and start.log_path(settings) in result['reason']
+    assert not result.ok and start.log_path(settings) in result.reason
 
 
 def test_the_start_arguments(tmp_path):
