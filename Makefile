@@ -1,7 +1,8 @@
 # Two commands, each doing all its set-up on a fresh machine:
 #   make demo   a three-node cluster loses its primary before your eyes
 #   make test   all tests
-# And: make unit (no database, no root), make check-versions (tidy, unit, stories on every Python),
+# And: make unit (no database, no root),
+#      make check-versions (tidy, unit, traces, stories on every Python),
 #      make search (an hour of random schedules in the simulation; SECONDS=60 for less),
 #      make test-matrix (PostgreSQL 10 to 18, of which make test runs two; VERSIONS="12 17" for some;
 #      servers that are missing here are fetched with npm, once),
