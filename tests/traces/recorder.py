@@ -68,14 +68,19 @@ class Recorder(Lemma):
         super().__init__(world)
         self.served = ''
         self.states: Dict[str, Tuple[int, str]] = {}    # by node: its life, its last 'state' report
+        self.wanted: List[Tuple[str, str]] = []
 
     def performed(self, host: Host, effect: Any) -> None:
-        """A deed is wanted.  Reports are lines of the world already."""
+        """A deed is wanted: told behind all that is reported with it, however the core orders them.
+
+        Reports are lines of the world already.
+        """
         if not isinstance(effect, effects.Report):
             words = dict(effect._asdict())
             if 'leader' in words:
                 words['leader'] = self.world.name_of(words['leader'])
-            self.world.tell(host.settings.name, 'wants: ' + DEEDS[type(effect)].format(**words))
+            self.wanted.append((host.settings.name,
+                                'wants: ' + DEEDS[type(effect)].format(**words)))
         elif effect.event == 'state':
             self.states[host.settings.name] = host.life, effect.text
 
@@ -89,6 +94,12 @@ class Recorder(Lemma):
             self.world.tell(name, 'state: %s, and no report says why' % state)
             text = '-> %s:' % state
         self.states[name] = host.life, text
+        self._tell_wanted()
+
+    def _tell_wanted(self) -> None:
+        for name, text in self.wanted:
+            self.world.tell(name, text)
+        self.wanted.clear()
 
     def saved(self, host: Host, saved: Saved) -> None:
         """What this state changes on the disk, of what the safety argument rests on."""
@@ -110,6 +121,7 @@ class Recorder(Lemma):
 
     def step(self) -> None:
         """Whether clients can write, and where, has changed."""
+        self._tell_wanted()     # of a daemon that ended: it has handled nothing more
         served = ' and '.join(host.settings.name for host in self.world.hosts
                               if self.world.serves_clients(host))
         if served != self.served:

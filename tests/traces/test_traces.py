@@ -10,7 +10,7 @@ from typing import List, Tuple
 
 import pytest
 
-from . import schedule
+from . import recorder, schedule
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FILES = sorted(name for name in os.listdir(HERE) if name.endswith('.txt'))
@@ -75,6 +75,12 @@ def test_chance_is_not_in_a_trace(name: str) -> None:
     """Another seed means other incarnations and clocks; a trace has neither."""
     plan = schedule.parse(read(name)[0])
     assert schedule.run(plan, seed=1) == schedule.run(plan)
+
+
+def test_a_state_that_no_report_explains_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder.Recorder, 'watches', tuple(recorder.DEEDS))    # deaf to reports
+    trace = schedule.run(schedule.parse(read('cold_start.txt')[0]))
+    assert any(line.endswith('alpha   state: LEADER, and no report says why') for line in trace)
 
 
 def test_a_long_difference_is_cut() -> None:
