@@ -1,7 +1,10 @@
 # Two commands, each doing all its set-up on a fresh machine:
 #   make demo   a three-node cluster loses its primary before your eyes
 #   make test   all tests
-# And: make unit (no database, no root), make check-versions (tidy, unit, stories on every Python),
+# And: make unit (no database, no root),
+#      make check-versions (tidy, unit, traces, stories on every Python),
+#      make walk (a quarter of an hour: every state of consensus up to a bound, of which make test
+#      walks to a nearer one),
 #      make search (an hour of random schedules in the simulation; SECONDS=60 for less),
 #      make test-matrix (PostgreSQL 10 to 18, of which make test runs two; VERSIONS="12 17" for some;
 #      servers that are missing here are fetched with npm, once),
@@ -12,7 +15,7 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: demo test test-field test-matrix test-parameters unit check-versions search clean
+.PHONY: demo test test-field test-matrix test-parameters unit walk check-versions search clean
 
 $(VENV)/.ready: requirements-tests.txt .ci/venv
 	@.ci/venv $(VENV)
@@ -36,6 +39,9 @@ test-parameters: $(VENV)/.ready
 
 unit: $(VENV)/.ready
 	$(PYTHON) -m pytest -q -rs tests/unit
+
+walk: $(VENV)/.ready
+	$(PYTHON) -m tests.walk
 
 SECONDS := 3600
 FIRST_SEED := 0

@@ -9,6 +9,7 @@ AHM_PROFILE: `dev` for some seconds, `ci` (the default) for every change, `night
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 #: A data_dir that a group may write is refused, and some distributions make every directory so.
@@ -21,3 +22,9 @@ settings.register_profile('dev', max_examples=20, derandomize=True, **_CALM)
 settings.register_profile('ci', derandomize=True, **_CALM)
 settings.register_profile('nightly', max_examples=5000, **_CALM)
 settings.load_profile(PROFILE)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """An option of `tests/traces`; pytest reads options of the topmost conftest.py only."""
+    parser.addoption('--rewrite', action='store_true',
+                     help='write the traces of tests/traces anew, for a review of their difference')

@@ -8,7 +8,7 @@ old primary answers, which a silent host draws out to the connect timeout.
 
 from typing import TYPE_CHECKING, List, NamedTuple
 
-from ahmlib.core.timing import Timing
+from ahmlib.core.consensus.timing import Timing
 
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config

@@ -12,7 +12,7 @@ instant of another node's clock says nothing here.
 from enum import IntEnum
 from typing import Any, NamedTuple, Optional, Tuple
 
-from .states import LEADING, DatabaseState, NodeState
+from .states import LEADING, DatabaseState, NodeState, Role
 
 
 class Due(IntEnum):
@@ -179,9 +179,40 @@ class Beacon(NamedTuple):
         return self.state in LEADING
 
     @property
+    def role(self) -> Role:
+        """What its sender is in the contest for the lead."""
+        if self.farewell is not Farewell.NONE:
+            return Role.GONE
+        if self.stepping_down:
+            return Role.YIELDS if self.leads else Role.RETREATS
+        return _ROLES.get(self.state, Role.FOLLOWS)
+
+    @property
+    def resigns(self) -> bool:
+        """Whether its sender gave up all that a leader has."""
+        return self._is_idle and self.holds_vip is not True and self.database in _GIVEN_UP
+
+    @property
+    def returns(self) -> bool:
+        """Whether its sender leads nothing, beside a primary that still runs."""
+        return self._is_idle and self.database is DatabaseState.PRIMARY
+
+    @property
+    def _is_idle(self) -> bool:
+        return self.role is Role.FOLLOWS and self.state is not NodeState.INITIALIZING
+
+    @property
     def claim(self) -> Claim:
         """The newest claim that its sender knows."""
         return Claim(self.sync_term, self.sync_version, self.sync_needed, self.sync_nodes)
+
+
+_ROLES = {NodeState.STAND_FOR_LEADER: Role.STANDS, NodeState.TAKING_OVER: Role.ELECTED,
+          NodeState.LEADER: Role.LEADS}
+
+#: Database states of a leader that gave its role up: nothing there accepts writes.
+_GIVEN_UP = (DatabaseState.STANDBY, DatabaseState.FAILED, DatabaseState.NOT_CONFIGURED,
+             DatabaseState.UNKNOWN)
 
 
 def newer_record(one: Optional[Record], other: Optional[Record]) -> Optional[Record]:

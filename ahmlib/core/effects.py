@@ -7,7 +7,7 @@ when one has passed, the world ends the effect by force and answers that it fail
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from .beacon import Beacon
-from .saved import Saved
+from .consensus.saved import Saved
 
 
 class SaveState(NamedTuple):

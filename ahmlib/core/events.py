@@ -3,7 +3,7 @@
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from .beacon import Beacon, Farewell, Verdict
-from .saved import Saved
+from .consensus.saved import Saved
 from .settings import Settings
 
 

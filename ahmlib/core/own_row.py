@@ -1,73 +1,58 @@
 """Build this node's row from what it knows: the one place where facts become claims."""
 
 from .beacon import Beacon
-from .record import is_rightful
-from .states import DatabaseState, NodeState
-from .troubles import cut
+from .parts import Parts
+from .policy.troubles import cut
 
 
-def build_row(node) -> Beacon:
-    """The row of this node as of `node.now`."""
-    settings, database, promise = node.settings, node.database, node.promise
-    claim = node.claims.claim
+def build_row(parts: Parts) -> Beacon:
+    """The row of this node as of `parts.facts.now`."""
+    facts, settings, database = parts.facts, parts.facts.settings, parts.database
+    consensus, ballot = parts.consensus, parts.consensus.ballot
+    promise, contest, claim = consensus.promise, consensus.contest, parts.claims.claim
+    follows = ballot.leader is not None
     row = Beacon(
-        cluster=settings.cluster, sender=node.own, name=settings.name,
+        cluster=settings.cluster, sender=facts.own, name=settings.name,
         priority=settings.priority, witness=settings.witness,
         interval=settings.interval, retries=settings.retries,
-        incarnation=node.incarnation, seq=node.speaker.seq, uptime=node.now - node.started_at,
-        heard=node.members.heard(),
-        term=node.term, voted_for=node.voted_for, leader=node.leader,
-        leader_incarnation=promise.incarnation if node.leader is not None else 0,
-        leader_seq=promise.seq if node.leader is not None else 0,
-        due=node.elections.due, due_only=node.elections.due_only, followed=node.followed,
-        record=node.record, state=node.state, stepping_down=node.stepping_down,
-        farewell=node.farewell, bound=promise.bound,
-        successor=node.leadership.successor if node.is_leading else node.successor,
+        incarnation=consensus.incarnation, seq=consensus.speaker.seq,
+        uptime=facts.now - facts.started_at, heard=consensus.members.heard(),
+        term=ballot.term, voted_for=ballot.voted_for, leader=ballot.leader,
+        leader_incarnation=promise.incarnation if follows else 0,
+        leader_seq=promise.seq if follows else 0,
+        due=contest.due, due_only=contest.due_only, followed=consensus.followed,
+        record=parts.place.record, state=ballot.state, stepping_down=ballot.steps_down,
+        farewell=consensus.farewell, bound=promise.bound,
+        successor=parts.duties.successor if ballot.leads else parts.place.handed_to,
         database=database.state, system_id=database.system_id, timeline=database.timeline,
         lsn=database.lsn, replayed=database.replayed, held=database.held,
-        standstill=cut(database.standstill), fresh=_is_fresh(node),
-        streaming=database.streaming,
-        out=bool(database.out),
-        ok_age=None if database.ok_at is None else node.now - database.ok_at,
-        inquiry=node.leadership.inquiry if node.is_leading else node.standby.inquiry,
-        evidence=node.investigation.published(),
-        can_fence=settings.pre_promotion,
-        holds_vip=node.vip.held if node.vip.configured else None,
-        primary_lsn=node.primary_lsn, sync_needed=claim.needed, sync_nodes=claim.nodes,
+        standstill=cut(database.standstill), fresh=_is_fresh(parts),
+        streaming=database.streaming, out=bool(database.out),
+        ok_age=None if database.ok_at is None else facts.now - database.ok_at,
+        inquiry=parts.investigation.asked if ballot.leads else parts.standby.inquiry,
+        evidence=parts.investigation.published(), can_fence=settings.pre_promotion,
+        holds_vip=parts.vip.held if parts.vip.configured else None,
+        primary_lsn=parts.place.lsn, sync_needed=claim.needed, sync_nodes=claim.nodes,
         sync_term=claim.term, sync_version=claim.version,
-        sync_doubt=cut(node.claims.doubt), problem=cut(_problem(node)),
-        nodes=settings.addresses if node.foreign.heard else (), intent=node.operator.published(),
-        forced=node.force.reigns if node.is_leading else node.force.claims,
-        shared=settings.shared, hindered=bool(node.rehearsals.would_fail),
-        refused_by=tuple(node.rehearsals.refused_by()),
-        no_handover=cut(node.rehearsals.why_no_handover()), troubles=node.troubles.published())
-    return row._replace(rightful=_is_rightful(node, row))
+        sync_doubt=cut(parts.claims.doubt), problem=cut(_problem(parts)),
+        nodes=settings.addresses if parts.foreign.heard else (),
+        intent=parts.intents.published(),
+        forced=consensus.tenure.reigns if ballot.leads else parts.force.claims,
+        shared=settings.shared, hindered=bool(parts.rehearsals.would_fail),
+        refused_by=tuple(parts.rehearsals.refused_by()),
+        no_handover=cut(parts.rehearsals.why_no_handover()), troubles=parts.troubles.published())
+    return row._replace(rightful=parts.place.is_rightful(row, parts.force.claims))
 
 
-def _problem(node) -> str:
+def _problem(parts: Parts) -> str:
     """What is wrong here: what the node is about first, then what its checks say."""
-    database = node.database
-    return node.problem or node.speaker.problem or node.vip.problem or database.distrust \
-        or database.standstill or database.remark
+    database = parts.database
+    return parts.out.problem or parts.consensus.speaker.problem or parts.vip.problem \
+        or database.distrust or database.standstill or database.remark
 
 
-def _is_fresh(node) -> bool:
+def _is_fresh(parts: Parts) -> bool:
     """Whether its position is known, and was looked at since the leader was lost."""
-    database, lost_at = node.database, node.lost_at
+    database, lost_at = parts.database, parts.consensus.lost_at
     return lost_at is not None and database.ok_at is not None and database.ok_at >= lost_at \
         and database.lsn_known
-
-
-def _is_rightful(node, row: Beacon) -> bool:
-    """A primary that leads is the one on record; any other is judged by the rows of a majority.
-
-    Where a majority is gone for good, an operator's word stands for these rows.
-    """
-    if row.database is not DatabaseState.PRIMARY or not node.database.runs_as_primary:
-        return False
-    if node.state is NodeState.LEADER or node.force.claims:
-        return True
-    rows = node.members.in_touch(node.now) + [row]
-    if len(rows) < node.votes_needed:
-        return False
-    return is_rightful(node.own, row.timeline, row.system_id, rows)

@@ -3,18 +3,24 @@
 A procedure is a generator: it yields an effect and receives the event that answers it, or it
 yields `Until(condition, seconds)` and receives whether the condition came true in that time.  So
 nine steps read as nine lines, every wait has a limit, and the core stays free of callbacks and of
-clocks.
+clocks.  What it returns says how it ended; who runs it follows that up.
 """
 
-from typing import Any, Callable, Generator, NamedTuple, Optional
+from typing import Any, Callable, Generator, List, NamedTuple, Optional
 
-Procedure = Generator[Any, Any, None]
+from .facts import Facts
+from .out import Out
+from .wanted import name_of, overtakes
+
+Procedure = Generator[Any, Any, Any]
 
 
 class Until(NamedTuple):
-    """Wait for the condition, for at most so many seconds."""
+    """Wait for the condition, for at most so many seconds; `meanwhile` is done while it is not so.
+    """
     condition: Callable[[], bool]
     seconds: float
+    meanwhile: Callable[[], None] = lambda: None
 
 
 def pause(seconds: float) -> Until:
@@ -25,62 +31,87 @@ def pause(seconds: float) -> Until:
 class Plan:
     """The procedure under way, if any."""
 
-    def __init__(self, ask: Callable[[Any], int], cancel: Callable[[int], None]) -> None:
-        self._ask, self._cancel = ask, cancel
+    def __init__(self, facts: Facts, out: Out) -> None:
+        self.facts, self.out = facts, out
         self._steps: Optional[Procedure] = None
-        self._token: Optional[int] = None
+        self._wanted: Any = None
+        self.token: Optional[int] = None        # of the effect that it waits for
         self._until: Optional[Until] = None
-        self.name = ''
-        self.ends_at: Optional[float] = None    # of the wait under way
+        self._ends_at = 0.0                     # of the wait under way
+        self._outcomes: List[Any] = []
+
+    def is_at(self, kind: type) -> bool:
+        """Whether a procedure of this kind is under way."""
+        return type(self._wanted) is kind
 
     @property
     def busy(self) -> bool:
         """Whether a procedure is under way."""
         return self._steps is not None
 
-    def start(self, name: str, steps: Procedure, now: float) -> None:
+    @property
+    def under_way(self) -> Optional[Procedure]:
+        """The procedure itself, to tell it from the one before."""
+        return self._steps
+
+    @property
+    def name(self) -> str:
+        """What is under way, for people; '' where nothing is."""
+        return name_of(self._wanted) if self._wanted is not None else ''
+
+    def may_start(self, wanted: Any) -> bool:
+        """Whether this one may begin now: nothing is under way, or what it overtakes."""
+        return self._wanted is None or overtakes(wanted, self._wanted)
+
+    def start(self, wanted: Any, steps: Procedure) -> None:
         """Begin this procedure; one that is under way is closed first."""
+        assert self.may_start(wanted), '%s does not overtake %s' % (name_of(wanted), self.name)
         self.close()
-        self.name, self._steps = name, steps
-        self._go(None, now)
+        self._wanted, self._steps = wanted, steps
+        self._go(None)
 
     def close(self) -> None:
         """End the procedure where it stands, and the effect it waits for with it."""
-        if self._token is not None:
-            self._cancel(self._token)
-        steps, self._steps = self._steps, None
-        self._token = self._until = self.ends_at = None
-        self.name = ''
-        if steps is not None and not steps.gi_running:
+        if self.token is not None:
+            self.out.cancel(self.token)
+        steps, self._steps, self._wanted = self._steps, None, None
+        self.token = self._until = None
+        if steps is not None:
             steps.close()
 
-    def advance(self, now: float) -> None:
+    def advance(self) -> None:
         """Look again at the condition that is waited for."""
         while self._until is not None:
             if self._until.condition():
-                self._go(True, now)
-            elif now >= self.ends_at:
-                self._go(False, now)
+                self._go(True)
+            elif self.facts.reached(self._ends_at):
+                self._go(False)
             else:
+                self._until.meanwhile()
                 return
 
-    def answered(self, event: Any, now: float) -> None:
+    def answered(self, event: Any) -> None:
         """The effect that is waited for was answered."""
-        self._token = None
-        self._go(event, now)
+        self.token = None
+        self._go(event)
 
-    def _go(self, value: Any, now: float) -> None:
-        self._until = self.ends_at = None
-        steps = self._steps
+    def outcomes(self) -> List[Any]:
+        """How procedures ended since this was asked last."""
+        found, self._outcomes = self._outcomes, []
+        return found
+
+    def _go(self, value: Any) -> None:
+        assert self._steps is not None
+        self._until = None
         try:
-            wanted = steps.send(value)
-        except StopIteration:
-            if self._steps is steps:
-                self._steps, self.name = None, ''
+            asked = self._steps.send(value)
+        except StopIteration as end:
+            self._steps, self._wanted = None, None
+            if end.value is not None:
+                self._outcomes.append(end.value)
             return
-        if self._steps is not steps:
-            steps.close()       # it started another procedure and went on: it is over
-        elif isinstance(wanted, Until):
-            self._until, self.ends_at = wanted, now + wanted.seconds
+        assert self._steps is not None, 'a procedure starts no other one while it runs'
+        if isinstance(asked, Until):
+            self._until, self._ends_at = asked, self.facts.now + asked.seconds
         else:
-            self._token = self._ask(wanted)
+            self.token = self.out.ask(asked, self.answered)

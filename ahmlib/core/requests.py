@@ -5,29 +5,31 @@ Whether a client may ask for that at all is decided before, by where it comes fr
 
 from typing import Any, Callable, Dict
 
+from .parts import Parts
 from .status import status
 
 #: Requests that change something: allowed to the operators of this cluster only.
 CHANGING = frozenset(('attach', 'promote', 'shutdown'))
 
 
-def answer(node, request: Dict[str, Any], origin: str = '') -> Dict[str, Any]:
+def answer(parts: Parts, request: Dict[str, Any], origin: str = '') -> Dict[str, Any]:
     """The answer to one request of a utility."""
     asked = request.get('ask')
     known = REQUESTS.get(asked) if isinstance(asked, str) else None
     if known is None:
         return {'ok': False, 'reason': 'this daemon does not know the request %r' % (asked,)}
     if asked in CHANGING and not request.get('dry_run'):
-        node.report('NOTICE', 'asked', '%s was asked for by %s' % (asked, origin or 'somebody'))
-    return known(node, request)
+        parts.out.report('NOTICE', 'asked', '%s was asked for by %s' % (
+            asked, origin or 'somebody'))
+    return known(parts, request)
 
 
-def _status(node, request: Dict[str, Any]) -> Dict[str, Any]:
-    return {'ok': True, 'status': status(node)}
+def _status(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
+    return {'ok': True, 'status': status(parts)}
 
 
-def _task(node, request: Dict[str, Any]) -> Dict[str, Any]:
-    task = node.operator.task
+def _task(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
+    task = parts.operator.task
     if task is None or task.number != request.get('task'):
         return {'ok': False, 'reason': 'this daemon does not know that task any more: it was '
                                        'restarted, or another one was asked for since; see '
@@ -35,24 +37,28 @@ def _task(node, request: Dict[str, Any]) -> Dict[str, Any]:
     return {'ok': True, 'task': task.shown()}
 
 
-def _attach(node, request: Dict[str, Any]) -> Dict[str, Any]:
-    return _begun(node, node.operator.attach())
+def _attach(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
+    return _begun(parts, parts.operator.attach())
 
 
-def _promote(node, request: Dict[str, Any]) -> Dict[str, Any]:
+def _promote(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
     force = request.get('force') is True
     if not request.get('dry_run'):
-        return _begun(node, node.operator.promote(force))
-    refused = _refused(node.operator.why_not_promote(force))
-    return refused or dict({'ok': True}, **({'risks': node.force.risks()} if force else {}))
+        return _begun(parts, parts.operator.promote(force))
+    refused = _refused(parts.operator.why_not_promote(force))
+    if refused or not force:
+        return refused or {'ok': True}
+    return {'ok': True, 'risks': parts.promotion.forced.risks()}
 
 
-def _shutdown(node, request: Dict[str, Any]) -> Dict[str, Any]:
-    return _refused(node.operator.shutdown.ask()) or {'ok': True}
+def _shutdown(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
+    return _refused(parts.operator.shut_down()) or {'ok': True}
 
 
-def _begun(node, why: str) -> Dict[str, Any]:
-    return _refused(why) or {'ok': True, 'task': node.operator.task.shown()}
+def _begun(parts: Parts, why: str) -> Dict[str, Any]:
+    task = parts.operator.task
+    assert why or task is not None
+    return _refused(why) if why or task is None else {'ok': True, 'task': task.shown()}
 
 
 def _refused(why: str) -> Dict[str, Any]:

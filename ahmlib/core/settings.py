@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Tuple
 
-from .timing import Timing
+from .consensus.timing import Timing
 
 
 class Settings(NamedTuple):
@@ -40,6 +40,12 @@ class Settings(NamedTuple):
     def size(self) -> int:
         """How many nodes nodes.conf has."""
         return len(self.addresses)
+
+    @property
+    def handover_seconds(self) -> float:
+        """How long the primary role may be on its way from one node to another, at the most."""
+        return self.hook_timeout + self.promote_timeout + 2 * self.wait_for_primary \
+            + 2 * self.timing.hold
 
     @property
     def timing(self) -> Timing:

@@ -6,27 +6,33 @@ the state that says what it waits for.
 
 from typing import Tuple
 
-from .beacon import Farewell
-from .states import NodeState
+from .parts import Parts
+from .states import NodeState, Role
 
 
-def settle(node) -> None:
+def settle(parts: Parts) -> None:
     """Give the node the state that follows from what it knows."""
-    if node.is_leading or node.stepping_down or node.farewell is not Farewell.NONE \
-            or node.state is NodeState.STAND_FOR_LEADER or node.exited:
+    consensus = parts.consensus
+    if consensus.role is not Role.FOLLOWS or parts.out.exited:
         return
-    looked = node.database.checked and node.vip.here is not None
-    if node.state is NodeState.INITIALIZING and not looked:
-        return
-    node.become(*_settled(node))
+    looked = parts.database.checked and parts.vip.here is not None
+    if consensus.state is not NodeState.INITIALIZING or looked:
+        consensus.ballot.show(*_settled(parts))
 
 
-def _settled(node) -> Tuple[NodeState, str]:
-    leader = node.leader_row()
-    if leader is not None and node.promise.holds(node.now):
-        return node.out_as or NodeState.STANDBY, 'follows %s' % leader.name
-    if not node.has_majority():
-        if node.followed or node.now >= node.started_at + node.settings.wait_for_primary:
+def followers_state(parts: Parts) -> NodeState:
+    """The state of who follows a leader."""
+    return NodeState.LOST if parts.standby.lost else NodeState.STANDBY
+
+
+def _settled(parts: Parts) -> Tuple[NodeState, str]:
+    consensus, facts = parts.consensus, parts.facts
+    leader = consensus.leader_in_force()
+    if leader is not None:
+        return followers_state(parts), 'follows %s' % leader.name
+    if not consensus.members.has_majority():
+        if consensus.followed or facts.reached(
+                facts.started_at + facts.settings.wait_for_primary):
             return NodeState.IN_RESOURCE_LIMITATION, 'no majority of the nodes is in contact'
         return NodeState.WAITING_FOR_LEADER_FORMATION, 'no majority is in contact yet'
-    return node.elections.describe()
+    return parts.candidate.describe()

@@ -34,3 +34,14 @@ class DatabaseState(IntEnum):
 
 #: A row in one of these states *leads*: taking it is an acknowledgement, and gives a promise.
 LEADING = frozenset((NodeState.LEADER, NodeState.TAKING_OVER))
+
+
+class Role(IntEnum):
+    """What a node is in the contest for the lead."""
+    FOLLOWS = 0     # a leader, or nobody
+    STANDS = 1      # is a candidate
+    ELECTED = 2     # has the votes, and takes over
+    LEADS = 3
+    YIELDS = 4      # gives the lead up, under its lease
+    RETREATS = 5    # gives up what a leader has, without a lease
+    GONE = 6        # has said goodbye

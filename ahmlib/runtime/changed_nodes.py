@@ -10,12 +10,12 @@ that is cut off has to be stopped.  So it stays where its database is a primary,
 
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Tuple
 
-from ahmlib.core.foreign import ORDER
+from ahmlib.core.policy.foreign import ORDER
 from ahmlib.runtime.settings import core_settings
 
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config
-    from ahmlib.core.timing import Timing
+    from ahmlib.core.consensus.timing import Timing
     from ahmlib.network.wire import ForeignRow
 
 

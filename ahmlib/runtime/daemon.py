@@ -14,8 +14,8 @@ from ahmlib.config.rules import LEASE_NAME, LOCK_NAME
 from ahmlib.config.schema import ALWAYS
 from ahmlib.core import events
 from ahmlib.core.beacon import Farewell
-from ahmlib.core.foreign import ORDER
 from ahmlib.core.node import Node
+from ahmlib.core.policy.foreign import ORDER
 from ahmlib.core.settings import split_address
 from ahmlib.ipc.listeners import IpcError
 from ahmlib.ipc.server import IpcServer
@@ -181,7 +181,7 @@ class Daemon:
         self.loop.on_signal(signal.SIGHUP, lambda number: self.reload())
 
     def _say_hello(self) -> None:
-        settings, timing = self.driver.node.settings, self.driver.node.timing
+        settings, timing = self.driver.node.settings, self.driver.node.facts.timing
         assert self.config.nodes is not None
         self.log.notice('%s starts at %s with %s and %s; lease %.4g s, hold %.4g s, fence %.4g s'
                         % (settings.name, settings.addresses[settings.own], self.config.path,
@@ -249,8 +249,8 @@ class Daemon:
         if listening is None:
             return
         why = listening.why_not_started()
-        stays = node.is_leading or node.leader_row() is not None \
-            or node.database.runs_as_primary or node.vip.here
+        stays = node.leads or node.leader_row() is not None \
+            or node.parts.database.runs_as_primary or node.parts.vip.here
         if why and not stays:
             self.log.error(why)
             ready(False, why)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence
 
 from ahmlib.core import effects, events
 from ahmlib.core.requests import CHANGING
-from ahmlib.core.variables import hook_variables
 from ahmlib.database.attach import attach_standby
 from ahmlib.database.checkpoint import checkpoint
 from ahmlib.database.follow import follow_primary
@@ -109,7 +108,7 @@ class Driver:
             return
         if request == REQUEST and origin[0] == 'unix':
             # Of the daemon and none of the core's: `ahm stop` asks, whose PID file is gone.
-            leader = self.node.own_row() if self.node.is_leading else self.node.leader_row()
+            leader = self.node.own_row() if self.node.leads else self.node.leader_row()
             self._reply(effects.Reply(self.client_tokens, {
                 'ok': True, 'pid_file': pid_path(self.config),
                 'cluster': self.node.settings.cluster,
@@ -190,7 +189,7 @@ class Driver:
     def _still_wanted(self, effect: Any) -> bool:
         """Whether the core wants this now: this process may have been late since then."""
         self.tick()
-        return effect.token in self.node.waiting
+        return self.node.waits_for(effect.token)
 
     def _cancel(self, effect: effects.Cancel) -> None:
         child = self.running.pop(effect.token, None)
@@ -238,7 +237,7 @@ class Driver:
 
     def _promote(self, effect: effects.Promote) -> None:
         if self._still_wanted(effect):
-            environment = dict(hook_variables(self.node, 'PROMOTION', self.node.own))
+            environment = dict(self.node.variables('PROMOTION'))
             self._action(effect, promote, self.database, effect.limit, environment)
 
     def _stop_database(self, effect: effects.StopDatabase) -> None:
@@ -267,7 +266,7 @@ class Driver:
 
     def _of_all_nodes(self) -> DatabaseSettings:
         """The DatabaseSettings with what the nodes of the cluster are called, as far as known."""
-        names = tuple(name for name in self.node.names if name) + self.node.settings.addresses
+        names = tuple(name for name in self.node.facts.names if name) + self.node.settings.addresses
         return self.database._replace(node_names=names)
 
     def _hook(self, effect: effects.RunHook) -> None:

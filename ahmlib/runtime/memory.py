@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence,
 
 from ahmlib.config.rules import LEASE_NAME, STATE_NAME
 from ahmlib.core.beacon import Claim, Record
-from ahmlib.core.saved import SPENT, Saved
+from ahmlib.core.consensus.saved import SPENT, Saved
 from ahmlib.network.wire import INTEGER_MAX
 from ahmlib.runtime import state_file
 from ahmlib.runtime.disk_helper import remove_quietly

@@ -6,7 +6,6 @@
 import re
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable
 
-from ahmlib.core.variables import hook_variables
 from ahmlib.runtime.hooks import NOTIFICATIONS_MAX, HookQueue
 from ahmlib.runtime.repeats import Repeats, Told
 
@@ -63,8 +62,8 @@ class Telling:
 def _notified_of(node: 'Node', event: str) -> Dict[str, str]:
     """The variables of a notification, as a dict: the new primary is whoever leads, or nobody."""
     row = node.leader_row()
-    leader = node.own if node.is_leading else row.sender if row is not None else None
-    variables = dict(hook_variables(node, event, node.own if leader is None else leader))
+    leader = node.own if node.leads else row.sender if row is not None else None
+    variables = dict(node.variables(event, leader))
     if leader is None:
         variables.update(AHM_NEW_PRIMARY_NAME='', AHM_NEW_PRIMARY_HOST='')
     return variables

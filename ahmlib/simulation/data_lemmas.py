@@ -4,8 +4,8 @@ from typing import Any, Dict, Tuple
 
 from ..core import effects, events
 from ..core.beacon import Beacon, Verdict
-from ..core.election import why_not_eligible
-from ..core.saved import SPENT
+from ..core.policy.election import why_not_eligible
+from ..core.consensus.saved import SPENT
 from ..core.states import DatabaseState
 from .lemma import Lemma, Violated, by_force, excused, halves
 
@@ -30,8 +30,8 @@ class Evidence(Lemma):
         elif isinstance(effect, effects.RunHook):
             if effect.hook == 'pre_promotion_command':
                 self.fencing_asked_at[own] = self.world.now
-        elif host.node.primary_seen not in (None, own):
-            self._look(host, host.node.primary_seen)
+        elif host.node.parts.place.seen not in (None, own):
+            self._look(host, host.node.parts.place.seen)
 
     def _note(self, row: Beacon) -> None:
         """What this node says of the suspect stands until it follows that one again, or leads."""
@@ -49,9 +49,9 @@ class Evidence(Lemma):
         old, node = self.world.hosts[suspect], host.node
         if not old.powered or not old.database.writable:
             return
-        reaches = [row.name for row in node.members.in_touch(node.now)
+        reaches = [row.name for row in node.consensus.members.in_touch()
                    if self.told.get(row.sender) == (suspect, Verdict.REACHABLE)]
-        own = node.investigation
+        own = node.parts.investigation
         if (own.about, own.verdict) == (suspect, Verdict.REACHABLE):
             reaches.append(host.settings.name)
         if reaches:
@@ -70,10 +70,10 @@ class MostAdvanced(Lemma):
         if saved.voted_for in (None, SPENT, own) or (
                 before and (before.term, before.voted_for) == (saved.term, saved.voted_for)):
             return
-        row, mine = node.members.row(saved.voted_for), node.own_row()
+        row, mine = node.consensus.members.row(saved.voted_for), node.own_row()
         if row is None or row.forced or row.database is DatabaseState.PRIMARY \
                 or mine.database is not DatabaseState.STANDBY or not mine.fresh \
-                or why_not_eligible(mine, node.view) or not self._could_win(node):
+                or why_not_eligible(mine, node.parts.candidate.view()) or not self._could_win(node):
             return
         if (row.timeline, row.lsn) < (mine.timeline, mine.lsn):
             raise Violated('%s (timeline %d, position %d) votes for %s (%d, %d), which has less' % (
@@ -81,8 +81,10 @@ class MostAdvanced(Lemma):
 
     def _could_win(self, node) -> bool:
         """Whether a majority finds an election due for everybody, or for whom can fence."""
-        rows = [row for row in node.contact_rows() if row.due == 3 and row.due_only is None]
-        return len(rows) >= node.votes_needed and node.now >= node.elections.stopped_until
+        rows = [row for row in node.consensus.contact_rows()
+                if row.due == 3 and row.due_only is None]
+        return len(rows) >= node.facts.votes_needed \
+            and node.now >= node.parts.candidate.stopped_until
 
 
 class Eligible(Lemma):
@@ -94,15 +96,15 @@ class Eligible(Lemma):
         node, settings = host.node, host.settings
         if by_force(self.world, host):
             return
-        state = node.database.state
-        if node.database.standstill:
+        state = node.parts.database.state
+        if node.parts.database.standstill:
             raise Violated('%s is promoted though it is known not to replay: %s' % (
-                settings.name, node.database.standstill))
-        if settings.witness or settings.priority == 0 or node.database.out \
+                settings.name, node.parts.database.standstill))
+        if settings.witness or settings.priority == 0 or node.parts.database.out \
                 or state in (DatabaseState.QUARANTINED, DatabaseState.NOT_CONFIGURED):
             raise Violated('%s is promoted: %s, priority %d%s' % (
                 settings.name, state.name, settings.priority,
-                ', out: ' + node.database.out if node.database.out else ''))
+                ', out: ' + node.parts.database.out if node.parts.database.out else ''))
 
 
 class NothingLost(Lemma):
@@ -158,7 +160,7 @@ class OneWritable(Lemma):
         """Whether its daemon had the time to see that it runs, and to stop it."""
         own, timing = host.settings.own, host.settings.timing
         if host.database is None or not host.database.writable or excused(self.world, host) \
-                or not host.settings.stop_isolated_primary or host.node.force.reigns:
+                or not host.settings.stop_isolated_primary or host.node.consensus.tenure.reigns:
             return False
         if host.saved is None or host.saved.record is None or not host.lease_until:
             return False
@@ -221,14 +223,15 @@ class StaysIn(Lemma):
         own, node = host.settings.own, host.node
         if node is None:
             return
-        before, out = self.out.get(own, False), node.database.out.startswith('its database failed')
+        database = node.parts.database
+        before, out = self.out.get(own, False), database.out.startswith('its database failed')
         self.out[own] = out
-        if not out or before or self.world.network.was_disturbed or not node.database.in_recovery:
+        if not out or before or self.world.network.was_disturbed or not database.in_recovery:
             return
         state, since = self.runs_since.get(own, ((0, False), 0.0))
         settings = host.settings
         lasted = settings.max_consec_failures * settings.health_check_period \
-            + 2 * node.investigation.patience
+            + 2 * node.parts.investigation.patience
         if state[1] and self.world.now - since > lasted:
             raise Violated('%s reports its standby out, and it has run for %.1f s: %s' % (
-                settings.name, self.world.now - since, node.database.out))
+                settings.name, self.world.now - since, database.out))

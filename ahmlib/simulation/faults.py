@@ -175,7 +175,7 @@ def force(world, node):
     host, others = world.hosts[node], _others(world, node)
     off = [other for other in others if not world.hosts[other].powered]
     if host.node is None or host.paused or any(
-            not host.node.members.is_two_way(other, host.node.now)
+            not host.node.consensus.members.is_two_way(other)
             or world.hosts[other].node is None or world.hosts[other].paused
             for other in others if other not in off):
         # An operator would see that they are not gone.

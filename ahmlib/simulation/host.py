@@ -3,7 +3,7 @@
 from typing import Any, Callable, Dict, List, Optional
 
 from ..core.node import Node
-from ..core.saved import Saved
+from ..core.consensus.saved import Saved
 from ..core.settings import Settings
 from .database import SimulatedDatabase
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, Tuple
 
-from ..core.saved import Saved
+from ..core.consensus.saved import Saved
 
 OBSTRUCTING = ('vip', 'stop', 'signal')
 
@@ -61,7 +61,7 @@ def may_split(world, serving) -> bool:
 
 def by_force(world, host) -> bool:
     """Whether this node leads, or may be elected, by the word of an operator who was there."""
-    return host.settings.own in world.forced and host.node.force.claims
+    return host.settings.own in world.forced and host.node.parts.force.claims
 
 
 def leases(world) -> Dict[int, float]:
@@ -69,9 +69,9 @@ def leases(world) -> Dict[int, float]:
     found = {}
     for host in world.hosts:
         node = host.node
-        if node is None or not node.is_leading or not host.powered:
+        if node is None or not node.leads or not host.powered:
             continue
-        until = node.leadership.lease_until()
+        until = node.consensus.tenure.until()
         if host.clock(world.now) < until:
             found[host.settings.own] = until
     return found

@@ -53,11 +53,11 @@ from typing import Any, Dict, Optional, Set, Tuple
 
 from ..core import effects, events
 from ..core.beacon import Beacon, Farewell, Record
-from ..core.lease import FOREVER
+from ..core.consensus.lease import FOREVER
 from ..core.procedures.follow import FOLLOW_SECONDS
 from ..core.procedures.take_over import VIP_SECONDS
-from ..core.quorum import votes_needed
-from ..core.saved import SPENT, Saved
+from ..core.consensus.quorum import votes_needed
+from ..core.consensus.saved import SPENT, Saved
 from ..core.states import NodeState
 from .data_lemmas import (Eligible, Evidence, MostAdvanced, NothingLost, OneWritable, StaysIn,
                           SuccessorHasAll)
@@ -158,7 +158,7 @@ class OneLease(Lemma):
     watches_events = True
 
     def handled(self, host, event: Any) -> None:
-        if host.node is None or not host.node.is_leading or halves(self.world):
+        if host.node is None or not host.node.leads or halves(self.world):
             return
         held = leases(self.world)
         if len(held) > 1:
@@ -174,7 +174,7 @@ class Backed(Lemma):
     def handled(self, host, event: Any) -> None:
         for own, until in leases(self.world).items():
             leader = self.world.hosts[own]
-            lease = leader.node.leadership.lease
+            lease = leader.node.consensus.tenure.lease
             if lease.needed <= 1 or until == FOREVER or by_force(self.world, leader):
                 continue
             bound = 1 + sum(other is not leader and self._bound(other, own)
@@ -189,7 +189,8 @@ class Backed(Lemma):
         if node is None:
             return host.saved is None or host.saved.blind or host.saved.leader == leader
         now = host.clock(self.world.now)
-        return node.blind or (node.promise.leader == leader and node.promise.holds(now))
+        promise = node.consensus.promise
+        return promise.blind or (promise.leader == leader and promise.holds_at(now))
 
 
 class NoVoteUnderPromise(Lemma):
@@ -204,9 +205,9 @@ class NoVoteUnderPromise(Lemma):
             return
         for leader in self.world.hosts:
             place, node = leader.settings.own, leader.node
-            if place in (own, saved.voted_for) or node is None or not node.is_leading:
+            if place in (own, saved.voted_for) or node is None or not node.leads:
                 continue
-            lease = node.leadership.lease
+            lease = node.consensus.tenure.lease
             acked = lease.acked.get(own)
             if acked is not None and leader.clock(self.world.now) < acked + lease.seconds:
                 raise Violated('%s votes for %s while its acknowledgement backs the lease of %s' % (
@@ -236,9 +237,9 @@ class UnderLease(Lemma):
         if isinstance(effect, effects.Promote):
             return
         on_disk = self._disks(node)
-        if on_disk < node.votes_needed and not by_force(world, host):
+        if on_disk < node.facts.votes_needed and not by_force(world, host):
             raise Violated('%s raises the VIP with its record on %d disks and needs %d' % (
-                host.settings.name, on_disk, node.votes_needed))
+                host.settings.name, on_disk, node.facts.votes_needed))
 
     def _disks(self, node) -> int:
         """How many disks have had the record of this leader, whatever became of them later.
@@ -248,9 +249,9 @@ class UnderLease(Lemma):
         if halves(self.world):
             return max([len(disks) for record, disks in self.told.items()
                         if record.node == node.own], default=0)
-        if node.record is None or node.record.node != node.own:
+        if node.parts.place.record is None or node.parts.place.record.node != node.own:
             return 0
-        return len(self.told.get(node.record, ()))
+        return len(self.told.get(node.parts.place.record, ()))
 
 
 class DeadlinesFirst(Lemma):
@@ -260,11 +261,11 @@ class DeadlinesFirst(Lemma):
 
     def handled(self, host, event: Any) -> None:
         node = host.node
-        if node is None or not node.is_leading or not node.leadership.acting:
+        if node is None or not node.leads or not node.consensus.tenure.acting:
             return
-        if node.now >= node.leadership.lease_until():
+        if node.now >= node.consensus.tenure.until():
             raise Violated('%s acts on though its lease ended %.3f s ago' % (
-                host.settings.name, node.now - node.leadership.lease_until()))
+                host.settings.name, node.now - node.consensus.tenure.until()))
 
 
 class CompleteStepDown(Lemma):
@@ -284,7 +285,7 @@ class CompleteStepDown(Lemma):
             return
         row = effect.beacon
         if row.leads:
-            if row.state is NodeState.LEADER or host.node.promoting:
+            if row.state is NodeState.LEADER or host.node.parts.database.half_done:
                 self.led[own] = (host.life, self._starts(host))
             return
         if self.led.get(own, (None,))[0] != host.life or row.stepping_down \
@@ -317,7 +318,7 @@ class OldRowsIgnored(Lemma):
     def handled(self, host, event: Any) -> None:
         if not isinstance(event, events.BeaconHeard) or host.node is None:
             return
-        row: Optional[Beacon] = host.node.members.row(event.beacon.sender)
+        row: Optional[Beacon] = host.node.consensus.members.row(event.beacon.sender)
         if row is None:
             return
         key = (host.settings.own, host.life, row.sender)
@@ -329,7 +330,7 @@ class OldRowsIgnored(Lemma):
             raise Violated('%s goes back to an incarnation of %s that had ended' % (
                 host.settings.name, row.name))
         echo = row.heard[host.settings.own]
-        if echo is None or echo[0] != host.node.incarnation:
+        if echo is None or echo[0] != host.node.consensus.incarnation:
             raise Violated('%s takes a row of %s that does not echo its present incarnation' % (
                 host.settings.name, row.name))
         if before is not None and before[0] != row.incarnation:
@@ -349,10 +350,10 @@ class ProceduresEnd(Lemma):
     def handled(self, host, event: Any) -> None:
         if host.node is None:
             return
-        own, steps = host.settings.own, host.node.plan._steps
+        own, steps = host.settings.own, host.node.plan.under_way
         if self.since.get(own, (None,))[0] is not steps:
             self.since[own] = (steps, self.world.now)
-        elif steps is not None and not host.node.stepping_down:
+        elif steps is not None and not host.node.consensus.steps_down:
             lasted = self.world.now - self.since[own][1]
             if lasted > self._limit(host.settings, host.node.plan.name):
                 raise Violated('%s has been at "%s" for %.0f s' % (
@@ -401,7 +402,7 @@ class AloneWithVip(Lemma):
         node = host.node
         if halves(self.world) or host.has_vip:
             return
-        holders = [row.name for row in node.members.in_touch(node.now) if row.holds_vip]
+        holders = [row.name for row in node.consensus.members.in_touch() if row.holds_vip]
         if node.state is NodeState.TAKING_OVER and holders:
             raise Violated('%s raises the VIP, and %s says that it holds it' % (
                 host.settings.name, holders[0]))

@@ -307,12 +307,13 @@ def _why_not(world: World) -> str:
     living = [host.node for host in world.hosts if host.node is not None and not host.paused]
     if not living:
         return 'no AHM daemon runs'
-    node = max(living, key=lambda node: (len(node.contact_rows()), not node.settings.witness))
-    if len(node.contact_rows()) < node.votes_needed:
+    node = max(living, key=lambda node: (len(node.consensus.contact_rows()),
+                                         not node.settings.witness))
+    if len(node.consensus.contact_rows()) < node.facts.votes_needed:
         return 'no majority of the nodes is in contact'
-    if node.is_leading:
-        return node.problem or '%s leads, and clients cannot write there' % node.settings.name
-    return node.problem or node.elections.describe()[1]
+    if node.leads:
+        return node.out.problem or '%s leads, and clients cannot write there' % node.settings.name
+    return node.out.problem or node.parts.candidate.describe()[1]
 
 
 def _remark(world: ObservedWorld, serving: List[Host]) -> str:

@@ -8,6 +8,6 @@ def test_the_others_try_the_database_of_a_standby_whose_ahm_is_gone(tmp_path):
     cluster = world(tmp_path)
     cluster.crash(2)
     cluster.run(20)
-    assert cluster.hosts[0].node.members.row(2) is not None
+    assert cluster.hosts[0].node.consensus.members.row(2) is not None
     said = [line for line in cluster.trace if 'the database of AHM-NODE-3' in line]
     assert {line.split()[1] for line in said} == {'AHM-NODE-1', 'AHM-NODE-2'}

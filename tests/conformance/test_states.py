@@ -40,7 +40,7 @@ def reaches(cluster, place, database=None, state=None, asked=None):
     def is_there():
         node = cluster.hosts[place].node
         return node is not None and (state is None or node.state.name == state) and (
-            database is None or node.database.state.name == database)
+            database is None or node.parts.database.state.name == database)
     if asked in (None, place):
         assert cluster.run_until(is_there, LIMIT), '\n'.join(cluster.trace[-30:])
         asked = place

@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from ahmlib.core.timing import Timing
+from ahmlib.core.consensus.timing import Timing
 from ahmlib.lab import LabError, record
 from ahmlib.lab.status import parse_status
 from tests.lab.cluster import Cluster

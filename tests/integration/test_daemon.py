@@ -10,7 +10,7 @@ import time
 import pytest
 
 import ahmlib.main
-from ahmlib.core.timing import Timing
+from ahmlib.core.consensus.timing import Timing
 from ahmlib.lab import record
 from ahmlib.runtime.log import syslog_problem
 from tests.lab.network import namespaces_available

@@ -137,8 +137,8 @@ def test_a_standby_at_the_target_of_a_restore_is_named_and_neither_promoted_nor_
     with formed(kind='loopback', settings=PATIENT, prepare=at_a_target) as scenario:
         cluster, (first, second, _) = scenario.cluster, scenario.cluster.nodes
         successor_is(scenario, THIRD)
-        named = '%s receives, and cannot replay: replay is paused, and recovery_target_time' \
-            % SECOND
+        named = '%s: the standby receives, and cannot replay: replay is paused, and ' \
+            'recovery_target_time' % SECOND
         for options in ((), ('--check',)):
             is_said(scenario, cluster.nodes, named, *options)
         for words in ((), ('--dry-run',)):
@@ -237,8 +237,9 @@ def test_a_setting_raised_on_the_primary_alone_is_named_and_no_server_ends_of_it
         cluster, (first, second, third) = scenario.cluster, scenario.cluster.nodes
         successor_is(scenario, None)
         for name in (SECOND, THIRD):
-            is_said(scenario, cluster.nodes, "%s receives, and cannot replay: replay is paused, "
-                    "for max_connections = 60 is lower than the primary's 100" % name, '--check')
+            is_said(scenario, cluster.nodes, "%s: the standby receives, and cannot replay: "
+                    "replay is paused, for max_connections = 60 is lower than the primary's 100"
+                    % name, '--check')
         assert 'max_connections = 60' in refusal(second, 'ahm_promote_node')
         first.kill_database()
         is_said(scenario, [first], 'no other node could take over', '--verbose')

@@ -12,7 +12,7 @@ from typing import Any, Dict, NamedTuple
 
 import pytest
 
-from ahmlib.core.timing import Timing
+from ahmlib.core.consensus.timing import Timing
 from tests.lab.cluster import Cluster, loopback_available
 
 from .daemons import postgres

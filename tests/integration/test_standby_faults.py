@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 
-from ahmlib.core.timing import Timing
+from ahmlib.core.consensus.timing import Timing
 from ahmlib.database import probe, wal
 from ahmlib.lab.cluster import DEFAULTS
 from ahmlib.lab.users import SAFE_PATH

@@ -1,28 +1,43 @@
 """Deliberate faults in the core, as small patches of its text.
 
-They show that the checkers can fail.  Each mutant names what is changed (old text, new text, in which
-function), the lemma whose checker alone has to see it, and the schedule that shows it.  A patch whose
-old text is gone from the core fails loudly: then the mutant has to be moved along with the code.
+They show that the checkers can fail.  Each mutant names what is changed (old text, new text, in
+which function), the lemma whose checker alone has to see it, and the schedule that shows it.  A
+patch whose old text is gone from the core fails loudly: then the mutant has to be moved along with
+the code.
 """
 
 import contextlib
+import importlib
 import inspect
 import sys
 import textwrap
 from typing import NamedTuple, Tuple
 
-from ahmlib.core import election, own_row, promise, quorum, timing
-from ahmlib.core.chores import Chores
-from ahmlib.core.elections import Elections
-from ahmlib.core.evidence import Investigation
-from ahmlib.core.isolation import Isolation
-from ahmlib.core.leadership import Leadership
-from ahmlib.core.membership import Membership
+from ahmlib.core import own_row
+from ahmlib.core.beacon import Beacon
+from ahmlib.core.consensus import quorum
+from ahmlib.core.consensus.ballot import Ballot
+from ahmlib.core.consensus.consensus import Consensus
+from ahmlib.core.consensus.contest import Contest
+from ahmlib.core.consensus.membership import Membership
+from ahmlib.core.consensus.promise import Promise
+from ahmlib.core.consensus.speaking import Speaker
+from ahmlib.core.consensus.tenure import Tenure
+from ahmlib.core.consensus.timing import Timing
 from ahmlib.core.node import Node
-from ahmlib.core.procedures import shut_down, step_down, switch_over, take_over
-from ahmlib.core.speaking import Speaker
-from ahmlib.core.standby import StandbyWatch
-from ahmlib.core.vip import Vip
+from ahmlib.core.policy import election
+from ahmlib.core.policy.candidate import Candidate
+from ahmlib.core.policy.evidence import Investigation
+from ahmlib.core.policy.isolation import Isolation
+from ahmlib.core.policy.repoint import Repoint
+from ahmlib.core.policy.standby import StandbyWatch
+from ahmlib.core.policy.vip import Vip
+from ahmlib.core.procedures import STEPS
+
+# The modules; the package has their functions under the same names.
+step_down, switch_over, take_over = (
+    importlib.import_module('ahmlib.core.procedures.' + name)
+    for name in ('step_down', 'switch_over', 'take_over'))
 
 
 class Patch(NamedTuple):
@@ -61,10 +76,18 @@ def _owners(where, name, original):
             if called.startswith('ahmlib.') and getattr(module, name, None) is original]
 
 
+#: What the core sees of a fault by itself; the lemmas have to see it without that.
+ASSERTIONS = ((Consensus, 'check'), (Speaker, 'check'))
+
+
 @contextlib.contextmanager
-def applied(mutant):
-    """The core with this mutant's patches, for a while."""
-    undo = []
+def applied(mutant, asserts=False):
+    """The core with this mutant's patches, for a while, and without what it asserts of itself."""
+    undo = [] if asserts else [
+        (owner, name, inspect.getattr_static(owner, name)) for owner, name in ASSERTIONS]
+    for owner, name, _ in undo:
+        setattr(owner, name, lambda *facts: None)
+    steps = dict(STEPS)
     try:
         for where, name in sorted({patch[:2] for patch in mutant.patches}, key=str):
             original = inspect.getattr_static(where, name)
@@ -73,8 +96,10 @@ def applied(mutant):
             for owner in _owners(where, name, original):
                 undo.append((owner, name, original))
                 setattr(owner, name, new)
+            STEPS.update((kind, new) for kind, step in steps.items() if step is original)
         yield
     finally:
+        STEPS.update(steps)
         for owner, name, original in undo:
             setattr(owner, name, original)
 
@@ -92,58 +117,63 @@ HOUSE_IS_BACK = ((0.5, 'kill-daemon-and-database', 0), (0.0, 'promote-slow', 1),
                  (0.0, 'vip-slow', 0), (6.0, 'start', 0))
 LAGGING = ((0.5, 'stop-replication', 1), (1.0, 'power-off', 0))
 
-NO_EVIDENCE = Patch(Investigation, 'weigh', 'verdicts = [row.evidence.verdict for row',
-                    'return Verdict.UNREACHABLE\n    verdicts = [row.evidence.verdict for row')
-NOT_DROPPED_FIRST = Patch(take_over, '_raise_vip', 'lambda: not _holders(node)', 'lambda: True')
+NO_EVIDENCE = Patch(Investigation, 'weigh', 'return self._sum(suspect, strict, theirs)',
+                    'return Verdict.UNREACHABLE')
+NOT_DROPPED_FIRST = Patch(take_over, '_raise_vip', 'lambda: not _holders(parts)', 'lambda: True')
 DAEMON_IGNORED = Patch(
     Investigation, 'weigh', 'if theirs is not None and runs_by_its_word(theirs):',
     'if theirs is not None and runs_by_its_word(theirs):\n        return Verdict.UNREACHABLE\n'
     '    if False:')
 NO_PROMISE = (
-    Patch(promise.Promise, 'holds', 'return self.leader is not None and (self.bound or now < '
-          'self.until)', 'return False'),
-    Patch(Elections, 'judge', 'if any(row.leads and row.term >= node.term', 'if any(row.sender > 99'),
+    Patch(Promise, 'holds', 'return self.leader is not None and (self.bound or not '
+          'self.facts.reached(self.until))', 'return False'),
+    Patch(Contest, 'is_open', 'any(row.leads and row.term >= self.ballot.term',
+          'any(row.sender > 99'),
     DAEMON_IGNORED, NO_EVIDENCE)
-NO_LEASE_END = (Patch(Leadership, 'check_lease', 'elif self.acting:', 'elif False:'),)
+NO_LEASE_END = (Patch(Tenure, 'has_ended', 'ended, self.acting = self.acting, False',
+                      'ended = False'),)
 
 MUTANTS = (
     Mutant('a vote is said before it is on disk', 7, 'three nodes', DEAD, (
-        Patch(Speaker, 'is_saved', 'return self.disk == self.to_save()',
+        Patch(Speaker, 'is_saved', 'return self.disk == self.wanted',
               'return self.disk is not None and self.disk._replace(term=0, voted_for=None)'
-              ' == self.to_save()._replace(term=0, voted_for=None)'),)),
+              ' == self.wanted._replace(term=0, voted_for=None)'),)),
     Mutant('the lease is counted from the receipt of an acknowledgement', 9, 'three nodes',
            ((1.0, 'deafen', 1), (0.1, 'deafen', 2)) + ALONE, (
-               Patch(Leadership, 'heard', 'self.lease.acknowledged(row, sent_at)',
-                     'self.lease.acknowledged(row, node.now + 1.0)'),)),
+               Patch(Tenure, 'heard', 'self.lease.acknowledged(row, sent_at)',
+                     'self.lease.acknowledged(row, self.facts.now + 1.0)'),)),
     Mutant('a restart forgets the promise', 9, 'three nodes', BOTH_RESTART, (
-        Patch(Node, '__init__', 'if saved is not None and saved.leader not in (None, self.own):',
-              'if False:'),)),
+        Patch(Promise, '__init__', 'if saved is not None and saved.leader not in (None, '
+              'facts.own):', 'if False:'),)),
     Mutant('a node without a state file votes at once', 9, 'three nodes',
            ((1.0, 'lose-state', 1), (0.0, 'start', 1), (0.0, 'lose-state', 2), (0.0, 'start', 2)), (
-               Patch(Node, '__init__', 'self.blind = saved is None or saved.blind',
+               Patch(Promise, '__init__', 'self.blind = saved is None or saved.blind',
                      'self.blind = False'),)),
     Mutant('the promise is as short as the lease', 9, 'three nodes', ALONE, (
-        Patch(timing.Timing, 'hold',
+        Patch(Timing, 'hold',
               'return CLOCK_RATE_MARGIN * self.lease + candidacy_seconds(self.interval)',
               'return 0.7 * self.lease'),)),
     Mutant('who leaves is not bound', 9, 'three nodes', ((1.0, 'stop', 1), (1.0, 'stop', 2),
                                                          (0.5, 'start', 1), (0.0, 'start', 2)), (
-        Patch(shut_down, '_say_goodbye', 'node.promise.bound = True', 'node.promise.end()'),)),
+        Patch(Consensus, 'leave', 'self.promise.bind()', 'self.promise.end()'),)),
     Mutant('who stops a second primary forgets its leader', 9, 'three nodes',
            ((1.0, 'power-off', 0), (6.4, 'deafen-multicast', 2), (0.4, 'power-on', 0),
             (0.1, 'crash', 0), (0.0, 'kill-database', 0), (0.1, 'cut', 1), (0.0, 'start', 0)), (
-               Patch(Speaker, 'to_save', 'or (node.stepping_down and node.promise.leader is None)',
-                     'or node.stepping_down'),)),
+               Patch(Consensus, 'to_save', 'or (self.ballot.steps_down and self.promise.leader is '
+                     'None)', 'or self.ballot.steps_down'),)),
     Mutant('nobody keeps a promise', 10, 'three nodes', ALONE, NO_PROMISE),
     Mutant('two leases at once', 8, 'three nodes', ALONE, NO_PROMISE),
     Mutant('a candidate rules with the votes of a minority', 3, 'three nodes', DEAD, (
-        Patch(Elections, '_count', 'if len(voters) + 1 >= needed:',
-              'if len(voters) + 1 >= needed - 1:'),)),
+        Patch(Contest, '_count', 'if len(voters) + 1 >= self._needed(wish):',
+              'if len(voters) + 1 >= self._needed(wish) - 1:'),)),
     Mutant('a node rules by force though nobody asked for it', 3, 'three nodes',
            ((1.0, 'cut', 1), (10.0, 'heal', 0)), (
-               Patch(Elections, '_why_not_stand', 'if node.force.claims:', 'if True:'),
-               Patch(Elections, '_why_not_stand', 'return node.force.why_not_stand()', "return ''"),
-               Patch(Elections, '_count', 'if node.force.claims else node', 'if True else node'))),
+               Patch(Candidate, '_why_not', 'if self.force.claims:', 'if True:'),
+               Patch(Candidate, '_why_not', 'return self.force.why_not_stand(agree)', "return ''"),
+               Patch(Contest, '_why_not', 'if not wish.forced and not self.tie_break',
+                     'if False and not self.tie_break'),
+               Patch(Contest, '_why_not', 'if not wish.forced and agree', 'if False and agree'),
+               Patch(Contest, '_needed', 'if not wish.forced:', 'if False:'))),
     Mutant('evidence is ignored', 4, 'three nodes', ((1.0, 'crash', 0), (0.1, 'drop-vip', 0)), (
         NO_EVIDENCE,)),
     Mutant('a fencing script that failed counts as good', 4, 'three nodes with fencing',
@@ -152,26 +182,27 @@ MUTANTS = (
     Mutant('candidates are ranked without their data', 5, 'three nodes', LAGGING, (
         Patch(election, '_data', 'row.timeline, row.lsn', '0, 0'),)),
     Mutant('term and vote are forgotten at a start', 6, 'three nodes', BOTH_RESTART + ALONE, (
-        Patch(Node, '__init__', 'self.term, self.voted_for = on_disk.term, on_disk.voted_for',
+        Patch(Ballot, '__init__', 'self.term, self.voted_for = saved.term, saved.voted_for',
               'self.term, self.voted_for = 0, None'),)),
     Mutant('the VIP goes up before the record is known', 11, 'three nodes', DEAD, (
-        Patch(take_over, 'take_over', 'if not (yield Until(node.is_on_record, node.timing.hold)):',
-              'if False:'),)),
+        Patch(take_over, 'take_over', 'if not (yield Until(parts.place.is_on_record, '
+              'facts.hold_seconds)):', 'if False:'),)),
     Mutant('a winner acts before it holds a lease', 11, 'three nodes', DEAD, (
-        Patch(take_over, 'take_over', 'if not (yield Until(node.leadership.has_lease, '
-              'node.timing.lease)):', 'if False:'),)),
+        Patch(take_over, 'take_over', 'if not (yield Until(consensus.tenure.has_lease, '
+              'facts.lease_seconds)):', 'if False:'),)),
     Mutant('timers come after what waits in the queue', 11, 'three nodes with fencing',
            ((1.0, 'power-off', 0), (2.05, 'freeze', 1), (3.0, 'thaw', 1)), (
-               Patch(Node, 'handle', 'self.leadership.check_lease()\n',
-                     'type(event) is events.Ticked and self.leadership.check_lease()\n'),
-               Patch(Leadership, 'decide', 'self.check_lease()', 'pass'))),
+               Patch(Node, 'handle', 'self._start(self.parts.duties.lease_ended())',
+                     'if type(event) is events.Ticked:\n'
+                     '        self._start(self.parts.duties.lease_ended())'),
+               Patch(Node, '_round', 'self._start(parts.duties.lease_ended())', 'pass'))),
     Mutant('the end of the lease goes unnoticed', 12, 'three nodes', ALONE, NO_LEASE_END),
     Mutant('a cut-off leader goes on', 2, 'three nodes', ALONE, (
-        Patch(Leadership, 'has_lease', 'return self.node.is_leading and self.node.now < '
-              'self.lease_until()', 'return self.node.is_leading'),)),
+        Patch(Tenure, 'has_lease', 'return self.ballot.leads and not self.facts.reached('
+              'self.until())', 'return self.ballot.leads'),)),
     Mutant('who steps down says so before it is done', 13, 'three nodes', ALONE, (
-        Patch(step_down, 'step_down', 'yield from give_up_role(node, reason)',
-              'yield from (() if reason else give_up_role(node, reason))'),)),
+        Patch(step_down, 'step_down', 'yield from give_up_role(parts, reason)',
+              'yield from (() if reason else give_up_role(parts, reason))'),)),
     Mutant('priority 0 stands', 14, 'four nodes, one with priority 0',
            ((0.5, 'kill-database', 1), (0.0, 'kill-database', 3), (5.0, 'power-off', 0)), (
                Patch(election, 'why_not_eligible', 'if row.priority == 0:', 'if False:'),)),
@@ -187,9 +218,10 @@ MUTANTS = (
             (200.0, 'heal', 0)), (
                Patch(take_over, '_vip_silent', 'if left <= 0:', 'if False:'),)),
     Mutant('a restart frees the followers', 17, 'three nodes', ((1.0, 'restart', 0),), (
-        Patch(promise, 'resigns', 'return (_idle(row) and row.holds_vip is not True and '
-              'row.database in _GIVEN_UP)', 'return not row.leads'), DAEMON_IGNORED, NO_EVIDENCE,
-        Patch(take_over, '_vip_silent', 'began, given_up = node.now, _given_up_by_suspect(node)',
+        Patch(Beacon, 'resigns', 'return self._is_idle and self.holds_vip is not True and '
+              'self.database in _GIVEN_UP', 'return not self.leads'), DAEMON_IGNORED, NO_EVIDENCE,
+        Patch(take_over, '_vip_silent',
+              'began, given_up = parts.facts.now, _given_up_by_suspect(parts)',
               "return ''\n    yield"),
         Patch(take_over, '_suspect_runs', 'return row is not None and', 'return False and'))),
     Mutant('synchronous standbys are not asked', 18, 'five nodes, synchronous',
@@ -201,7 +233,8 @@ MUTANTS = (
             (0.0, 'stop-replication', 4), (1.0, 'power-off', 0), (0.0, 'power-off', 1),
             (0.0, 'crash-and-start', 2), (0.0, 'crash-and-start', 3), (0.0, 'crash-and-start', 4),
             (5.0, 'promote', 2)), (
-               Patch(Speaker, 'to_save', 'forced, node.claims.claim)', 'forced)'),)),
+               Patch(Consensus, 'to_save', 'self.promise.reigned, claim)',
+                     'self.promise.reigned)'),)),
     Mutant('a position that is not known counts as a position', 18, 'three nodes, synchronous',
            ((0.3, 'hold-replay', 1), (0.5, 'stop-replication', 2), (0.0, 'hide-wal', 1),
             (1.0, 'power-off', 0)), (
@@ -210,8 +243,8 @@ MUTANTS = (
            'three nodes, synchronous, with fencing',
            ((0.2, 'hook-slow', 1), (0.0, 'hook-slow', 2), (0.5, 'crash', 0),
             (2.1, 'stop-replication', 1)), (
-               Patch(take_over, '_make_sure', 'if not why and node.settings.pre_promotion and node',
-                     'if False and node'),)),
+               Patch(take_over, '_make_sure', 'if not why and settings.pre_promotion and suspect '
+                     'is not None', 'if False'),)),
     Mutant('a row leaves while its state is being written', 7, 'three nodes', DEAD, (
         Patch(Speaker, 'publish', 'if not self.is_saved():',
               'if not self.is_saved() and not self.saving:'),)),
@@ -219,18 +252,18 @@ MUTANTS = (
            ((0.3, 'stop-replication', 2), (0.2, 'pause-replay', 1), (1.5, 'power-off', 0)), (
                Patch(election, 'why_not_eligible', 'if row.standstill:', 'if False:'),)),
     Mutant('a daemon that starts leaves a primary as it is', 20, 'three nodes', CUT_OFF_START, (
-        Patch(Isolation, 'decide', 'if node.plan.busy or', 'if True or'),)),
+        Patch(Isolation, 'decide', 'if self.plan.busy or', 'if True or'),)),
     Mutant('a primary runs on where nobody hears of it', 20, 'three nodes', CUT_OFF_START, (
         Patch(Isolation, 'believed_until', 'heard = self._heard(lease.needed)',
-              'heard = node.now'),)),
+              'heard = self.facts.now'),)),
     Mutant('a primary may run until others may be elected, and is stopped after that', 20,
            'three nodes', CUT_OFF_START, (
                Patch(Isolation, 'ends_at', 'self.believed_until())',
-                     'self.believed_until()) + self.node.timing.hold'),)),
+                     'self.believed_until()) + self.facts.hold_seconds'),)),
     Mutant('a primary that is not the one on record is nobody\'s concern', 20,
            'three nodes, default timings', SECOND_PRIMARY, (
                Patch(Investigation, 'second_primary', 'return next(', 'return None and next('),
-               Patch(Chores, '_is_outvoted', 'return node.has_majority()', 'return False'))),
+               Patch(Repoint, '_is_outvoted', 'return members.has_majority()', 'return False'))),
     Mutant('received is taken for replayed', 21, 'three nodes',
            ((1.0, 'hold-replay', 1), (0.2, 'promote', 1)), (
                Patch(switch_over, '_stop', 'row.replayed > lsn', 'row.lsn > lsn'),)),
@@ -240,8 +273,8 @@ MUTANTS = (
                      'if True or (yield Until(has_it, RECEIVE_SECONDS)):'),)),
     Mutant('whose daemon lives counts as a dead house', 22, 'three nodes', STUCK_VIP, (
         NOT_DROPPED_FIRST,
-        Patch(take_over, '_why_no_dead_house', 'if node.living_row(node.vip.suspect()) is not '
-              'None:', 'if False:'),
+        Patch(take_over, '_why_no_dead_house', 'if suspect is not None and '
+              'parts.consensus.members.living_row(suspect) is not None:', 'if False:'),
         Patch(take_over, '_vip_silent', 'if holders:', 'if False:'))),
     Mutant('the daemon of a dead house that is back need not drop the VIP first', 22, 'three nodes',
            HOUSE_IS_BACK, (NOT_DROPPED_FIRST,)),
@@ -261,8 +294,9 @@ MUTANTS = (
                      "'database' or ("),)),
     Mutant('a VIP stays beside a primary of which nobody has heard', 2, 'three nodes',
            ((1.0, 'crash', 0), (0.0, 'cut', 0), (1.0, 'start', 0)), (
-               Patch(Vip, '_is_kept', 'node.now < node.isolation.believed_until()', 'True'),
-               Patch(Vip, '_is_kept', 'node.own_row().rightful', 'True'))),
+               Patch(Vip, '_is_kept', 'not self.facts.reached(self.isolation.believed_until())',
+                     'True'),
+               Patch(Vip, '_is_kept', 'self.facts.row.rightful', 'True'))),
     Mutant('nobody is asked about a standby', 23, 'three nodes', ((1.0, 'fail-checks', 1),), (
         Patch(StandbyWatch, '_ask_everybody', 'if any(verdict is not', 'if any(False and verdict '
               'is not'),)),
@@ -271,5 +305,5 @@ MUTANTS = (
     Mutant('two candidates win one term', 1, 'five nodes, equal priorities',
            ((1.0, 'cut-between', 1), (0.0, 'power-off', 0)), (
                Patch(quorum, 'next_own_term', 'return term + (own - term) % size', 'return term'),
-               Patch(Elections, '_count', 'if len(voters) + 1 >= needed:', 'if True:'))),
+               Patch(Contest, '_count', 'if len(voters) + 1 >= self._needed(wish):', 'if True:'))),
 )

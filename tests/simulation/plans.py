@@ -7,7 +7,7 @@ deadlines, because that is where the mistakes are.
 
 from hypothesis import strategies as st
 
-from ahmlib.core.election import why_too_far_behind
+from ahmlib.core.policy.election import why_too_far_behind
 from ahmlib.core.states import DatabaseState
 from ahmlib.simulation.faults import FAULTS, apply, repair
 from ahmlib.simulation.network import Network
@@ -64,16 +64,16 @@ def recovers(world):
 def waits_for_operator(living):
     """Why this healed cluster rightly has no leader; '' if it has no such reason."""
     rows = [node.own_row() for node in living]
-    if len(living) < living[0].votes_needed and not any(row.forced for row in rows):
+    if len(living) < living[0].facts.votes_needed and not any(row.forced for row in rows):
         return 'a majority is gone for good, and nobody was promoted by force'
-    if not any(node.followed for node in living):
+    if not any(node.consensus.followed for node in living):
         return 'no node has followed a leader since its start: nobody is promoted by himself'
     if not any(_is_usable(node) for node in living):
         return 'no database is left that was not reported out, quarantined, or stale'
     if any(row.database is DatabaseState.PRIMARY and not row.rightful for row in rows):
         return 'a primary runs that is not the one on record: two databases have diverged'
-    if any(node.view.timeline and row.timeline > node.view.timeline
-           for row, node in zip(rows, living)):
+    on_record = [node.parts.candidate.view().timeline for node in living]
+    if any(timeline and row.timeline > timeline for row, timeline in zip(rows, on_record)):
         return 'a database was promoted, and nobody lived to put it on record'
     gone = {node.own for node in living if node.own_row().out or _is_left_stopped(node)}
     if any(gone.intersection(row.sync_nodes) for row in rows):
@@ -83,12 +83,12 @@ def waits_for_operator(living):
 
 def _is_left_stopped(node):
     """Whether its server was stopped by a daemon of it that ended since: nobody starts it."""
-    return node.own_row().database is DatabaseState.FAILED and not node.database.stopped
+    return node.own_row().database is DatabaseState.FAILED and not node.parts.database.stopped
 
 
 def _is_usable(node):
     """Whether nothing but faults keeps this node's database from leading."""
-    own = node.own_row()
+    own, candidate = node.own_row(), node.parts.candidate
     return not node.settings.witness and node.settings.priority > 0 and not own.out \
-        and own.database is not DatabaseState.QUARANTINED and not node.elections.why_stale(own) \
-        and not why_too_far_behind(own, node.view)
+        and own.database is not DatabaseState.QUARANTINED and not candidate.why_stale(own) \
+        and not why_too_far_behind(own, candidate.view())

@@ -97,7 +97,7 @@ def test_a_stale_primary_never_leads_whoever_starts_first(start, order, gap):
     assert sum(host.database.promotions for host in world.hosts) == 1
     stale = world.hosts[0]
     if start is not daemons_first:      # there it may have been made a standby before its start
-        assert stale.node.database.state is DatabaseState.QUARANTINED
+        assert stale.node.parts.database.state is DatabaseState.QUARANTINED
         assert not stale.database.running
 
 
@@ -105,5 +105,6 @@ def settled_but(world, stale):
     """Whether all are well under a leader, but for a stale primary, which accepts no writes."""
     leader = world.leader()
     return all(host.settings.own in (leader, stale) or (
-        host.node.following and world.upstream_of(host) is not None) for host in world.hosts) \
+        host.node.consensus.following and world.upstream_of(host) is not None)
+               for host in world.hosts) \
         and not world.hosts[stale].database.writable and not world.hosts[stale].node.plan.busy

@@ -35,8 +35,8 @@ def switched(world, target):
     strike(world, 'promote', target)
     node = world.hosts[target].node
     assert world.hosts[target].answered['ok'], world.hosts[target].answered
-    assert world.run_until(lambda: not node.operator.task.is_running, 300.0), trace(world)
-    return node.operator.task
+    assert world.run_until(lambda: not node.parts.operator.task.is_running, 300.0), trace(world)
+    return node.parts.operator.task
 
 
 # -- A: what is not seen is taken for absent ----------------------------------------------------
@@ -58,7 +58,7 @@ def test_a_node_whose_server_is_not_that_of_its_directory_neither_leads_nor_is_p
     world.hosts[own].database.mismatch = 'another server answers'
     world.run(3.0)
     node = world.hosts[own].node
-    assert node.database.state is DatabaseState.QUARANTINED
+    assert node.parts.database.state is DatabaseState.QUARANTINED
     assert 'another server answers' in node.own_row().problem
     if own == 0:
         world.stop(0, Farewell.RESTARTING)
@@ -77,7 +77,7 @@ def test_a_standby_that_receives_all_and_replays_nothing_is_not_the_successor():
     world = formed(THREE)
     strike(world, 'pause-replay', 1)
     world.run(3.0)
-    assert world.hosts[0].node.leadership.successor == 2
+    assert world.hosts[0].node.parts.duties.successor == 2
     assert said(world, 'receives, and cannot replay: a recovery target was reached')
     world.power_off(0)
     assert world.run_until(lambda: world.serves() == 2, 20.0), trace(world)
@@ -98,11 +98,11 @@ def test_a_switchover_is_undone_where_the_target_receives_the_last_of_the_wal_an
     world = formed(THREE)
     world.fast_stop_seconds = 1.0
     strike(world, 'promote', 1)
-    assert world.run_until(lambda: world.hosts[0].node.promoting, 10.0), trace(world)
+    assert world.run_until(lambda: world.hosts[0].node.parts.database.half_done, 10.0), trace(world)
     strike(world, 'hold-replay', 1)
     node = world.hosts[1].node
-    assert world.run_until(lambda: not node.operator.task.is_running, 60.0), trace(world)
-    assert 'has not replayed the last of the WAL' in node.operator.task.reason
+    assert world.run_until(lambda: not node.parts.operator.task.is_running, 60.0), trace(world)
+    assert 'has not replayed the last of the WAL' in node.parts.operator.task.reason
     assert world.run_until(lambda: world.serves() == 0, 20.0), trace(world)
     assert world.clients.lost_by(0) == 0
 
@@ -138,7 +138,7 @@ def test_a_standby_that_replays_again_may_be_promoted_again():
     strike(world, 'resume-replay', 1)
     world.run(3.0)
     assert said(world, 'the standby replays again')
-    assert world.hosts[0].node.leadership.successor == 1
+    assert world.hosts[0].node.parts.duties.successor == 1
     assert switched(world, 1).state == 'done'
 
 
@@ -150,7 +150,8 @@ def test_standbys_that_refuse_ahm_for_a_while_come_back_by_themselves():
     for own in range(3):
         strike(world, 'refuse-checks', own)
     world.run(10.0)
-    assert [host.node.database.state for host in world.hosts] == [DatabaseState.QUARANTINED] * 3
+    assert [host.node.parts.database.state for host in world.hosts] \
+        == [DatabaseState.QUARANTINED] * 3
     assert [host.node.state for host in world.hosts[1:]] == [NodeState.STANDBY] * 2
     assert world.serves() == 0
     for own in range(3):
@@ -165,31 +166,33 @@ def test_a_standby_that_only_its_own_ahm_does_not_reach_is_not_out():
     for own in (1, 2):
         strike(world, 'fail-checks', own)
     world.run(10.0)
-    assert [host.node.database.state for host in world.hosts[1:]] == [DatabaseState.QUARANTINED] * 2
+    assert [host.node.parts.database.state for host in world.hosts[1:]] \
+        == [DatabaseState.QUARANTINED] * 2
     for own in (1, 2):
         strike(world, 'commands-work', own)
     world.run(3.0)
-    assert [host.node.database.state for host in world.hosts[1:]] == [DatabaseState.STANDBY] * 2
+    assert [host.node.parts.database.state for host in world.hosts[1:]] \
+        == [DatabaseState.STANDBY] * 2
 
 
 def test_a_standby_that_nobody_reaches_is_out_and_stays_out():
     world = formed(THREE)
     strike(world, 'kill-database', 1)
     world.run(5.0)
-    assert world.hosts[1].node.state is NodeState.LOST and world.hosts[1].node.database.out
+    assert world.hosts[1].node.state is NodeState.LOST and world.hosts[1].node.parts.database.out
     strike(world, 'start-database', 1)
     world.run(5.0)
-    assert world.hosts[1].node.database.out
+    assert world.hosts[1].node.parts.database.out
 
 
 def test_a_reached_standby_that_dies_after_all_is_out():
     world = formed(THREE)
     strike(world, 'fail-checks', 1)
     world.run(10.0)
-    assert not world.hosts[1].node.database.out
+    assert not world.hosts[1].node.parts.database.out
     strike(world, 'kill-database', 1)
     world.run(10.0)
-    assert world.hosts[1].node.database.out
+    assert world.hosts[1].node.parts.database.out
 
 
 # -- F, G, R, W: the VIP -------------------------------------------------------------------------
@@ -221,8 +224,9 @@ def test_a_stranger_that_answers_for_the_vip_is_named_and_stops_a_takeover():
         strike(world, 'answer-for-vip', own)
     world.power_off(0)
     world.run(10.0)
-    waiting = [host.node for host in world.hosts[1:] if host.node.state is NodeState.TAKING_OVER]
-    assert 'from 02:ff:ff:ff:ff:ff' in waiting[0].problem and 's at most' in waiting[0].problem
+    waiting = [host.node.out.problem for host in world.hosts[1:]
+               if host.node.state is NodeState.TAKING_OVER]
+    assert 'from 02:ff:ff:ff:ff:ff' in waiting[0] and 's at most' in waiting[0]
     world.run(30.0)
     assert world.serves() is None and said(world, 'still answers, from 02:ff:ff:ff:ff:ff')
 
@@ -242,10 +246,11 @@ def test_a_stranger_that_answers_while_the_leader_holds_the_vip_is_told_of():
     world = formed(THREE)
     strike(world, 'answer-for-vip', 0)
     world.run(70.0)
-    assert world.hosts[0].node.vip.rival is not None and said(world, 'is answered for by 02:ff')
+    assert world.hosts[0].node.parts.vip.rival is not None
+    assert said(world, 'is answered for by 02:ff')
     strike(world, 'commands-work', 0)
     world.run(5.0)
-    assert world.hosts[0].node.vip.rival is None and world.serves() == 0
+    assert world.hosts[0].node.parts.vip.rival is None and world.serves() == 0
 
 
 def test_the_vip_of_a_dead_house_is_taken_over():
@@ -254,10 +259,10 @@ def test_the_vip_of_a_dead_house_is_taken_over():
     strike(world, 'kill-daemon-and-database', 0)
     assert world.run_until(lambda: world.serves() in (1, 2), 20.0), trace(world)
     node = world.hosts[world.serves()].node
-    assert node.vip.rival.node == 0 and 'AHM-NODE-1' in node.own_row().problem
+    assert node.parts.vip.rival.node == 0 and 'AHM-NODE-1' in node.own_row().problem
     world.hosts[0].has_vip = False
     world.run(5.0)
-    assert node.vip.rival is None and not node.own_row().problem
+    assert node.parts.vip.rival is None and not node.own_row().problem
 
 
 def test_a_house_whose_daemon_lives_is_not_dead():
@@ -436,7 +441,7 @@ def test_what_a_standby_confirmed_that_is_not_there_is_not_overlooked():
     world.power_off(1)
     world.run(20.0)
     assert world.serves() is None
-    assert 'heard 1 of the 2 synchronous' in world.hosts[2].node.elections.why_not
+    assert 'heard 1 of the 2 synchronous' in world.hosts[2].node.consensus.contest.why_not
     strike(world, 'power-on', 1)
     assert world.run_until(lambda: world.serves() == 1, 60.0), trace(world)
 
@@ -449,7 +454,7 @@ def test_all_daemons_restarted_still_know_what_was_claimed():
     world.power_off(1)
     strike(world, 'crash-and-start', 2)
     world.run(5.0)
-    claim = world.hosts[2].node.claims.claim
+    claim = world.hosts[2].node.parts.claims.claim
     assert (claim.needed, claim.nodes) == (1, (1, 2))
 
 

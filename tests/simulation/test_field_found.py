@@ -85,8 +85,8 @@ def test_nobody_is_promoted_beside_a_cut_off_primary_whose_checks_had_failed(fau
     assert world.run_until(lambda: said(world, 'takeover stopped'), 60.0), trace(world)
     strike(world, fault, 0)
     node = world.hosts[0].node
-    assert world.run_until(lambda: node.database.state is not DatabaseState.PRIMARY, 5.0)
-    assert not node.is_leading and world.hosts[0].database.writable
+    assert world.run_until(lambda: node.parts.database.state is not DatabaseState.PRIMARY, 5.0)
+    assert not node.leads and world.hosts[0].database.writable
     strike(world, 'cut', 0)
     assert world.run_until(lambda: world.serves() == 1, 10.0), trace(world)
     assert not world.hosts[0].database.running
@@ -138,10 +138,11 @@ def test_a_standby_is_not_reported_out_because_everybody_answers_a_leader_that_t
     world = formed(THREE, 1)
     strike(world, 'vip-hangs', 0)
     strike(world, 'hang-database', 0)
-    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 30.0), trace(world)
+    assert world.run_until(lambda: world.hosts[0].node.consensus.steps_down, 30.0), trace(world)
     strike(world, 'fail-checks', 1)
     world.run(8.0)
-    assert world.hosts[0].node.stepping_down and not world.hosts[1].node.database.out, trace(world)
+    assert world.hosts[0].node.consensus.steps_down, trace(world)
+    assert not world.hosts[1].node.parts.database.out, trace(world)
     for own in (0, 1):
         strike(world, 'commands-work', own)
     assert world.run_until(lambda: world.serves() in (1, 2), 60.0), trace(world)
@@ -174,7 +175,7 @@ def test_a_primary_of_an_earlier_time_stops_before_anybody_is_promoted_beside_it
     assert world.run_until(lambda: world.hosts[2].database.promotions > promoted, 30.0), trace(world)
     assert second_primary(world, 'AHM-NODE-1') and not world.hosts[0].database.running, trace(world)
     assert world.run_until(lambda: world.serves() == 2, 10.0), trace(world)
-    assert world.hosts[0].node.database.out
+    assert world.hosts[0].node.parts.database.out
 
 
 def test_a_primary_of_an_earlier_time_whose_stop_fails_holds_up_promotions():
@@ -206,7 +207,8 @@ def test_the_daemon_of_a_dead_house_that_is_back_before_the_vip_is_raised_drops_
     """Its host answered and was a rival; it came back, and the VIP was raised beside it (L22)."""
     world = formed(THREE, 1)
     strike(world, 'kill-daemon-and-database', 0)
-    assert world.run_until(lambda: world.hosts[1].node.vip.rival is not None, 30.0), trace(world)
+    vip = world.hosts[1].node.parts.vip
+    assert world.run_until(lambda: vip.rival is not None, 30.0), trace(world)
     strike(world, how, 0)
     world.start(0)
     assert world.run_until(lambda: world.hosts[1].node.state is NodeState.LEADER, 10.0)

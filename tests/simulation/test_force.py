@@ -4,7 +4,7 @@ it ends, and what follows where the operator's word was not true.
 
 import pytest
 
-from ahmlib.core.promise import Promise
+from ahmlib.core.consensus.promise import Promise
 from ahmlib.core.states import DatabaseState, NodeState
 from ahmlib.simulation import faults
 from ahmlib.simulation.host import HANGS, make_settings
@@ -53,8 +53,8 @@ def reigns(world, own):
     """Whether this node leads without a majority, and the status says so."""
     node = world.hosts[own].node
     warned = any('leads by force' in text for text in ask(world, own, 'status')['status']['warnings'])
-    assert warned is node.force.reigns is node.own_row().forced
-    return node.force.reigns
+    assert warned is node.consensus.tenure.reigns is node.own_row().forced
+    return node.consensus.tenure.reigns
 
 
 def test_the_last_of_three_serves_again():
@@ -63,7 +63,7 @@ def test_the_last_of_three_serves_again():
     assert 'use --force if they are gone for good' in refusal(world, 2, 'promote')
     asked = ask(world, 2, 'promote', force=True, dry_run=True)
     assert asked['risks'][0].startswith('AHM-NODE-1, AHM-NODE-2: not heard')
-    assert world.hosts[2].node.operator.task is None
+    assert world.hosts[2].node.parts.operator.task is None
     assert force(world, 2) == ''
     serves(world, 2)
     assert reigns(world, 2)
@@ -94,7 +94,8 @@ def test_of_two_nodes_without_half_votes_the_standby_serves_and_the_old_primary_
     assert world.run_until(lambda: not world.hosts[0].database.writable, 30.0), trace(world)
     world.run(30.0)
     assert world.serves() == 1 and not reigns(world, 1)
-    assert world.hosts[0].node.database.state in (DatabaseState.FAILED, DatabaseState.QUARANTINED)
+    assert world.hosts[0].node.parts.database.state in (
+        DatabaseState.FAILED, DatabaseState.QUARANTINED)
     ask(world, 0, 'attach')
     world.run(60.0)
     assert world.serves() == 1
@@ -104,7 +105,7 @@ def test_all_who_are_left_vote_for_it_and_follow_it_and_are_not_elected_after_it
     world = left(3, 4, size=5)
     assert force(world, 4) == ''
     serves(world, 4)
-    assert reigns(world, 4) and world.hosts[3].node.promise.bound
+    assert reigns(world, 4) and world.hosts[3].node.consensus.promise.bound
     world.power_off(4)
     world.run(60.0)
     assert world.serves() is None
@@ -117,9 +118,10 @@ def test_those_who_come_back_to_it_make_it_a_leader_like_any_other():
     world = left(2)
     force(world, 2)
     come_back(world, 0, 1)
-    assert world.run_until(lambda: not world.hosts[2].node.force.reigns, 30.0), trace(world)
+    assert world.run_until(lambda: not world.hosts[2].node.consensus.tenure.reigns, 30.0), \
+        trace(world)
     world.run(30.0)
-    assert world.serves() == 2 and not world.hosts[1].node.promise.bound
+    assert world.serves() == 2 and not world.hosts[1].node.consensus.promise.bound
     assert not world.hosts[2].saved.forced
     world.power_off(2)
     assert world.run_until(lambda: world.serves() == 1, 60.0), trace(world)
@@ -134,7 +136,8 @@ def reign_that_its_disk_remembers():
     world.run(2.0)
     world.hosts[2].disk_full = True
     come_back(world, 0, 1)
-    assert world.run_until(lambda: not world.hosts[2].node.force.reigns, 30.0), trace(world)
+    assert world.run_until(lambda: not world.hosts[2].node.consensus.tenure.reigns, 30.0), \
+        trace(world)
     world.crash(2)
     world.network.isolate(2, range(3))
     world.run(0.1)      # what it was about to write has failed
@@ -150,12 +153,13 @@ def test_who_followed_a_reign_elects_nobody_beside_it_though_it_ended_without_a_
     world.network.heal()
     world.run(20.0)
     assert world.serves() == 2 and not reigns(world, 2)
-    assert [host.node.promise.leader for host in world.hosts[:2]] == [2, 2]
+    assert [host.node.consensus.promise.leader for host in world.hosts[:2]] == [2, 2]
 
 
 def test_that_is_so_because_its_followers_are_bound():
     unbound = Mutant('followers of a reign are not bound', 8, '', (), (
-        Patch(Promise, 'renew', 'now + hold, row.forced', 'now + hold, False'),))
+        Patch(Promise, 'renew', 'self.bound = self.reigned = row.forced',
+              'self.bound, self.reigned = False, row.forced'),))
     with applied(unbound), pytest.raises(Broken, match='hold a lease'):
         reign_that_its_disk_remembers()
 
@@ -172,13 +176,14 @@ def reign_beside_a_leader():
 
 def test_a_reign_yields_to_the_leader_of_a_majority_that_was_not_gone():
     world = reign_beside_a_leader()
-    assert world.hosts[4].node.force.reigns and world.hosts[0].node.state is NodeState.LEADER
-    term = world.hosts[4].node.term
+    assert world.hosts[4].node.consensus.tenure.reigns
+    assert world.hosts[0].node.state is NodeState.LEADER
+    term = world.hosts[4].node.consensus.term
     world.network.heal()
     world.run(20.0)
-    assert world.serves() == 0 and world.hosts[0].node.term > term
-    assert not world.hosts[4].database.writable and not world.hosts[4].node.force.reigns
-    assert world.hosts[3].node.promise.leader == 0
+    assert world.serves() == 0 and world.hosts[0].node.consensus.term > term
+    assert not world.hosts[4].database.writable and not world.hosts[4].node.consensus.tenure.reigns
+    assert world.hosts[3].node.consensus.promise.leader == 0
 
 
 def test_a_reign_that_nobody_follows_yields_as_well():
@@ -205,7 +210,8 @@ def test_a_reign_is_over_once_somebody_else_was_put_on_record():
     world.power_off(0)
     world.run(10.0)
     faults.strike(world, 'power-on', 2)
-    assert world.run_until(lambda: not world.hosts[2].node.force.reigns, 10.0), trace(world)
+    assert world.run_until(lambda: not world.hosts[2].node.consensus.tenure.reigns, 10.0), \
+        trace(world)
     world.run(60.0)
     assert not world.hosts[2].saved.forced and world.serves() == 1
 
@@ -219,7 +225,7 @@ def test_a_reign_is_not_taken_up_over_a_database_that_is_no_primary_any_more():
     world.start(4)
     world.run(20.0)
     assert world.serves() is None
-    assert world.hosts[4].node.elections.why_not \
+    assert world.hosts[4].node.consensus.contest.why_not \
         == 'its database is no primary any more: promote it by force again'
     assert force(world, 4) == ''
     serves(world, 4)
@@ -373,7 +379,7 @@ def test_force_does_not_promote_a_database_that_could_not_be_told_from_older_one
         assert ask(world, new, 'promote')['ok']
         assert world.run_until(lambda: world.serves() == new, 60.0), trace(world)
         world.run(5.0)
-    assert world.hosts[2].node.record.timeline == 3, trace(world)
+    assert world.hosts[2].node.parts.place.record.timeline == 3, trace(world)
     world.power_off(1)
     world.power_off(0)
     world.run(30.0)
@@ -394,8 +400,8 @@ def test_a_forced_takeover_that_its_script_stops_reigns_no_more():
     faults.strike(world, 'hook-fails', 2)
     assert ask(world, 2, 'promote', force=True)['ok']
     world.run(10.0)
-    assert world.serves() is None and not world.hosts[2].node.force.reigns
-    assert 'pre_promotion_command failed' in world.hosts[2].node.problem
+    assert world.serves() is None and not world.hosts[2].node.consensus.tenure.reigns
+    assert 'pre_promotion_command failed' in world.hosts[2].node.out.problem
     faults.strike(world, 'commands-work', 2)
     assert ends(world, 2) == ''
     serves(world, 2)

@@ -37,7 +37,7 @@ def test_a_reign_that_comes_back_does_not_stand_before_it_could_have_heard_who_c
     world.network.loss = 0.0
     world.run(30.0)
     assert world.serves() == 3 and not world.hosts[4].database.writable
-    assert not world.hosts[4].node.force.reigns
+    assert not world.hosts[4].node.consensus.tenure.reigns
 
 
 def test_who_comes_back_beside_a_reign_whose_daemon_is_down_for_a_moment_raises_no_vip():
@@ -109,14 +109,14 @@ def test_followers_of_a_majority_that_was_forced_are_bound_to_nobody():
     world.run(30.0)
     faults.strike(world, 'promote-slow', 4)
     assert ask(world, 4, 'promote', force=True)['ok']
-    assert world.run_until(lambda: world.hosts[4].node.promoting, 30.0), trace(world)
+    assert world.run_until(lambda: world.hosts[4].node.parts.database.half_done, 30.0), trace(world)
     world.run(0.5)
     followers = [host.node for host in world.hosts[1:4]]
-    assert [node.promise.leader for node in followers] == [4, 4, 4]
+    assert [node.consensus.promise.leader for node in followers] == [4, 4, 4]
     world.power_off(4)
     world.run(30.0)
-    assert not any(node.promise.bound for node in followers)
-    assert all(node.elections.due is Due.ANYBODY for node in followers)
+    assert not any(node.consensus.promise.bound for node in followers)
+    assert all(node.consensus.contest.due is Due.ANYBODY for node in followers)
 
 
 def test_who_followed_a_reign_elects_nobody_after_it_with_those_who_come_back_then():
@@ -128,7 +128,7 @@ def test_who_followed_a_reign_elects_nobody_after_it_with_those_who_come_back_th
     world.run(30.0)
     come_back(world, 0, 1, 2)
     world.run(60.0)
-    assert world.serves() is None and world.hosts[3].node.promise.bound
+    assert world.serves() is None and world.hosts[3].node.consensus.promise.bound
     world.network.isolate(4, range(5))
     faults.strike(world, 'power-on', 4)
     world.run(20.0)
@@ -151,10 +151,10 @@ def test_who_was_bound_to_a_reign_that_is_gone_returns_to_the_one_that_was_force
     world.crash(3)
     world.start(2)
     world.run(5.0)
-    assert world.hosts[2].node.promise.leader == 4
+    assert world.hosts[2].node.consensus.promise.leader == 4
     world.start(3)
     serves(world, 3)
-    assert world.hosts[2].node.promise.leader == 3
+    assert world.hosts[2].node.consensus.promise.leader == 3
 
 
 def reign_that_yielded():
@@ -168,7 +168,7 @@ def reign_that_yielded():
 
 def test_a_leader_to_whom_a_reign_yielded_serves_again_after_its_restart():
     world = reign_that_yielded()
-    assert {host.node.record.node for host in world.hosts} == {0}
+    assert {host.node.parts.place.record.node for host in world.hosts} == {0}
     faults.strike(world, 'drop-vip', 0)
     world.run(5.0)
     assert world.serves() == 0
@@ -195,7 +195,7 @@ def test_of_two_who_are_wanted_at_once_all_elect_the_same_one(size, more):
     world.run(60.0)
     assert [ask(world, place, 'promote', **more)['ok'] for place in two] == [True, True]
     assert world.run_until(lambda: world.serves() == two[0], 10.0), trace(world)
-    assert 'leads now' in world.hosts[two[1]].node.operator.task.reason
+    assert 'leads now' in world.hosts[two[1]].node.parts.operator.task.reason
 
 
 def test_force_names_who_is_not_heard_also_where_half_the_votes_would_do():
@@ -223,7 +223,7 @@ def test_a_switchover_in_which_the_lease_ends_leaves_a_standby_that_is_started_a
     world.power_off(1)
     world.network.isolate(0, range(3))
     world.run(5.0)
-    assert not world.hosts[0].node.is_leading and world.hosts[0].database.signal
+    assert not world.hosts[0].node.leads and world.hosts[0].database.signal
     world.network.heal()
     assert world.run_until(lambda: world.serves() == 0, 120.0), trace(world)
 
@@ -235,15 +235,16 @@ def test_a_reign_over_a_database_that_is_a_standby_by_now_is_elected_like_any_ot
     serves(world, 1)
     world.hosts[1].disk_full = True
     faults.strike(world, 'power-on', 0)
-    assert world.run_until(lambda: not world.hosts[1].node.force.reigns, 30.0), trace(world)
+    assert world.run_until(lambda: not world.hosts[1].node.consensus.tenure.reigns, 30.0), \
+        trace(world)
     faults.strike(world, 'demote-by-hand', 1)
     world.power_off(1)
     world.hosts[1].disk_full = False
     world.run(20.0)
-    assert world.hosts[1].saved.forced and world.hosts[0].node.database.out
+    assert world.hosts[1].saved.forced and world.hosts[0].node.parts.database.out
     come_back(world, 1, 2)
     assert world.run_until(lambda: world.serves() == 1, 60.0), trace(world)
-    assert not world.hosts[1].node.force.reigns
+    assert not world.hosts[1].node.consensus.tenure.reigns
 
 
 def test_a_reign_whose_disk_refuses_is_silent_and_ends_as_every_lease():
@@ -254,7 +255,7 @@ def test_a_reign_whose_disk_refuses_is_silent_and_ends_as_every_lease():
     world.hosts[2].disk_full = True
     world.run(30.0)
     assert world.serves() == 2
-    world.hosts[2].node.names[0] = 'ANOTHER-NAME'       # it has something to save
+    world.hosts[2].node.facts.names[0] = 'ANOTHER-NAME'       # it has something to save
     world.run(world.settings.timing.hold)
     assert not world.hosts[2].database.writable
     for place in (0, 1):

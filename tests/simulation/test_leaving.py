@@ -80,7 +80,7 @@ def test_a_leader_hands_over_to_nobody_who_could_not_lead_without_it(size, lost)
 def test_one_failed_check_does_not_keep_a_leader_from_handing_over():
     world = formed(pre_promotion=True)
     world.local_path_fails.add(0)
-    assert world.run_until(lambda: world.hosts[0].node.database.failures == 1, 5.0)
+    assert world.run_until(lambda: world.hosts[0].node.parts.database.failures == 1, 5.0)
     world.local_path_fails.clear()
     world.stop(0)
     left_after(world, 0)
@@ -105,9 +105,9 @@ def test_a_handover_that_was_undone_is_waited_for_no_longer_than_its_vip(vip):
     """Without a VIP it waited for one, three times as long as for a primary."""
     world = formed(pre_promotion=True, vip=vip)
     world.stop(0)
-    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    assert world.run_until(lambda: world.hosts[0].node.consensus.steps_down, 10.0), trace(world)
     world.hosts[1].behaves['replication'] = world.hosts[2].behaves['replication'] = HANGS
-    assert world.run_until(lambda: not world.hosts[0].node.stepping_down, 90.0), trace(world)
+    assert world.run_until(lambda: not world.hosts[0].node.consensus.steps_down, 90.0), trace(world)
     assert left_after(world, 0) < 2.0, trace(world)
     assert said(world, 'start it again within')
 
@@ -119,7 +119,7 @@ def test_a_leader_that_is_told_to_end_during_its_switchover_leaves_its_vote_to_t
     """It resigned and ended in one moment: of two nodes the other one had no second vote."""
     world = formed(size=2)
     assert ask(world, 1, 'promote')['ok']
-    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    assert world.run_until(lambda: world.hosts[0].node.consensus.steps_down, 10.0), trace(world)
     world.stop(0)
     left_after(world, 0)
     assert world.run_until(lambda: world.serves() == 1, 10.0), trace(world)
@@ -130,7 +130,7 @@ def test_who_is_told_to_end_during_its_switchover_takes_the_role_back_where_the_
     world = formed(size=2)
     world.hosts[1].behaves['promote'] = FAILS
     assert ask(world, 1, 'promote')['ok']
-    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    assert world.run_until(lambda: world.hosts[0].node.consensus.steps_down, 10.0), trace(world)
     world.stop(0)
     left_after(world, 0)
     assert said(world, 'taking the role back'), trace(world)
@@ -142,9 +142,9 @@ def test_a_target_that_leaves_is_not_resigned_to(seconds):
     """Its goodbye had the position that was waited for: both databases were no primary then."""
     world = formed(size=2)
     assert ask(world, 1, 'promote')['ok']
-    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    assert world.run_until(lambda: world.hosts[0].node.consensus.steps_down, 10.0), trace(world)
     world.run(seconds)
-    if world.hosts[0].node.stepping_down:
+    if world.hosts[0].node.consensus.steps_down:
         world.stop(1)
         left_after(world, 1)
     assert world.run_until(lambda: world.serves() is not None, 60.0), trace(world)
@@ -157,7 +157,8 @@ def test_who_handed_over_ends_also_where_nobody_takes_over(size, farewell):
     """It waited for that, took the role back in vain, and began to wait anew, for ever."""
     world = formed(size=size)
     assert ask(world, 1, 'promote')['ok']
-    assert world.run_until(lambda: world.hosts[0].node.successor == 1, 10.0), trace(world)
+    place = world.hosts[0].node.parts.place
+    assert world.run_until(lambda: place.handed_to == 1, 10.0), trace(world)
     for node in range(1, size):
         world.hosts[node].database.stop()
     world.hosts[0].behaves['start'] = FAILS
@@ -168,7 +169,8 @@ def test_who_handed_over_ends_also_where_nobody_takes_over(size, farewell):
 def test_a_leader_without_anybody_to_hand_over_to_ends():
     world = formed(priorities=(0, 1, 0), pre_promotion=True)
     world.stop(0)
-    assert world.run_until(lambda: world.hosts[0].node.successor == 1, 10.0), trace(world)
+    place = world.hosts[0].node.parts.place
+    assert world.run_until(lambda: place.handed_to == 1, 10.0), trace(world)
     world.hosts[1].database.stop()
     left_after(world, 0, 160.0)
 
@@ -180,7 +182,7 @@ def test_who_handed_over_leaves_when_the_new_leader_leads_over_a_primary(half_vo
     world = formed(size=2, half_votes=half_votes)
     world.hosts[1].behaves['promote'] = promotion
     assert ask(world, 1, 'promote')['ok']
-    assert world.run_until(lambda: world.hosts[0].node.following
+    assert world.run_until(lambda: world.hosts[0].node.consensus.following
                            and world.hosts[1].node.state is NodeState.TAKING_OVER, 20.0), \
         trace(world)
     world.stop(0)
@@ -193,7 +195,7 @@ def test_who_handed_over_leaves_when_the_new_leader_leads_over_a_primary(half_vo
 def test_a_daemon_that_ends_while_its_switchover_is_undone_puts_the_vip_back(farewell):
     world = formed()
     assert ask(world, 1, 'promote')['ok']
-    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    assert world.run_until(lambda: world.hosts[0].node.consensus.steps_down, 10.0), trace(world)
     world.hosts[1].behaves['replication'] = HANGS
     world.stop(0, farewell)
     left_after(world, 0)
@@ -221,7 +223,7 @@ def test_who_leads_again_after_a_switchover_has_forgotten_it():
     assert world.run_until(lambda: not world.hosts[0].database.running, 10.0), trace(world)
     assert world.run_until(lambda: world.serves() == 0, 200.0), trace(world)
     node = world.hosts[0].node
-    assert (node.successor, node.chores.handed_over) == (None, False)
+    assert (node.parts.place.handed_to, node.parts.repoint.handed_over) == (None, False)
     world.hosts[1].behaves.clear()
     world.hosts[2].behaves.clear()
     world.run(30.0)
@@ -230,7 +232,7 @@ def test_who_leads_again_after_a_switchover_has_forgotten_it():
     world.network.heal()
     assert world.run_until(lambda: world.serves() in (1, 2), 40.0), trace(world)
     world.run(20.0)
-    assert node.database.state is DatabaseState.FAILED, trace(world)
+    assert node.parts.database.state is DatabaseState.FAILED, trace(world)
 
 
 def test_a_resignation_is_repeated_quickly():
@@ -239,9 +241,10 @@ def test_a_resignation_is_repeated_quickly():
     world.run(30.0)
     node = world.hosts[0].node
     assert ask(world, 1, 'promote')['ok']
-    assert world.run_until(lambda: node.stepping_down, 10.0), trace(world)
-    assert world.run_until(lambda: not node.stepping_down, 10.0), trace(world)
-    assert node.speaker.is_hurried()
+    assert world.run_until(lambda: node.consensus.steps_down, 10.0), trace(world)
+    assert world.run_until(lambda: not node.consensus.steps_down, 10.0), trace(world)
+    speaker = node.consensus.speaker
+    assert node.wake_at <= speaker.sent_at + speaker.quick
 
 
 # -- ahm_shutdown_cluster -------------------------------------------------------------------------
@@ -280,7 +283,7 @@ def test_the_end_of_the_cluster_waits_for_a_resigned_role_to_be_taken(seconds):
     """Between the resignation and the candidacy nobody moved, so all left, without a primary."""
     world = formed()
     assert ask(world, 1, 'promote')['ok']
-    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    assert world.run_until(lambda: world.hosts[0].node.consensus.steps_down, 10.0), trace(world)
     world.run(seconds)
     assert ask(world, 2, 'shutdown')['ok']
     all_end(world, 200.0)
@@ -306,7 +309,7 @@ def test_the_end_of_the_cluster_waits_for_no_step_down_for_ever(fence):
     world = formed(pre_promotion=fence)
     world.hosts[0].behaves['vip'] = HANGS
     world.hosts[0].database.stop()
-    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 30.0), trace(world)
+    assert world.run_until(lambda: world.hosts[0].node.consensus.steps_down, 30.0), trace(world)
     assert ask(world, 2, 'shutdown')['ok']
     assert world.run_until(lambda: world.hosts[1].node is None and world.hosts[2].node is None,
                            200.0), trace(world)
@@ -334,7 +337,7 @@ def test_a_second_crash_recovery_is_waited_for_like_the_first():
     assert world.serves() == 0, trace(world)
     faults.strike(world, 'crash-recovery', 0)
     world.run(15.0)
-    assert not world.hosts[0].node.stepping_down and world.serves() == 0, trace(world)
+    assert not world.hosts[0].node.consensus.steps_down and world.serves() == 0, trace(world)
     assert settled(world), trace(world)
 
 

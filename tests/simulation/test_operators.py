@@ -25,8 +25,8 @@ def settled(world):
     leader = world.leader()
     return leader is not None and all(
         host.node is None or host.settings.own == leader or (
-            host.node.following and (host.database is None or (
-                host.node.database.state is DatabaseState.STANDBY
+            host.node.consensus.following and (host.database is None or (
+                host.node.parts.database.state is DatabaseState.STANDBY
                 and world.upstream_of(host) is not None)))
         for host in world.hosts)
 
@@ -47,12 +47,12 @@ def test_a_switchover_loses_no_row_and_everybody_follows_the_new_primary(seed):
     world = formed(seed)
     answer = ask(world, 2, 'promote')
     assert answer['ok'], answer
-    task = world.hosts[2].node.operator.task
+    task = world.hosts[2].node.parts.operator.task
     assert world.run_until(lambda: not task.is_running, 60.0), trace(world)
     assert task.state == 'done', task.reason + '\n' + trace(world)
     assert world.run_until(lambda: world.serves() == 2 and settled(world), 60.0), trace(world)
     assert world.clients.lost_by(2) == 0
-    states = [host.node.database.state for host in world.hosts]
+    states = [host.node.parts.database.state for host in world.hosts]
     assert states == [DatabaseState.STANDBY, DatabaseState.STANDBY, DatabaseState.PRIMARY]
 
 
@@ -69,9 +69,9 @@ def test_the_role_goes_there_and_back():
 def test_a_target_that_does_not_get_the_last_of_the_wal_is_not_promoted_and_all_is_undone():
     world = formed()
     assert ask(world, 1, 'promote')['ok']
-    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    assert world.run_until(lambda: world.hosts[0].node.consensus.steps_down, 10.0), trace(world)
     world.hosts[1].behaves['replication'] = HANGS
-    task = world.hosts[1].node.operator.task
+    task = world.hosts[1].node.parts.operator.task
     assert world.run_until(lambda: not task.is_running, 60.0), trace(world)
     assert task.state == 'failed' and 'has not received the last of the WAL' in task.reason
     world.hosts[1].behaves.clear()
@@ -83,7 +83,7 @@ def test_a_leader_that_leaves_hands_over_only_to_a_successor_that_got_the_last_o
     """It resigned whatever the successor had: what that lacked was lost by a planned stop."""
     world = formed(pre_promotion=True)
     world.stop(0)
-    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    assert world.run_until(lambda: world.hosts[0].node.consensus.steps_down, 10.0), trace(world)
     world.hosts[1].behaves['replication'] = world.hosts[2].behaves['replication'] = HANGS
     assert world.run_until(lambda: world.hosts[0].node is None, 90.0), trace(world)
     assert any('ends (RESTARTING)' in line for line in world.trace), trace(world)
@@ -105,7 +105,7 @@ def test_a_leader_that_leaves_hands_over_without_a_lost_row_and_without_waiting_
 def test_a_target_that_dies_is_not_waited_for_for_ever():
     world = formed()
     assert ask(world, 1, 'promote')['ok']
-    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    assert world.run_until(lambda: world.hosts[0].node.consensus.steps_down, 10.0), trace(world)
     world.power_off(1)
     assert world.run_until(lambda: world.serves() == 0, 60.0), trace(world)
 
@@ -128,14 +128,14 @@ def test_whoever_may_not_be_promoted_is_told_why():
     world.run(2.0)
     assert ask(world, 1, 'promote')['reason'].startswith('AHM-NODE-2 does not stream')
     assert ask(world, 1, 'promote', dry_run=True)['ok'] is False
-    assert world.hosts[1].node.operator.task is None
+    assert world.hosts[1].node.parts.operator.task is None
 
 
 def test_a_dry_run_changes_nothing():
     world = formed()
     assert ask(world, 1, 'promote', dry_run=True) == {'ok': True}
     world.run(10.0)
-    assert world.serves() == 0 and world.hosts[1].node.operator.task is None
+    assert world.serves() == 0 and world.hosts[1].node.parts.operator.task is None
 
 
 def test_a_failed_primary_is_attached_and_promoted_back():
@@ -144,13 +144,13 @@ def test_a_failed_primary_is_attached_and_promoted_back():
     assert world.run_until(lambda: world.serves() in (1, 2), 60.0), trace(world)
     world.run(5.0)
     new = world.serves()
-    assert world.hosts[0].node.database.state is DatabaseState.FAILED
+    assert world.hosts[0].node.parts.database.state is DatabaseState.FAILED
     assert ask(world, 0, 'attach')['ok']
-    task = world.hosts[0].node.operator.task
+    task = world.hosts[0].node.parts.operator.task
     assert world.run_until(lambda: not task.is_running, 60.0), trace(world)
     if task.state == 'failed':
         assert 'diverged' in task.reason
-        assert world.hosts[0].node.database.state is DatabaseState.QUARANTINED
+        assert world.hosts[0].node.parts.database.state is DatabaseState.QUARANTINED
         return
     assert world.run_until(lambda: settled(world), 30.0), trace(world)
     assert world.serves() == new
@@ -177,10 +177,10 @@ def test_a_diverged_primary_is_quarantined_when_it_is_attached():
     assert world.run_until(lambda: world.serves() in (1, 2), 90.0), trace(world)
     world.run(5.0)
     assert ask(world, 0, 'attach')['ok']
-    assert world.run_until(lambda: not world.hosts[0].node.operator.task.is_running, 60.0)
-    assert world.hosts[0].node.operator.task.reason == 'it diverged'
+    assert world.run_until(lambda: not world.hosts[0].node.parts.operator.task.is_running, 60.0)
+    assert world.hosts[0].node.parts.operator.task.reason == 'it diverged'
     world.run(5.0)
-    assert world.hosts[0].node.database.state is DatabaseState.QUARANTINED
+    assert world.hosts[0].node.parts.database.state is DatabaseState.QUARANTINED
 
 
 @pytest.mark.parametrize('asked', range(3))
@@ -252,11 +252,11 @@ def frozen_while_an_election_is_due(seconds):
     world.hosts[2].behaves['replication'] = HANGS
     world.run(1.0)
     world.hosts[0].database.stop()
-    assert world.run_until(lambda: not (world.hosts[0].node.is_leading
-                                        or world.hosts[0].node.stepping_down), 30.0), trace(world)
+    old = world.hosts[0].node.consensus
+    assert world.run_until(lambda: not (old.leads or old.steps_down), 30.0), trace(world)
     world.pause(1)
     world.run(seconds)
-    assert world.hosts[2].node.elections.due and world.serves() is None, trace(world)
+    assert world.hosts[2].node.consensus.contest.due and world.serves() is None, trace(world)
     world.resume(1)
     return world
 
@@ -281,7 +281,8 @@ def test_who_cannot_be_promoted_for_its_database_is_told_what_ails_that():
     world.hosts[2].database.stop()
     world.start(2)
     state = DatabaseState.FAILED
-    assert world.run_until(lambda: world.hosts[2].node.database.state is state, 30.0), trace(world)
+    database = world.hosts[2].node.parts.database
+    assert world.run_until(lambda: database.state is state, 30.0), trace(world)
     assert ask(world, 2, 'promote')['reason'] == \
         "AHM-NODE-3's database failed its checks: connection refused"
 
@@ -289,9 +290,9 @@ def test_who_cannot_be_promoted_for_its_database_is_told_what_ails_that():
 def test_people_are_told_of_a_standby_that_does_not_stream_and_of_its_return():
     world = formed()
     world.hosts[2].behaves['replication'] = HANGS
-    assert world.run_until(lambda: world.hosts[2].node.database.streaming is False, 30.0)
+    assert world.run_until(lambda: world.hosts[2].node.parts.database.streaming is False, 30.0)
     world.hosts[2].behaves.clear()
-    assert world.run_until(lambda: world.hosts[2].node.database.streaming, 30.0)
+    assert world.run_until(lambda: world.hosts[2].node.parts.database.streaming, 30.0)
     said = [line for line in world.trace if 'AHM-NODE-3' in line and 'streaming: ' in line]
     assert len(said) == 2, said
     assert 'does not stream from the primary' in said[0] and 'streams from' in said[1]
@@ -321,7 +322,7 @@ def refusal(world, own, what, **more):
 
 def ends(world, own):
     """Wait for the end of this node's task; '' or why it failed."""
-    task = world.hosts[own].node.operator.task
+    task = world.hosts[own].node.parts.operator.task
     assert world.run_until(lambda: not task.is_running, 250.0), trace(world)
     return task.reason
 
@@ -354,7 +355,7 @@ def test_all_that_can_fail_at_the_old_primary_leaves_it_the_primary():
 def test_a_primary_that_hangs_when_it_is_stopped_is_started_again():
     world = formed()
     assert ask(world, 1, 'promote')['ok']
-    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    assert world.run_until(lambda: world.hosts[0].node.consensus.steps_down, 10.0), trace(world)
     world.hosts[0].database.hung = True
     assert 'was not shut down cleanly' in ends(world, 1)
     assert world.run_until(lambda: world.serves() == 0, 30.0), trace(world)
@@ -363,7 +364,7 @@ def test_a_primary_that_hangs_when_it_is_stopped_is_started_again():
 def test_an_undo_that_fails_is_followed_by_a_failover():
     world = formed()
     assert ask(world, 1, 'promote')['ok']
-    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 10.0), trace(world)
+    assert world.run_until(lambda: world.hosts[0].node.consensus.steps_down, 10.0), trace(world)
     world.hosts[1].behaves['replication'] = HANGS
     world.hosts[0].behaves['start'] = FAILS
     assert world.run_until(lambda: world.serves() == 2, 60.0), trace(world)
@@ -415,7 +416,7 @@ def test_an_attach_whose_stream_breaks_at_once_is_no_success():
     world.hosts[0].behaves['replication'] = HANGS
     assert ask(world, 0, 'attach')['ok']
     assert 'and then failed its check' in ends(world, 0)
-    assert world.hosts[0].node.database.out
+    assert world.hosts[0].node.parts.database.out
 
 
 def test_an_old_primary_that_cannot_come_back_by_itself_is_reported_out():
@@ -425,7 +426,7 @@ def test_an_old_primary_that_cannot_come_back_by_itself_is_reported_out():
     world.hosts[0].behaves['start'] = FAILS
     assert world.run_until(lambda: world.serves() == 1, 60.0), trace(world)
     world.run(5.0)
-    assert 'did not come back as a standby' in world.hosts[0].node.database.out
+    assert 'did not come back as a standby' in world.hosts[0].node.parts.database.out
 
 
 def test_one_thing_at_a_time():
@@ -444,7 +445,7 @@ def test_a_node_that_is_told_to_end_gives_its_wish_up():
     world = formed()
     world.hosts[0].behaves['checkpoint'] = SLOW
     assert ask(world, 1, 'promote')['ok']
-    task = world.hosts[1].node.operator.task
+    task = world.hosts[1].node.parts.operator.task
     world.hosts[1].disk_full = True         # so that its goodbye takes a moment
     world.stop(1)
     assert task.reason == 'the daemon was told to end'
@@ -464,13 +465,13 @@ def test_a_node_alone_asks_for_nothing():
 def test_a_shutdown_that_no_majority_agrees_to_ends_nobody():
     world = formed()
     assert ask(world, 1, 'shutdown')['ok']
-    world.hosts[1].node.operator.shutdown.leaves = False
+    assert world.hosts[1].node.parts.shutdown.leaves_at is None, 'not carried out yet'
     assert refusal(world, 1, 'shutdown') == 'the cluster is being shut down already'
     world = formed()
     world.network.isolate(1, range(3))
     assert ask(world, 1, 'shutdown')['ok']
     world.run(10.0)
-    assert world.hosts[1].node.problem.startswith('the cluster was not shut down: 1 of 3 nodes')
+    assert world.hosts[1].node.out.problem.startswith('the cluster was not shut down: 1 of 3 nodes')
     assert all(host.node is not None for host in world.hosts)
 
 
@@ -482,7 +483,7 @@ def test_whoever_cannot_be_attached_is_told_why():
                            and world.hosts[1].node.leader_row().sender == 2
                            or world.hosts[2].node.leader_row() is not None
                            and world.hosts[2].node.leader_row().sender == 1, 30.0)
-    follower = 1 if world.hosts[2].node.is_leading else 2
+    follower = 1 if world.hosts[2].node.leads else 2
     assert 'does not lead over a primary yet' in refusal(world, follower, 'attach')
     assert 'does not lead over a primary' in refusal(world, follower, 'promote')
 
@@ -532,7 +533,7 @@ def test_who_said_goodbye_and_comes_back_after_a_failover_follows_the_new_leader
     world.run(10.0)
     world.start(4)
     assert world.run_until(lambda: settled(world), 60.0), trace(world)
-    assert world.hosts[4].node.promise.leader == world.serves()
+    assert world.hosts[4].node.consensus.promise.leader == world.serves()
 
 
 def test_a_standby_whose_daemon_begins_is_pointed_to_the_primary_though_it_streams_from_a_standby():
@@ -554,8 +555,8 @@ def test_a_standby_that_streamed_from_a_second_primary_when_its_daemon_began_is_
     world.hosts[0].database.signal = False
     world.hosts[0].database.start(by_hand=True)
     world.start(2)
-    assert world.run_until(lambda: world.hosts[2].node.following
-                           and world.hosts[2].node.database.streaming, 20.0), trace(world)
+    assert world.run_until(lambda: world.hosts[2].node.consensus.following
+                           and world.hosts[2].node.parts.database.streaming, 20.0), trace(world)
     assert world.upstream_of(world.hosts[2]) is world.hosts[0].database
     world.start(0)
     assert world.run_until(lambda: world.hosts[2].database.upstream == 1, 60.0), trace(world)

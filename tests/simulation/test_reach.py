@@ -48,6 +48,9 @@ AIMED = (
     ('three nodes', ((0.5, 'kill-daemon-and-database', 0), (0.0, 'promote-slow', 1),
                      (0.0, 'vip-fails', 0), (6.0, 'start', 0), (15.0, 'heal', 0))),
     ('three nodes with fencing', ((1.0, 'cut', 0), (0.1, 'stop', 0))),
+    # Told to end, it hands over; its server does not stop, and cannot be started again.
+    ('three nodes with fencing', ((0.5, 'start-fails', 0), (0.0, 'stop-lies', 0),
+                                  (0.5, 'stop', 0))),
     ('three nodes', ((1.0, 'stop', 1), (0.0, 'restart', 1))),
     ('three nodes', ((1.0, 'mute', 0), (0.1, 'stop', 0))),
     # The second loss comes as soon as the next leader is elected.
@@ -69,6 +72,8 @@ AIMED = (
     ('three nodes', ((1.0, 'announce-fails', 1), (0.0, 'announce-fails', 2),
                      (0.0, 'power-off', 0))),
     ('three nodes', ((1.0, 'cut', 1), (6.0, 'stop', 1))),
+    # An operator would promote by force, and looks first: who is not heard is not off.
+    ('three nodes', ((1.0, 'cut', 1), (6.0, 'force', 0))),
     # Rows of an incarnation that has ended arrive once more.
     ('three nodes', ((1.0, 'crash-and-start', 1), (0.5, 'replay', 0))),
     ('three nodes', ((1.0, 'hear-stranger', 1), (0.1, 'ask-status', 1))),

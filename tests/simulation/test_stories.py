@@ -12,7 +12,7 @@ from .plans import apply, formed, heal, recovers
 
 def states(world):
     """What every living node says of itself: {place: (database, state)}."""
-    return {place: (host.node.database.state, host.node.state)
+    return {place: (host.node.parts.database.state, host.node.state)
             for place, host in enumerate(world.hosts) if host.node is not None}
 
 
@@ -28,6 +28,21 @@ def test_power_off_of_the_primary_is_over_within_T_hold_and_a_takeover():
     world.power_off(0)
     serves_elsewhere(world)
     assert world.now - at < 1.05 * timing.hold + 1.0
+
+
+def test_a_better_one_that_dies_as_it_stands_is_not_left_another_moment():
+    """Who had waited for it waits until its candidacy is over, and stands at once then."""
+    world = formed(make_settings(5), 1)
+    world.power_off(0)
+    assert world.run_until(lambda: states(world)[1][1] is NodeState.STAND_FOR_LEADER, 30)
+    world.run(0.004)        # it is heard, and no vote is back yet
+    world.power_off(1)
+    at, others = world.now, [host.node for host in world.hosts[2:]]
+    world.run(0.05)
+    ballots = [node.consensus.ballot for node in others]
+    assert [(ballot.voted_for, ballot.leader) for ballot in ballots] == [(1, None)] * 3
+    assert world.run_until(lambda: world.serves() is not None, 30)
+    assert world.now - at < 3 * others[0].facts.patience
 
 
 def test_default_timings_beat_the_manual():
@@ -110,9 +125,9 @@ def test_after_a_handover_all_nodes_judge_the_named_successor_alike():
     """One had heard the resignation and the other had made it: each stood, neither ever won."""
     world = formed(make_settings(3, pre_promotion=True))
     world.stop(0)
-    assert world.run_until(lambda: world.hosts[0].node.successor == 1, 5)
+    assert world.run_until(lambda: world.hosts[0].node.parts.place.handed_to == 1, 5)
     world.run(0.01)     # the resignation has arrived, and nobody stands yet
-    named = {host.node.view.named for host in world.hosts}
+    named = {host.node.parts.candidate.view().named for host in world.hosts}
     assert named == {1}
 
 
@@ -205,8 +220,10 @@ def test_a_daemon_that_is_restarted_twice_leaves_the_service_as_it_is():
         world.run(world.hosts[0].settings.timing.hold * 3)
         world.start(0)
         node = world.hosts[0].node
-        assert world.run_until(lambda node=node: node.has_majority() and node.own_row().rightful, 5)
-        assert not node.is_leading, '\n'.join(world.trace)
+        members = node.consensus.members
+        assert world.run_until(lambda node=node, members=members: members.has_majority()
+                               and node.own_row().rightful, 5)
+        assert not node.leads, '\n'.join(world.trace)
         world.stop(0, farewell)
         assert world.run_until(lambda: world.hosts[0].node is None, 20)
         assert world.hosts[0].database.writable, '\n'.join(world.trace)
@@ -256,7 +273,7 @@ def test_whether_the_vip_is_here_stays_known_while_it_is_announced():
     world = formed(make_settings(3, health_check_period=5.0))
     world.power_off(0)
     new = serves_elsewhere(world)
-    vip, seen = world.hosts[new].node.vip, []
+    vip, seen = world.hosts[new].node.parts.vip, []
     world.run_until(lambda: seen.append(vip.here) or len(seen) > 2000, 15)
     assert set(seen) == {True}
 
@@ -352,7 +369,7 @@ def test_every_node_repeats_the_primary_on_record():
     world.power_off(0)
     assert world.run_until(lambda: world.serves() == 1, 30)
     world.run(2)
-    records = {host.node.record for host in world.hosts[1:]}
+    records = {host.node.parts.place.record for host in world.hosts[1:]}
     assert len(records) == 1 and records.pop().timeline == 2
 
 
@@ -360,10 +377,10 @@ def test_an_isolated_node_never_raises_its_term():
     world = formed(make_settings(3))
     world.network.isolate(2, range(3))
     world.run(60)
-    term = world.hosts[2].node.term
+    term = world.hosts[2].node.consensus.term
     world.network.heal()
     world.run(10)
-    assert world.hosts[2].node.term == term == world.hosts[0].node.term
+    assert world.hosts[2].node.consensus.term == term == world.hosts[0].node.consensus.term
     assert world.serves() == 0
 
 
@@ -395,7 +412,7 @@ def test_a_standby_with_more_that_is_slow_to_look_at_its_position_is_left_a_mome
     """Who had less knew of its old position only, and had its vote, too."""
     for seed in range(8):
         world = formed(make_settings(3, pre_promotion=True), seed)
-        database = world.hosts[2].node.database
+        database = world.hosts[2].node.parts.database
         world.hosts[2].behaves['check'] = SLOW
         world.run(2.0)
         looked_at = database.ok_at
@@ -421,7 +438,7 @@ def test_a_check_that_saw_the_standby_does_not_depose_the_primary_that_it_became
 
 def test_a_database_that_others_reach_is_quarantined_and_recovers():
     world = formed(make_settings(3))
-    database = world.hosts[0].node.database
+    database = world.hosts[0].node.parts.database
     # Only the local path fails: the check's new connection is refused, everybody else gets one.
     world.local_path_fails.add(0)
     assert world.run_until(lambda: database.state is DatabaseState.QUARANTINED, 20)
@@ -436,7 +453,7 @@ def test_a_primary_that_dies_while_it_starts_up_is_not_waited_for_any_longer():
     world = formed(make_settings(3, wait_for_primary=30.0))
     world.hosts[0].database.starting = True
     world.run(10.0)
-    assert world.serves() is None and world.hosts[0].node.leader == 0
+    assert world.serves() is None and world.hosts[0].node.consensus.ballot.leader == 0
     world.hosts[0].database.stop()
     assert serves_elsewhere(world, 5) == 1
 
@@ -455,7 +472,7 @@ def test_a_failed_primary_that_stops_slowly_leads_until_it_has_stopped():
     world.fast_stop_seconds = 6.0
     world.hosts[0].database.hung = True
     assert world.run_until(lambda: not world.hosts[0].database.running, 30)
-    assert all(host.node.leader == 0 for host in world.hosts)
+    assert all(host.node.consensus.ballot.leader == 0 for host in world.hosts)
     serves_elsewhere(world)
 
 
@@ -463,7 +480,7 @@ def test_a_failed_primary_that_is_cut_off_while_it_stops_is_killed_within_its_le
     world = formed(make_settings(3))
     world.fast_stop_seconds = 60.0
     world.hosts[0].database.hung = True
-    assert world.run_until(lambda: world.hosts[0].node.stepping_down, 20)
+    assert world.run_until(lambda: world.hosts[0].node.consensus.steps_down, 20)
     world.network.isolate(0, range(3))
     timing, at = world.hosts[0].settings.timing, world.now
     assert world.run_until(lambda: not world.hosts[0].database.running, 20)
@@ -481,7 +498,7 @@ def test_a_candidate_that_was_asleep_does_not_count_votes_after_its_candidacy():
                 if world.hosts[place].node.state is NodeState.STAND_FOR_LEADER]
     assert world.run_until(standing, 20)
     place = standing()[0]
-    term = world.hosts[place].node.term
+    term = world.hosts[place].node.consensus.term
     world.pause(place)
     world.run(1.0)
     world.resume(place)
@@ -547,7 +564,7 @@ def test_half_of_the_votes_do_not_elect_a_node_that_has_only_just_begun_to_liste
 def test_a_record_from_another_life_does_not_turn_the_eyes_from_the_real_primary():
     """Everybody then probed the wrong database, and promoted beside the right one."""
     world = formed(make_settings(3))
-    world.hosts[2].node.record = Record(5, 1, 2, SYSTEM_ID)
+    world.hosts[2].node.parts.place.record = Record(5, 1, 2, SYSTEM_ID)
     world.run(3)
     world.crash(0)
     world.run(60)
@@ -572,10 +589,10 @@ def test_a_leader_that_is_lost_before_it_was_on_record_is_not_promoted_beside():
     world = World(make_settings(3), seed=1)
     world.start_all()
     assert world.run_until(lambda: world.hosts[0].node is not None
-                           and world.hosts[0].node.is_leading, 10)
+                           and world.hosts[0].node.leads, 10)
     world.network.cut(1, 0)
     world.network.cut(2, 0)
-    assert world.run_until(lambda: all(host.node.followed for host in world.hosts[1:]), 5)
+    assert world.run_until(lambda: all(host.node.consensus.followed for host in world.hosts[1:]), 5)
     world.run(0.3)
     world.crash(0)
     world.network.heal()
@@ -595,7 +612,7 @@ def test_a_check_that_fails_makes_no_position_fresh():
     world = formed(make_settings(3))
     world.local_path_fails.add(1)
     world.power_off(0)
-    assert world.run_until(lambda: world.hosts[1].node.lost_at is not None, 10)
+    assert world.run_until(lambda: world.hosts[1].node.consensus.lost_at is not None, 10)
     world.run(0.3)
     assert not world.hosts[1].node.own_row().fresh
 

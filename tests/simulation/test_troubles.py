@@ -6,10 +6,14 @@ The troubles of real servers and daemons stand in tests/integration; here is whe
 import pytest
 
 from ahmlib.core import events
-from ahmlib.core.beacon import Trouble
-from ahmlib.core.foreign import FOREIGN_SECONDS, Foreign
+from ahmlib.core.beacon import Trouble, Verdict
+from ahmlib.core.clock import IDLE_SECONDS
+from ahmlib.core.node import build_parts
+from ahmlib.core.policy.foreign import FOREIGN_SECONDS
+from ahmlib.core.policy.trouble_kinds import KINDS
+from ahmlib.core.policy.troubles import HOUR_SECONDS, TEXT_MAX, around, cut
+from ahmlib.core.states import Role
 from ahmlib.core.status import status
-from ahmlib.core.troubles import HOUR_SECONDS, TEXT_MAX, Troubles, around, cut
 from ahmlib.simulation.faults import strike
 from ahmlib.simulation.host import FAILS, make_settings
 from ahmlib.utilities.status_check import CRITICAL, WARNING, check
@@ -37,14 +41,15 @@ def lasts(world, own, kind):
     """The text of this trouble in the row of that node, as each of the others has it; '' if not."""
     texts = set()
     for host in world.hosts:
-        row = host.node.own_row() if host.settings.own == own else host.node.members.row(own)
+        node = host.node
+        row = node.own_row() if node.own == own else node.consensus.members.row(own)
         texts.add(next((item.text for item in row.troubles if item.kind == kind), ''))
     return texts.pop() if len(texts) == 1 else ''
 
 
 def says(world, asked):
     """(exit code, line) of --check, asked at that node."""
-    return check(status(world.hosts[asked].node))
+    return check(status(world.hosts[asked].node.parts))
 
 
 def test_the_first_failed_check_of_a_primary_is_told_everywhere_long_before_the_failover():
@@ -58,7 +63,7 @@ def test_the_first_failed_check_of_a_primary_is_told_everywhere_long_before_the_
     for asked in range(3):
         code, line = says(world, asked)
         assert code == WARNING and text in line, line
-        assert text in render(status(world.hosts[asked].node))
+        assert text in render(status(world.hosts[asked].node.parts))
     assert world.run_until(lambda: '3 of 5' in lasts(world, 0, 'checks'), 70.0), trace(world)
     assert told(world, 'checks of the database failed') == 1, trace(world)
 
@@ -159,7 +164,7 @@ def test_a_node_with_another_vip_says_so_and_is_not_promoted_by_hand():
     strike(world, 'promote', 1)
     world.run(10.0)
     assert world.serves() == 0 and told(world, '%s: %s' % (kind, text)) == 1, trace(world)
-    assert world.hosts[1].node.operator.promotion.why_not() \
+    assert world.hosts[1].node.parts.promotion.why_not() \
         == 'AHM-NODE-2 would serve elsewhere: ' + text
     world.feed(world.hosts[1], events.SettingsChanged(
         world.hosts[1].node.settings._replace(shared=SHARED)))
@@ -416,7 +421,7 @@ def test_a_promotion_whose_vip_is_not_up_is_no_success():
     world = formed(THREE, 1)
     strike(world, 'vip-fails', 1)
     strike(world, 'promote', 1)
-    task = world.hosts[1].node.operator.promotion.task
+    task = world.hosts[1].node.parts.promotion.task
     assert world.run_until(lambda: not task.is_running, 60.0), trace(world)
     assert task.reason.startswith('AHM-NODE-2 leads over the primary, and clients are out: the VIP '
                                   'is not on this host, whose node leads: '), task.reason
@@ -448,7 +453,7 @@ def test_commits_that_waited_for_a_standby_wait_on_when_their_primary_has_gone()
         strike(world, 'stop-replication', own)
     assert world.run_until(lambda: lasts(world, 0, 'commits'), 10.0), trace(world)
     strike(world, 'cut', 0)
-    assert world.run_until(lambda: not world.hosts[0].node.is_leading, 30.0), trace(world)
+    assert world.run_until(lambda: not world.hosts[0].node.leads, 30.0), trace(world)
     world.run(5.0)
     assert not told(world, 'commits wait no more'), trace(world)
 
@@ -476,44 +481,39 @@ class Lasts:
     """A node at which a replay stands still, as far as troubles look at it."""
 
     def __init__(self):
-        self.now, self.reports = 0.0, []
-        self.is_leading = False
-        self.vip = self.database = self.rehearsals = self.speaker = self.troubles = self
-        self.would_fail = self.would_lack = ()
-        self.no_checkpoint = self.unarchived = self.no_start = ''
-        self.refused = self.of_own_files = ''
-        self.foreign, self.stalls = Foreign(), bool
-        self.failed = False
-        self.failures, self.out, self.distrust, self.mismatch, self.problem = 0, '', '', '', ''
-        self.streaming, self.commits_wait = True, ''
-        self.answer, self.in_recovery, self.runs_as_primary = 'a check', True, False
-        self.standstill = 'a recovery target was reached'
-        self.settings, self.names = THREE[0], ['AHM-NODE-1', None, None]
+        self.reports = []
+        _, self.parts = build_parts(THREE[0], None, 1, 0.0, 0.0)
+        self.troubles = self.parts.troubles
+        self.replays('a recovery target was reached')
 
-    def leader_row(self):
-        """Nobody."""
+    @property
+    def clock(self):
+        return self.parts.facts.clock
 
-    def refused_by(self):
-        """Nobody."""
-        return {}
+    def replays(self, standstill):
+        """What its newest check found."""
+        self.parts.database.apply(events.DatabaseChecked(
+            0, Verdict.REACHABLE, in_recovery=True, standstill=standstill), self.clock.now)
 
-    def report(self, severity, event, text):
-        self.reports.append((self.now, severity, event, text))
+    def decide(self, now=0.0):
+        """Look for troubles at this instant."""
+        self.clock.advance(now)
+        self.troubles.decide(self.parts, KINDS)
+        self.reports += [(now,) + tuple(effect) for effect in self.parts.out.take()]
 
 
 def test_what_lasts_is_told_again_every_hour_with_how_long_by_now():
-    node = Lasts()
-    troubles = Troubles(node)
-    while node.now < 2.5 * HOUR_SECONDS:
-        troubles.decide()
-        node.now = min(troubles.deadlines() + [node.now + 600.0])
+    node, now = Lasts(), 0.0
+    while now < 2.5 * HOUR_SECONDS:
+        node.decide(now)
+        now = min(node.clock.wake_at, now + 600.0)
     assert [at for at, _, _, _ in node.reports] == [0.0, HOUR_SECONDS, 2 * HOUR_SECONDS]
     assert node.reports[-1][3].endswith('(for 120 min by now)')
-    assert troubles.published()[0][:2] == ('replay', False)
-    node.standstill = ''
-    troubles.decide()
+    assert node.troubles.published()[0][:2] == ('replay', False)
+    node.replays('')
+    node.decide(now)
     assert node.reports[-1][1:] == ('NOTICE', 'replay', 'the standby replays again')
-    assert troubles.published() == () and troubles.deadlines() == []
+    assert node.troubles.published() == () and node.clock.wake_at == now + IDLE_SECONDS
 
 
 def test_a_long_text_is_cut_between_words():
@@ -532,11 +532,11 @@ def test_where_the_reason_is_long_what_comes_of_it_is_told_all_the_same():
 
 def test_the_critical_goes_first():
     node = Lasts()
-    node.is_leading, node.commits_wait = True, 'commits wait'
-    troubles = Troubles(node)
-    troubles.decide()
-    assert troubles.published() == (Trouble('commits', True, 'commits wait', 0.0), Trouble(
-        'replay', False, troubles.lasting['replay'].text, 0.0))
+    node.parts.consensus.ballot.role = Role.LEADS
+    node.parts.database.commits_wait = 'commits wait'
+    node.decide()
+    assert node.troubles.published() == (Trouble('commits', True, 'commits wait', 0.0), Trouble(
+        'replay', False, node.troubles.lasting['replay'].text, 0.0))
 
 
 #: For the test of what is reached.

@@ -25,7 +25,7 @@ def trace(world):
 
 def advice(world, asked):
     """What the status of that node says about the way out."""
-    found = [text for text in status(world.hosts[asked].node)['warnings']
+    found = [text for text in status(world.hosts[asked].node.parts)['warnings']
              if text.startswith('nobody leads, and nobody will by itself: ')]
     return found[0] if found else ''
 
@@ -55,7 +55,8 @@ def both_standbys_out():
     world = formed(THREE, 1)
     for own in (1, 2):
         strike(world, 'kill-database', own)
-    assert world.run_until(lambda: all(world.hosts[own].node.database.out for own in (1, 2)), LIMIT)
+    databases = [host.node.parts.database for host in world.hosts[1:]]
+    assert world.run_until(lambda: all(database.out for database in databases), LIMIT)
     return world
 
 
@@ -112,7 +113,7 @@ def test_both_standbys_out_and_the_primary_of_the_leader_gone_for_good():
     text = 'AHM-NODE-1: the database is down (connection refused), and no other node may take ' \
         'over: start it; if it is gone for good, run "ahm stop" here'
     assert world.run_until(lambda: all(any(
-        warning.startswith(text) for warning in status(host.node)['warnings'])
+        warning.startswith(text) for warning in status(host.node.parts)['warnings'])
         for host in world.hosts), LIMIT), trace(world)
     for own in (1, 2):
         strike(world, 'start-database', own)
@@ -129,11 +130,11 @@ def test_both_standbys_out_and_the_primary_of_the_leader_started_again():
     world = both_standbys_out()
     strike(world, 'kill-database', 0)
     assert world.run_until(lambda: 'AHM-NODE-1: the database is down' in '\n'.join(
-        status(world.hosts[2].node)['warnings']), LIMIT), trace(world)
+        status(world.hosts[2].node.parts)['warnings']), LIMIT), trace(world)
     strike(world, 'start-database', 0)
+    parts = world.hosts[2].node.parts
     assert world.run_until(lambda: world.serves() == 0 and not any(
-        'is down' in warning for warning in status(world.hosts[2].node)['warnings']), LIMIT), \
-        trace(world)
+        'is down' in warning for warning in status(parts)['warnings']), LIMIT), trace(world)
 
 
 def test_only_the_daemon_of_the_primary_is_gone():

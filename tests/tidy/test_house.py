@@ -111,3 +111,16 @@ def test_nothing_is_a_master():
         with open(os.path.join(PACKAGE, path), encoding='utf-8') as source:
             text = source.read().replace("'master', 'br0'", '')     # iproute2's own word
         assert not re.search(r'\b(master|slave)\b', text, re.IGNORECASE), path
+
+
+def test_the_reading_orders_of_the_core_name_every_module():
+    """Whoever reads in their order has read all, and who adds a module says where it stands."""
+    for package, below in (('core', ['', 'policy']), ('core/consensus', [''])):
+        with open(os.path.join(PACKAGE, package, '__init__.py'), encoding='utf-8') as source:
+            order = source.read()
+        order = order[order.index('Reading order:'):]
+        found = {name[:-3] for place in below
+                 for name in os.listdir(os.path.join(PACKAGE, package, place))
+                 if name.endswith('.py') and name != '__init__.py'}
+        named = set(re.findall(r'(?:^    | {4,})([a-z_]+) {2,}', order, re.MULTILINE))
+        assert found - named == set(), 'not in the reading order of %s' % package

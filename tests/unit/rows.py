@@ -18,6 +18,12 @@ def row(sender=1, size=3, **changes):
     return Beacon(**values)
 
 
+def elect(node, term):
+    """Let this node win an election of that term, with all votes."""
+    node.consensus.ballot.stand(term)
+    node.consensus.ballot.lead(node.settings.size)
+
+
 def one_settings(size=3, own=0, **changes):
     """The settings of one node of a cluster."""
     return make_settings(size, **changes)[own]

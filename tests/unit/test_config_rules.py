@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ahmlib.config import host, loader, nodes_file, rules, timing
 from ahmlib.config.loader import ConfigError, advice, parse
-from ahmlib.core.timing import Timing
+from ahmlib.core.consensus.timing import Timing
 
 PATH = '/etc/ahm_config.yml'
 BASE = 'node_name: a\ndata_dir: /var/lib/ahm\ndb_data_dir: /pg\ndb_bin_dir: /pg/bin\n'

@@ -4,10 +4,10 @@ import pytest
 
 from ahmlib.core import effects, events
 from ahmlib.core.beacon import Evidence, Verdict
-from ahmlib.core.database import STREAM_GRACE_SECONDS
+from ahmlib.core.consensus.saved import Saved
 from ahmlib.core.node import Node
+from ahmlib.core.policy.database import STREAM_GRACE_SECONDS
 from ahmlib.core.procedures.take_over import _promoted
-from ahmlib.core.saved import Saved
 from ahmlib.core.states import DatabaseState, NodeState
 
 from .rows import SYSTEM, one_settings, row
@@ -47,7 +47,7 @@ class Follower:
         until = self.now + seconds
         while self.now < until:
             self.now += 0.2
-            speaker, inquiry = self.node.speaker, self.node.standby.inquiry
+            speaker, inquiry = self.node.consensus.speaker, self.node.parts.standby.inquiry
             # Asked whether it reaches this node's database, the leader does not.
             evidence = inquiry and Evidence(0, Verdict.UNREACHABLE, 0.0, 0, inquiry.number)
             self.feed(events.BeaconHeard(row(
@@ -70,7 +70,7 @@ def test_a_walreceiver_that_is_refused_again_and_again_does_not_stream():
     assert follower.node.own_row().streaming is False
     for _ in range(4):
         follower.check = refused._replace(streaming=True)
-        while not follower.node.database.streams_anew:
+        while not follower.node.parts.database.streams_anew:
             follower.live(0.2)
         follower.check = refused
         follower.live(3.0)
@@ -88,51 +88,52 @@ def test_a_standby_that_streams_again_for_a_moment_is_not_checked_ever_faster(fo
     follower = Follower(health_check_period=30.0)
     follower.live(2 * 30.0 + 1.0)
     follower.check = follower.check._replace(streaming=True)
-    while not follower.node.database.streams_anew:
+    while not follower.node.parts.database.streams_anew:
         follower.live(0.2)
     follower.check = found
     follower.live(20.0)
-    assert follower.node.database.failures <= 1 and not follower.node.database.streams_anew
-    assert follower.node.chores.check_at > follower.now + 5.0
+    database = follower.node.parts.database
+    assert database.failures <= 1 and not database.streams_anew
+    assert follower.node.parts.checks.next_at > follower.now + 5.0
 
 
 def a_restarted_standby():
     """One that fails its checks because it is being restarted to follow the new primary."""
     follower = Follower()
     follower.live(STREAM_GRACE_SECONDS + 2.0)
-    assert follower.node.following and len(follower.follows) == 1
+    assert follower.node.consensus.following and len(follower.follows) == 1
     follower.check = FAILING
     follower.live(3.0)
-    assert follower.node.database.failed
+    assert follower.node.parts.database.failed
     return follower
 
 
 def test_a_standby_that_ahm_itself_restarts_is_not_reported_out():
     """Before PostgreSQL 13 following another primary takes a restart."""
     follower = a_restarted_standby()
-    assert not follower.node.database.out and follower.node.state is NodeState.STANDBY
+    assert not follower.node.parts.database.out and follower.node.state is NodeState.STANDBY
     follower.follow_ended(ok=True)
-    assert not follower.node.database.out and not follower.node.database.failed
+    assert not follower.node.parts.database.out and not follower.node.parts.database.failed
     follower.check = events.DatabaseChecked(
         0, Verdict.REACHABLE, in_recovery=True, system_id=SYSTEM, timeline=2, lsn=2000,
         streaming=True, upstream=(follower.settings.host(1), 5432))
     follower.live(2.0)
     assert follower.node.own_row().database is DatabaseState.STANDBY
-    assert not follower.node.database.out and len(follower.follows) == 1
+    assert not follower.node.parts.database.out and len(follower.follows) == 1
 
 
 def test_a_standby_that_does_not_come_back_from_that_restart_is_reported_out():
     follower = a_restarted_standby()
     follower.follow_ended(ok=False)
     follower.live(1.0)
-    assert follower.node.database.out and follower.node.state is NodeState.LOST
+    assert follower.node.parts.database.out and follower.node.state is NodeState.LOST
 
 
 def test_a_standby_that_fails_after_that_restart_is_reported_out():
     follower = a_restarted_standby()
     follower.follow_ended(ok=True)
     follower.live(2.0)
-    assert follower.node.database.out and follower.node.state is NodeState.LOST
+    assert follower.node.parts.database.out and follower.node.state is NodeState.LOST
 
 
 def a_pointed_standby():
@@ -154,28 +155,29 @@ def test_a_standby_that_a_follow_finds_diverged_is_quarantined_and_out():
     follower = a_pointed_standby()
     follower.follow_ended(ok=False, diverged=True)
     assert follower.node.own_row().database is DatabaseState.QUARANTINED
-    assert follower.node.database.out == 'it is broken'
+    assert follower.node.parts.database.out == 'it is broken'
 
 
 def test_what_a_look_at_the_vip_remarks_is_told_once():
     follower = Follower()
     for _ in range(2):
-        follower.node.vip._checked(events.VipChecked(0, True, 'it is on two interfaces'), 100.0)
-    told = [effect.text for effect in follower.node.effects if type(effect) is effects.Report]
+        found = events.VipChecked(0, True, 'it is on two interfaces')
+        follower.node.parts.vip._checked(found, 100.0)
+    told = [effect.text for effect in follower.node.out.effects if type(effect) is effects.Report]
     assert told.count('it is on two interfaces') == 1
 
 
 def test_a_promotion_that_ended_before_what_there_was_to_replay_is_critical_in_bytes():
     """"Command Success", and 100 of 100 acknowledged rows were gone."""
     follower = Follower()
-    _promoted(follower.node, events.ActionEnded(0, True, timeline=2, lsn=950, switch_lsn=900,
+    _promoted(follower.node.parts, events.ActionEnded(0, True, timeline=2, lsn=950, switch_lsn=900,
                                                 needed_lsn=1000))
-    told = [effect for effect in follower.node.effects if type(effect) is effects.Report]
+    told = [effect for effect in follower.node.out.effects if type(effect) is effects.Report]
     assert told[-1].severity == 'CRITICAL' and 'recovery 100 bytes before' in told[-1].text
-    follower.node.effects = []
-    _promoted(follower.node, events.ActionEnded(0, True, timeline=2, lsn=950, switch_lsn=1000,
+    follower.node.out.effects = []
+    _promoted(follower.node.parts, events.ActionEnded(0, True, timeline=2, lsn=950, switch_lsn=1000,
                                                 needed_lsn=1000))
-    assert [effect.severity for effect in follower.node.effects
+    assert [effect.severity for effect in follower.node.out.effects
             if type(effect) is effects.Report] == ['NOTICE']
 
 
@@ -184,12 +186,12 @@ def test_a_rehearsal_that_could_not_run_changes_nothing_that_is_known_of_a_takeo
     follower = Follower()
     fails = events.Rehearsed(0, ('if_up_cmd: it fails',), ('arping_cmd: it fails',))
     for found in (fails, events.Rehearsed(0, None)):
-        follower.node.rehearsals.soon()
+        follower.node.parts.rehearsals.soon()
         asked = [effect for effect in follower.node.handle(events.Ticked(), follower.now)
                  if isinstance(effect, effects.Rehearse)]
         assert len(asked) == 1
         follower.feed(found._replace(token=asked[0].token))
-        assert follower.node.rehearsals.would_fail == ('if_up_cmd: it fails',)
+        assert follower.node.parts.rehearsals.would_fail == ('if_up_cmd: it fails',)
         assert [trouble.text for trouble in follower.node.own_row().troubles] == [
             'a takeover here would fail: if_up_cmd: it fails; a takeover here would lack: '
             'arping_cmd: it fails']

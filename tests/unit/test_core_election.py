@@ -3,18 +3,18 @@
 import pytest
 
 from ahmlib.core.beacon import Due, Record
-from ahmlib.core.election import (
+from ahmlib.core.consensus.contest import pause_after_losing
+from ahmlib.core.policy.election import (
     View,
     best,
     finds_due,
     has_replayed,
     level_needed,
-    pause_after_losing,
     rank,
     why_not_eligible,
     why_sync_forbids,
 )
-from ahmlib.core.record import is_rightful, newest_record
+from ahmlib.core.policy.record import is_rightful, newest_record
 from ahmlib.core.states import DatabaseState
 
 from .rows import SYSTEM, row

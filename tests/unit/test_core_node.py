@@ -1,17 +1,27 @@
 """The entrance: what must be on disk before a row leaves, and what a sleeper does first."""
 
 from ahmlib.core import effects, events
+from ahmlib.core.beacon import Due, Evidence, Verdict
+from ahmlib.core.consensus.promise import Promise
+from ahmlib.core.consensus.saved import Saved
+from ahmlib.core.facts import Facts
 from ahmlib.core.node import Node
-from ahmlib.core.promise import Promise, resigns, returns
-from ahmlib.core.saved import Saved
+from ahmlib.core.policy.task import FAILED, Task
 from ahmlib.core.states import DatabaseState, NodeState
+from ahmlib.core.wanted import Attach, Reason, StepDown
 
-from .rows import one_settings, row
+from .rows import SYSTEM, elect, one_settings, row
 
 
 def a_node(saved=Saved(), now=100.0, **changes):
     """A node that has just been started."""
     return Node(one_settings(**changes), saved, 4711, now)
+
+
+def is_bound(node, now):
+    """Whether it owes somebody a promise at this instant."""
+    node.facts.clock.advance(now)
+    return node.consensus.promise.holds()
 
 
 def of_kind(found, kind):
@@ -49,25 +59,25 @@ def test_an_answer_that_nobody_waits_for_changes_nothing():
 
 def test_a_node_without_a_state_file_stays_blind_over_a_crash():
     saved = of_kind(a_node(saved=None).handle(events.Started(), 100.0), effects.SaveState)[0].saved
-    assert saved.blind and Node(one_settings(), saved, 4712, 101.0).blind
+    assert saved.blind and Node(one_settings(), saved, 4712, 101.0).consensus.promise.blind
 
 
 def test_a_starting_node_is_bound_to_the_leader_on_file_unless_that_was_itself():
     bound = a_node(saved=Saved(term=7, leader=1, hold=2.0))
-    assert bound.promise.holds(101.9) and not bound.promise.holds(102.1)
-    assert not a_node(saved=Saved(term=6, leader=0, hold=2.0)).promise.holds(100.1)
+    assert is_bound(bound, 101.9) and not is_bound(bound, 102.1)
+    assert not is_bound(a_node(saved=Saved(term=6, leader=0, hold=2.0)), 100.1)
 
 
 def test_the_longer_hold_time_of_the_leader_on_file_is_kept():
     node = a_node(saved=Saved(term=7, leader=1, hold=50.0))
-    assert node.promise.holds(149.0)
+    assert is_bound(node, 149.0)
 
 
 def test_a_name_that_an_older_node_uses_ends_the_younger_one():
     node = a_node()
     node.handle(events.Started(), 100.0)
-    node.handle(events.StateSaved(node.speaker.to_save()), 100.0)
-    heard = ((4711, node.speaker.seq), None, None)
+    node.handle(events.StateSaved(node.to_save()), 100.0)
+    heard = ((4711, node.consensus.speaker.seq), None, None)
     found = node.handle(events.BeaconHeard(row(1, name='AHM-NODE-1', uptime=50.0, heard=heard)),
                         100.5)
     assert [effect.code for effect in of_kind(found, effects.Exit)] == [1]
@@ -85,34 +95,46 @@ def test_the_wake_up_is_always_in_the_future():
 def test_a_voter_acknowledges_no_other_leader_while_its_vote_may_still_be_counted():
     """In four nodes a leader that only moved its term and a newly elected one could both lead."""
     node = a_node(saved=Saved(term=9, voted_for=1))
-    assert node.elections.has_vote_pending(2) and not node.elections.has_vote_pending(1)
-    candidacy = node.patience
+    ballot = node.consensus.ballot
+    assert ballot.has_vote_pending(2) and not ballot.has_vote_pending(1)
+    candidacy = node.facts.patience
     node.handle(events.Started(), 100.0)
     node.handle(events.Ticked(), 100.0 + 1.05 * candidacy)
-    assert node.elections.has_vote_pending(2)
+    assert node.consensus.ballot.has_vote_pending(2)
     node.handle(events.Ticked(), 100.0 + 1.11 * candidacy)
-    assert not node.elections.has_vote_pending(2)
+    assert not node.consensus.ballot.has_vote_pending(2)
+
+
+def test_what_was_said_of_the_old_primary_as_it_stood_is_not_what_is_said_as_it_takes_over():
+    """A takeover that was stopped is tried again early only if something has changed since."""
+    node = a_node()
+    node.handle(events.Started(), 100.0)
+    node.parts.candidate.stood_on = Verdict.REACHABLE
+    elect(node, 3)
+    assert node.parts.candidate._weigh() is not Verdict.REACHABLE
+    node.handle(events.Ticked(), 100.1)
+    assert node.parts.candidate.stood_on is Verdict.REACHABLE
 
 
 def test_what_a_resignation_is():
     gone = row(0, state=NodeState.STANDBY, database=DatabaseState.FAILED, holds_vip=False)
-    assert resigns(gone)
-    assert not resigns(gone._replace(holds_vip=True))
-    assert not resigns(gone._replace(stepping_down=True))
-    assert not resigns(gone._replace(database=DatabaseState.PRIMARY))
-    assert not resigns(gone._replace(state=NodeState.INITIALIZING))
-    assert not resigns(gone._replace(state=NodeState.STAND_FOR_LEADER))
-    assert not resigns(gone._replace(state=NodeState.LEADER))
+    assert gone.resigns
+    assert not gone._replace(holds_vip=True).resigns
+    assert not gone._replace(stepping_down=True).resigns
+    assert not gone._replace(database=DatabaseState.PRIMARY).resigns
+    assert not gone._replace(state=NodeState.INITIALIZING).resigns
+    assert not gone._replace(state=NodeState.STAND_FOR_LEADER).resigns
+    assert not gone._replace(state=NodeState.LEADER).resigns
 
 
 def test_what_a_return_is():
-    promise = Promise()
-    promise.renew(row(0, incarnation=5), 10.0, 2.0)
+    promise = Promise(Facts(one_settings(own=1), 10.0), Saved())
+    promise.renew(row(0, incarnation=5))
     back = row(0, incarnation=6, state=NodeState.WAITING_FOR_LEADER_FORMATION,
                database=DatabaseState.PRIMARY, holds_vip=True)
-    assert returns(back, promise)
-    assert not returns(back._replace(incarnation=5), promise)
-    assert not returns(back._replace(database=DatabaseState.FAILED), promise)
+    assert promise.is_returned_to(back)
+    assert not promise.is_returned_to(back._replace(incarnation=5))
+    assert not promise.is_returned_to(back._replace(database=DatabaseState.FAILED))
 
 
 def test_an_unknown_request_is_refused_in_words():
@@ -125,7 +147,39 @@ def test_an_unknown_request_is_refused_in_words():
 
 def test_a_new_primary_does_not_repeat_the_position_of_the_one_before():
     node = a_node()
-    node.primary_lsn = 5000
-    node.database.promoted(2, 3000, 100.0)
-    node.put_on_record()
+    node.parts.place.lsn = 5000
+    node.parts.database.promoted(2, 3000, 100.0)
+    node.parts.place.put_on_record()
     assert node.own_row().primary_lsn == 3000
+
+
+def test_an_attach_that_is_overtaken_as_it_begins_has_failed_and_holds_up_nobody():
+    node, task = a_node(), Task(1, 'attach', 'begins')
+    node.parts.operator.wanted = Attach(1, task)
+    node._start(StepDown(Reason('lease', 'its lease ended', 'immediate')))
+    assert node.parts.operator.decide() is None
+    assert task.state == FAILED and 'is busy (step down)' in task.reason
+
+
+def test_whose_election_becomes_due_as_it_sees_a_candidate_does_not_vote_as_a_witness():
+    """It has more than that candidate, and its own row said until then that nothing is due."""
+    node = a_node(size=4)
+    parts, gone = node.parts, Evidence(3, Verdict.UNREACHABLE, 0.0, None, 0)
+    parts.database.apply(events.DatabaseChecked(
+        0, Verdict.REACHABLE, in_recovery=True, system_id=SYSTEM, timeline=1, lsn=9000,
+        replayed=9000, streaming=True), 100.0)
+    parts.vip.observe(False)
+    parts.place.followed(row(3, size=4, state=NodeState.LEADER, database=DatabaseState.PRIMARY))
+    parts.investigation.about, parts.investigation.verdict = 3, Verdict.UNREACHABLE
+    parts.investigation.formed_at = 100.0
+    node.consensus.members.sent(7, 100.0)
+    for place, state in ((1, NodeState.STAND_FOR_LEADER), (2, NodeState.STANDBY)):
+        heard = tuple((4711, 7) if other == 0 else None for other in range(4))
+        assert node.consensus.members.accept(row(
+            place, size=4, state=state, term=5, due=Due.ANYBODY, followed=True, evidence=gone,
+            heard=heard, lsn=1000))
+    node.consensus.ballot.show(NodeState.WAITING_FOR_LEADER_FORMATION, 'it has looked')
+    node.facts.take_row(node.own_row())
+    assert node.facts.row.due is Due.NOBODY and node.facts.row.fresh
+    wish = parts.candidate.wish()
+    assert wish.due is Due.ANYBODY and wish.acceptable == ()

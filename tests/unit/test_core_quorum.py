@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahmlib.core.quorum import lease_needed, next_own_term, reached_by, votes_needed
+from ahmlib.core.consensus.quorum import lease_needed, next_own_term, reached_by, votes_needed
 
 SIZES = st.integers(1, 200)
 

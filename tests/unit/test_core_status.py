@@ -5,9 +5,9 @@ import json
 import pytest
 
 from ahmlib.core.beacon import Claim, Due, Farewell, Record, Verdict
+from ahmlib.core.consensus.saved import Saved
 from ahmlib.core.events import DatabaseChecked
 from ahmlib.core.node import Node
-from ahmlib.core.saved import Saved
 from ahmlib.core.states import DatabaseState, NodeState
 from ahmlib.core.status import NEVER_HEARD, SCHEMA, status
 from ahmlib.utilities.status_check import check as check_status
@@ -23,8 +23,8 @@ LEADS = dict(state=NodeState.LEADER, database=DatabaseState.PRIMARY, rightful=Tr
 def a_node(**settings):
     """A node that has been there for a while; it follows nobody yet."""
     node = Node(one_settings(**settings), Saved(), MINE, NOW - 50)
-    node.now = NOW
-    node.members.sent(7, NOW - 1)
+    node.facts.clock.advance(NOW)
+    node.consensus.members.sent(7, NOW - 1)
     return node
 
 
@@ -33,33 +33,42 @@ def hear(node, sender, at=NOW, **changes):
     changes.setdefault('heard', tuple((MINE, 7) if place == 0 else (100 + place, 1)
                                       if place != sender else None for place in range(3)))
     beacon = row(sender, **changes)
-    assert node.members.accept(beacon, at)
-    node.names[sender] = beacon.name
+    assert node.consensus.members.accept(beacon)
+    peer = node.consensus.members.peers[sender]
+    peer.row_at = peer.heard_at = at
+    node.facts.names[sender] = beacon.name
     return beacon
 
 
 def follow(node, **changes):
     """Let it follow node 1."""
-    leader = hear(node, 1, **dict(LEADS, **changes))
-    node.promise.renew(leader, NOW, 10.0)
-    node.found_leader(leader)
+    hear(node, 1, **dict(LEADS, **changes))
+    node._follow()
+    assert node.consensus.following
 
 
 def check(node, **changes):
     """Let a check of its database succeed."""
     values = dict(in_recovery=True, timeline=1, lsn=4000, system_id=SYSTEM, streaming=True)
     values.update(changes)
-    node.database.apply(DatabaseChecked(0, Verdict.REACHABLE)._replace(**values), NOW - 1)
+    node.parts.database.apply(DatabaseChecked(0, Verdict.REACHABLE)._replace(**values), NOW - 1)
 
 
 def fail(node, reason):
     """Let its database fail its checks for good."""
     for _ in range(node.settings.max_consec_failures):
-        node.database.apply(DatabaseChecked(0, Verdict.UNREACHABLE)._replace(reason=reason), NOW)
+        found = DatabaseChecked(0, Verdict.UNREACHABLE)._replace(reason=reason)
+        node.parts.database.apply(found, NOW)
+
+
+def told(node):
+    """The status, as of now."""
+    node.facts.take_row(node.own_row())
+    return status(node.parts)
 
 
 def line_of(node, place):
-    return status(node)['nodes'][place]
+    return told(node)['nodes'][place]
 
 
 def standby(node, **changes):
@@ -75,18 +84,18 @@ def standby(node, **changes):
 def test_every_node_has_the_same_keys_heard_or_not():
     node = a_node()
     follow(node)
-    nodes = status(node)['nodes']
+    nodes = told(node)['nodes']
     expected = set(NEVER_HEARD) | {'name', 'address', 'port'}
     assert [set(line) for line in nodes] == [expected] * 3
-    assert status(node)['schema'] == SCHEMA == 1
+    assert told(node)['schema'] == SCHEMA == 1
 
 
 def test_it_is_plain_json_and_asking_changes_nothing():
     node = a_node()
     follow(node)
-    before, node.effects = node.own_row(), []
-    assert json.loads(json.dumps(status(node), allow_nan=False)) == status(node)
-    assert node.own_row() == before and node.effects == []
+    before, node.out.effects = node.own_row(), []
+    assert json.loads(json.dumps(told(node), allow_nan=False)) == told(node)
+    assert node.own_row() == before and node.out.effects == []
 
 
 @pytest.mark.parametrize('changes', [
@@ -94,7 +103,7 @@ def test_it_is_plain_json_and_asking_changes_nothing():
     {'streaming': False}, {'farewell': Farewell.LEAVING}, {'timeline': 9}])
 def test_who_is_not_eligible_has_a_reason_and_nobody_else(changes):
     node = a_node()
-    node.record = Record(1, 3, 1, SYSTEM)
+    node.parts.place.record = Record(1, 3, 1, SYSTEM)
     line = standby(node, **changes)
     assert line['eligible'] is (line['reason'] == '') is (changes == {})
 
@@ -111,7 +120,7 @@ def test_a_node_that_was_never_heard():
 
 def test_a_node_whose_beacons_do_not_repeat_mine():
     node = a_node()
-    assert not node.members.accept(row(2), NOW)
+    assert not node.consensus.members.accept(row(2))
     assert 'do not repeat those of this node' in line_of(node, 2)['reason']
     assert not line_of(node, 2)['alive']
 
@@ -149,7 +158,7 @@ def test_of_its_own_database_it_says_what_failed():
     check(node)
     fail(node, 'connection refused')
     assert line_of(node, 0)['reason'] == 'its database failed its checks (connection refused)'
-    node.database.out = 'its database failed: no disk'
+    node.parts.database.out = 'its database failed: no disk'
     assert line_of(node, 0)['reason'].endswith('(its database failed: no disk)')
     assert line_of(node, 0)['out'] is True
 
@@ -158,7 +167,7 @@ def test_a_standby_that_never_followed_the_primary_on_record_says_so():
     node = a_node()
     check(node)
     assert line_of(node, 0)['eligible']
-    node.record = Record(3, 9, 2, SYSTEM)
+    node.parts.place.record = Record(3, 9, 2, SYSTEM)
     assert 'never followed 10.0.0.3:9500' in line_of(node, 0)['reason']
 
 
@@ -166,7 +175,7 @@ def test_a_leader_whose_database_failed_is_not_eligible_and_says_why():
     node = a_node()
     follow(node, database=DatabaseState.FAILED)
     line = line_of(node, 1)
-    assert status(node)['leader'] == line['name']
+    assert told(node)['leader'] == line['name']
     assert (line['eligible'], line['reason']) == (False, 'its database failed its checks')
 
 
@@ -199,7 +208,7 @@ def test_without_a_leader_lag_is_counted_from_the_last_position_known():
     node = a_node()
     hear(node, 2, lsn=4000)
     assert line_of(node, 2)['lag_bytes'] is None
-    node.primary_lsn = 4500
+    node.parts.place.lsn = 4500
     assert line_of(node, 2)['lag_bytes'] == 500
 
 
@@ -239,7 +248,7 @@ def test_whom_a_node_has_ever_heard_by_name_where_that_is_known():
 
 def test_a_peer_that_echoes_only_what_is_old_does_not_hear_me():
     node = a_node()
-    node.members.sent(3, NOW - 40)
+    node.consensus.members.sent(3, NOW - 40)
     hear(node, 1, heard=((MINE, 3), None, (102, 1)))
     assert line_of(node, 1)['hears'] == ['10.0.0.3:9500']
     assert line_of(node, 0)['hears'] == ['AHM-NODE-2']
@@ -251,7 +260,7 @@ def test_the_asked_node_itself():
     line = line_of(node, 0)
     assert (line['last_beacon_seconds'], line['uptime_seconds'], line['alive']) == (0.0, 50.0, True)
     assert (line['lsn'], line['timeline'], line['streaming']) == (4000, 1, None)
-    assert line['term'] == node.term and line['holds_vip'] is None
+    assert line['term'] == node.consensus.term and line['holds_vip'] is None
 
 
 def test_what_a_row_says_is_passed_on():
@@ -266,7 +275,7 @@ def test_what_a_row_says_is_passed_on():
 def test_other_timings_are_warned_of():
     node = a_node()
     hear(node, 1, interval=2.0)
-    assert 'AHM-NODE-2 has other timings' in status(node)['warnings'][0]
+    assert 'AHM-NODE-2 has other timings' in told(node)['warnings'][0]
 
 
 # -- what keeps a database from being promoted, though it looks well ----------------------------
@@ -277,19 +286,19 @@ def test_a_standby_that_cannot_replay_is_named_wherever_one_looks():
     node = a_node()
     follow(node)
     hear(node, 2, standstill='replay is paused')
-    told = status(node)
-    assert 'AHM-NODE-3 receives, and cannot replay: replay is paused' in told['warnings'][0]
-    assert not told['nodes'][2]['eligible'] and 'replay is paused' in told['nodes'][2]['reason']
-    code, line = check_status(told)
+    shown = told(node)
+    assert 'AHM-NODE-3 receives, and cannot replay: replay is paused' in shown['warnings'][0]
+    assert not shown['nodes'][2]['eligible'] and 'replay is paused' in shown['nodes'][2]['reason']
+    code, line = check_status(shown)
     assert code == 1 and 'cannot replay: replay is paused' in line
-    assert 'cannot replay' in render(told) and 'cannot replay' in render(told, verbose=True)
+    assert 'cannot replay' in render(shown) and 'cannot replay' in render(shown, verbose=True)
 
 
 def test_the_own_standby_that_cannot_replay_is_named_too():
     node = a_node()
     follow(node)
     check(node, replayed=100, standstill='a recovery target was reached')
-    assert 'AHM-NODE-1 receives, and cannot replay' in status(node)['warnings'][0]
+    assert 'AHM-NODE-1 receives, and cannot replay' in told(node)['warnings'][0]
     assert 'a recovery target was reached' in line_of(node, 0)['problem']
 
 
@@ -304,20 +313,20 @@ def test_a_server_that_is_not_the_one_of_the_directory_is_quarantined_and_says_w
 def test_commits_that_nobody_can_tell_who_confirmed_are_warned_of():
     node = a_node()
     follow(node, sync_doubt='synchronous_standby_names lists *')
-    assert status(node)['warnings'] == ['synchronous_standby_names lists *']
+    assert told(node)['warnings'] == ['synchronous_standby_names lists *']
 
 
 def test_who_is_held_back_by_what_another_standby_may_have_confirmed_says_so():
     """It stood there, liked by all, and no status said what it waited for."""
     node = a_node()
     check(node)
-    node.claims.claim = Claim(1, 0, 1, (0, 2))
-    assert status(node)['warnings'] == [] and line_of(node, 0)['eligible'], 'no election is due'
-    node.elections.due = Due.ANYBODY
-    told, why = status(node), 'of the 2 synchronous standbys, needs 2'
-    assert not told['nodes'][0]['eligible'] and why in told['nodes'][0]['reason']
-    assert told['warnings'][0].startswith('AHM-NODE-1 heard ') and why in told['warnings'][0]
-    assert why in check_status(told)[1] and why in render(told)
+    node.parts.claims.claim = Claim(1, 0, 1, (0, 2))
+    assert told(node)['warnings'] == [] and line_of(node, 0)['eligible'], 'no election is due'
+    node.consensus.contest.due = Due.ANYBODY
+    shown, why = told(node), 'of the 2 synchronous standbys, needs 2'
+    assert not shown['nodes'][0]['eligible'] and why in shown['nodes'][0]['reason']
+    assert shown['warnings'][0].startswith('AHM-NODE-1 heard ') and why in shown['warnings'][0]
+    assert why in check_status(shown)[1] and why in render(shown)
 
 
 def test_a_remark_of_the_checks_is_a_problem_of_its_node():

@@ -39,15 +39,19 @@ class Core:
 
     def __init__(self):
         self.settings = Settings('AHM-NODE-1', 0, ADDRESSES, (0, 1, 2), CLUSTER)
-        self.own, self.wake_at, self.waiting = 0, float('inf'), {}
+        self.own, self.wake_at = 0, float('inf')
         self.names = ['AHM-NODE-1', None, None]
-        self.is_leading, self.leader = False, None
+        self.leads, self.leader = False, None
         self.events = []
 
     def handle(self, event, now):
         """Take an event; want nothing."""
         self.events.append(event)
         return []
+
+    def waits_for(self, token):
+        """It waits for nothing."""
+        return False
 
     def leader_row(self):
         """The row of whom it follows."""

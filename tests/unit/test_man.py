@@ -9,9 +9,10 @@ import subprocess
 import pytest
 
 from ahmlib.config.schema import BY_NAME
+from ahmlib.core.consensus.ballot import TRANSITIONS
+from ahmlib.core.consensus.timing import Timing, candidacy_seconds
 from ahmlib.core.node import Node
 from ahmlib.core.status import status
-from ahmlib.core.timing import Timing, candidacy_seconds
 from ahmlib.simulation import lemmas
 from ahmlib.utilities import cluster_status, common, simulate, status_check
 
@@ -82,6 +83,14 @@ def test_the_argument_is_the_one_of_the_code():
         place = lemmas.__doc__.index(begin)
         paragraph = ' '.join(lemmas.__doc__[place:].split('\n\n')[0].split())
         assert paragraph in plain(section('ahm_protocol.7', title))
+
+
+def test_the_table_of_roles_is_the_one_by_which_they_change():
+    shown = ['%-9s -> %-9s %s' % (before.name, after.name, text or '(not told)')
+             for (before, after), text in TRANSITIONS.items()]
+    page = section('ahm_protocol.7', 'RULES')
+    table = page[page.index('.ft CW\n') + len('.ft CW\n'):page.index('.ft\n')]
+    assert table.replace('\\-', '-').splitlines() == shown
 
 
 def test_rules_are_numbered_without_a_gap():
@@ -161,9 +170,10 @@ def described(part):
 def a_status():
     """The status of a node that leads nobody, has heard one other node and never the third."""
     node = Node(one_settings(), None, 4711, 100.0)
-    node.members.sent(1, 100.0)
-    node.members.accept(row(1, heard=((4711, 1), None, None)), 100.0)
-    return status(node)
+    node.consensus.members.sent(1, 100.0)
+    node.consensus.members.accept(row(1, heard=((4711, 1), None, None)))
+    node.facts.take_row(node.own_row())
+    return status(node.parts)
 
 
 def fits(value, text):

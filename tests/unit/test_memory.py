@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahmlib.core.beacon import Claim, Record
-from ahmlib.core.saved import SPENT, Saved
+from ahmlib.core.consensus.saved import SPENT, Saved
 from ahmlib.runtime import state_file
 from ahmlib.runtime.memory import LEASE_NAME, STATE_NAME, Memory
 from ahmlib.runtime.state_file import StateFileCorrupt, StateFileError

@@ -15,7 +15,7 @@ import pytest
 
 from ahmlib.core import effects, events
 from ahmlib.core.node import Node
-from ahmlib.core.states import NodeState
+from ahmlib.core.states import NodeState, Role
 from ahmlib.database import conffile, conninfo, follow, start
 from ahmlib.runtime import child_side
 from ahmlib.runtime import settings as runtime_settings
@@ -133,18 +133,21 @@ def test_notification_command_runs_at_what_is_worth_it_and_says_what(bench):
     assert bench.calls() == ['%s ' % program, 'SECOND_PRIMARY WARNING it is there']
 
 
-@pytest.mark.parametrize('state, leader, told', [
-    (NodeState.IN_RESOURCE_LIMITATION, None, '<> <>'), (NodeState.STANDBY, None, '<> <>'),
-    (NodeState.STANDBY, 1, '<second> <192.0.2.2>'),
-    (NodeState.LEADER, None, '<AHM-NODE-1> <192.0.2.1>'),
-    (NodeState.TAKING_OVER, None, '<AHM-NODE-1> <192.0.2.1>')])
-def test_a_notification_names_the_leader_as_new_primary_and_nobody_without_one(bench, state, leader,
-                                                                               told):
+@pytest.mark.parametrize('role, state, leader, told', [
+    (Role.FOLLOWS, NodeState.IN_RESOURCE_LIMITATION, None, '<> <>'),
+    (Role.FOLLOWS, NodeState.STANDBY, None, '<> <>'),
+    (Role.FOLLOWS, NodeState.STANDBY, 1, '<second> <192.0.2.2>'),
+    (Role.LEADS, NodeState.LEADER, None, '<AHM-NODE-1> <192.0.2.1>'),
+    (Role.ELECTED, NodeState.TAKING_OVER, None, '<AHM-NODE-1> <192.0.2.1>')])
+def test_a_notification_names_the_leader_as_new_primary_and_nobody_without_one(bench, role, state,
+                                                                               leader, told):
     program = bench.program(
         'notify', 'echo "<$AHM_NEW_PRIMARY_NAME> <$AHM_NEW_PRIMARY_HOST>" >> calls')
     driver = bench.driver(notification_command=program)
     node = bench.node
-    node.state, node.names[1] = state, 'second'
+    ballot = node.consensus.ballot
+    ballot.role, ballot.state, ballot.leads = role, state, role is not Role.FOLLOWS
+    node.facts.names[1] = 'second'
     if leader is not None:
         node.leader_row = lambda: row(leader, state=NodeState.LEADER)
     driver.PERFORM[effects.Report](driver, effects.Report('NOTICE', 'state', 'news'))

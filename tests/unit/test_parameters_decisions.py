@@ -31,7 +31,7 @@ def moved(cluster):
 def row(cluster, place):
     """(database, state) of a node, as it says itself."""
     node = cluster.hosts[place].node
-    return node.database.state, node.state
+    return node.parts.database.state, node.state
 
 
 # Losing a node
@@ -192,7 +192,7 @@ def test_promote_leader_timeout_seconds_decides_how_long_promotion_may_take(tmp_
             host.behaves['promote'] = 'hangs'
         cluster.power_off(0)
         seconds_until(cluster, lambda: any(
-            host.node is not None and host.node.promoting for host in cluster.hosts))
+            host.node is not None and host.node.parts.database.half_done for host in cluster.hosts))
         took = seconds_until(cluster, lambda: says(cluster, 'the promotion failed'))
         assert limit * 0.9 < took < limit * 1.1 + 0.5
 
@@ -253,7 +253,7 @@ def test_only_with_a_virtual_ip_is_there_one_to_hold(tmp_path):
 
 def test_node_name_is_what_the_others_call_a_node(tmp_path):
     cluster = world(tmp_path, own={2: {'node_name': 'seoul'}})
-    assert cluster.hosts[0].node.name_of(1) == 'seoul'
+    assert cluster.hosts[0].node.facts.name_of(1) == 'seoul'
 
 
 def test_the_nodes_are_those_of_nodes_filename(tmp_path):

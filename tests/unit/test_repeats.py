@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahmlib import core
-from ahmlib.core.troubles import KINDS
+from ahmlib.core.policy.trouble_kinds import KINDS
 from ahmlib.runtime import repeats
 from ahmlib.runtime.repeats import QUIET_SECONDS, Repeats, Told, without_numbers
 

@@ -9,7 +9,7 @@ import types
 
 import pytest
 
-from ahmlib.core.timing import Timing
+from ahmlib.core.consensus.timing import Timing
 from ahmlib.runtime import loop as loop_module
 from ahmlib.runtime.daemon import late_seconds
 from ahmlib.runtime.log import Log

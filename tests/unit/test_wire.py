@@ -34,8 +34,8 @@ texts = st.text(st.characters(blacklist_categories=('Cs',)), max_size=wire.NAME_
 sizes = st.integers(1, 7)
 
 
-def rows(size):
-    """Any row of a cluster of so many nodes."""
+def fields(size):
+    """Any value of each field of a row, in a cluster of so many nodes."""
     nodes = st.integers(0, size - 1)
     maybe_node = st.none() | nodes
     values = {
@@ -70,7 +70,12 @@ def rows(size):
         'shared': st.lists(st.tuples(texts, texts), max_size=wire.SHARED_MAX).map(tuple),
     }
     assert set(values) == set(Beacon._fields), 'a field of the row has no strategy'
-    return st.fixed_dictionaries(values).map(lambda found: Beacon(**found))
+    return values
+
+
+def rows(size):
+    """Any row of a cluster of so many nodes."""
+    return st.fixed_dictionaries(fields(size)).map(lambda found: Beacon(**found))
 
 
 def same(one, other):

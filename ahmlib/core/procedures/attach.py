@@ -5,7 +5,10 @@ find out; here it counts only whether it streams from the primary afterwards.
 """
 
 from ..effects import AttachDatabase
-from ..plan import Until
+from ..events import ActionEnded
+from ..parts import Parts
+from ..plan import Procedure, Until
+from ..policy.task import Task
 from ..variables import hook_variables
 
 #: Seconds: a rewind reads the whole of both data directories at worst.
@@ -13,50 +16,56 @@ ATTACH_SECONDS = 3600.0
 SEEN_SECONDS = 15.0
 
 
-def attach(node, leader: int, task):
+def attach(parts: Parts, leader: int, task: Task) -> Procedure:
     """Attach the local database to the primary of node `leader`."""
-    name = node.name_of(leader)
+    name = parts.facts.name_of(leader)
     try:
-        task.step = 'makes the database a standby of %s' % name
-        event = yield AttachDatabase(0, leader, True, ATTACH_SECONDS,
-                                     hook_variables(node, 'FOLLOW', leader))
+        task.is_at('makes the database a standby of %s' % name)
+        event = yield AttachDatabase(0, leader, True, ATTACH_SECONDS, hook_variables(
+            parts.facts, parts.place, parts.consensus.term, 'FOLLOW', leader))
         if not event.ok:
-            _refuse(node, event, task)
+            _refuse(parts, event, task)
             return
         if event.remark:
-            node.report('WARNING', 'remark', event.remark)
-        task.step = 'waits for a check of the database'
-        if not (yield from seen_streaming(node)):
+            parts.out.report('WARNING', 'remark', event.remark)
+        task.is_at('waits for a check of the database')
+        if not (yield from seen_streaming(parts)):
             task.end('it streamed from %s, and then failed its check: %s' % (
-                name, node.database.reason or 'it does not stream any more'))
+                name, parts.database.reason or 'it does not stream any more'))
             return
-        trusted_again(node, leader)
+        trusted_again(parts, leader)
         task.end()
-        node.report('NOTICE', 'attached', 'the database is a standby of %s, and streams' % name)
+        parts.out.report('NOTICE', 'attached', 'the database is a standby of %s, and streams'
+                         % name)
     finally:
-        task.end('it was overtaken: %s' % (node.problem or 'the leader changed'))
+        task.end('it was overtaken: %s' % (parts.out.problem or 'the leader changed'))
 
 
-def _refuse(node, event, task) -> None:
-    node.chores.check_soon()
+def _refuse(parts: Parts, event: ActionEnded, task: Task) -> None:
+    parts.checks.soon()
     if event.diverged:
-        node.database.diverged = True
-        node.report_out(event.reason)
-    node.report('ERROR', 'attach failed', 'the database was not attached: %s' % event.reason)
+        parts.database.has_diverged(True)
+        parts.database.tell_out(event.reason)
+    parts.out.report('ERROR', 'attach failed', 'the database was not attached: %s' % event.reason)
     task.end(event.reason)
 
 
-def seen_streaming(node):
+def seen_streaming(parts: Parts) -> Procedure:
     """Have the database checked anew; whether it is a standby that streams."""
-    began = node.now
-    node.chores.check_soon()
-    return (yield Until(lambda: node.database.failures == 0 and node.database.in_recovery
-                        and node.database.answer.streaming and node.database.ok_at >= began
-                        or node.chores.check_soon(), SEEN_SECONDS))
+    began, database = parts.facts.now, parts.database
+    parts.checks.soon()
+
+    def streams() -> bool:
+        """Whether a check since then says so."""
+        answer = database.answer
+        return database.failures == 0 and answer is not None and bool(answer.in_recovery) \
+            and answer.streaming and database.ok_at is not None and database.ok_at >= began
+    return (yield Until(streams, SEEN_SECONDS, parts.checks.soon))
 
 
-def trusted_again(node, leader: int) -> None:
+def trusted_again(parts: Parts, leader: int) -> None:
     """This database is a standby of that node's primary, and was seen to stream."""
-    node.database.attached()
-    node.had_role, node.out_as, node.problem = False, None, ''
-    node.chores.follow_done(leader)
+    parts.database.attached()
+    parts.place.lost_role()
+    parts.out.note('')
+    parts.repoint.follow_done(leader)

@@ -5,19 +5,22 @@ it is a candidate like the others, and most likely the most advanced one.
 """
 
 from ..effects import StartDatabase
+from ..parts import Parts
+from ..plan import Procedure
 
 START_SECONDS = 60.0
 
 
-def rejoin(node):
+def rejoin(parts: Parts) -> Procedure:
     """Start the local database as a standby."""
-    node.report('NOTICE', 'rejoin', 'nobody took over: starting the stopped database as a standby')
+    parts.out.report('NOTICE', 'rejoin', 'nobody took over: starting the stopped database as a '
+                     'standby')
     event = yield StartDatabase(0, START_SECONDS)
     if event.ok:
-        node.database.stopped = False
-        node.problem = ''
+        parts.database.may_be_started(False)
+        parts.out.note('')
     else:
-        node.report_out('could not be started as a standby: %s' % event.reason)
-        node.report('ERROR', 'rejoin failed', 'the stopped database could not be started as a '
-                    'standby: %s' % event.reason)
-    node.chores.check_soon()
+        parts.database.tell_out('could not be started as a standby: %s' % event.reason)
+        parts.out.report('ERROR', 'rejoin failed', 'the stopped database could not be started as a '
+                         'standby: %s' % event.reason)
+    parts.checks.soon()

@@ -5,28 +5,29 @@ that restarts and fails over on the same event loses data.
 """
 
 from ..effects import StartDatabase, StopDatabase
-from ..plan import Until
+from ..parts import Parts
+from ..plan import Procedure, Until
 
-NAME = 'restart'
 STOP_SECONDS = 5.0
 START_SECONDS = 60.0
 
 
-def restart(node):
+def restart(parts: Parts) -> Procedure:
     """Stop what is left of the local server, and start it; what counts is a check."""
-    node.report('WARNING', 'restart', 'the database failed: starting it again, once, before '
-                'anybody takes over (db_failure_action: restart)')
-    node.promoting = True       # a step-down now must stop what is being started
+    database = parts.database
+    parts.out.report('WARNING', 'restart', 'the database failed: starting it again, once, before '
+                     'anybody takes over (db_failure_action: restart)')
+    database.begin_change()     # a step-down now must stop what is being started
     event = yield StopDatabase(0, 'immediate', STOP_SECONDS)
     if event.ok:
         event = yield StartDatabase(0, START_SECONDS)
     if event.ok:
-        yield Until(lambda: not node.database.failures or node.chores.check_soon(),
-                    node.settings.connect_timeout + 1.0)
-    node.promoting = False
-    node.leadership.inquiry = None
-    if node.database.failures:
-        node.report('ERROR', 'restart', 'the restart did not help: %s' % (
-            event.reason or node.database.reason))
+        yield Until(lambda: not database.failures, parts.facts.settings.connect_timeout + 1.0,
+                    parts.checks.soon)
+    database.end_change()
+    parts.investigation.close()
+    if database.failures:
+        parts.out.report('ERROR', 'restart', 'the restart did not help: %s' % (
+            event.reason or database.reason))
     else:
-        node.report('NOTICE', 'restart', 'the database answers again: no failover')
+        parts.out.report('NOTICE', 'restart', 'the database answers again: no failover')

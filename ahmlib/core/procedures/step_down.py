@@ -10,11 +10,12 @@ the first round is short and rough (immediate stop, SIGKILL by its end); a stuck
 not keep the database from being stopped.
 """
 
-from typing import NamedTuple
-
 from ..effects import LeaveStandbySignal, LowerVip, SaveLease, StopDatabase
-from ..plan import pause
+from ..events import ActionEnded
+from ..parts import Parts
+from ..plan import Procedure, pause
 from ..states import NodeState
+from ..wanted import Reason
 
 #: Shares of T_fence for the first round; the rest is for the loop and for starting the children.
 VIP_SHARE, STOP_SHARE = 0.3, 0.55
@@ -22,92 +23,75 @@ PATIENT_SECONDS = 10.0
 RETRY_SECONDS = 0.25
 
 
-class Reason(NamedTuple):
-    """Why the role is given up: `kind` for decisions, `text` for people, `mode` of the stop.
-
-    Kinds: lease, deposed, database, promotion, second primary, not primary.
-    Modes: 'immediate' within T_fence, 'fast' with patience, 'none' where nothing runs.
-    """
-    kind: str
-    text: str
-    mode: str
-
-
-def step_down(node, reason: Reason):
+def step_down(parts: Parts, reason: Reason) -> Procedure:
     """Give up the primary role; ends only when that is done."""
-    _begin(node, reason)
-    yield from give_up_role(node, reason)
-    _end(node, reason)
+    _begin(parts, reason)
+    yield from give_up_role(parts, reason)
+    _end(parts, reason)
 
 
-def give_up_role(node, reason: Reason):
+def give_up_role(parts: Parts, reason: Reason) -> Procedure:
     """VIP down, database stopped, standby.signal left; tried until it worked."""
-    node.emit(SaveLease(node.now))
-    stop = _must_stop(node, reason)
+    parts.out.emit(SaveLease(parts.facts.now))
+    stop = _must_stop(parts, reason)
     hurried = reason.mode == 'immediate'
-    fence = node.timing.fence
-    vip_down, stopped = not node.vip.configured, not stop
+    fence = parts.facts.timing.fence
+    vip_down, stopped = not parts.vip.configured, not stop
     while not (vip_down and stopped):
         if not vip_down:
             event = yield LowerVip(0, fence * VIP_SHARE if hurried else PATIENT_SECONDS)
-            node.vip.observe(event.here)
-            vip_down = _took(node, event, 'the VIP could not be dropped')
+            parts.vip.observe(event.here)
+            vip_down = _took(parts, event, 'the VIP could not be dropped')
         if not stopped:
             limit = fence * STOP_SHARE if hurried else PATIENT_SECONDS
             event = yield StopDatabase(0, reason.mode, limit)
-            stopped = _took(node, event, 'the database could not be stopped')
+            stopped = _took(parts, event, 'the database could not be stopped')
             if stopped:
-                node.report('WARNING', 'database', 'the database was stopped (%s): %s' % (
+                parts.out.report('WARNING', 'database', 'the database was stopped (%s): %s' % (
                     reason.mode, reason.text))
-                yield from _leave_signal(node, reason)
+                yield from _leave_signal(parts, reason)
         if not (vip_down and stopped):
             hurried = False
             yield pause(RETRY_SECONDS)
-            if stop and node.database.runs_as_primary:
+            if stop and parts.database.runs_as_primary:
                 stopped = False     # somebody has started it again
 
 
-def _leave_signal(node, reason: Reason):
+def _leave_signal(parts: Parts, reason: Reason) -> Procedure:
     """At once: whoever starts this server next must not get a primary."""
-    node.database.was_stopped(healthy=reason.kind != 'database')
+    parts.database.was_stopped(healthy=reason.kind != 'database')
     event = yield LeaveStandbySignal(0, PATIENT_SECONDS)
-    if not _took(node, event, 'standby.signal could not be left: do not start this database'):
-        node.database.stopped = False       # nor will this daemon
+    if not _took(parts, event, 'standby.signal could not be left: do not start this database'):
+        parts.database.may_be_started(False)     # nor will this daemon do so
 
 
-def _begin(node, reason: Reason) -> None:
-    node.stepping_down = True
-    node.problem = reason.text
-    if reason.mode == 'fast' and node.leadership.has_lease():
-        return
-    node.leader = None
-    node.become(NodeState.WAITING_FOR_LEADER_FORMATION, 'is stepping down: %s' % reason.text)
+def _begin(parts: Parts, reason: Reason) -> None:
+    parts.out.note(reason.text)
+    parts.consensus.step_down(reason.text, patiently=reason.mode == 'fast')
 
 
-def _end(node, reason: Reason) -> None:
-    node.stepping_down = node.promoting = False
-    node.leader = None
+def _end(parts: Parts, reason: Reason) -> None:
+    parts.database.end_change()
     # Where the VIP could not be dropped for long, somebody may have started it as a standby since.
-    if reason.kind == 'database' and (node.database.failures or not node.database.in_recovery):
-        node.report_out(reason.text)
+    if reason.kind == 'database' and (parts.database.failures or not parts.database.in_recovery):
+        parts.database.tell_out(reason.text)
     if reason.kind == 'second primary':
-        node.database.second_primary = True
-        node.report_out(reason.text)
-    node.become(NodeState.WAITING_FOR_LEADER_FORMATION, 'has stepped down: %s' % reason.text)
-    node.leadership.ended()
-    node.miss_leader()
+        parts.database.is_second()
+        parts.database.tell_out(reason.text)
+    parts.consensus.stepped_down(reason.text, NodeState.WAITING_FOR_LEADER_FORMATION)
+    parts.duties.ended()
 
 
-def _must_stop(node, reason: Reason) -> bool:
-    if node.settings.witness or reason.mode == 'none':
+def _must_stop(parts: Parts, reason: Reason) -> bool:
+    if parts.facts.settings.witness or reason.mode == 'none':
         return False
-    if reason.kind == 'lease' and not node.settings.stop_isolated_primary:
-        return node.promoting   # a handover, restart or promotion is not left half done
-    return node.database.runs_as_primary or node.promoting or reason.kind == 'database'
+    if reason.kind == 'lease' and not parts.facts.settings.stop_isolated_primary:
+        return parts.database.half_done   # a handover, restart or promotion is not left half done
+    return parts.database.runs_as_primary or parts.database.half_done or reason.kind == 'database'
 
 
-def _took(node, event, problem: str) -> bool:
+def _took(parts: Parts, event: ActionEnded, problem: str) -> bool:
     if not event.ok:
-        node.problem = '%s: %s' % (problem, event.reason)
-        node.report('CRITICAL', 'step-down failed', '%s: %s' % (problem, event.reason))
+        parts.out.note('%s: %s' % (problem, event.reason))
+        parts.out.report('CRITICAL', 'step-down failed', '%s: %s' % (problem, event.reason))
     return event.ok

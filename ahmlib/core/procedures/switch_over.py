@@ -13,12 +13,21 @@ what is left to do.
 A leader whose daemon ends for good hands over in the same way (shut_down).
 """
 
-from ..beacon import Farewell, Intent
-from ..effects import (CheckpointDatabase, LeaveStandbySignal, LowerVip, SaveLease, StartDatabase,
-                       StopDatabase)
-from ..plan import Until
+from typing import Union
+
+from ..beacon import Beacon, Farewell, Intent
+from ..effects import (
+    CheckpointDatabase,
+    LeaveStandbySignal,
+    LowerVip,
+    SaveLease,
+    StartDatabase,
+    StopDatabase,
+)
+from ..parts import Parts
+from ..plan import Procedure, Until
 from ..states import NodeState
-from .step_down import Reason, step_down
+from ..wanted import Reason, StepDown
 
 CHECKPOINT_SECONDS = 120.0
 #: How far behind the target may be before anything is stopped, and how long it may catch up.
@@ -30,130 +39,139 @@ RECEIVE_SECONDS = 10.0
 START_SECONDS = 120.0
 
 
-def switch_over(node, intent: Intent):
+#: How a handover ended: '' where it is done, why it was undone, or what has to be done instead.
+Ended = Union[str, StepDown]
+
+
+def switch_over(parts: Parts, intent: Intent) -> Procedure:
     """Hand over to the node that asked for it."""
-    target, name = intent.node, node.name_of(intent.node)
-    node.operator.carried_out = intent
+    target, name = intent.node, parts.facts.name_of(intent.node)
+    parts.intents.carry_out(intent)
     try:
-        node.report('NOTICE', 'switchover', 'hands over to %s, as an operator asked there' % name)
+        parts.out.report('NOTICE', 'switchover', 'hands over to %s, as an operator asked there'
+                         % name)
         event = yield CheckpointDatabase(0, CHECKPOINT_SECONDS)
         why = '' if event.ok else 'the checkpoint before it failed: %s' % event.reason
-        why = why or (yield from keep_up(node, target))
+        why = why or (yield from keep_up(parts, target))
         if why:
-            _decline(node, 'no switchover to %s: %s' % (name, why))
-        elif not (yield from hand_over(node, target)):
-            node.chores.handed_over = True
+            parts.out.note('no switchover to %s: %s' % (name, why))
+            parts.out.report('ERROR', 'switchover', parts.out.problem)
+            return None
+        ended = yield from hand_over(parts, target)
+        parts.repoint.hands_over(ended == '')
+        return ended if isinstance(ended, StepDown) else None
     finally:
-        node.operator.carried_out = None
+        parts.intents.carry_out(None)
 
 
-def keep_up(node, target: int):
+def keep_up(parts: Parts, target: int) -> Procedure:
     """Nothing is stopped yet: wait until the target is near; the reason not to go on, or ''."""
-    name, began = node.name_of(target), node.now
-    node.chores.check_soon()
-    if (yield Until(lambda: node.database.asked_at >= began and _is_heard(node, target, began)
-                    and _behind(node, target) <= BEHIND_MAX_BYTES, KEEP_UP_SECONDS)):
+    name, began = parts.facts.name_of(target), parts.facts.now
+    parts.checks.soon()
+    if (yield Until(lambda: parts.database.asked_at >= began and _is_heard(parts, target, began)
+                    and _behind(parts, target) <= BEHIND_MAX_BYTES, KEEP_UP_SECONDS)):
         return ''
-    if not _is_heard(node, target, began):
+    if not _is_heard(parts, target, began):
         return '%s is not heard any more' % name
-    row = node.members.row(target)
+    row = _row_of(parts, target)
     if row.standstill:
         return '%s cannot replay what it receives: %s' % (name, row.standstill)
     return '%s is %d bytes behind %s%s, and may be %d' % (
-        name, _behind(node, target), node.settings.name,
+        name, _behind(parts, target), parts.facts.settings.name,
         ' in what it has replayed' if row.lsn > row.replayed else '', BEHIND_MAX_BYTES)
 
 
-def _is_heard(node, target: int, since: float) -> bool:
+def _row_of(parts: Parts, target: int) -> Beacon:
+    row = parts.consensus.members.row(target)
+    assert row is not None, 'it has asked for this'
+    return row
+
+
+def _is_heard(parts: Parts, target: int, since: float) -> bool:
     """Whether it is there now: who died a moment ago counts as alive for T_hold."""
-    return node.living_row(target) is not None and node.members.peers[target].row_at > since
+    members = parts.consensus.members
+    return members.living_row(target) is not None and members.row_at(target) > since
 
 
-def _behind(node, target: int) -> int:
+def _behind(parts: Parts, target: int) -> int:
     """How much the target has not replayed yet."""
-    return node.database.lsn - node.members.row(target).replayed
+    return parts.database.lsn - _row_of(parts, target).replayed
 
 
-def _decline(node, why: str) -> None:
-    node.problem = why
-    node.report('ERROR', 'switchover', why)
-
-
-def hand_over(node, target: int):
-    """Stop the primary, resign once the target has all; the reason why it was undone, or ''."""
-    name = node.name_of(target)
-    node.stepping_down = True
-    node.emit(SaveLease(node.now))
-    why = yield from _stop(node, target)
+def hand_over(parts: Parts, target: int) -> Procedure:
+    """Stop the primary, resign once the target has all; how that ended."""
+    name = parts.facts.name_of(target)
+    parts.consensus.hand_over()
+    parts.out.emit(SaveLease(parts.facts.now))
+    why = yield from _stop(parts, target)
     if not why:
         event = yield LeaveStandbySignal(0, VIP_SECONDS)
         why = '' if event.ok else 'standby.signal could not be left: %s' % event.reason
     if why:
-        yield from _undo(node, 'the switchover to %s was undone: %s' % (name, why))
-        return why
-    node.database.was_stopped(healthy=True)
-    node.stepping_down = node.promoting = False
-    node.leadership.ended()
-    node.successor, node.leader = target, None
-    node.problem = 'handed over to %s' % name
-    node.become(NodeState.PARTICIPATE_IN_ELECTION, 'has handed over to %s' % name)
-    node.miss_leader()
+        return (yield from _undo(parts, why, 'the switchover to %s was undone: %s' % (name, why)))
+    parts.database.was_stopped(healthy=True)
+    parts.database.end_change()
+    parts.duties.ended()
+    parts.place.handed_over(target)
+    parts.out.note('handed over to %s' % name)
+    parts.consensus.stepped_down(parts.out.problem, NodeState.PARTICIPATE_IN_ELECTION)
     return ''
 
 
-def _stop(node, target: int):
+def _stop(parts: Parts, target: int) -> Procedure:
     """VIP down, server down, and the target has all of it; the reason not to go on, or ''."""
-    if node.vip.configured:
+    if parts.vip.configured:
         event = yield LowerVip(0, VIP_SECONDS)
-        node.vip.observe(event.here)
+        parts.vip.observe(event.here)
         if not event.ok:
             return 'the VIP could not be dropped: %s' % event.reason
-    node.promoting = True       # a step-down from here on must stop it, and leave standby.signal
+    parts.database.begin_change()   # a step-down from here on must stop it, and leave the signal
     event = yield StopDatabase(0, 'fast', STOP_SECONDS)
     if not event.ok:
         return 'the database could not be stopped: %s' % event.reason
     if event.remark:
-        node.report('WARNING', 'remark', event.remark)
+        parts.out.report('WARNING', 'remark', event.remark)
     # Not to be started as a standby by anybody before standby.signal is there.
-    node.database.was_stopped(healthy=False)
+    parts.database.was_stopped(healthy=False)
     if not event.lsn:
         return 'the database was not shut down cleanly'
     timeline, lsn = event.timeline, event.lsn
 
     def has_it() -> bool:
         """Whether the target has replayed the shutdown checkpoint record."""
-        row = node.living_row(target)
+        row = parts.consensus.members.living_row(target)
         return row is not None and row.farewell is Farewell.NONE and row.timeline == timeline \
             and row.replayed > lsn
     if (yield Until(has_it, RECEIVE_SECONDS)):
         return ''
-    row = node.living_row(target)
+    row = parts.consensus.members.living_row(target)
     if row is None:
-        return '%s is not heard any more' % node.name_of(target)
+        return '%s is not heard any more' % parts.facts.name_of(target)
     return '%s has not %s the last of the WAL in %g s (received %d, replayed %d, needed beyond ' \
-        '%d)%s' % (node.name_of(target), 'received' if row.lsn <= lsn else 'replayed',
+        '%d)%s' % (parts.facts.name_of(target), 'received' if row.lsn <= lsn else 'replayed',
                    RECEIVE_SECONDS, row.lsn, row.replayed, lsn,
                    ': ' + row.standstill if row.standstill else '')
 
 
-def _undo(node, why: str):
-    """Be the primary again, under the lease that still holds."""
-    node.report('ERROR', 'switchover', '%s; starting the database again' % why)
-    if node.leaving:
-        node.exits.stay()       # until the VIP is back, too
-    node.promoting = True       # a step-down now must stop what is being started
+def _undo(parts: Parts, why: str, text: str) -> Procedure:
+    """Be the primary again, under the lease that still holds; why that was needed, or what else is.
+    """
+    database = parts.database
+    parts.out.report('ERROR', 'switchover', '%s; starting the database again' % text)
+    if parts.intents.leaving:
+        parts.leaving.stay()        # until the VIP is back, too
+    database.begin_change()         # a step-down now must stop what is being started
     event = yield StartDatabase(0, START_SECONDS)
     if event.ok:
-        node.chores.check_soon()
+        parts.checks.soon()
         event = event._replace(ok=(yield Until(
-            lambda: node.database.runs_as_primary and not node.database.failures
-            or node.chores.check_soon(), node.settings.connect_timeout + 1.0)))
-    node.promoting = False
-    node.problem = why
+            lambda: database.runs_as_primary and not database.failures,
+            parts.facts.settings.connect_timeout + 1.0, parts.checks.soon)))
+    database.end_change()
+    parts.out.note(text)
     if event.ok:
-        node.stepping_down = False      # the VIP is put back by the next look at it
-        node.report('NOTICE', 'switchover', 'undone: leads over the primary as before')
-        return
-    node.plan.start('step down', step_down(node, Reason(
-        'database', '%s, and the database could not be started again: %s' % (
-            why, event.reason or 'it does not accept writes'), 'fast')), node.now)
+        parts.consensus.stay()      # the VIP is put back by the next look at it
+        parts.out.report('NOTICE', 'switchover', 'undone: leads over the primary as before')
+        return why
+    return StepDown(Reason('database', '%s, and the database could not be started again: %s' % (
+        text, event.reason or 'it does not accept writes'), 'fast'))

@@ -8,296 +8,291 @@ A winner that is stopped resigns, says why, and stands again when a verdict has 
 wait_for_primary_timeout_seconds.
 """
 
-from typing import List
+from typing import List, Tuple, Union
 
 from ..beacon import Beacon, Farewell, Verdict
+from ..consensus.timing import CLOCK_RATE_MARGIN
 from ..effects import PingVip, Promote, RaiseVip, RunHook
-from ..election import why_not_eligible, why_sync_forbids
-from ..evidence import runs_by_its_word
-from ..plan import Until, pause
-from ..states import DatabaseState, NodeState
-from ..timing import CLOCK_RATE_MARGIN
+from ..events import ActionEnded, VipPinged
+from ..parts import Parts
+from ..plan import Procedure, Until, pause
+from ..policy.election import why_not_eligible, why_sync_forbids
+from ..policy.evidence import LOOK_AGAIN_SECONDS, runs_by_its_word
+from ..policy.grace import Grace
+from ..policy.vip import PING_SECONDS, describe
+from ..states import DatabaseState
 from ..variables import hook_variables
-from ..vip import PING_SECONDS, describe
-from .step_down import Reason, step_down
+from ..wanted import GaveUp, Reason, StepDown
 
 PING_AGAIN_SECONDS = 0.5
 #: For a stranger to answer, on the same network, where the old leader says that it dropped the VIP.
 STRANGER_SECONDS = 0.3
-LOOK_AGAIN_SECONDS = 1.0
 VIP_SECONDS = 10.0
 
 
-def take_over(node):
+def take_over(parts: Parts) -> Procedure:
     """The election is won; make this the node of the primary."""
-    if not (yield Until(node.leadership.has_lease, node.timing.lease)):
-        return _give_up(node, 'not enough nodes acknowledged it', 0.0)
-    promotes = not node.database.runs_as_primary
-    sure = _make_sure if promotes or _half_is_silent(node) else _vip_silent
-    why = yield from sure(node)
-    if promotes and not node.force.claims:
-        why = why or why_not_eligible(node.own_row(), node.view)    # any more
+    facts, consensus, database = parts.facts, parts.consensus, parts.database
+    if not (yield Until(consensus.tenure.has_lease, facts.lease_seconds)):
+        return GaveUp('not enough nodes acknowledged it', 0.0)
+    promotes = not database.runs_as_primary
+    sure = _make_sure if promotes or _half_is_silent(parts) else _vip_silent
+    why = yield from sure(parts)
+    if promotes and not parts.force.claims:
+        why = why or why_not_eligible(facts.row, parts.candidate.view())    # any more
     if why:
-        return _give_up(node, why, node.settings.wait_for_primary)
-    second = node.investigation.second_primary() if promotes else None
-    if second is not None and not node.force.claims:
-        return _give_up(node, 'the database of %s is a primary, as its own daemon says, and has to '
-                        'stop first' % node.name_of(second), 0.0)
+        return GaveUp(why, facts.settings.wait_for_primary)
+    second = parts.investigation.second_primary() if promotes else None
+    if second is not None and not parts.force.claims:
+        return GaveUp('the database of %s is a primary, as its own daemon says, and has to stop '
+                      'first' % facts.name_of(second), 0.0)
     if promotes:
-        node.promoting = True
-        event = yield Promote(0, node.settings.promote_timeout)
+        database.begin_change()
+        event = yield Promote(0, facts.settings.promote_timeout)
         if not event.ok:
-            return _promotion_failed(node, event)
-        _promoted(node, event)
-    node.put_on_record()
-    if not (yield Until(node.is_on_record, node.timing.hold)):
-        return _abandon(node, 'no majority repeated the primary on record')
-    yield from _raise_vip(node)
-    node.become(NodeState.LEADER, 'leads in term %d' % node.term)
-    node.problem = ''
-    if promotes and node.settings.post_promotion:
-        node.run_in_background(RunHook(
-            0, 'post_promotion_command', hook_variables(node, 'POST_PROMOTION', node.own),
-            node.settings.hook_timeout))
+            return _promotion_failed(parts, event)
+        _promoted(parts, event)
+    parts.place.put_on_record()
+    parts.claims.begin()
+    if not (yield Until(parts.place.is_on_record, facts.hold_seconds)):
+        return StepDown(Reason('lease', 'no majority repeated the primary on record', 'immediate'))
+    yield from _raise_vip(parts)
+    consensus.lead()
+    parts.out.note('')
+    if promotes and facts.settings.post_promotion:
+        parts.out.run_in_background(RunHook(
+            0, 'post_promotion_command', _variables(parts, 'POST_PROMOTION'),
+            facts.settings.hook_timeout))
+    return None
 
 
-def _promoted(node, event) -> None:
+def _variables(parts: Parts, event: str) -> Tuple[Tuple[str, str], ...]:
+    return hook_variables(parts.facts, parts.place, parts.consensus.term, event, parts.facts.own)
+
+
+def _promoted(parts: Parts, event: ActionEnded) -> None:
     """The database is a primary: say so, and what it lacks of what it had received."""
     needed = event.needed_lsn
-    node.database.promoted(event.timeline, event.lsn, node.now)
-    node.promoting = False
-    node.report('NOTICE', 'promoted', 'the database is primary now, on timeline %d'
-                % event.timeline)
+    parts.database.promoted(event.timeline, event.lsn, parts.facts.now)
+    parts.database.end_change()
+    parts.out.report('NOTICE', 'promoted', 'the database is primary now, on timeline %d'
+                     % event.timeline)
     if event.switch_lsn and needed > event.switch_lsn:
-        node.report('CRITICAL', 'rows lost', 'the promotion ended recovery %d bytes before the end '
-                    'of the WAL that this standby had (%d; the new timeline %d began at %d): what '
-                    'was committed there is lost here, and is in the WAL files of the old timeline'
-                    % (needed - event.switch_lsn, needed, event.timeline, event.switch_lsn))
+        parts.out.report('CRITICAL', 'rows lost', 'the promotion ended recovery %d bytes before '
+                         'the end of the WAL that this standby had (%d; the new timeline %d began '
+                         'at %d): what was committed there is lost here, and is in the WAL files '
+                         'of the old timeline' % (needed - event.switch_lsn, needed,
+                                                  event.timeline, event.switch_lsn))
 
 
-def _half_is_silent(node) -> bool:
+def _promotion_failed(parts: Parts, event: ActionEnded) -> Union[GaveUp, StepDown]:
+    """Where the order was taken back for certain, the standby lives on, and others go first."""
+    why, seconds = 'the promotion failed: %s' % event.reason, parts.facts.settings.wait_for_primary
+    if not event.withdrawn:
+        return StepDown(Reason('promotion', why, 'immediate'))
+    parts.database.end_change()
+    parts.database.not_promoted(why, parts.facts.now + seconds)
+    return GaveUp(why, seconds)
+
+
+def _half_is_silent(parts: Parts) -> bool:
     """Half votes: whether the other half, which is not heard, may have a leader of its own."""
-    return (node.leadership.lease.halves
-            and len(node.members.in_touch(node.now)) < node.settings.size // 2)
+    return (parts.consensus.tie_break.halves
+            and len(parts.consensus.members.in_touch()) < parts.facts.settings.size // 2)
 
 
-def _make_sure(node):
+def _make_sure(parts: Parts) -> Procedure:
     """Fence, listen, ask; the reason not to promote, or ''.
 
     What was said before the election holds for a moment only: after a fencing script, or a wait for
     the VIP, everybody looks again.
     """
-    began = node.now
-    if node.settings.pre_promotion:
-        variables = hook_variables(node, 'PRE_PROMOTION', node.own)
-        event = yield RunHook(0, 'pre_promotion_command', variables, node.settings.hook_timeout)
+    began, settings, suspect = parts.facts.now, parts.facts.settings, parts.place.suspect
+    if settings.pre_promotion:
+        event = yield RunHook(0, 'pre_promotion_command', _variables(parts, 'PRE_PROMOTION'),
+                              settings.hook_timeout)
         if not event.ok:
             return 'pre_promotion_command failed: %s' % event.reason
-        node.report('NOTICE', 'fenced', 'pre_promotion_command succeeded')
-    why = yield from _vip_silent(node)
-    if not why and node.settings.pre_promotion and node.suspect not in (None, node.own) \
-            and not node.force.claims:
-        why = yield from _compare_again(node)
-    if not why and (node.settings.pre_promotion or node.now > began + LOOK_AGAIN_SECONDS):
-        why = yield from _look_again(node)
-    elif not why and _suspect_runs(node):
-        why = 'the database of %s runs, as its own daemon says' % node.name_of(node.suspect)
+        parts.out.report('NOTICE', 'fenced', 'pre_promotion_command succeeded')
+    why = yield from _vip_silent(parts)
+    if not why and settings.pre_promotion and suspect is not None \
+            and suspect != parts.facts.own and not parts.force.claims:
+        why = yield from _compare_again(parts, suspect)
+    if not why and (settings.pre_promotion or parts.facts.now > began + LOOK_AGAIN_SECONDS):
+        why = yield from _look_again(parts)
+    elif not why and _suspect_runs(parts):
+        why = 'the database of %s runs, as its own daemon says' % parts.facts.name_of(suspect)
     return why
 
 
-def _suspect_runs(node) -> bool:
+def _suspect_runs(parts: Parts) -> bool:
     """Whether the old primary's own daemon, alive, says that its database runs."""
-    row = None if node.suspect in (None, node.own) else node.living_row(node.suspect)
+    suspect = parts.place.suspect
+    if suspect is None or suspect == parts.facts.own:
+        return False
+    row = parts.consensus.members.living_row(suspect)
     return row is not None and runs_by_its_word(row)
 
 
-def _suspect_is(node, state: DatabaseState) -> bool:
-    """Whether the old primary's own daemon, alive, says that its database is in this state."""
-    row = node.living_row(node.suspect)
+def _says(parts: Parts, suspect: int, state: DatabaseState) -> bool:
+    """Whether the daemon of this node, alive, says that its database is in this state."""
+    row = parts.consensus.members.living_row(suspect)
     return row is not None and row.database is state
 
 
-def _look_again(node):
+def _look_again(parts: Parts) -> Procedure:
     """After fencing, new probes by every living node; the reason not to promote, or ''."""
-    suspect = node.suspect
-    if suspect is None or suspect == node.own:
+    suspect = parts.place.suspect
+    if suspect is None or suspect == parts.facts.own:
         return ''
-    began = node.now
+    starting = Grace(parts.facts)
+    starting.note(True)     # counted from now, whatever is found
     while True:
-        node.leadership.ask_about(suspect)
-        yield Until(node.leadership.is_answered, node.investigation.patience)
-        verdicts, silent = node.leadership.answers()
+        parts.investigation.ask_about(suspect)
+        yield Until(parts.investigation.is_answered, parts.investigation.patience)
+        verdicts, silent = parts.investigation.all_answers()
         if Verdict.REACHABLE in verdicts:
-            return 'the database of %s still answers after fencing' % node.name_of(suspect)
-        waited = node.now >= began + node.settings.wait_for_primary
+            return 'the database of %s still answers after fencing' % parts.facts.name_of(suspect)
         # The suspect's own daemon is believed where it says that what starts is a standby.
-        if Verdict.STARTING in verdicts and not waited \
-                and not _suspect_is(node, DatabaseState.STANDBY):
+        if Verdict.STARTING in verdicts and starting.is_left() \
+                and not _says(parts, suspect, DatabaseState.STANDBY):
             yield pause(LOOK_AGAIN_SECONDS)
             continue
-        if silent and node.leadership.lease.halves:
+        if silent and parts.consensus.tie_break.halves:
             return 'not every living node said that it cannot reach the database of %s' \
-                % node.name_of(suspect)
-        node.leadership.inquiry = None
+                % parts.facts.name_of(suspect)
+        parts.investigation.close()
         return ''
 
 
-def _compare_again(node):
+def _compare_again(parts: Parts, suspect: int) -> Procedure:
     """Until it was fenced the old primary may have written on; the reason not to promote, or ''.
 
     One standby may have got that and another not: so positions are compared as of after fencing,
     and who has more goes first; once, for its own takeover may be stopped again and again.  The
     question about the old primary makes everybody look at his own position, too.
     """
-    began = node.now
+    began, members = parts.facts.now, parts.consensus.members
 
     def told() -> List[Beacon]:
         """The standbys in contact whose positions were looked at since."""
         return [row for row in standbys() if row.ok_age is not None
-                and node.members.peers[row.sender].row_at
-                - CLOCK_RATE_MARGIN * row.ok_age >= began]
+                and members.row_at(row.sender) - CLOCK_RATE_MARGIN * row.ok_age >= began]
 
     def standbys() -> List[Beacon]:
         """The standbys in contact."""
-        return [row for row in node.members.in_touch(node.now)
-                if row.database is DatabaseState.STANDBY]
+        return [row for row in members.in_touch() if row.database is DatabaseState.STANDBY]
 
     def is_known() -> bool:
         """Whether the own position is."""
-        return node.database.ok_at >= began and node.database.lsn_known
+        ok_at = parts.database.ok_at
+        return ok_at is not None and ok_at >= began and parts.database.lsn_known
 
-    node.chores.check_soon()
-    node.leadership.ask_about(node.suspect)
-    yield Until(lambda: is_known() and len(told()) == len(standbys()), node.investigation.patience)
+    parts.checks.soon()
+    parts.investigation.ask_about(suspect)
+    yield Until(lambda: is_known() and len(told()) == len(standbys()), parts.investigation.patience)
     if not is_known():
         return 'its position is not known since the old primary was fenced'
-    own, rows = node.own_row(), told()
-    ahead = [row for row in rows if not why_not_eligible(row, node.view)
+    own, rows = parts.facts.row, told()
+    ahead = [row for row in rows if not why_not_eligible(row, parts.candidate.view())
              and (row.timeline, row.lsn) > (own.timeline, own.lsn)
-             and not node.elections.gave_way_to(row)]
+             and not parts.candidate.gave_way_to(row)]
     if ahead:
-        node.elections.give_way_to(ahead)
+        parts.candidate.give_way_to(ahead)
         return '%s has more data since the old primary was fenced (%d bytes): it goes first' % (
             ahead[0].name, ahead[0].lsn - own.lsn)
-    return why_sync_forbids(own, node.contact_rows(), node.view, rows + [own])
+    return why_sync_forbids(own, parts.consensus.contact_rows(), parts.candidate.view(),
+                            rows + [own])
 
 
-def _holders(node) -> List[str]:
+def _holders(parts: Parts) -> List[str]:
     """The names of those in contact who say that they hold the VIP."""
-    return [row.name for row in node.members.in_touch(node.now) if row.holds_vip]
+    return [row.name for row in parts.consensus.members.in_touch() if row.holds_vip]
 
 
-def _vip_silent(node):
+def _vip_silent(parts: Parts) -> Procedure:
     """Nobody may answer for the VIP; the reason not to go on, or ''.
 
     Where the old primary's own daemon says that it holds it no more, a stranger is listened for,
     and no silence is waited out.
     """
-    if not node.vip.configured or node.vip.here or (
-            node.vip.silent_lately() and not _holders(node)):
+    if not parts.vip.configured or parts.vip.here or (
+            parts.vip.silent_lately() and not _holders(parts)):
         return ''
-    began, given_up = node.now, _given_up_by_suspect(node)
+    began, given_up = parts.facts.now, _given_up_by_suspect(parts)
     while True:
-        holders = [row.name for row in node.members.living(node.now) if row.holds_vip]
+        holders = [row.name for row in parts.consensus.members.living() if row.holds_vip]
         if holders:
             why = 'the VIP is still on %s' % holders[0]
         else:
             event = yield PingVip(0, STRANGER_SECONDS if given_up else PING_SECONDS,
-                                  node.vip.suspect())
+                                  parts.vip.suspect())
             if event.answers is False or (given_up and event.answers is None):
                 return ''
-            why = _who_answers(node, event) if event.answers else event.reason
+            why = _who_answers(parts, event) if event.answers else event.reason
             if event.answers and event.of_suspect:
-                why = yield from _why_no_dead_house(node, why)
+                why = yield from _why_no_dead_house(parts, why)
                 if not why:
-                    node.vip.has_rival(event.by, node.vip.suspect())
+                    parts.vip.has_rival(event.by, parts.vip.suspect())
                     return ''
-        left = began + node.settings.wait_for_primary - node.now
+        left = began + parts.facts.settings.wait_for_primary - parts.facts.now
         if left <= 0:
             return why
-        node.problem = 'takes over: %s; waits for the end of that, for %.0f s at most' % (why, left)
+        parts.out.note('takes over: %s; waits for the end of that, for %.0f s at most' % (
+            why, left))
         yield pause(PING_AGAIN_SECONDS)
 
 
-def _who_answers(node, event) -> str:
+def _who_answers(parts: Parts, event: VipPinged) -> str:
     """Who it is; what the ping says besides follows, for an address alone tells less."""
-    about = node.vip.suspect() if event.of_suspect else None
+    about = parts.vip.suspect() if event.of_suspect else None
     return 'the VIP still answers, from %s: drop it there%s' % (
-        describe(node, event.by, about), event.reason and ' (%s)' % event.reason)
+        describe(parts.facts, event.by, about), event.reason and ' (%s)' % event.reason)
 
 
-def _why_no_dead_house(node, why: str):
+def _why_no_dead_house(parts: Parts, why: str) -> Procedure:
     """Whether of the old primary only its host is left, which answers for the VIP: ''; else why.
 
     Its AHM is lost, and elected as it is this node knows that its lease and its fence are over;
     nobody reaches its database.
     """
-    if node.living_row(node.vip.suspect()) is not None:
+    suspect = parts.vip.suspect()
+    if suspect is not None and parts.consensus.members.living_row(suspect) is not None:
         return why
-    return (yield from _look_again(node))
+    return (yield from _look_again(parts))
 
 
-def _given_up_by_suspect(node) -> bool:
+def _given_up_by_suspect(parts: Parts) -> bool:
     """Whether the old primary's own daemon says that it holds the VIP no more, and nobody does.
 
     One that said goodbye says nothing of what came after.
     """
     # On record alone is not enough: who was seen as the primary has to say so.
-    seen = node.primary_seen
-    row = node.living_row(seen) if seen is not None else None
+    seen = parts.place.seen
+    row = parts.consensus.members.living_row(seen) if seen is not None else None
     if row is None or row.leads or row.stepping_down or row.holds_vip is not False \
             or row.farewell is not Farewell.NONE:
         return False
-    return not any(row.holds_vip for row in node.members.living(node.now))
+    return not any(row.holds_vip for row in parts.consensus.members.living())
 
 
-def _raise_vip(node):
+def _raise_vip(parts: Parts) -> Procedure:
     """Raise and announce; a failure is reported, and put right by every health check.
 
     Where the VIP still answered, whose daemon is back by now drops it; one that does not is a rival
     of the leader.
     """
-    if not node.vip.configured:
+    if not parts.vip.configured:
         return
-    if not (yield Until(lambda: not _holders(node), node.timing.fence)):
-        node.report('CRITICAL', 'vip', 'the VIP is still on %s: drop it there' % _holders(node)[0])
-        node.vip.look_for_rival_soon()
+    if not (yield Until(lambda: not _holders(parts), parts.facts.timing.fence)):
+        parts.out.report('CRITICAL', 'vip', 'the VIP is still on %s: drop it there'
+                         % _holders(parts)[0])
+        parts.vip.look_for_rival_soon()
         return
     event = yield RaiseVip(0, VIP_SECONDS)
-    node.vip.observe(event.here, '' if event.ok else event.reason)
+    parts.vip.observe(event.here, '' if event.ok else event.reason)
     if event.ok:
-        node.vip.announce_again()
+        parts.vip.announce_again()
     else:
-        node.problem = 'the VIP could not be raised: %s' % event.reason
-        node.report('CRITICAL', 'vip', node.problem)
-
-
-def _give_up(node, why: str, seconds: float) -> None:
-    """Resign before anything was changed."""
-    node.leader = None
-    node.problem = 'takeover stopped: %s' % why
-    node.leadership.inquiry = None
-    node.force.stopped()
-    node.report('ERROR', 'takeover stopped', 'no promotion: %s' % why)
-    node.become(NodeState.PARTICIPATE_IN_ELECTION, 'resigns')
-    node.miss_leader()
-    node.elections.stopped(seconds)
-
-
-def _promotion_failed(node, event) -> None:
-    """Where the order was taken back for certain, the standby lives on, and others go first."""
-    why = 'the promotion failed: %s' % event.reason
-    if event.withdrawn:
-        node.promoting = False
-        node.database.not_promoted(why, node.now + node.settings.wait_for_primary)
-        return _give_up(node, why, node.settings.wait_for_primary)
-    node.plan.start('step down', step_down(node, Reason('promotion', why, 'immediate')), node.now)
-
-
-def _abandon(node, why: str) -> None:
-    node.plan.start('step down', step_down(node, Reason('lease', why, 'immediate')), node.now)
-
-
-def is_primary(row) -> bool:
-    """Whether this row leads over a primary database."""
-    return row.state is NodeState.LEADER and row.database is DatabaseState.PRIMARY
+        parts.out.note('the VIP could not be raised: %s' % event.reason)
+        parts.out.report('CRITICAL', 'vip', parts.out.problem)

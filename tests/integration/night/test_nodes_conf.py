@@ -6,7 +6,7 @@ stop a primary with which nothing is wrong.
 
 import os
 
-from ahmlib.core.foreign import ORDER
+from ahmlib.core.policy.foreign import ORDER
 
 from ..scenarios import FIRST, PAUSE, succeeds
 from .reading import LIMIT, WARNING, is_over, is_told, utility

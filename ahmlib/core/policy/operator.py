@@ -1,0 +1,143 @@
+"""What an operator asked of this node: attach its database, promote it, end the whole cluster.
+
+One task at a time.  An attach is this node's own affair.  A promotion and the end of the cluster
+concern the others, so they are published as an intent in the row, and everybody acts on that.  A
+task that is asked for while a procedure is under way (a failover that this node still follows up)
+begins when that is over.
+"""
+
+from typing import Callable, NamedTuple, Optional
+
+from ..consensus.consensus import Consensus
+from ..facts import Facts
+from ..plan import Plan
+from ..states import NodeState
+from ..wanted import Attach
+from .candidate import Candidate
+from .ending import ClusterEnd
+from .intents import Intents
+from .place import PrimaryPlace
+from .promotion import Promotion
+from .task import Task
+from .ways_out import way_out
+
+#: Seconds that a task may wait for the end of the procedure under way.
+BUSY_SECONDS = 60.0
+
+
+class Waiting(NamedTuple):
+    """A task that begins once no procedure is under way: `begin` says why not, or ''."""
+    task: Task
+    begin: Callable[[], str]
+    until: float
+
+
+class Operator:
+    """The operator's wishes, as far as they came through this node."""
+
+    def __init__(self, facts: Facts, consensus: Consensus, place: PrimaryPlace, intents: Intents,
+                 candidate: Candidate, plan: Plan, promotion: Promotion,
+                 shutdown: ClusterEnd) -> None:
+        self.facts, self.consensus, self.place, self.intents = facts, consensus, place, intents
+        self.candidate, self.plan = candidate, plan
+        self.promotion, self.shutdown = promotion, shutdown
+        self.task: Optional[Task] = None
+        self.waiting: Optional[Waiting] = None
+        self.asked = 0
+        self.wanted: Optional[Attach] = None
+
+    def why_busy(self) -> str:
+        """Why nothing more can be asked of this node now; '' if it can."""
+        if self.intents.leaving:
+            return 'this daemon is about to end'
+        if self.task is not None and self.task.is_running:
+            return '%s is busy with %s: wait until that is over' % (
+                self.facts.settings.name, self.task.name)
+        return ''
+
+    def why_at_work(self) -> str:
+        """Which procedure is under way here; '' if none is."""
+        plan = self.plan
+        return '%s is busy (%s): try again in a moment' % (
+            self.facts.settings.name, plan.name) if plan.busy else ''
+
+    def _begin(self, name: str, start: Callable[[Task], str]) -> None:
+        """Begin a task now, or when no procedure is under way any more."""
+        self.asked += 1
+        task = self.task = Task(self.asked, name, 'waits for the end of what is under way')
+        self.waiting = Waiting(task, lambda: start(task), self.facts.now + BUSY_SECONDS)
+        self._begin_what_waits()
+
+    def _begin_what_waits(self) -> None:
+        if self.waiting is None:
+            return
+        why = self.why_at_work()
+        if why and not self.facts.reached(self.waiting.until) and not self.intents.leaving:
+            return
+        waiting, self.waiting = self.waiting, None
+        why = why or waiting.begin()
+        if why:
+            waiting.task.end(why)
+
+    # -- what can be asked ---------------------------------------------------------------------
+
+    def why_not_promote(self, force: bool) -> str:
+        """Why this database cannot be made the primary now; '' if that can be tried."""
+        return self.promotion.why_not(force) or self.why_busy()
+
+    def promote(self, force: bool = False) -> str:
+        """Make this database the primary; why not, or ''."""
+        why = self.why_not_promote(force)
+        if not why:
+            self._begin('promote', lambda task: self._start_promotion(task, force))
+        return why
+
+    def _start_promotion(self, task: Task, force: bool) -> str:
+        why = self.promotion.why_not(force)
+        if not why:
+            self.promotion.begin(task, force)
+        return why
+
+    def attach(self) -> str:
+        """Make this database a trusted standby of the present primary again; why not, or ''."""
+        why = self.why_busy() or self._why_not_attach()
+        if not why:
+            self._begin('attach', self._start_attach)
+        return why
+
+    def _start_attach(self, task: Task) -> str:
+        why, leader = self._why_not_attach(), self.consensus.leader_row()
+        if not why and leader is not None:
+            self.wanted = Attach(leader.sender, task)
+        return why
+
+    def _why_not_attach(self) -> str:
+        if self.facts.settings.witness:
+            return '%s is a witness: it has no database to attach' % self.facts.settings.name
+        if self.consensus.leads:
+            return '%s leads: there is nothing to attach' % self.facts.settings.name
+        leader = self.consensus.leader_row()
+        if leader is None or not self.consensus.promise.holds():
+            return 'nobody leads: there is no primary to attach to; %s' % (
+                way_out(self.facts, self.consensus, self.place, self.candidate)
+                or 'see ahm_cluster_status')
+        if leader.state is not NodeState.LEADER or not leader.rightful or leader.stepping_down:
+            return '%s does not lead over a primary yet: try again in a moment' % leader.name
+        return ''
+
+    def shut_down(self) -> str:
+        """End all daemons of the cluster; why not, or ''."""
+        return self.why_busy() or self.why_at_work() or self.shutdown.ask()
+
+    # -- acting --------------------------------------------------------------------------------
+
+    def decide(self) -> Optional[Attach]:
+        """See how far the wishes have come; the procedure that one of them needs."""
+        self._begin_what_waits()
+        self.promotion.decide()
+        self.shutdown.decide()
+        wanted, self.wanted = self.wanted, None
+        if wanted is not None and not self.plan.may_start(wanted):
+            wanted.task.end(self.why_at_work())     # something else has begun at this very instant
+            return None
+        return wanted
