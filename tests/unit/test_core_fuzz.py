@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ahmlib.core import effects, events
 from ahmlib.core.beacon import (
     Beacon,
+    Claim,
     Due,
     Evidence,
     Farewell,
@@ -300,7 +301,9 @@ saved_states = st.none() | st.builds(
     Saved, st.integers(0, 9), st.none() | st.just(SPENT) | st.integers(0, 1),
     st.none() | st.integers(0, 1), st.sampled_from([0.0, 2.0, 1e6]), truths, truths,
     st.none() | st.builds(Record, timelines, st.integers(0, 9), st.integers(0, 1), systems),
-    st.just(()), truths)
+    st.just(()), truths, st.builds(
+        Claim, st.integers(0, 9), st.integers(0, 3), st.integers(0, 2),
+        st.lists(st.integers(0, 1), unique=True, max_size=2).map(tuple)))
 HEAR, ANSWER, SAVE, TICK, RARE, CALM = 'hear', 'answer', 'save', 'tick', 'rare', 'calm'
 kinds = st.sampled_from([HEAR, ANSWER] * 4 + [SAVE] * 3 + [TICK, RARE, CALM] * 2)
 clusters = st.fixed_dictionaries({

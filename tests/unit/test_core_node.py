@@ -73,6 +73,26 @@ def test_the_longer_hold_time_of_the_leader_on_file_is_kept():
     assert is_bound(node, 149.0)
 
 
+def test_who_left_for_good_owes_its_leader_no_less_than_who_stayed():
+    """Its leader may not have heard the goodbye, and count what was acknowledged before it."""
+    node = a_node(saved=Saved(term=4, leader=1, hold=1.0, bound=True))
+    node.handle(events.Started(), 100.0)
+    node.handle(events.StateSaved(node.to_save()), 100.0)
+
+    def hears_who_owes_nothing(seq, now):
+        heard = ((4711, node.consensus.speaker.seq), None, None)
+        node.handle(events.BeaconHeard(row(
+            2, heard=heard, seq=seq, term=4, due=Due.ANYBODY,
+            state=NodeState.PARTICIPATE_IN_ELECTION)), now)
+        node.handle(events.StateSaved(node.to_save()), now)
+        return node.consensus.promise.leader
+
+    hold = node.facts.timing.hold
+    assert hears_who_owes_nothing(1, 100.1) == 1
+    assert hears_who_owes_nothing(2, 100.0 + 0.9 * hold) == 1
+    assert hears_who_owes_nothing(3, 100.1 + hold) is None
+
+
 def test_a_name_that_an_older_node_uses_ends_the_younger_one():
     node = a_node()
     node.handle(events.Started(), 100.0)

@@ -57,7 +57,7 @@ class Quiet(Out):
 class Body:
     """A Consensus onto which the states of one node are thawed, one after the other."""
 
-    def __init__(self, size: int, own: int, tick: float, rate: float) -> None:
+    def __init__(self, size: int, own: int, tick: float, rate: float, slowest: float) -> None:
         settings = make_settings(size, interval=0.4, retries=1)[own]
         self.size, self.own, self.step = size, own, tick * rate
         self.places = [place for place in range(size) if place != own]
@@ -65,11 +65,14 @@ class Body:
         timing = settings.timing
         #: Ticks after which a row is old, and an acknowledgement.
         self.hold, self.lease = self._ahead(timing.hold), self._ahead(timing.lease)
+        #: And after which they are on every clock: others count the ages of what they have said.
+        self.oldest, self.oldest_ack = (_ticks(timing.hold, tick * slowest),
+                                        _ticks(timing.lease, tick * slowest))
         self.beacons: Dict[Any, Beacon] = {}
         self.rows: Dict[int, Row] = {}          # what each of these is once it is stored, by id
         self.plain = Beacon(settings.cluster, own, settings.name, 1, False, settings.interval,
                             settings.retries, 0, 0, 0.0, ())
-        self.sent_at = {_seq(-age) + odd: -age * self.step for age in range(self.hold + 1)
+        self.sent_at = {_seq(-age) + odd: -age * self.step for age in range(self.oldest + 1)
                         for odd in (0, 1)}
         self.owed_age = 0       # of what was promised for, as it was thawed
         self.consensus = self._born(Saved(), 1)
@@ -87,7 +90,7 @@ class Body:
     # -- instants ------------------------------------------------------------------------------
 
     def _ahead(self, instant: float) -> int:
-        return max(0, int(math.ceil(instant / self.step - 1e-6)))
+        return _ticks(instant, self.step)
 
     def _behind(self, instant: float, most: int) -> int:
         return max(-most, int(round(instant / self.step)))
@@ -236,8 +239,8 @@ class Body:
         taken = row is not None and (row.incarnation, row.seq) == (
             promise.incarnation, promise.seq)
         age = _age(promise.seq) if taken else self.owed_age
-        return Owed(promise.leader, taken, (promise.incarnation, max(age, -self.lease)),
-                    0 if promise.bound else self._ahead(promise.until), promise.bound,
+        return Owed(promise.leader, taken, (promise.incarnation, max(age, -self.oldest_ack)),
+                    self._ahead(promise.until), promise.bound,
                     promise.free_for, promise.hold, blind_for)
 
     def _held(self) -> Optional[Held]:
@@ -317,7 +320,7 @@ class Body:
             peers=tuple(peer and self._peer_later(peer) for peer in node.peers),
             slept=node.slept + 1,
             owed=owed._replace(
-                until=_less(owed.until), stamp=self.older(owed.stamp, self.lease),
+                until=_less(owed.until), stamp=self.older(owed.stamp, self.oldest_ack),
                 blind_for=None if owed.blind_for is None else _less(owed.blind_for)))
 
     def _peer_later(self, peer: Peer) -> Peer:
@@ -325,12 +328,12 @@ class Body:
         if row is not None:
             row = self.row_later(row)
         return Peer(row, peer.row_at if peer.row_at == LOST else peer.row_at - 1,
-                    self.older(peer.heard, self.hold), peer.past)
+                    self.older(peer.heard, self.oldest), peer.past)
 
     def row_later(self, row: Row) -> Row:
         """This row a tick later."""
-        return Row(self.older(row.stamp, self.hold), self.older(row.echo, self.hold),
-                   self.older(row.ack, self.lease), row.said)
+        return Row(self.older(row.stamp, self.oldest), self.older(row.echo, self.oldest),
+                   self.older(row.ack, self.oldest_ack), row.said)
 
     def older(self, stamp: Any, most: int) -> Any:
         """This stamp a tick later; after so many ticks it counts no more."""
@@ -419,6 +422,11 @@ class Body:
 
     def _on_saved(self, saved: Saved) -> None:
         self.consensus.speaker.saved(saved)
+
+
+def _ticks(instant: float, step: float) -> int:
+    """The first tick at which this instant has come."""
+    return max(0, int(math.ceil(instant / step - 1e-6)))
 
 
 def _seq(age: int) -> int:

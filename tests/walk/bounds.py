@@ -6,8 +6,9 @@ walked so many steps from each state of `walk.begins`, for each kind of fault an
 
 from .world import Bound, Faults
 
-#: One clock that is fast, by what the margins allow; and which.
-FAST = ((1.0, 1.1, 1.1), (1.1, 1.0, 1.1))
+#: One clock that is slow, by what the margins allow, and which: with ticks of 0.5 it counts three
+#: for a promise while the others count two.
+SLOW = ((1.0, 1.1, 1.1), (1.1, 1.0, 1.1))
 
 QUICK = (
     Bound(2, terms=5),
@@ -20,7 +21,8 @@ QUICK = (
     Bound(3, 5, faults=Faults(slow=1)),
     Bound(3, 5, faults=Faults(sleeps=1)),
     Bound(3, 4, faults=Faults(moods=1)),
-    Bound(3, 5, rates=FAST[0]),
+    Bound(3, 5, tick=0.5, rates=SLOW[0]),
+    Bound(3, 5, tick=0.5, rates=SLOW[1]),
     Bound(3, 5, tick=0.275),
 )
 
@@ -41,8 +43,9 @@ WHOLE = (
     Bound(3, 6, faults=Faults(crashes=1, slow=1)),
     Bound(3, 7, faults=Faults(sleeps=1)),
     Bound(3, 6, faults=Faults(moods=1)),
-    Bound(3, 8, rates=FAST[0]),
-    Bound(3, 8, rates=FAST[1]),
+    Bound(3, 7, tick=0.5, rates=SLOW[0]),
+    Bound(3, 7, tick=0.5, rates=SLOW[1]),
+    Bound(3, 6, tick=0.5, rates=SLOW[0], faults=Faults(crashes=1)),
     Bound(3, 8, tick=0.275),
-    Bound(3, 7, tick=0.275, rates=FAST[0]),
+    Bound(3, 7, tick=0.25, rates=SLOW[0]),
 )

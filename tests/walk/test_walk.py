@@ -92,6 +92,12 @@ def test_what_is_left_out_of_a_row_trips_who_reads_it():
             reads()
 
 
+@pytest.mark.parametrize('bound', [bound for bound in QUICK + WHOLE if bound.rates],
+                         ids=lambda bound: bound.said())
+def test_where_clocks_differ_some_count_more_ticks(bound):
+    assert len({body.hold for body in World(bound).bodies}) == 2
+
+
 def test_the_whole_bound_has_all_kinds_of_faults():
     for kind in QUICK[0].faults._fields:
         for bounds in (QUICK, WHOLE):

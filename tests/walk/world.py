@@ -112,7 +112,8 @@ class World:
     def __init__(self, bound: Bound) -> None:
         self.bound = bound
         rates = bound.rates or (1.0,) * bound.size
-        self.bodies = [Body(bound.size, own, bound.tick, rate) for own, rate in enumerate(rates)]
+        self.bodies = [Body(bound.size, own, bound.tick, rate, min(rates))
+                       for own, rate in enumerate(rates)]
         self.places = range(bound.size)
         self.numbers: Dict[Tuple[int, Node], int] = {}
         self.nodes: List[Node] = []

@@ -159,7 +159,9 @@ class Follower:
             return row.term > self.ballot.term and row.sender != self.promise.leader
         if row.due is Due.NOBODY or row.due_only == self.promise.leader:
             return False
-        return not self.promise.reigned or (row.forced and row.record == record)
+        if not self.promise.reigned:    # who did not hear the goodbye counts what came before it
+            return self.facts.reached(self.promise.until)
+        return row.forced and row.record == record
 
     # -- without a state file ------------------------------------------------------------------
 
