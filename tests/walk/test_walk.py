@@ -8,8 +8,8 @@ from .body import UNREAD
 from .bounds import QUICK, WHOLE
 from .frozen import Frozen
 from .mutants import MUTANTS, planted
-from .walk import begins, walk
-from .world import Bound, World
+from .walk import begins, played, walk
+from .world import Bound, Faults, World
 
 
 @pytest.mark.parametrize('bound', QUICK, ids=lambda bound: bound.said())
@@ -25,6 +25,21 @@ def test_the_walk_finds_this_fault(mutant):
     with planted(mutant):
         found = walk(mutant.bound)
     assert getattr(found.violated, 'lemma', None) in mutant.lemmas, str(found)
+
+
+def test_who_left_for_good_and_is_back_still_backs_the_lease_of_a_leader_that_did_not_hear_it():
+    """Node 2 never took the row of node 1, so it finds an election due; it freed node 0 at once."""
+    world = World(Bound(3, faults=Faults(leaves=1)))
+    state = played(world, dict(begins(world))['node 1 is elected'], [
+        (0, 'hears', 1), (1, 'hears', 0), (0, 'leaves for good'), (0, 'exits'), (0, 'starts'),
+        (2, 'hears', 0), (0, 'hears', 2)])
+    world.lemmas.at(state.nodes)
+    assert world.bodies[1].leads_on(world.nodes[state.nodes[1]])
+    assert world.nodes[state.nodes[0]].owed.leader == 1
+    state = played(world, state, [('a tick', None)] * world.bodies[0].hold + [
+        (2, 'hears', 0), (0, 'hears', 2)])
+    world.lemmas.at(state.nodes)
+    assert world.nodes[state.nodes[0]].owed.leader is None, 'it is freed in the end'
 
 
 def test_two_nodes_are_walked_to_the_end():

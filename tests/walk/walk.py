@@ -101,17 +101,17 @@ def begins(world: World) -> Iterator[Tuple[str, State]]:
     everybody = [(one, 'hears', other) for one in world.places for other in world.places
                  if one != other]
     others = world.places[1:]
-    state = _played(world, state, everybody * 3 + [(0, 'looks, and stands')] + [
+    state = played(world, state, everybody * 3 + [(0, 'looks, and stands')] + [
         name for other in others for name in ((other, 'hears', 0), (other, 'votes for', 0))])
-    state = _played(world, state, [(0, 'hears', other) for other in others] + [
+    state = played(world, state, [(0, 'hears', other) for other in others] + [
         (other, 'hears', 0) for other in others] + everybody * 2 + [(0, 'lead')] + everybody * 2)
     yield 'node 0 leads', state
     if len(others) < 2:
         return
-    away = _played(world, state, [('a tick', None)] * world.bodies[0].hold
+    away = played(world, state, [('a tick', None)] * world.bodies[0].hold
                    + [(1, 'hears', 2), (2, 'hears', 1)] * 2)
     yield 'node 0 was cut off', away
-    yield 'node 1 is elected', _played(world, away, [
+    yield 'node 1 is elected', played(world, away, [
         (0, 'stepped_down'), (1, 'looks, and stands'), (2, 'hears', 1), (2, 'votes for', 1),
         (1, 'hears', 2)])
 
@@ -125,7 +125,7 @@ def _cold(world: World) -> State:
     return State(tuple(numbers), (), frozenset(), world.bound.faults)
 
 
-def _played(world: World, state: State, script: List[Name]) -> State:
+def played(world: World, state: State, script: List[Name]) -> State:
     """The state after these steps, of which some may change nothing."""
     for name in script:
         state = next((after for step, after in world.steps(state)
