@@ -532,7 +532,7 @@ def test_where_the_reason_is_long_what_comes_of_it_is_told_all_the_same():
 
 def test_the_critical_goes_first():
     node = Lasts()
-    node.parts.consensus.ballot.role = Role.LEADS
+    node.parts.consensus.ballot.take(Role.LEADS)
     node.parts.database.commits_wait = 'commits wait'
     node.decide()
     assert node.troubles.published() == (Trouble('commits', True, 'commits wait', 0.0), Trouble(
