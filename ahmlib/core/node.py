@@ -30,6 +30,7 @@ from .policy.foreign import Foreign
 from .policy.intents import Intents
 from .policy.isolation import Isolation
 from .policy.leaving import Leaving
+from .policy.namesake import Namesake
 from .policy.operator import Operator
 from .policy.place import PrimaryPlace
 from .policy.promotion import Promotion
@@ -78,9 +79,9 @@ def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, no
     duties = Duties(facts, out, consensus, database, intents, investigation, candidate, plan)
     repoint = Repoint(facts, out, consensus, database, place, checks, force, candidate)
     return plan, Parts(
-        facts, out, consensus, database, place, Foreign(), claims, intents, force, checks,
-        investigation, standby, isolation, vip, rehearsals, candidate, promotion, shutdown,
-        operator, duties, repoint, leaving, Troubles(facts, out))
+        facts, out, consensus, database, place, Foreign(), Namesake(facts, consensus), claims,
+        intents, force, checks, investigation, standby, isolation, vip, rehearsals, candidate,
+        promotion, shutdown, operator, duties, repoint, leaving, Troubles(facts, out))
 
 
 class Node:
@@ -222,6 +223,10 @@ class Node:
         # In an election positions are compared, so those of others have to be the newest.
         speaker.publish(row, self._is_hurried(), row.lsn if self.consensus.misses_leader else 0)
         speaker.go_on(self._is_hurried())
+        why_end = self.parts.namesake.why_end()
+        if why_end:
+            speaker.say_last(row)       # who reads it knows of both
+            self.out.exit(1, why_end)
 
     def to_save(self) -> Saved:
         """What must not be forgotten, as of now."""
@@ -317,21 +322,13 @@ class Node:
         row, parts = event.beacon, self.parts
         if not self.consensus.heard(row):
             return
-        self._learn_name(row)
+        self.facts.learn_name(row.sender, row.name)
+        parts.namesake.heard(row)
         parts.claims.learn(row)
         believed = row.database is DatabaseState.PRIMARY or row.sender == parts.place.suspect and (
             runs_by_its_word(row) or row.database is DatabaseState.UNKNOWN)
         if believed and not row.leads and not parts.database.runs_as_primary:
             self.consensus.speaker.answer_quickly(row.sender)   # it may run while heard (R50)
-
-    def _learn_name(self, row: Beacon) -> None:
-        facts, speaker = self.facts, self.consensus.speaker
-        if row.name == facts.settings.name and row.uptime > facts.now - facts.started_at:
-            speaker.want(self.to_save())
-            speaker.say_last(self.own_row())        # who reads it knows of both
-            self.out.exit(1, 'node_name %s is already used by the node at %s: give each its own '
-                          'name' % (row.name, facts.settings.addresses[row.sender]))
-        facts.learn_name(row.sender, row.name)
 
     def _on_saved(self, event: events.StateSaved) -> None:
         self.consensus.speaker.saved(event.saved)

@@ -20,6 +20,7 @@ from .policy.foreign import Foreign
 from .policy.intents import Intents
 from .policy.isolation import Isolation
 from .policy.leaving import Leaving
+from .policy.namesake import Namesake
 from .policy.operator import Operator
 from .policy.place import PrimaryPlace
 from .policy.promotion import Promotion
@@ -38,6 +39,7 @@ class Parts(NamedTuple):
     database: LocalDatabase
     place: PrimaryPlace
     foreign: Foreign
+    namesake: Namesake
     claims: Claims
     intents: Intents
     force: Force
