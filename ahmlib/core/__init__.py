@@ -47,7 +47,7 @@ Reading order:
     operator    what an operator asked of this node, one task at a time
     task        one such task
     agreement   what all nodes have to agree on
-    foreign     nodes of another cluster        namesake    another of this name
+    foreign     nodes of another cluster
     ways_out    the command that ends a state in which the cluster waits for a person
     troubles    what is wrong here for as long as it lasts, told once
     and above them:

@@ -18,6 +18,7 @@ from .out import Out
 from .own_row import build_row
 from .parts import Parts
 from .plan import Plan
+from .policy.agreement import Namesake
 from .policy.candidate import Candidate
 from .policy.checks import Checks
 from .policy.claims import Claims
@@ -30,7 +31,6 @@ from .policy.foreign import Foreign
 from .policy.intents import Intents
 from .policy.isolation import Isolation
 from .policy.leaving import Leaving
-from .policy.namesake import Namesake
 from .policy.operator import Operator
 from .policy.place import PrimaryPlace
 from .policy.promotion import Promotion
@@ -98,6 +98,7 @@ class Node:
         self.consensus = self.parts.consensus
         self.wake_at = now
         self.picture: Any = None        # what mattered in the last round of decisions
+        self.steps = self.each_in_turn()
         self.facts.take_row(self.own_row())
 
     # -- the entrance --------------------------------------------------------------------------
@@ -134,8 +135,10 @@ class Node:
             self._round()
             self.facts.take_row(self.own_row())
             settle(self.parts)
-            row = self.facts.row._replace(state=self.consensus.state)
-            self.facts.take_row(row)
+            row = self.facts.row
+            if row.state is not self.consensus.state:
+                row = row._replace(state=self.consensus.state)
+                self.facts.take_row(row)
             before, self.picture = self.picture, (
                 significant(row), self.plan.name, self.out.tokens, self.consensus.contest.ready)
             if self.picture == before:
@@ -143,28 +146,33 @@ class Node:
         raise AssertionError('the decisions of one event do not come to an end')
 
     def _round(self) -> None:
-        """Let every part decide, in the order in which facts become decisions."""
+        """Let every part decide."""
+        for step in self.steps:
+            step()
+
+    def each_in_turn(self) -> List[Callable[[], None]]:
+        """A round, in the order in which facts become decisions; the search shuffles it."""
         parts = self.parts
-        self._notice_changes()
-        self._follow()
-        parts.force.decide()
-        parts.investigation.decide()
-        self._start(parts.duties.lease_ended())
-        self._start(parts.duties.decide())
-        parts.claims.decide()
-        self._elect()
+        return [
+            self._notice_changes, self._follow, parts.force.decide, parts.investigation.decide,
+            self._starts(parts.duties.lease_ended), self._starts(parts.duties.decide),
+            parts.claims.decide, self._elect, self._advance,
+            self._starts(parts.operator.decide), self._starts(parts.leaving.decide),
+            parts.standby.decide, self._starts(parts.isolation.decide), parts.checks.decide,
+            self._repoint, parts.rehearsals.decide, parts.vip.decide,
+            lambda: parts.troubles.decide(parts, KINDS)]
+
+    def _starts(self, decide: Callable[[], Any]) -> Callable[[], None]:
+        """Let this part decide, and begin what it wants."""
+        return lambda: self._start(decide())
+
+    def _advance(self) -> None:
         self.plan.advance()
         self._follow_up()
-        self._start(parts.operator.decide())
-        self._start(parts.leaving.decide())
-        parts.standby.decide()
-        self._start(parts.isolation.decide())
-        parts.checks.decide()
-        if not self.plan.busy and not parts.intents.leaving:
-            self._start(parts.repoint.decide())
-        parts.rehearsals.decide()
-        parts.vip.decide()
-        parts.troubles.decide(parts, KINDS)
+
+    def _repoint(self) -> None:
+        if not self.plan.busy and not self.parts.intents.leaving:
+            self._start(self.parts.repoint.decide())
 
     def own_row(self) -> Beacon:
         """The row of this node, as of now."""
@@ -181,11 +189,6 @@ class Node:
     def own(self) -> int:
         """Its place."""
         return self.facts.own
-
-    @property
-    def now(self) -> float:
-        """The instant of the newest event."""
-        return self.facts.now
 
     @property
     def state(self) -> NodeState:

@@ -41,7 +41,8 @@ def build_row(parts: Parts) -> Beacon:
         shared=settings.shared, hindered=bool(parts.rehearsals.would_fail),
         refused_by=tuple(parts.rehearsals.refused_by()),
         no_handover=cut(parts.rehearsals.why_no_handover()), troubles=parts.troubles.published())
-    return row._replace(rightful=parts.place.is_rightful(row, parts.force.claims))
+    rightful = parts.place.is_rightful(row, parts.force.claims)
+    return row._replace(rightful=True) if rightful else row
 
 
 def _problem(parts: Parts) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from .consensus.consensus import Consensus
 from .facts import Facts
 from .out import Out
+from .policy.agreement import Namesake
 from .policy.candidate import Candidate
 from .policy.checks import Checks
 from .policy.claims import Claims
@@ -20,7 +21,6 @@ from .policy.foreign import Foreign
 from .policy.intents import Intents
 from .policy.isolation import Isolation
 from .policy.leaving import Leaving
-from .policy.namesake import Namesake
 from .policy.operator import Operator
 from .policy.place import PrimaryPlace
 from .policy.promotion import Promotion

@@ -84,7 +84,7 @@ class MostAdvanced(Lemma):
         rows = [row for row in node.consensus.contact_rows()
                 if row.due == 3 and row.due_only is None]
         return len(rows) >= node.facts.votes_needed \
-            and node.now >= node.parts.candidate.stopped_until
+            and node.facts.now >= node.parts.candidate.stopped_until
 
 
 class Eligible(Lemma):

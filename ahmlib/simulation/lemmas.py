@@ -263,9 +263,9 @@ class DeadlinesFirst(Lemma):
         node = host.node
         if node is None or not node.leads or not node.consensus.tenure.acting:
             return
-        if node.now >= node.consensus.tenure.until():
+        if node.facts.now >= node.consensus.tenure.until():
             raise Violated('%s acts on though its lease ended %.3f s ago' % (
-                host.settings.name, node.now - node.consensus.tenure.until()))
+                host.settings.name, node.facts.now - node.consensus.tenure.until()))
 
 
 class CompleteStepDown(Lemma):

@@ -113,9 +113,16 @@ class World:
                 return condition()
             self.now, _, action = heapq.heappop(self.queue)
             action()
-            for lemma in self.on_step:
-                self.check(lemma, lemma.step)
+            self._check_step()
         return True
+
+    def _check_step(self) -> None:
+        """`check` of all that look at every happening; there are many."""
+        for lemma in self.on_step:
+            try:
+                lemma.step()
+            except Violated as found:
+                raise Broken(lemma, str(found), self.trace) from None
 
     def note(self, host: Host, text: str) -> None:
         """One line of the trace."""

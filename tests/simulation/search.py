@@ -5,13 +5,18 @@
 Every schedule follows from its cluster and its seed alone.  What breaks is shrunk (steps are left
 out as long as it breaks the same way) and printed as a plan that can be pinned as a story.  The
 ordinary tests search with hypothesis; this one is for hours, and draws several times as fast.
+
+In every third schedule the parts of a node decide in an order of its number (`order`): what then
+breaks was right by coincidence of lines.
 """
 
+import contextlib
 import multiprocessing
 import sys
 import time
 from random import Random
 
+from ahmlib.core.node import Node
 from ahmlib.simulation.faults import FAULTS, OPERATORS, apply, repair
 from ahmlib.simulation.world import Broken
 
@@ -25,6 +30,8 @@ REPORT_EVERY_SECONDS = 60.0
 LOSSES = ('power-off', 'cut', 'part', 'crash', 'freeze', 'stop', 'kill-database', 'hang-database')
 LOSS_SHARE = 0.6
 OPERATOR_SHARE, OPERATOR_STEPS_MAX = 0.6, 3
+#: Prime to the number of clusters, so that each of them meets shuffled orders.
+SHUFFLED_EVERY = 3
 
 
 def place(number):
@@ -54,8 +61,30 @@ def draw(cluster, seed, operators=True):
     return plan, loss, world
 
 
-def attempt(cluster, plan, loss, seed):
+@contextlib.contextmanager
+def shuffled(order):
+    """Nodes whose parts decide in this order, drawn from a number; None: in that of the code."""
+    straight = Node.each_in_turn
+
+    def each_in_turn(node):
+        steps = straight(node)
+        if order is not None:
+            Random(order).shuffle(steps)
+        return steps
+    Node.each_in_turn = each_in_turn
+    try:
+        yield
+    finally:
+        Node.each_in_turn = straight
+
+
+def attempt(cluster, plan, loss, seed, order=None):
     """What this schedule breaks: (kind, message), or None."""
+    with shuffled(order):
+        return _attempt(cluster, plan, loss, seed)
+
+
+def _attempt(cluster, plan, loss, seed):
     try:
         world = formed(CLUSTERS[cluster], seed, min(loss, 0.1),
                        synchronous=SYNCHRONOUS.get(cluster, 0))
@@ -69,12 +98,12 @@ def attempt(cluster, plan, loss, seed):
     return None
 
 
-def shrink(cluster, plan, loss, seed, kind):
+def shrink(cluster, plan, loss, seed, kind, order):
     """The shortest plan found that breaks the same way."""
     place = 0
     while place < len(plan):
         shorter = plan[:place] + plan[place + 1:]
-        found = attempt(cluster, shorter, loss, seed)
+        found = attempt(cluster, shorter, loss, seed, order)
         if found is not None and found[0] == kind:
             plan = shorter
         else:
@@ -86,13 +115,14 @@ def look(number):
     """One schedule: (cluster, finding as text or None)."""
     cluster = place(number)
     plan, loss, seed = draw(cluster, number)
-    found = attempt(cluster, plan, loss, seed)
+    order = number if number % SHUFFLED_EVERY == 0 else None
+    found = attempt(cluster, plan, loss, seed, order)
     if found is None:
         return cluster, None
-    plan = shrink(cluster, plan, loss, seed, found[0])
-    kind, message = attempt(cluster, plan, loss, seed)
-    return cluster, '%s in %r, loss %g, seed %d:\n%r\n%s' % (kind, cluster, loss, seed, plan,
-                                                            message)
+    plan = shrink(cluster, plan, loss, seed, found[0], order)
+    kind, message = attempt(cluster, plan, loss, seed, order)
+    return cluster, '%s in %r, loss %g, seed %d, order %s:\n%r\n%s' % (
+        kind, cluster, loss, seed, order, plan, message)
 
 
 def main(seconds=3600.0, first=0):

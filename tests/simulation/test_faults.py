@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ..conftest import PROFILE
 from .clusters import CLUSTERS, SYNCHRONOUS
 from .plans import apply, formed, heal, plans, recovers
-from .search import look
+from .search import SHUFFLED_EVERY, look, shuffled
 
 EXAMPLES = {'dev': 4, 'ci': 25, 'nightly': 20000}
 
@@ -34,6 +34,18 @@ def test_all_lemmas_hold_and_service_returns_after_the_faults(cluster):
         assert recovers(world), '%s\n%s' % (plan, '\n'.join(world.trace[-100:]))
 
     search()
+
+
+def test_the_long_search_shuffles_the_order_in_which_parts_decide():
+    """All of them decide still, and afterwards as before."""
+    def order():
+        world = formed(CLUSTERS['three nodes, default timings'])
+        return [step.__qualname__ for step in world.hosts[0].node.steps]
+    straight = order()
+    with shuffled(3):
+        other = order()
+    assert sorted(other) == sorted(straight) and other != straight and order() == straight
+    assert len(CLUSTERS) % SHUFFLED_EVERY != 0
 
 
 @pytest.mark.parametrize('slice_number', range(SLICES))

@@ -39,7 +39,7 @@ def see(node, *checks):
 
 def hear(node, *rows):
     """These nodes are in contact, and their rows are the newest."""
-    node.consensus.members.sent(1, node.now)
+    node.consensus.members.sent(1, node.facts.now)
     for each in rows:
         heard = ((node.consensus.incarnation, 1), None, None)
         assert node.consensus.members.accept(each._replace(heard=heard))

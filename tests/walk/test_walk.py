@@ -2,12 +2,14 @@
 
 import pytest
 
+from ahmlib.core.consensus.follower import Follower
 from ahmlib.core.states import Role
 
 from .body import UNREAD
 from .bounds import QUICK, WHOLE
 from .frozen import Frozen
-from .mutants import MUTANTS, planted
+from .lemmas import Violated
+from .mutants import MUTANTS, Mutant, Patch, planted
 from .walk import begins, played, walk
 from .world import Bound, Faults, World
 
@@ -27,12 +29,17 @@ def test_the_walk_finds_this_fault(mutant):
     assert getattr(found.violated, 'lemma', None) in mutant.lemmas, str(found)
 
 
-def test_who_left_for_good_and_is_back_still_backs_the_lease_of_a_leader_that_did_not_hear_it():
-    """Node 2 never took the row of node 1, so it finds an election due; it freed node 0 at once."""
-    world = World(Bound(3, faults=Faults(leaves=1)))
-    state = played(world, dict(begins(world))['node 1 is elected'], [
+def left_and_is_back(world):
+    """Node 2 never took the row of node 1, so it finds an election due, and node 0 hears that."""
+    return played(world, dict(begins(world))['node 1 is elected'], [
         (0, 'hears', 1), (1, 'hears', 0), (0, 'leaves for good'), (0, 'exits'), (0, 'starts'),
         (2, 'hears', 0), (0, 'hears', 2)])
+
+
+def test_who_left_for_good_and_is_back_still_backs_the_lease_of_a_leader_that_did_not_hear_it():
+    """It was freed at once."""
+    world = World(Bound(3, faults=Faults(leaves=1)))
+    state = left_and_is_back(world)
     world.lemmas.at(state.nodes)
     assert world.bodies[1].leads_on(world.nodes[state.nodes[1]])
     assert world.nodes[state.nodes[0]].owed.leader == 1
@@ -40,6 +47,17 @@ def test_who_left_for_good_and_is_back_still_backs_the_lease_of_a_leader_that_di
         (2, 'hears', 0), (0, 'hears', 2)])
     world.lemmas.at(state.nodes)
     assert world.nodes[state.nodes[0]].owed.leader is None, 'it is freed in the end'
+
+
+def test_a_lemma_sees_who_left_for_good_freed_at_once():
+    """As a mutant of R36; the walk of `make walk` goes as far as this by itself."""
+    freed = Mutant('who left is freed at once', (8, 9), Bound(3, faults=Faults(leaves=1)), (
+        Patch(Follower, '_frees', 'return self.facts.reached(self.promise.until)', 'return True'),))
+    with planted(freed):
+        world = World(freed.bound)
+        with pytest.raises(Violated) as violated:
+            world.lemmas.at(left_and_is_back(world).nodes)
+    assert violated.value.lemma in freed.lemmas
 
 
 def test_two_nodes_are_walked_to_the_end():
@@ -75,7 +93,8 @@ ATTRIBUTES = {
     'contest': 'ballot due due_only facts follower members out promise ready stand_after '
                'stand_until tenure tie_break why_not',
     'follower': 'ballot facts followed lost_at members out promise speaker tenure',
-    'members': '_changes _counted _in_touch _living facts incarnation peers regained_at sent_at',
+    'members': '_alive _changes _counted _in_touch _living facts incarnation peers regained_at '
+               'sent_at',
     'promise': 'blind blind_until bound facts free_for hold incarnation leader reigned seq until',
     'speaker': 'answered_at answers disk facts members out refused round_at said save_retry_at '
                'saving_since sent_at seq told_of try_at unsaved_since wanted',

@@ -65,11 +65,11 @@ class Lease:
     def basis(self, needed: int) -> float:
         """The latest instant that `needed` nodes, I among them, acknowledge."""
         now = self.facts.now
-        answering = [place for place in range(self.facts.settings.size) if place != self.facts.own
-                     and place not in self.left and place not in self.returned_at]
-        stayed = [self.acked.get(place, NEVER) for place in answering]
-        least = min(stayed + list(self.returned_at.values()) + [now])
+        stayed = [self.acked.get(place, NEVER) for place in range(self.facts.settings.size)
+                  if place != self.facts.own
+                  and place not in self.left and place not in self.returned_at]
         silent = len(self.left) + len(self.returned_at)
+        least = min([now, *stayed, *self.returned_at.values()]) if silent else now
         return reached_by([now] + stayed + [least] * silent, needed)
 
     def until(self) -> float:

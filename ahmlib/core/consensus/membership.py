@@ -46,9 +46,10 @@ class Membership:
                                        if place != facts.own}
         self.sent_at: Dict[int, float] = {}
         self.regained_at = facts.now        # when a peer was last heard that had not been
-        self._living: List[Beacon] = []     # as of `_counted`: (turn, rows taken)
+        self._alive: Set[int] = set()       # as of `_counted`: (turn, rows taken, T_hold)
+        self._living: List[Beacon] = []
         self._in_touch: List[Beacon] = []
-        self._counted: Optional[Tuple[int, int]] = None
+        self._counted: Optional[Tuple[int, int, float]] = None
         self._changes = 0
 
     def sent(self, seq: int, now: float) -> None:
@@ -95,8 +96,8 @@ class Membership:
 
     def heard(self) -> Tuple[Optional[Tuple[int, int]], ...]:
         """The echo to publish: by node, the newest (incarnation, seq) heard."""
-        return tuple(None if place == self.facts.own else self.peers[place].heard
-                     for place in range(self.facts.settings.size))
+        newest = [peer.heard for peer in self.peers.values()]     # in the order of places
+        return (*newest[:self.facts.own], None, *newest[self.facts.own:])
 
     def restarted(self, row: Beacon) -> bool:
         """Whether this row is of another incarnation than the newest one that counted before."""
@@ -129,8 +130,8 @@ class Membership:
 
     def is_alive(self, place: int) -> bool:
         """Whether this peer was heard within T_hold."""
-        peer = self.peers.get(place)
-        return peer is not None and peer.row is not None and self._within_hold(peer.row_at)
+        self._count()
+        return place in self._alive
 
     def is_two_way(self, place: int) -> bool:
         """Whether it is alive, and has heard me within T_hold: a deaf peer echoes an old seq."""
@@ -163,15 +164,14 @@ class Membership:
 
     def _count(self) -> None:
         """Look once an event, and again where a row was taken since."""
-        counted = self.facts.clock.turn, self._changes
+        counted = self.facts.clock.turn, self._changes, self.facts.hold_seconds
         if counted == self._counted:
             return
         self._counted = counted
-        rows = [(place, self.row(place)) for place in sorted(self.peers)]
-        living = [(place, row) for place, row in rows
-                  if row is not None and self.is_alive(place)]
-        self._living = [row for _, row in living]
-        self._in_touch = [row for place, row in living if self.is_two_way(place)]
+        self._living = [peer.row for peer in self.peers.values()
+                        if peer.row is not None and self._within_hold(peer.row_at)]
+        self._alive = {row.sender for row in self._living}
+        self._in_touch = [row for row in self._living if self.is_two_way(row.sender)]
 
     def has_majority(self) -> bool:
         """Whether as many nodes as an election needs are in contact, I among them."""
@@ -188,7 +188,7 @@ class Membership:
     def turned(self) -> List[Tuple[int, bool]]:
         """Peers that became alive (True) or lost (False) since the last call."""
         changes = []
-        for place, peer in sorted(self.peers.items()):
+        for place, peer in self.peers.items():
             alive = self.is_alive(place)
             if alive != peer.was_alive:
                 peer.was_alive = alive

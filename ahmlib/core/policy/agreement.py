@@ -5,10 +5,14 @@ the address they know.  Each node compares itself with its leader: so the odd on
 the leader is the odd one all others do.
 """
 
-from typing import Dict, List
+from typing import Dict, List, Optional
 
+from ..beacon import Beacon
 from ..consensus.consensus import Consensus
 from ..facts import Facts
+
+#: Rows that are this late, in intervals, are not waited for.
+ROUNDS = 1.5
 
 
 def why_unlike_leader(facts: Facts, consensus: Consensus) -> str:
@@ -25,8 +29,40 @@ def why_unlike_leader(facts: Facts, consensus: Consensus) -> str:
 
 def why_names_clash(facts: Facts) -> str:
     """Which nodes have one name: the one that starts later ends, and only its own log says why."""
+    known = list(filter(None, facts.names))
+    if len(set(known)) == len(known):
+        return ''
     named: Dict[str, List[str]] = {}
     for place in facts.settings.order:
         named.setdefault(facts.names[place] or '', []).append(facts.settings.addresses[place])
     return '; '.join('the nodes at %s have one name, %s: give each a node_name of its own' % (
         ' and '.join(places), name) for name, places in named.items() if name and len(places) > 1)
+
+
+class Namesake:
+    """The older node of this one's name: then this one ends, and the others are to know why.
+
+    A row counts only with those whose rows it echoes.  So this node goes on until its word counts
+    with all, or a round of beacons later: else only whom it heard first would know of it.
+    """
+
+    def __init__(self, facts: Facts, consensus: Consensus) -> None:
+        self.facts, self.consensus = facts, consensus
+        self.place: Optional[int] = None
+        self.heard_at = 0.0
+
+    def heard(self, row: Beacon) -> None:
+        """A row came that counts."""
+        facts = self.facts
+        if row.name == facts.settings.name and row.uptime > facts.now - facts.started_at \
+                and self.place is None:
+            self.place, self.heard_at = row.sender, facts.now
+
+    def why_end(self) -> str:
+        """Why this daemon ends now; '' while it goes on."""
+        facts, heard = self.facts, len(self.consensus.members.in_touch()) + 1
+        if self.place is None or heard < facts.settings.size and not facts.reached(
+                self.heard_at + ROUNDS * facts.settings.interval):
+            return ''
+        return 'node_name %s is already used by the node at %s: give each its own name' % (
+            facts.settings.name, facts.settings.addresses[self.place])

@@ -111,7 +111,7 @@ class Rehearsals:
 
         Of a database that is down that is of before, and the least of its troubles.
         """
-        if self.database.failed:
+        if self.database.failed or not any(self.said.values()):
             return {}
         return {place: why for place, why in sorted(self.said.items()) if why}
 

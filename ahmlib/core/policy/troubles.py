@@ -80,6 +80,8 @@ class Troubles:
 
     def published(self) -> Tuple[Trouble, ...]:
         """For the row: what is critical first."""
+        if not self.lasting:
+            return ()
         found = [Trouble(event, item.severity == 'CRITICAL', cut(item.text),
                          max(0.0, self.facts.now - item.since))
                  for event, item in self.lasting.items()]

@@ -88,7 +88,7 @@ class Vip:
         """What is wrong with it, for the row; '' where nothing is."""
         if self.here and not self.usable:
             return 'the VIP is on this host and cannot be used: %s' % self.why_unusable
-        if self.wanted and self.here is False and self.not_raised:
+        if self.here is False and self.not_raised and self.wanted:
             return 'the VIP is not on this host, whose node leads: %s' % self.not_raised
         return self._described() if self.rival is not None else ''
 
