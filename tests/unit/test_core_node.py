@@ -1,11 +1,14 @@
 """The entrance: what must be on disk before a row leaves, and what a sleeper does first."""
 
+import pytest
+
 from ahmlib.core import effects, events
 from ahmlib.core.beacon import Due, Evidence, Verdict
 from ahmlib.core.consensus.promise import Promise
 from ahmlib.core.consensus.saved import Saved
 from ahmlib.core.facts import Facts
 from ahmlib.core.node import Node
+from ahmlib.core.policy.agreement import ROUNDS
 from ahmlib.core.policy.task import FAILED, Task
 from ahmlib.core.states import DatabaseState, NodeState
 from ahmlib.core.wanted import Attach, Reason, StepDown
@@ -93,14 +96,24 @@ def test_who_left_for_good_owes_its_leader_no_less_than_who_stayed():
     assert hears_who_owes_nothing(3, 100.1 + hold) is None
 
 
-def test_a_name_that_an_older_node_uses_ends_the_younger_one():
+@pytest.mark.parametrize('third_is_heard', [True, False])
+def test_a_name_that_an_older_node_uses_ends_the_younger_one(third_is_heard):
+    """At once where all others hear it, else a round of beacons later: they are to know why."""
     node = a_node()
     node.handle(events.Started(), 100.0)
     node.handle(events.StateSaved(node.to_save()), 100.0)
     heard = ((4711, node.consensus.speaker.seq), None, None)
-    found = node.handle(events.BeaconHeard(row(1, name='AHM-NODE-1', uptime=50.0, heard=heard)),
-                        100.5)
-    assert [effect.code for effect in of_kind(found, effects.Exit)] == [1]
+
+    def exits(event, at):
+        return [effect.code for effect in of_kind(node.handle(event, at), effects.Exit)]
+    older = events.BeaconHeard(row(1, name='AHM-NODE-1', uptime=50.0, heard=heard))
+    assert exits(older, 100.5) == []
+    if third_is_heard:
+        assert exits(events.BeaconHeard(row(2, heard=heard)), 100.6) == [1]
+    else:
+        late = 100.5 + ROUNDS * node.settings.interval
+        assert node.wake_at <= late
+        assert exits(events.Ticked(), late - 0.01) == [] and exits(events.Ticked(), late) == [1]
 
 
 def test_the_wake_up_is_always_in_the_future():
