@@ -1,7 +1,7 @@
 """The decisions of AHM, pure.
 
-`Node.handle(event, now) -> effects` is the only entrance: something happened (`events`), the node
-thinks, and answers with an ordered list of what it wants done (`effects`).  It owns no clock, no
+`Node.handle(event, now) -> Ready` is the only entrance: something happened (`events`), the node
+thinks, and answers with what it wants done (`effects`) in its order (`out`).  It owns no clock, no
 socket, no file, no process, no random source and no log; `now` comes with every event, in seconds
 of a clock that goes on during a suspend, and `Node.wake_at` says when it next wants to be called
 with `Ticked` if nothing else happens.  So the daemon and the simulation run the same object.
@@ -66,9 +66,9 @@ The contract between the core and its world:
 
 * Deadlines are applied before the event that came with them: a process that was stopped drops its
   lease before it reads its mail.
-* Effects are performed in order.  `SaveState` is answered by `StateSaved` (or `StateSaveFailed`)
-  when the disk has answered; until then no other one is asked for, and no row leaves the node whose
-  term, vote, leader, record or claim is not on disk.
+* Effects are performed in the order of `Ready`, before those of another event.  `SaveState` is
+  answered by `StateSaved` (or `StateSaveFailed`) when the disk has answered; until then no other
+  one is asked for, and no row leaves whose term, vote, leader, record or claim is not on disk.
 * An effect with a token is answered once by an event with that token; an answer to a token that
   is no longer waited for changes nothing.
 """

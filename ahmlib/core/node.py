@@ -12,9 +12,9 @@ from . import events
 from .beacon import Beacon, Farewell, Verdict, significant
 from .consensus.consensus import Consensus
 from .consensus.saved import Saved
-from .effects import Exit, ProbeDatabase, Reply
+from .effects import ProbeDatabase, Reply
 from .facts import Facts
-from .out import Out
+from .out import Out, Ready
 from .own_row import build_row
 from .parts import Parts
 from .plan import Plan
@@ -103,10 +103,10 @@ class Node:
 
     # -- the entrance --------------------------------------------------------------------------
 
-    def handle(self, event: Any, now: float) -> List[Any]:
-        """One event, at this instant -> what is wanted, in order."""
-        if self.out.exited:
-            return []
+    def handle(self, event: Any, now: float) -> Ready:
+        """One event, at this instant -> what is wanted."""
+        if self.out.end:
+            return Ready()
         self._wake(now)
         self._start(self.parts.duties.lease_ended())
         self.DISPATCH[type(event)](self, event)
@@ -115,11 +115,7 @@ class Node:
         self.consensus.check()
         self._publish()
         self.wake_at = self.facts.clock.wake_at
-        effects = self.out.take()
-        if self.consensus.role is Role.GONE:
-            # Its last word leaves before it ends: its leader may wait for that, to end itself.
-            effects.sort(key=lambda effect: isinstance(effect, Exit))
-        return effects
+        return self.out.take()
 
     def _wake(self, now: float) -> None:
         """Take the time; nobody's silence counts that fell into my own sleep."""
@@ -222,9 +218,10 @@ class Node:
 
     def _publish(self) -> None:
         speaker, row = self.consensus.speaker, self.facts.row
+        misses = self.consensus.follower.misses_leader
         speaker.want(self.to_save())
         # In an election positions are compared, so those of others have to be the newest.
-        speaker.publish(row, self._is_hurried(), row.lsn if self.consensus.misses_leader else 0)
+        speaker.publish(row, self._is_hurried(), row.lsn if misses else 0)
         speaker.go_on(self._is_hurried())
         why_end = self.parts.namesake.why_end()
         if why_end:
@@ -243,7 +240,7 @@ class Node:
                 or intents.published() is not None or intents.leaving \
                 or consensus.role not in (Role.FOLLOWS, Role.LEADS):
             return True
-        lost_at = consensus.lost_at
+        lost_at = consensus.follower.lost_at
         return lost_at is not None and not consensus.leads and not self.facts.reached(
             lost_at + self.facts.hold_seconds + 4 * self.facts.patience)
 

@@ -3,28 +3,52 @@
 And what it tells people it is about: `problem`, in a few words, until there is something else.
 """
 
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from .effects import Cancel, Exit, Report, RunHook
+from .effects import Cancel, Exit, Report, RunHook, SaveState, SendBeacon
+
+
+class Ready(NamedTuple):
+    """What one event brings; performed in this order, and only then is the next event taken.
+
+    `save` is asked for first, and `rows` hold nothing that it has still to write (R3).  The last
+    word of a node leaves before it ends: its leader may wait for that, to end itself.
+    """
+    save: Optional[SaveState] = None
+    asked: Tuple[Any, ...] = ()         # all the rest, in the order of the decisions
+    rows: Tuple[SendBeacon, ...] = ()
+    end: Optional[Exit] = None
+
+    def in_order(self) -> Tuple[Any, ...]:
+        """All effects, as they are to be performed."""
+        everything = (self.save,) + self.asked + self.rows + (self.end,)
+        return tuple(effect for effect in everything if effect is not None)
 
 
 class Out:
-    """The effects of the event that is being handled, in order; answers find who asked."""
+    """The effects of the event that is being handled; answers find who asked."""
 
     def __init__(self) -> None:
+        self.save: Optional[SaveState] = None
         self.effects: List[Any] = []
+        self.rows: List[SendBeacon] = []
+        self.end: Optional[Exit] = None
         self.waiting: Dict[int, Tuple[Any, Callable[[Any], None]]] = {}
         self.tokens = 0
         self.problem = ''
-        self.exited = False
 
     def emit(self, effect: Any) -> None:
         """Want this done."""
         self.effects.append(effect)
 
-    def save(self, effect: Any) -> None:
-        """Want this on disk before anything else is done."""
-        self.effects.insert(0, effect)
+    def write(self, save: SaveState) -> None:
+        """Want this on disk, before anything else is asked for."""
+        assert self.save is None, 'one save at a time'
+        self.save = save
+
+    def say(self, row: SendBeacon) -> None:
+        """Want this sent, once all the rest is asked for."""
+        self.rows.append(row)
 
     def report(self, severity: str, event: str, text: str) -> None:
         """Tell people."""
@@ -36,8 +60,7 @@ class Out:
 
     def exit(self, code: int, reason: str) -> None:
         """End the daemon."""
-        self.exited = True
-        self.emit(Exit(code, reason))
+        self.end = self.end or Exit(code, reason)
 
     def run_in_background(self, hook: RunHook) -> None:
         """Run a hook whose end nothing waits for."""
@@ -64,7 +87,8 @@ class Out:
         if effect is not None and not isinstance(effect, RunHook):
             self.emit(Cancel(token))
 
-    def take(self) -> List[Any]:
-        """What was collected, for the last time."""
-        found, self.effects = self.effects, []
+    def take(self) -> Ready:
+        """What was collected since the last time."""
+        found = Ready(self.save, tuple(self.effects), tuple(self.rows), self.end)
+        self.save, self.effects, self.rows = None, [], []
         return found

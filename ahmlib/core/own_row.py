@@ -20,7 +20,7 @@ def build_row(parts: Parts) -> Beacon:
         term=ballot.term, voted_for=ballot.voted_for, leader=ballot.leader,
         leader_incarnation=promise.incarnation if follows else 0,
         leader_seq=promise.seq if follows else 0,
-        due=contest.due, due_only=contest.due_only, followed=consensus.followed,
+        due=contest.due, due_only=contest.due_only, followed=consensus.follower.followed,
         record=parts.place.record, state=ballot.state, stepping_down=ballot.steps_down,
         farewell=consensus.farewell, bound=promise.bound,
         successor=parts.duties.successor if ballot.leads else parts.place.handed_to,
@@ -54,6 +54,6 @@ def _problem(parts: Parts) -> str:
 
 def _is_fresh(parts: Parts) -> bool:
     """Whether its position is known, and was looked at since the leader was lost."""
-    database, lost_at = parts.database, parts.consensus.lost_at
+    database, lost_at = parts.database, parts.consensus.follower.lost_at
     return lost_at is not None and database.ok_at is not None and database.ok_at >= lost_at \
         and database.lsn_known

@@ -13,7 +13,7 @@ from .states import NodeState, Role
 def settle(parts: Parts) -> None:
     """Give the node the state that follows from what it knows."""
     consensus = parts.consensus
-    if consensus.role is not Role.FOLLOWS or parts.out.exited:
+    if consensus.role is not Role.FOLLOWS or parts.out.end:
         return
     looked = parts.database.checked and parts.vip.here is not None
     if consensus.state is not NodeState.INITIALIZING or looked:
@@ -31,7 +31,7 @@ def _settled(parts: Parts) -> Tuple[NodeState, str]:
     if leader is not None:
         return followers_state(parts), 'follows %s' % leader.name
     if not consensus.members.has_majority():
-        if consensus.followed or facts.reached(
+        if consensus.follower.followed or facts.reached(
                 facts.started_at + facts.settings.wait_for_primary):
             return NodeState.IN_RESOURCE_LIMITATION, 'no majority of the nodes is in contact'
         return NodeState.WAITING_FOR_LEADER_FORMATION, 'no majority is in contact yet'

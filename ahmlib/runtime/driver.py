@@ -5,7 +5,8 @@ clock. Nothing here decides anything.
 """
 
 import ipaddress
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence
+from collections import deque
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Optional, Sequence
 
 from ahmlib.core import effects, events
 from ahmlib.core.requests import CHANGING
@@ -69,6 +70,8 @@ class Driver:
         self.answer: Callable[[Any, Dict[str, Any]], Any]
         #: Hears of other clusters, where that matters.
         self.listening: Optional[Listening] = None
+        self.wanted: Deque[Any] = deque()           # effects, the next first
+        self.performing = False
         self.clients: Dict[int, Any] = {}           # token -> client that waits
         self.running: Dict[int, Child] = {}       # token -> child
         #: The token of a VIP command that puts it up.
@@ -88,9 +91,21 @@ class Driver:
     # -- the loop ------------------------------------------------------------------------------
 
     def feed(self, event: Any) -> None:
-        """One event through the core; what it wants is done before anything else."""
-        for effect in self.node.handle(event, self.clock()):
-            self.PERFORM[type(effect)](self, effect)
+        """One event through the core; what it wants is done before anything else.
+
+        What is fed while that is done (a child that could not be started, a timer that is due) is
+        thought of at once, and its effects come after those that are wanted already.
+        """
+        self.wanted.extend(self.node.handle(event, self.clock()).in_order())
+        if self.performing:
+            return
+        self.performing = True
+        try:
+            while self.wanted:
+                effect = self.wanted.popleft()
+                self.PERFORM[type(effect)](self, effect)
+        finally:
+            self.performing = False
 
     def tick(self) -> None:
         """Wake the core if its time has come."""

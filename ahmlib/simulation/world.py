@@ -259,7 +259,7 @@ class World:
         if isinstance(event, events.ClientAsked) and event.request.get('force'):
             self.forced.add(host.settings.own)
         wanted = node.handle(event, host.clock(self.now))
-        for effect in wanted:
+        for effect in wanted.in_order():
             if host.node is node:
                 for lemma in self.on_effect.get(type(effect), ()):
                     self.check(lemma, lemma.performed, host, effect)

@@ -24,7 +24,7 @@ def status(cluster, asked):
     host = cluster.hosts[asked]
     host.node.handle(events.Ticked(), host.clock(cluster.now))
     answers = [effect.answer for effect in host.node.handle(
-        events.ClientAsked(99, {'ask': 'status'}), host.clock(cluster.now))
+        events.ClientAsked(99, {'ask': 'status'}), host.clock(cluster.now)).asked
         if type(effect).__name__ == 'Reply']
     return answers[-1]['status']
 

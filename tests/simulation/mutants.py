@@ -195,7 +195,7 @@ MUTANTS = (
                Patch(Node, 'handle', 'self._start(self.parts.duties.lease_ended())',
                      'if type(event) is events.Ticked:\n'
                      '        self._start(self.parts.duties.lease_ended())'),
-               Patch(Node, '_round', 'self._start(parts.duties.lease_ended())', 'pass'))),
+               Patch(Node, 'each_in_turn', 'self._starts(parts.duties.lease_ended), ', ''))),
     Mutant('the end of the lease goes unnoticed', 12, 'three nodes', ALONE, NO_LEASE_END),
     Mutant('a cut-off leader goes on', 2, 'three nodes', ALONE, (
         Patch(Tenure, 'has_lease', 'return self.ballot.leads and not self.facts.reached('

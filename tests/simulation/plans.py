@@ -66,7 +66,7 @@ def waits_for_operator(living):
     rows = [node.own_row() for node in living]
     if len(living) < living[0].facts.votes_needed and not any(row.forced for row in rows):
         return 'a majority is gone for good, and nobody was promoted by force'
-    if not any(node.consensus.followed for node in living):
+    if not any(node.consensus.follower.followed for node in living):
         return 'no node has followed a leader since its start: nobody is promoted by himself'
     if not any(_is_usable(node) for node in living):
         return 'no database is left that was not reported out, quarantined, or stale'

@@ -105,6 +105,6 @@ def settled_but(world, stale):
     """Whether all are well under a leader, but for a stale primary, which accepts no writes."""
     leader = world.leader()
     return all(host.settings.own in (leader, stale) or (
-        host.node.consensus.following and world.upstream_of(host) is not None)
+        host.node.consensus.follower.following and world.upstream_of(host) is not None)
                for host in world.hosts) \
         and not world.hosts[stale].database.writable and not world.hosts[stale].node.plan.busy

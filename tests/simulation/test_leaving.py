@@ -182,7 +182,7 @@ def test_who_handed_over_leaves_when_the_new_leader_leads_over_a_primary(half_vo
     world = formed(size=2, half_votes=half_votes)
     world.hosts[1].behaves['promote'] = promotion
     assert ask(world, 1, 'promote')['ok']
-    assert world.run_until(lambda: world.hosts[0].node.consensus.following
+    assert world.run_until(lambda: world.hosts[0].node.consensus.follower.following
                            and world.hosts[1].node.state is NodeState.TAKING_OVER, 20.0), \
         trace(world)
     world.stop(0)

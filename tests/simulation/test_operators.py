@@ -25,7 +25,7 @@ def settled(world):
     leader = world.leader()
     return leader is not None and all(
         host.node is None or host.settings.own == leader or (
-            host.node.consensus.following and (host.database is None or (
+            host.node.consensus.follower.following and (host.database is None or (
                 host.node.parts.database.state is DatabaseState.STANDBY
                 and world.upstream_of(host) is not None)))
         for host in world.hosts)
@@ -555,7 +555,7 @@ def test_a_standby_that_streamed_from_a_second_primary_when_its_daemon_began_is_
     world.hosts[0].database.signal = False
     world.hosts[0].database.start(by_hand=True)
     world.start(2)
-    assert world.run_until(lambda: world.hosts[2].node.consensus.following
+    assert world.run_until(lambda: world.hosts[2].node.consensus.follower.following
                            and world.hosts[2].node.parts.database.streaming, 20.0), trace(world)
     assert world.upstream_of(world.hosts[2]) is world.hosts[0].database
     world.start(0)

@@ -592,7 +592,7 @@ def test_a_leader_that_is_lost_before_it_was_on_record_is_not_promoted_beside():
                            and world.hosts[0].node.leads, 10)
     world.network.cut(1, 0)
     world.network.cut(2, 0)
-    assert world.run_until(lambda: all(host.node.consensus.followed for host in world.hosts[1:]), 5)
+    assert world.run_until(lambda: all(host.node.consensus.follower.followed for host in world.hosts[1:]), 5)
     world.run(0.3)
     world.crash(0)
     world.network.heal()
@@ -612,7 +612,7 @@ def test_a_check_that_fails_makes_no_position_fresh():
     world = formed(make_settings(3))
     world.local_path_fails.add(1)
     world.power_off(0)
-    assert world.run_until(lambda: world.hosts[1].node.consensus.lost_at is not None, 10)
+    assert world.run_until(lambda: world.hosts[1].node.consensus.follower.lost_at is not None, 10)
     world.run(0.3)
     assert not world.hosts[1].node.own_row().fresh
 

@@ -503,7 +503,7 @@ class Lasts:
         """Look for troubles at this instant."""
         self.clock.advance(now)
         self.troubles.decide(self.parts, KINDS)
-        self.reports += [(now,) + tuple(effect) for effect in self.parts.out.take()]
+        self.reports += [(now,) + tuple(effect) for effect in self.parts.out.take().asked]
 
 
 def test_what_lasts_is_told_again_every_hour_with_how_long_by_now():

@@ -29,7 +29,7 @@ class Follower:
         self.feed(events.Started())
 
     def feed(self, event):
-        for effect in self.node.handle(event, self.now):
+        for effect in self.node.handle(event, self.now).in_order():
             kind = type(effect)
             if kind is effects.Report:
                 self.told.append((effect.severity, effect.text))
@@ -101,7 +101,7 @@ def a_restarted_standby():
     """One that fails its checks because it is being restarted to follow the new primary."""
     follower = Follower()
     follower.live(STREAM_GRACE_SECONDS + 2.0)
-    assert follower.node.consensus.following and len(follower.follows) == 1
+    assert follower.node.consensus.follower.following and len(follower.follows) == 1
     follower.check = FAILING
     follower.live(3.0)
     assert follower.node.parts.database.failed
@@ -187,7 +187,7 @@ def test_a_rehearsal_that_could_not_run_changes_nothing_that_is_known_of_a_takeo
     fails = events.Rehearsed(0, ('if_up_cmd: it fails',), ('arping_cmd: it fails',))
     for found in (fails, events.Rehearsed(0, None)):
         follower.node.parts.rehearsals.soon()
-        asked = [effect for effect in follower.node.handle(events.Ticked(), follower.now)
+        asked = [effect for effect in follower.node.handle(events.Ticked(), follower.now).asked
                  if isinstance(effect, effects.Rehearse)]
         assert len(asked) == 1
         follower.feed(found._replace(token=asked[0].token))

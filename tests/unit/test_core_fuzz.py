@@ -60,7 +60,7 @@ class World:
         """This happens now."""
         if self.exited:
             return
-        for effect in self.node.handle(event, self.now):
+        for effect in self.node.handle(event, self.now).in_order():
             assert isinstance(effect, EFFECTS), effect
             self._perform(effect)
         assert self.exited or self.node.wake_at > self.now

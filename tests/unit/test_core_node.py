@@ -29,7 +29,7 @@ def is_bound(node, now):
 
 def of_kind(found, kind):
     """The effects of one kind."""
-    return [effect for effect in found if isinstance(effect, kind)]
+    return [effect for effect in found.in_order() if isinstance(effect, kind)]
 
 
 def test_no_row_leaves_before_the_state_is_on_disk():

@@ -31,7 +31,7 @@ class Running:
 
     def asked(self):
         """The kinds of effects that were asked for since."""
-        return [type(effect) for effect in self.out.take()]
+        return [type(effect) for effect in self.out.take().in_order()]
 
     def answer(self, answer):
         """The effect that the plan waits for is answered."""

@@ -8,6 +8,7 @@ from ahmlib.core.beacon import Claim, Due, Farewell, Record, Verdict
 from ahmlib.core.consensus.saved import Saved
 from ahmlib.core.events import DatabaseChecked
 from ahmlib.core.node import Node
+from ahmlib.core.out import Ready
 from ahmlib.core.states import DatabaseState, NodeState
 from ahmlib.core.status import NEVER_HEARD, SCHEMA, status
 from ahmlib.utilities.status_check import check as check_status
@@ -44,7 +45,7 @@ def follow(node, **changes):
     """Let it follow node 1."""
     hear(node, 1, **dict(LEADS, **changes))
     node._follow()
-    assert node.consensus.following
+    assert node.consensus.follower.following
 
 
 def check(node, **changes):
@@ -93,9 +94,9 @@ def test_every_node_has_the_same_keys_heard_or_not():
 def test_it_is_plain_json_and_asking_changes_nothing():
     node = a_node()
     follow(node)
-    before, node.out.effects = node.own_row(), []
+    before, _ = node.own_row(), node.out.take()
     assert json.loads(json.dumps(told(node), allow_nan=False)) == told(node)
-    assert node.own_row() == before and node.out.effects == []
+    assert node.own_row() == before and node.out.take() == Ready()
 
 
 @pytest.mark.parametrize('changes', [

@@ -8,6 +8,7 @@ import pytest
 from ahmlib.core import effects, events
 from ahmlib.core.beacon import Beacon
 from ahmlib.core.node import Node
+from ahmlib.core.out import Ready
 from ahmlib.core.settings import Settings
 from ahmlib.network import wire
 from ahmlib.runtime import driver as driver_module
@@ -43,11 +44,12 @@ class Core:
         self.names = ['AHM-NODE-1', None, None]
         self.leads, self.leader = False, None
         self.events = []
+        self.ready = {}         # by kind of event: what it wants
 
     def handle(self, event, now):
-        """Take an event; want nothing."""
+        """Take an event; want what the test says, nothing else."""
         self.events.append(event)
-        return []
+        return self.ready.get(type(event), Ready())
 
     def waits_for(self, token):
         """It waits for nothing."""
@@ -99,6 +101,23 @@ def a_row(sender=1, cluster=CLUSTER, name='AHM-NODE-2', **changes):
 def row(**fields):
     """The datagram of a plain row."""
     return wire.encode(a_row(**fields))
+
+
+def test_what_a_timer_wants_that_is_due_meanwhile_comes_after_what_was_wanted_before(shell):
+    """It came in between: so a Cancel was done before what it is to cancel, which then ran on."""
+    done, core = [], shell.core
+
+    def does(driver, effect):
+        done.append(effect)
+    shell.driver.PERFORM = {
+        **Driver.PERFORM, effects.CheckVip: does, effects.Cancel: does}
+    raising, check = effects.RaiseVip(1, 1.0), effects.CheckVip(2, 1.0)
+    core.ready = {events.Started: Ready(asked=(raising, check)),
+                  events.Ticked: Ready(asked=(effects.Cancel(2),))}
+    core.wake_at = shell.clock.now
+    shell.driver.feed(events.Started())
+    assert [type(event) for event in core.events] == [events.Started, events.Ticked]
+    assert done == [check, effects.Cancel(2)] and not shell.driver.wanted
 
 
 def test_a_row_of_its_sender_reaches_the_core(shell):

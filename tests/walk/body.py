@@ -11,7 +11,6 @@ from ahmlib.core.beacon import Beacon, Claim, Due, Farewell
 from ahmlib.core.consensus.consensus import Consensus
 from ahmlib.core.consensus.saved import SPENT, Saved
 from ahmlib.core.consensus.wish import Wish
-from ahmlib.core.effects import SaveState, SendBeacon
 from ahmlib.core.facts import Facts
 from ahmlib.core.out import Out
 from ahmlib.core.states import DatabaseState, NodeState, Role
@@ -286,16 +285,14 @@ class Body:
         else:
             raise AssertionError('the decisions of one event do not come to an end')
         self._publish()
-        saving = next((effect.saved for effect in self.out.effects
-                       if isinstance(effect, SaveState)), node.saving)
+        saving = node.saving if self.out.save is None else self.out.save.saved
         return self.freeze(node._replace(slept=0, saving=saving))
 
     def said_now(self, node: Frozen) -> Optional[Said]:
         """What its row says that may leave now; None where none may."""
         self.thaw(node)
         self._publish()
-        sent = [effect for effect in self.out.effects if isinstance(effect, SendBeacon)]
-        return self.said() if sent else None
+        return self.said() if self.out.rows else None
 
     def leads_on(self, node: Frozen) -> bool:
         """Whether it holds a lease at this instant."""

@@ -72,26 +72,6 @@ class Consensus:
         """Whether it gives up what a leader has."""
         return self.ballot.steps_down
 
-    @property
-    def lost_at(self) -> Optional[float]:
-        """Since when it misses a leader."""
-        return self.follower.lost_at
-
-    @property
-    def misses_leader(self) -> bool:
-        """Whether the leader is late, lost, or was never there."""
-        return self.follower.misses_leader
-
-    @property
-    def following(self) -> bool:
-        """Whether it follows a leader whom it does not miss."""
-        return self.follower.following
-
-    @property
-    def followed(self) -> bool:
-        """Whether it has followed a leader, or led, since its start."""
-        return self.follower.followed
-
     def leader_row(self) -> Optional[Beacon]:
         """The newest row of the leader that it follows, if that is alive and leads."""
         return self.follower.leader_row()

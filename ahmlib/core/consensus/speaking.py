@@ -133,7 +133,7 @@ class Speaker:
         self._tell_of_a_stall()
         if not self.saving and self.facts.reached(self.save_retry_at):
             self.saving_since = self.facts.now
-            self.out.save(SaveState(self.wanted))
+            self.out.write(SaveState(self.wanted))
             self.facts.clock.wake_by(self.unsaved_since + STALL_SECONDS)
             self.facts.clock.wake_by(self.saving_since + TRY_STALL_SECONDS)
 
@@ -142,7 +142,7 @@ class Speaker:
         if self.saving or not self.facts.reached(self.try_at) or farewell is not Farewell.NONE:
             return
         self.try_at, self.saving_since = self.facts.now + self._try_period(), self.facts.now
-        self.out.emit(SaveState(self.wanted))
+        self.out.write(SaveState(self.wanted))
 
     def _try_period(self) -> float:
         return max(TRY_SECONDS, self.facts.settings.health_check_period)
@@ -167,7 +167,7 @@ class Speaker:
         self.check(row)
         self.seq += 1
         self.members.sent(self.seq, self.facts.now)
-        self.out.emit(SendBeacon(row._replace(seq=self.seq), to))
+        self.out.say(SendBeacon(row._replace(seq=self.seq), to))
 
     def check(self, row: Beacon) -> None:
         """What this row says is on disk; else the daemon ends, as by a crash, before it is said."""

@@ -11,8 +11,7 @@ from ..beacon import Beacon
 from ..consensus.consensus import Consensus
 from ..facts import Facts
 
-#: Rows that are this late, in intervals, are not waited for.
-ROUNDS = 1.5
+ROUNDS = 1.5        # rows that are this late, in intervals, are not waited for
 
 
 def why_unlike_leader(facts: Facts, consensus: Consensus) -> str:

@@ -106,7 +106,7 @@ class Candidate:
     def _due(self) -> Tuple[Due, Optional[int]]:
         """For whom an election is due, as far as the old primary is concerned."""
         in_touch = self.consensus.members.in_touch()
-        if not self.consensus.followed and not any(row.followed for row in in_touch):
+        if not self.consensus.follower.followed and not any(row.followed for row in in_touch):
             return self._due_at_first()
         return _LEVELS[self._weigh()], None
 
@@ -254,7 +254,7 @@ class Candidate:
                 and max(other.due for other in rows) >= level_needed(row, self.place.suspect)]
         if able and self.consensus.contest.due > Due.NOBODY:
             return NodeState.PARTICIPATE_IN_ELECTION, 'an election is due'
-        since = self.consensus.lost_at or 0.0
+        since = self.consensus.follower.lost_at or 0.0
         if not self.facts.reached(since + self.facts.settings.wait_for_primary) \
                 or self.consensus.promise.holds():
             return NodeState.WAITING_FOR_LEADER_FORMATION, 'nobody leads yet'

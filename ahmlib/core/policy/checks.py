@@ -61,11 +61,11 @@ class Checks:
 
     def _check_database(self) -> None:
         settings, period = self.facts.settings, self.facts.settings.health_check_period
-        stale = False
-        if self.consensus.lost_at is not None and not self.consensus.leads:
+        stale, lost_at = False, self.consensus.follower.lost_at
+        if lost_at is not None and not self.consensus.leads:
             period = min(period, max(0.5, settings.interval / 2))
-            stale = self.database.asked_at < self.consensus.lost_at
-            if self.token is not None and self.began_at < self.consensus.lost_at and not self.anew:
+            stale = self.database.asked_at < lost_at
+            if self.token is not None and self.began_at < lost_at and not self.anew:
                 # What it finds does not count in an election.
                 self._end_check()
                 self.anew = True

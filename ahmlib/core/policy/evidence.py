@@ -85,8 +85,8 @@ class Investigation:
             return
         if self.asked is not None:
             return      # a leader forms its own verdict for its own inquiry, and keeps it
-        suspect = self.place.suspect
-        if not self.consensus.misses_leader or suspect is None or suspect == self.facts.own:
+        suspect, misses = self.place.suspect, self.consensus.follower.misses_leader
+        if not misses or suspect is None or suspect == self.facts.own:
             if self.about is not None:
                 self._forget()      # what is not looked at any more is not known any more
                 self.said = None
@@ -117,7 +117,7 @@ class Investigation:
         for row in rows:
             if row.leads:
                 return _of(row)
-        if self.consensus.misses_leader or self.asked is not None or not asked:
+        if self.consensus.follower.misses_leader or self.asked is not None or not asked:
             return None
         present = [item for item in asked if item[0] == self.answers]
         fresh = [item for item in asked if self.answered.get(item[0][0]) != item[0][1]]
@@ -228,7 +228,7 @@ class Investigation:
             return Verdict.UNREACHABLE if given_up else Verdict.REACHABLE
         if own is None:
             return None
-        waited = self.facts.reached((self.consensus.lost_at or 0.0) + self.patience)
+        waited = self.facts.reached((self.consensus.follower.lost_at or 0.0) + self.patience)
         if silent and (strict or not waited):
             return None
         return Verdict.UNREACHABLE

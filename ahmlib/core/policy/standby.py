@@ -37,7 +37,7 @@ class StandbyWatch:
     def decide(self) -> None:
         """Ask, report out, take back."""
         database = self.database
-        if self.facts.settings.witness or not self.consensus.following:
+        if self.facts.settings.witness or not self.consensus.follower.following:
             self.inquiry = None
             return
         self.lost = self.lost and bool(database.out)

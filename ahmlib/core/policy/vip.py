@@ -142,7 +142,7 @@ class Vip:
 
     def _listen(self) -> None:
         """While the leader is missed: does the VIP still answer?  So a takeover need not wait."""
-        if not self.consensus.misses_leader or self.here is not False or self.pinging \
+        if not self.consensus.follower.misses_leader or self.here is not False or self.pinging \
                 or not self.facts.reached(self.ping_at):
             return
         self.pinging = True

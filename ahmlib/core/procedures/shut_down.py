@@ -122,7 +122,7 @@ def _all_are_bound(parts: Parts) -> bool:
 
 def _say_goodbye(parts: Parts, farewell: Farewell) -> Procedure:
     facts, consensus, tenure = parts.facts, parts.consensus, parts.consensus.tenure
-    leader = consensus.promise.leader if consensus.following else None
+    leader = consensus.promise.leader if consensus.follower.following else None
     needed, lease_until = 0, FOREVER
     if consensus.role is Role.LEADS:
         needed, lease_until = tenure.lease.needed - 1, tenure.until()
