@@ -1,9 +1,10 @@
 """Every parameter of ahm_config.yml, once.
 
-Parsing, limits, the reload policy and the sample file follow from this table.
+Parsing, limits, the reload policy, the sample file and ahm_config.yml(5) follow from this table.
 To add a parameter: add its row in its section (and, where its default depends on others or on the
 environment, a function in defaults.py), run `python3 -m ahmlib.config.sample` into
-conf/ahm_config.yml.sample, and name it in the test that lists them all.
+conf/ahm_config.yml.sample and `python3 -m ahmlib.config.manual_page` into man/ahm_config.yml.5, and
+name it in the test that lists them all.
 """
 
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Tuple
