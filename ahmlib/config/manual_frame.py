@@ -131,7 +131,7 @@ bring the new files to all nodes, and start AHM on all of them, on the host of t
 and
 .B beacon_message_retry_count
 have to be the same, because the lease of one node counts on the promises of the others.
-Where they differ, log and status say so.
+Where they differ, the status says so.
 .PP
 .B virtual_IP
 and

@@ -164,8 +164,8 @@ PARAMETERS = (
     _row(HEALTH, 'max_consec_failures', INTEGER, 5, 'Consecutive failed checks after which the '
          'database counts as failed.', minimum=1, maximum=1000, reload=PAUSED, example=5),
 
-    _row(VIP, 'virtual_IP', ADDRESS, None, 'The virtual IP that the clients use. Without one AHM '
-         'manages none.', example='210.104.181.42'),
+    _row(VIP, 'virtual_IP', ADDRESS, None, 'The virtual IP (VIP) that the clients use. Without one '
+         'AHM manages none.', example='210.104.181.42'),
     _command(VIP, 'if_cmd_path', 'The directory of the program in if_up_cmd and if_down_cmd where '
              'that is no absolute path.', PATH, '/bin', example='/bin'),
     _command(VIP, 'if_up_cmd', 'Raises the VIP; $_IP_$ stands for it. Run without a shell.',

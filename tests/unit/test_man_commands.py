@@ -33,7 +33,7 @@ COMMANDS = {'ahm.8': ahmlib.main, 'ahm_attach_node.1': attach_node,
             'ahm_shutdown_cluster.1': shutdown_cluster, 'ahm_simulate.1': simulate}
 DAEMON = 'ahm.8'
 #: Lines of pages with one of these hold options of other programs.
-OTHERS = re.compile(r'\b(jq|sh|arping)\b')
+OTHERS = re.compile(r'\b(jq|sh|arping|install)\b')
 
 each_command = pytest.mark.parametrize('page', sorted(COMMANDS))
 

@@ -138,6 +138,11 @@ def test_text_is_printed_as_it_is(tmp_path, text):
     assert '\n       %s\n' % text in printed
 
 
+def test_hyphens_can_be_copied_and_names_of_parameters_stand_out():
+    # Whether a terminal shows a plain hyphen as another character depends on the system.
+    assert manual_page.roff('sh -c, by_db_port, db_port.') == r'sh \-c, by_db_port, \fBdb_port\fP.'
+
+
 # -- nodes.conf(5) ----------------------------------------------------------------------------
 
 
