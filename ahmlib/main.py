@@ -10,6 +10,7 @@ Usage:
 -h, --help      Print this help
 -d, --debug     Debug mode
 -n --no-detach  Do not detach terminal
+--version       Print the version
 """
 
 import os
@@ -20,6 +21,7 @@ import time
 import warnings
 from typing import Any, Dict, NamedTuple, Optional, Sequence
 
+from ahmlib import __version__
 from ahmlib.config import loader
 from ahmlib.config.defaults import absolute
 from ahmlib.config.problems import read_bytes
@@ -80,7 +82,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 def _arguments(argv: Optional[Sequence[str]]) -> Dict[str, Any]:
     try:
         try:
-            return docopt.docopt(__doc__, argv)
+            return docopt.docopt(__doc__, argv, version='ahm %s' % __version__)
         finally:
             sys.stdout.flush()
     except BrokenPipeError:

@@ -11,6 +11,7 @@
     loader.py      load(): all of the above, every mistake reported at once
     timing.py      the intervals that follow from a configuration
     sample.py      prints conf/ahm_config.yml.sample
+    manual_page.py, manual_frame.py    print man/ahm_config.yml.5
 
 Other modules need `loader.load`, `loader.ConfigError`, `schema.PARAMETERS` and `timing`.
 """

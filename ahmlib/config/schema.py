@@ -1,9 +1,10 @@
 """Every parameter of ahm_config.yml, once.
 
-Parsing, limits, the reload policy and the sample file follow from this table.
+Parsing, limits, the reload policy, the sample file and ahm_config.yml(5) follow from this table.
 To add a parameter: add its row in its section (and, where its default depends on others or on the
 environment, a function in defaults.py), run `python3 -m ahmlib.config.sample` into
-conf/ahm_config.yml.sample, and name it in the test that lists them all.
+conf/ahm_config.yml.sample and `python3 -m ahmlib.config.manual_page` into man/ahm_config.yml.5, and
+name it in the test that lists them all.
 """
 
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Tuple
@@ -163,8 +164,8 @@ PARAMETERS = (
     _row(HEALTH, 'max_consec_failures', INTEGER, 5, 'Consecutive failed checks after which the '
          'database counts as failed.', minimum=1, maximum=1000, reload=PAUSED, example=5),
 
-    _row(VIP, 'virtual_IP', ADDRESS, None, 'The virtual IP that the clients use. Without one AHM '
-         'manages none.', example='210.104.181.42'),
+    _row(VIP, 'virtual_IP', ADDRESS, None, 'The virtual IP (VIP) that the clients use. Without one '
+         'AHM manages none.', example='210.104.181.42'),
     _command(VIP, 'if_cmd_path', 'The directory of the program in if_up_cmd and if_down_cmd where '
              'that is no absolute path.', PATH, '/bin', example='/bin'),
     _command(VIP, 'if_up_cmd', 'Raises the VIP; $_IP_$ stands for it. Run without a shell.',

@@ -11,6 +11,7 @@ Options:
   -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml.
   --wait                  Show what is being done, step by step.
   --help                  Print this help.
+  --version               Print the version.
 
 Its database, running or stopped, is made a standby of the present primary;
 success is printed once it streams from there.  No data directory is deleted.

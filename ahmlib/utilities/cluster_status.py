@@ -18,6 +18,7 @@ Options:
                           pause of so many SECONDS in between (default: 2).
   --check                 One line and an exit code for Nagios-like monitors.
   --help                  Print this help.
+  --version               Print the version.
 
 Exit status: 0 shown, and --watch that was ended; 1 refused, the reason is on
 stderr; 2 wrong usage; 3 no daemon there, or no answer within 10 s; 4 shown,

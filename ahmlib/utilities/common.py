@@ -14,6 +14,7 @@ import sys
 import warnings
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
+from ahmlib import __version__
 from ahmlib.config import document
 from ahmlib.config.defaults import absolute
 from ahmlib.config.document import Entry
@@ -75,16 +76,17 @@ def run(main: Callable[[Sequence[str]], Optional[int]],
 
 
 def arguments(doc: str, argv: Optional[Sequence[str]]) -> Args:
-    """Return docopt's dict for `argv`.  Prints `doc` and ends with 0 if --help is asked for.
+    """Return docopt's dict for `argv`.
 
-    doc: the utility's docstring.  Raises Failure with exit code 2 for a wrong usage.
+    doc: the utility's docstring.  If --help is asked for it is printed, if --version that, and
+    both end with 0.  Raises Failure with exit code 2 for a wrong usage.
     """
     try:
         args = docopt.docopt(doc, argv, help=False)
     except docopt.DocoptExit as error:
         raise Failure(_usage_problem(str(error), argv, doc), USAGE)
-    if args.get('--help'):
-        put(doc.strip())
+    if args['--help'] or args['--version']:
+        put(doc.strip() if args['--help'] else '%s (AHM) %s' % (_program(doc), __version__))
         sys.stdout.flush()
         raise SystemExit(OK)
     return args

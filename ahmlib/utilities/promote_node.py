@@ -17,6 +17,7 @@ Options:
                           risks, and asks.
   --yes                   With --force: do not ask.
   --help                  Print this help.
+  --version               Print the version.
 
 Where a primary lives this is a switchover: it is stopped, and the node takes
 over once it has received all of it, or all is undone.  Where no node leads,

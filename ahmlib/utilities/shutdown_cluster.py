@@ -12,6 +12,7 @@ Options:
   -s, --socket-dir=DIR    Directory of the UNIX socket (default: /tmp).
   -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml.
   --help                  Print this help.
+  --version               Print the version.
 
 The daemons of the standbys end first, the leader's last; where a node is
 missing, the leader's first.

@@ -26,6 +26,7 @@ Options:
   --plot=FILE             Also write a picture, as SVG.
   --list                  Print all faults.
   --help                  Print this help.
+  --version               Print the version.
 
 The nodes are named AHM-NODE-1, AHM-NODE-2, ... in the order of nodes.conf, but
 the node of the file, which has its node_name. Before the fault the first node

@@ -124,7 +124,7 @@ def test_help_is_the_specified_text(lone):
         '    Set the path to the ahm_config.yml configuration file',
         '    (default: /usr/local/etc/ahm_config.yml)',
         '-h, --help      Print this help', '-d, --debug     Debug mode',
-        '-n --no-detach  Do not detach terminal']
+        '-n --no-detach  Do not detach terminal', '--version       Print the version']
 
 
 def test_help_into_a_closed_pipe_is_no_error(lone):

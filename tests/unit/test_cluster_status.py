@@ -267,7 +267,7 @@ def test_help_is_the_docstring():
     code, out, error = run('--help')
     assert (code, out, error) == (0, cluster_status.__doc__.strip() + '\n', '')
     for option in ('-h, --host=', '-p, --port=', '-s, --socket-dir=', '-f, --config-file=',
-                   '--json', '--help', '-v, --verbose', '-w, --watch', '--check'):
+                   '--json', '--help', '--version', '-v, --verbose', '-w, --watch', '--check'):
         assert '\n  ' + option in out
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import types
 import pytest
 
 import ahmlib.main
-from ahmlib import needs
+from ahmlib import __version__, needs
 from ahmlib.main import main
 from ahmlib.runtime import log
 
@@ -143,7 +144,54 @@ def test_what_an_entrance_demands_is_what_it_imports(path):
     assert bool(children) == (path in ('ahm.py', os.path.join('bin', 'ahm')))
 
 
-def test_the_packages_are_those_that_an_installation_brings():
-    with open(os.path.join(ROOT, 'setup.py')) as source:
-        required = re.search(r'install_requires=\[(.*?)\]', source.read(), re.DOTALL).group(1)
-    assert set(re.findall(r"'([\w-]+)", required)) == set(needs.PACKAGES.values())
+# -- what is installed ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """What setup.py tells setuptools, which need not be there: {keyword: value}."""
+    told = {}
+    monkeypatch.setitem(sys.modules, 'setuptools', types.SimpleNamespace(
+        find_packages=lambda include: include, setup=told.update))
+    runpy.run_path(os.path.join(ROOT, 'setup.py'))
+    return told
+
+
+def test_the_packages_are_those_that_an_installation_brings(installed):
+    required = [re.match(r'[\w-]+', text).group() for text in installed['install_requires']]
+    assert sorted(required) == sorted(needs.PACKAGES.values())
+
+
+def test_each_manual_page_goes_where_man_looks_for_it(installed):
+    pages = {path: place for place, paths in installed['data_files'] for path in paths
+             if path.startswith('man' + os.sep)}
+    assert pages == {os.path.join('man', name): 'share/man/man' + name[-1]
+                     for name in os.listdir(os.path.join(ROOT, 'man')) if name != 'README.md'}
+    assert {'share/man/man1', 'share/man/man7'} <= set(pages.values())
+
+
+# -- the version ------------------------------------------------------------------------------
+
+OTHER_VERSION = """
+import runpy, sys
+import ahmlib
+ahmlib.__version__ = '9.8.7'
+sys.argv = [sys.argv[1], '--version']
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
+
+
+@pytest.mark.parametrize('path', ENTRANCES + ['ahm.py'])
+def test_every_entrance_tells_the_version_of_the_package_and_no_other(path):
+    name = os.path.basename(path)
+    said = '%s (AHM) %%s\n' % name if '_' in name else 'ahm %s\n'
+    assert run(path, '--version') == (0, said % __version__, '')
+    assert run('-c', OTHER_VERSION, path) == (0, said % '9.8.7', '')
+
+
+def test_the_version_that_is_installed_written_and_told_is_one(installed):
+    assert installed['version'] == __version__
+    assert ahmlib.main.__doc__.splitlines()[0] == 'ahm version %s,' % __version__
+    with open(os.path.join(ROOT, 'CHANGELOG.md'), encoding='utf-8') as source:
+        newest = re.search(r'^## (\S+)', source.read(), re.MULTILINE).group(1)
+    assert newest == __version__

@@ -1,10 +1,11 @@
-"""The manual pages say what the code does, and are roff that prints without a warning."""
+"""The pages ahm_protocol, ahm_simulate and ahm_cluster_status say what the code does.
+
+What all pages have in common is in test_man_pages.py, what those of commands have in
+test_man_commands.py, and ahm_config.yml and nodes.conf in test_man_files.py.
+"""
 
 import json
-import os
 import re
-import shutil
-import subprocess
 
 import pytest
 
@@ -16,39 +17,10 @@ from ahmlib.core.status import status
 from ahmlib.simulation import lemmas
 from ahmlib.utilities import cluster_status, common, simulate, status_check
 
+from .pages import PAGES, items, plain, section, source
 from .rows import one_settings, row
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-MAN = os.path.join(ROOT, 'man')
-PAGES = sorted(name for name in os.listdir(MAN) if re.search(r'\.[1-8]$', name))
-
 CONFIG = 'node_name: a\ndb_data_dir: /nowhere\nbeacon_message_interval_seconds: 0.5\n'
-
-
-def source(name):
-    """The roff of a page, with plain hyphens."""
-    with open(os.path.join(MAN, name), encoding='utf-8') as page:
-        return page.read().replace(r'\-', '-')
-
-
-def plain(text):
-    """Text without roff's requests and fonts, on one line."""
-    text = re.sub(r'^\.(?:[BI]|[BIR]{2}) ', '', text, flags=re.MULTILINE)
-    text = re.sub(r'^\..*\n', '', text, flags=re.MULTILINE)
-    return ' '.join(re.sub(r'\\f[BIRP]|\\&', '', text).split())
-
-
-def section(name, title):
-    """The roff below this heading."""
-    return re.search(r'^\.SH %s\n(.*?)(?=^\.SH |\Z)' % title, source(name),
-                     re.MULTILINE | re.DOTALL).group(1)
-
-
-def items(name, title):
-    """{tag: text} of the tagged paragraphs below this heading."""
-    parts = re.split(r'^\.TP.*\n', section(name, title), flags=re.MULTILINE)[1:]
-    return {plain(tag + '\n'): plain(text) for tag, _, text in
-            (part.partition('\n') for part in parts)}
 
 
 def stated():
@@ -115,12 +87,6 @@ def test_the_durations_follow_from_the_formulas():
 
 
 # -- ahm_simulate(1) --------------------------------------------------------------------------
-
-
-def test_the_options_of_the_page_are_those_of_the_program():
-    usage = simulate.__doc__[simulate.__doc__.index('Options:'):]
-    options = set(re.findall(r'^  (?:-\w, )?(--[\w-]+)', usage, re.MULTILINE))
-    assert set(re.findall(r'--[\w-]+', ' '.join(items('ahm_simulate.1', 'OPTIONS')))) == options
 
 
 def test_the_exit_codes_of_the_page_are_those_of_the_program():
@@ -195,16 +161,6 @@ def test_the_json_schema_of_the_status_is_that_of_the_page_and_vice_versa():
         assert [key for key in each if not fits(line[key], each[key])] == []
 
 
-def test_the_options_of_the_status_are_those_of_its_page():
-    usage = cluster_status.__doc__[cluster_status.__doc__.index('Options:'):]
-    options = re.findall(r'^  (?:(-\w), )?(--[\w-]+)', usage, re.MULTILINE)
-    on_page = re.findall(r'(?:(-\w), )?(--[\w-]+)', re.sub(
-        r'\s+', ' ', ' '.join(items(STATUS, 'OPTIONS')).replace(' " , " ', ', ')
-        .replace('"', '').replace(' , ', ', ')))
-    assert {long for _, long in on_page} == {long for _, long in options}
-    assert {short for short, _ in on_page} == {short for short, _ in options}
-
-
 @pytest.mark.parametrize('page', PAGES)
 def test_parameters_that_a_page_names_exist(page):
     text = re.sub(r'^\.SH JSON\n.*?(?=^\.SH )', '', source(page), flags=re.MULTILINE | re.DOTALL)
@@ -222,26 +178,3 @@ def test_the_exit_codes_of_the_status_are_those_of_its_page():
     assert pages[0] == {str(code) for code in (common.OK, common.REFUSED, common.USAGE,
                                                common.NO_DAEMON, cluster_status.NO_LEADER)}
     assert pages[1] == {str(code) for code in range(len(status_check.WORDS))}
-
-
-# -- all pages --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize('name', PAGES)
-def test_a_page_is_ascii_of_a_width_that_can_be_read(name):
-    with open(os.path.join(MAN, name), encoding='ascii') as page:
-        assert [line for line in page.read().splitlines() if len(line) > 100] == []
-
-
-@pytest.mark.skipif(shutil.which('groff') is None, reason='groff is not installed')
-@pytest.mark.parametrize('name', PAGES)
-def test_a_page_prints_without_a_warning(name):
-    done = subprocess.run(['groff', '-man', '-Tutf8', '-ww', os.path.join(MAN, name)],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
-    assert (done.returncode, done.stderr) == (0, b'') and done.stdout
-
-
-def test_pages_that_a_page_names_exist():
-    for name in PAGES:
-        for title, number in re.findall(r'(ahm_\w+) \((\d)\)', source(name)):
-            assert '%s.%s' % (title, number) in PAGES
