@@ -93,8 +93,8 @@ ATTRIBUTES = {
     'contest': 'ballot due due_only facts follower members out promise ready stand_after '
                'stand_until tenure tie_break why_not',
     'follower': 'ballot facts followed lost_at members out promise speaker tenure',
-    'members': '_alive _changes _counted _in_touch _living facts incarnation peers regained_at '
-               'sent_at',
+    'members': '_alive _changes _counted _in_touch _living _two_way _were_alive facts incarnation '
+               'peers regained_at sent_at',
     'promise': 'blind blind_until bound facts free_for hold incarnation leader reigned seq until',
     'speaker': 'answered_at answers disk facts members out refused round_at said save_retry_at '
                'saving_since sent_at seq told_of try_at unsaved_since wanted',
@@ -117,7 +117,7 @@ def test_the_walk_knows_all_parts_and_what_they_are_made_of():
     assert sorted(vars(consensus.tenure.lease)) == [
         'acked', 'facts', 'left', 'returned_at', 'tie_break']
     assert sorted(vars(consensus.members.peers[1])) == [
-        'heard', 'heard_at', 'past', 'row', 'row_at', 'was_alive']
+        'heard', 'heard_at', 'past', 'row', 'row_at']
 
 
 def test_what_is_left_out_of_a_row_trips_who_reads_it():

@@ -28,7 +28,6 @@ class Peer:
         self.heard: Optional[Tuple[int, int]] = None    # newest (incarnation, seq) at all
         self.heard_at = 0.0                     # its receipt
         self.past: Set[int] = set()             # incarnations displaced by a newer one
-        self.was_alive = False
 
     def displaced_by(self, incarnation: int) -> None:
         """Remember the incarnation that a newer one has displaced."""
@@ -46,8 +45,10 @@ class Membership:
                                        if place != facts.own}
         self.sent_at: Dict[int, float] = {}
         self.regained_at = facts.now        # when a peer was last heard that had not been
+        self._were_alive: Set[int] = set()      # when `turned` was asked last
         self._alive: Set[int] = set()       # as of `_counted`: (turn, rows taken, T_hold)
         self._living: List[Beacon] = []
+        self._two_way: Set[int] = set()
         self._in_touch: List[Beacon] = []
         self._counted: Optional[Tuple[int, int, float]] = None
         self._changes = 0
@@ -135,10 +136,8 @@ class Membership:
 
     def is_two_way(self, place: int) -> bool:
         """Whether it is alive, and has heard me within T_hold: a deaf peer echoes an old seq."""
-        if not self.is_alive(place):
-            return False
-        echoed_at = self.echoed_at(place)
-        return echoed_at is not None and self._within_hold(echoed_at)
+        self._count()
+        return place in self._two_way
 
     def only_arrives(self, place: int) -> bool:
         """Whether its rows arrive, heard within T_hold, and none counts: it does not hear me."""
@@ -168,10 +167,14 @@ class Membership:
         if counted == self._counted:
             return
         self._counted = counted
+        reached, hold = self.facts.clock.reached, self.facts.hold_seconds
         self._living = [peer.row for peer in self.peers.values()
-                        if peer.row is not None and self._within_hold(peer.row_at)]
+                        if peer.row is not None and not reached(peer.row_at + hold)]
         self._alive = {row.sender for row in self._living}
-        self._in_touch = [row for row in self._living if self.is_two_way(row.sender)]
+        echoed = [(row, self.echo(row)) for row in self._living]
+        self._in_touch = [row for row, seq in echoed
+                          if seq is not None and not reached(self.sent_at[seq] + hold)]
+        self._two_way = {row.sender for row in self._in_touch}
 
     def has_majority(self) -> bool:
         """Whether as many nodes as an election needs are in contact, I among them."""
@@ -187,11 +190,8 @@ class Membership:
 
     def turned(self) -> List[Tuple[int, bool]]:
         """Peers that became alive (True) or lost (False) since the last call."""
-        changes = []
-        for place, peer in self.peers.items():
-            alive = self.is_alive(place)
-            if alive != peer.was_alive:
-                peer.was_alive = alive
-                self.regained_at = self.facts.now if alive else self.regained_at
-                changes.append((place, alive))
-        return changes
+        self._count()
+        changed, self._were_alive = self._alive ^ self._were_alive, self._alive
+        if changed & self._alive:
+            self.regained_at = self.facts.now
+        return [(place, place in self._alive) for place in sorted(changed)]
