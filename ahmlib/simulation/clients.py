@@ -5,9 +5,12 @@ where it lies.  So two primaries, an outage, and lost rows are observed here as 
 With synchronous replication a row is acknowledged only once enough synchronous standbys have it.
 """
 
-from typing import List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 
-from .lemma import excused
+from ahmlib.simulation.lemma import excused
+
+if TYPE_CHECKING:
+    from ahmlib.simulation.world import World
 
 WRITE_SECONDS = 0.02
 REPLICATION_SECONDS = 0.02
@@ -25,7 +28,7 @@ class Written(NamedTuple):
 class Clients:
     """The writing clients, and replication, which decides what they are told."""
 
-    def __init__(self, world, synchronous: int = 0) -> None:
+    def __init__(self, world: 'World', synchronous: int = 0) -> None:
         self.world = world
         self.synchronous = synchronous      # standbys that confirm a commit; 0: asynchronous
         self.acknowledged: List[Written] = []

@@ -1,13 +1,18 @@
 """The lemmas that keep the data (L4, L5, L14, L18, L20, L21, L23): who is promoted, and when."""
 
-from typing import Any, Dict, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Tuple
 
-from ..core import effects, events
-from ..core.beacon import Beacon, Verdict
-from ..core.policy.election import why_not_eligible
-from ..core.consensus.saved import SPENT
-from ..core.states import DatabaseState
-from .lemma import Lemma, Violated, by_force, excused, halves
+from ahmlib.core import effects, events
+from ahmlib.core.beacon import Beacon, Verdict
+from ahmlib.core.consensus.saved import SPENT
+from ahmlib.core.node import Node
+from ahmlib.core.policy.election import why_not_eligible
+from ahmlib.core.states import DatabaseState
+from ahmlib.simulation.lemma import Lemma, Violated, by_force, excused, halves
+
+if TYPE_CHECKING:
+    from ahmlib.simulation.host import Host
+    from ahmlib.simulation.world import World
 
 #: The slowest clock of a host of this world.
 CLOCK_RATE_LEAST = 0.95
@@ -18,12 +23,12 @@ class Evidence(Lemma):
     number = 4
     watches = (effects.Promote, effects.RunHook, effects.SendBeacon)
 
-    def __init__(self, world) -> None:
+    def __init__(self, world: 'World') -> None:
         super().__init__(world)
         self.fencing_asked_at: Dict[int, float] = {}
         self.told: Dict[int, Tuple[int, Verdict]] = {}      # by node: what it said last
 
-    def performed(self, host, effect: Any) -> None:
+    def performed(self, host: 'Host', effect: Any) -> None:
         own = host.settings.own
         if isinstance(effect, effects.SendBeacon):
             self._note(effect.beacon)
@@ -40,7 +45,7 @@ class Evidence(Lemma):
         elif row.leads or self.told.get(row.sender, (None,))[0] == row.leader:
             self.told.pop(row.sender, None)
 
-    def _look(self, host, suspect: int) -> None:
+    def _look(self, host: 'Host', suspect: int) -> None:
         if host.settings.pre_promotion:
             if host.fenced_others_at < self.fencing_asked_at.get(host.settings.own, float('inf')):
                 raise Violated('%s promotes though its fencing script has not succeeded'
@@ -64,12 +69,13 @@ class MostAdvanced(Lemma):
     number = 5
     watches = (effects.SaveState,)
 
-    def performed(self, host, effect: effects.SaveState) -> None:
+    def performed(self, host: 'Host', effect: effects.SaveState) -> None:
         saved, before, node = effect.saved, host.saved, host.node
         own = host.settings.own
         if saved.voted_for in (None, SPENT, own) or (
                 before and (before.term, before.voted_for) == (saved.term, saved.voted_for)):
             return
+        assert node is not None
         row, mine = node.consensus.members.row(saved.voted_for), node.own_row()
         if row is None or row.forced or row.database is DatabaseState.PRIMARY \
                 or mine.database is not DatabaseState.STANDBY or not mine.fresh \
@@ -79,7 +85,7 @@ class MostAdvanced(Lemma):
             raise Violated('%s (timeline %d, position %d) votes for %s (%d, %d), which has less' % (
                 mine.name, mine.timeline, mine.lsn, row.name, row.timeline, row.lsn))
 
-    def _could_win(self, node) -> bool:
+    def _could_win(self, node: Node) -> bool:
         """Whether a majority finds an election due for everybody, or for whom can fence."""
         rows = [row for row in node.consensus.contact_rows()
                 if row.due == 3 and row.due_only is None]
@@ -92,7 +98,7 @@ class Eligible(Lemma):
     number = 14
     watches = (effects.Promote,)
 
-    def performed(self, host, effect: effects.Promote) -> None:
+    def performed(self, host: 'Host', effect: effects.Promote) -> None:
         node, settings = host.node, host.settings
         if by_force(self.world, host):
             return
@@ -112,7 +118,7 @@ class NothingLost(Lemma):
     number = 18
     watches = (effects.Promote,)
 
-    def performed(self, host, effect: effects.Promote) -> None:
+    def performed(self, host: 'Host', effect: effects.Promote) -> None:
         clients = self.world.clients
         if not clients.synchronous or host.database is None or self.world.tampered \
                 or by_force(self.world, host):
@@ -129,13 +135,13 @@ class OneWritable(Lemma):
     watches = (effects.Promote,)
     watches_events = True
 
-    def __init__(self, world) -> None:
+    def __init__(self, world: 'World') -> None:
         super().__init__(world)
         # By node: (life, when it has to have stopped on its own clock, when it began).
         self.began: Dict[int, Tuple[int, float, float]] = {}
         self.known: Dict[int, Tuple[Any, float]] = {}   # by node: as what it was seen, and when
 
-    def handled(self, host, event: Any) -> None:
+    def handled(self, host: 'Host', event: Any) -> None:
         own = host.settings.own
         if host.node is None:
             return
@@ -143,11 +149,11 @@ class OneWritable(Lemma):
             now, timing = host.clock(self.world.now), host.settings.timing
             until = host.lease_until if host.lease_until > now else now + timing.hold
             self.began[own] = host.life, until + timing.fence, self.world.now
-        if isinstance(event, events.DatabaseChecked) and event.in_recovery is False:
-            if self.known.get(own, (None,))[0] != self._state(host):
-                self.known[own] = self._state(host), self.world.now
+        if isinstance(event, events.DatabaseChecked) and event.in_recovery is False \
+                and self.known.get(own, (None,))[0] != self._state(host):
+            self.known[own] = self._state(host), self.world.now
 
-    def performed(self, host, effect: effects.Promote) -> None:
+    def performed(self, host: 'Host', effect: effects.Promote) -> None:
         world = self.world
         if halves(world) or by_force(world, host):
             return
@@ -156,7 +162,7 @@ class OneWritable(Lemma):
                 raise Violated('%s is promoted while the database of %s accepts writes, and its '
                                'daemon runs' % (host.settings.name, other.settings.name))
 
-    def _should_have_stopped(self, host) -> bool:
+    def _should_have_stopped(self, host: 'Host') -> bool:
         """Whether its daemon had the time to see that it runs, and to stop it."""
         own, timing = host.settings.own, host.settings.timing
         if host.database is None or not host.database.writable or excused(self.world, host) \
@@ -171,7 +177,7 @@ class OneWritable(Lemma):
         slack = timing.lease + timing.fence if found_late else 0.0
         return state == self._state(host) and self.world.now >= since + slack / CLOCK_RATE_LEAST
 
-    def _state(self, host) -> Any:
+    def _state(self, host: 'Host') -> Any:
         """What changes whenever the server is started, promoted or thawed, by anybody."""
         mine = host.database
         return host.life, mine.starts, mine.promotions, mine.thaws
@@ -182,11 +188,11 @@ class SuccessorHasAll(Lemma):
     number = 21
     watches = (effects.SendBeacon,)
 
-    def __init__(self, world) -> None:
+    def __init__(self, world: 'World') -> None:
         super().__init__(world)
         self.named: Dict[int, Any] = {}         # by node: whom it named last without leading
 
-    def performed(self, host, effect: effects.SendBeacon) -> None:
+    def performed(self, host: 'Host', effect: effects.SendBeacon) -> None:
         row, own = effect.beacon, host.settings.own
         successor = None if row.leads or row.stepping_down else row.successor
         before, self.named[own] = self.named.get(own), successor
@@ -205,7 +211,7 @@ class StaysIn(Lemma):
     watches_events = True
     watches_steps = True
 
-    def __init__(self, world) -> None:
+    def __init__(self, world: 'World') -> None:
         super().__init__(world)
         self.runs_since: Dict[int, Tuple[Any, float]] = {}  # by node: (starts and stops, when)
         self.out: Dict[int, bool] = {}
@@ -219,7 +225,7 @@ class StaysIn(Lemma):
             if self.runs_since.get(host.settings.own, (None,))[0] != state:
                 self.runs_since[host.settings.own] = state, self.world.now
 
-    def handled(self, host, event: Any) -> None:
+    def handled(self, host: 'Host', event: Any) -> None:
         own, node = host.settings.own, host.node
         if node is None:
             return

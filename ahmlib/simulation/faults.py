@@ -5,18 +5,34 @@ is data, a search can shrink it, a story can pin it, and an operator can name a 
 line.  The docstring of a fault is its description for people.
 """
 
-from typing import Callable, Dict, Iterable, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Tuple
 
-from ..core import events
-from ..core.beacon import Farewell
-from ..core.procedures.step_down import PATIENT_SECONDS
-from . import perform
-from .database_faults import (crash_recovery, demote_by_hand, fail_checks, hang_database, hide_wal,
-                              hold_replay, kill_database, pause_replay, promote_by_hand,
-                              refuse_checks, restart_standby, resume_replay, start_database,
-                              stop_replication, thaw_database)
-from .host import FAILS, HANGS, LIES, SLOW
-from .lemma import is_obstructed
+from ahmlib.core import events
+from ahmlib.core.beacon import Farewell
+from ahmlib.core.procedures.step_down import PATIENT_SECONDS
+from ahmlib.simulation import perform
+from ahmlib.simulation.database_faults import (
+    crash_recovery,
+    demote_by_hand,
+    fail_checks,
+    hang_database,
+    hide_wal,
+    hold_replay,
+    kill_database,
+    pause_replay,
+    promote_by_hand,
+    refuse_checks,
+    restart_standby,
+    resume_replay,
+    start_database,
+    stop_replication,
+    thaw_database,
+)
+from ahmlib.simulation.host import FAILS, HANGS, LIES, SLOW
+from ahmlib.simulation.lemma import is_obstructed
+
+if TYPE_CHECKING:
+    from ahmlib.simulation.world import World
 
 Plan = Iterable[Tuple[float, str, int]]
 Fault = Callable[..., None]
@@ -28,151 +44,151 @@ RESTART_SECONDS = 0.3
 RETRIED_SECONDS = PATIENT_SECONDS + 1.0
 
 
-def _others(world, node):
-    return [other for other in range(len(world.hosts)) if other != node]
+def _others(world: 'World', place: int) -> List[int]:
+    return [other for other in range(len(world.hosts)) if other != place]
 
 
 # -- the network -------------------------------------------------------------------------------
 
-def cut(world, node):
+def cut(world: 'World', place: int) -> None:
     """its host is cut off from all others"""
-    world.network.isolate(node, range(len(world.hosts)))
+    world.network.isolate(place, range(len(world.hosts)))
 
 
-def cut_one_way(world, node):
+def cut_one_way(world: 'World', place: int) -> None:
     """nothing that it sends reaches the next node"""
-    world.network.cut(node, (node + 1) % len(world.hosts))
+    world.network.cut(place, (place + 1) % len(world.hosts))
 
 
-def cut_between(world, node):
+def cut_between(world: 'World', place: int) -> None:
     """it and the next node cannot reach each other"""
-    world.network.part((node,), ((node + 1) % len(world.hosts),))
+    world.network.part((place,), ((place + 1) % len(world.hosts),))
 
 
-def part(world, node):
+def part(world: 'World', place: int) -> None:
     """it and half of the others are cut off from the rest"""
     size = len(world.hosts)
-    some = [(node + step) % size for step in range((size + 1) // 2)]
+    some = [(place + step) % size for step in range((size + 1) // 2)]
     world.network.part(some, [other for other in range(size) if other not in some])
 
 
-def mute(world, node):
+def mute(world: 'World', place: int) -> None:
     """nothing that it sends reaches anybody"""
-    for other in _others(world, node):
-        world.network.cut(node, other)
+    for other in _others(world, place):
+        world.network.cut(place, other)
 
 
-def deafen(world, node):
+def deafen(world: 'World', place: int) -> None:
     """it hears nobody"""
-    for other in _others(world, node):
-        world.network.cut(other, node)
+    for other in _others(world, place):
+        world.network.cut(other, place)
 
 
-def deafen_multicast(world, node):
+def deafen_multicast(world: 'World', place: int) -> None:
     """it gets only what is sent to it alone"""
-    world.network.multicast_deaf.add(node)
+    world.network.multicast_deaf.add(place)
 
 
-def heal(world, node):
+def heal(world: 'World', place: int) -> None:
     """the network is whole again"""
     world.network.heal()
 
 
-def replay(world, node):
+def replay(world: 'World', place: int) -> None:
     """old datagrams reach it once more"""
-    perform.replay(world, node)
+    perform.replay(world, place)
 
 
-def lose_trusted(world, node):
+def lose_trusted(world: 'World', place: int) -> None:
     """it reaches no trusted server"""
-    if world.hosts[node].reaches_trusted:
-        world.hosts[node].reaches_trusted, world.hosts[node].trusted_lost_at = False, world.now
+    if world.hosts[place].reaches_trusted:
+        world.hosts[place].reaches_trusted, world.hosts[place].trusted_lost_at = False, world.now
 
 
-def reach_trusted(world, node):
+def reach_trusted(world: 'World', place: int) -> None:
     """it reaches the trusted servers again"""
-    world.hosts[node].reaches_trusted = True
+    world.hosts[place].reaches_trusted = True
 
 
 # -- daemons -----------------------------------------------------------------------------------
 
-def crash(world, node):
+def crash(world: 'World', place: int) -> None:
     """its daemon is killed"""
-    if world.hosts[node].node is not None:
-        world.crash(node)
+    if world.hosts[place].node is not None:
+        world.crash(place)
 
 
-def start(world, node):
+def start(world: 'World', place: int) -> None:
     """its daemon is started"""
-    if world.hosts[node].powered and world.hosts[node].node is None:
-        world.start(node)
+    if world.hosts[place].powered and world.hosts[place].node is None:
+        world.start(place)
 
 
-def crash_and_start(world, node):
+def crash_and_start(world: 'World', place: int) -> None:
     """its daemon is killed and started again at once"""
-    crash(world, node)
-    world.after(0.1, lambda: start(world, node))
+    crash(world, place)
+    world.after(0.1, lambda: start(world, place))
 
 
-def freeze(world, node):
+def freeze(world: 'World', place: int) -> None:
     """its daemon is stopped (SIGSTOP)"""
-    if world.hosts[node].node is not None:
-        world.pause(node)
+    if world.hosts[place].node is not None:
+        world.pause(place)
 
 
-def thaw(world, node):
+def thaw(world: 'World', place: int) -> None:
     """its daemon goes on (SIGCONT)"""
-    if world.hosts[node].paused and world.hosts[node].node is not None:
-        world.resume(node)
+    if world.hosts[place].paused and world.hosts[place].node is not None:
+        world.resume(place)
 
 
-def stop(world, node):
+def stop(world: 'World', place: int) -> None:
     """its daemon is told to leave for good (ahm stop)"""
-    if world.hosts[node].node is not None:
-        world.stop(node)
+    if world.hosts[place].node is not None:
+        world.stop(place)
 
 
-def restart(world, node):
+def restart(world: 'World', place: int) -> None:
     """its daemon is restarted (ahm restart)"""
-    if world.hosts[node].node is not None:
-        world.stop(node, Farewell.RESTARTING)
-        world.after(RESTART_SECONDS, lambda: start(world, node))
+    if world.hosts[place].node is not None:
+        world.stop(place, Farewell.RESTARTING)
+        world.after(RESTART_SECONDS, lambda: start(world, place))
 
 
-def stop_twice(world, node):
+def stop_twice(world: 'World', place: int) -> None:
     """its daemon is told to leave, and told again"""
-    stop(world, node)
-    stop(world, node)
+    stop(world, place)
+    stop(world, place)
 
 
-def reload(world, node):
+def reload(world: 'World', place: int) -> None:
     """its configuration is read again"""
-    host = world.hosts[node]
+    host = world.hosts[place]
     world.feed(host, events.SettingsChanged(host.settings))
 
 
-def ask_status(world, node):
+def ask_status(world: 'World', place: int) -> None:
     """somebody asks it for the cluster's status"""
-    world.feed(world.hosts[node], events.ClientAsked(0, {'ask': 'status'}))
+    world.feed(world.hosts[place], events.ClientAsked(0, {'ask': 'status'}))
 
 
-def _ask(world, node, what):
-    world.feed(world.hosts[node], events.ClientAsked(0, {'ask': what}, 'an operator'))
+def _ask(world: 'World', place: int, what: str) -> None:
+    world.feed(world.hosts[place], events.ClientAsked(0, {'ask': what}, 'an operator'))
 
 
-def attach(world, node):
+def attach(world: 'World', place: int) -> None:
     """an operator attaches it (ahm_attach_node)"""
-    _ask(world, node, 'attach')
+    _ask(world, place, 'attach')
 
 
-def promote(world, node):
+def promote(world: 'World', place: int) -> None:
     """an operator wants its database to be the primary (ahm_promote_node)"""
-    _ask(world, node, 'promote')
+    _ask(world, place, 'promote')
 
 
-def force(world, node):
+def force(world: 'World', place: int) -> None:
     """an operator promotes it by force: hosts that are off now are gone for good"""
-    host, others = world.hosts[node], _others(world, node)
+    host, others = world.hosts[place], _others(world, place)
     off = [other for other in others if not world.hosts[other].powered]
     if host.node is None or host.paused or any(
             not host.node.consensus.members.is_two_way(other)
@@ -186,112 +202,112 @@ def force(world, node):
         world.gone.update(off)
 
 
-def shutdown_cluster(world, node):
+def shutdown_cluster(world: 'World', place: int) -> None:
     """an operator ends all daemons through it (ahm_shutdown_cluster)"""
-    _ask(world, node, 'shutdown')
+    _ask(world, place, 'shutdown')
 
 
-def hear_stranger(world, node):
+def hear_stranger(world: 'World', place: int) -> None:
     """a host of its nodes.conf belongs to another cluster"""
-    settings = world.hosts[node].settings
-    world.feed(world.hosts[node], events.ForeignHeard(
-        settings.host((node + 1) % settings.size), 'STRANGER', settings.addresses[:1]))
+    settings = world.hosts[place].settings
+    world.feed(world.hosts[place], events.ForeignHeard(
+        settings.host((place + 1) % settings.size), 'STRANGER', settings.addresses[:1]))
 
 
-def lose_state(world, node):
+def lose_state(world: 'World', place: int) -> None:
     """its daemon is killed and its state file is gone"""
-    crash(world, node)
-    world.hosts[node].saved, world.hosts[node].lease_until = None, 0.0
+    crash(world, place)
+    world.hosts[place].saved, world.hosts[place].lease_until = None, 0.0
 
 
-def fill_disk(world, node):
+def fill_disk(world: 'World', place: int) -> None:
     """its state file cannot be written"""
-    world.hosts[node].disk_full = True
+    world.hosts[place].disk_full = True
 
 
-def free_disk(world, node):
+def free_disk(world: 'World', place: int) -> None:
     """its state file can be written again"""
-    world.hosts[node].disk_full = False
+    world.hosts[place].disk_full = False
 
 
-def stall_disk(world, node):
+def stall_disk(world: 'World', place: int) -> None:
     """what it writes does not get to its disk, and nothing says so"""
-    world.hosts[node].disk_stalls = True
+    world.hosts[place].disk_stalls = True
 
 
-def unstall_disk(world, node):
+def unstall_disk(world: 'World', place: int) -> None:
     """its disk goes on"""
-    perform.unstall(world, world.hosts[node])
+    perform.unstall(world, world.hosts[place])
 
 
 # -- hosts -------------------------------------------------------------------------------------
 
-def power_off(world, node):
+def power_off(world: 'World', place: int) -> None:
     """its host loses power"""
-    world.power_off(node)
+    world.power_off(place)
 
 
-def power_on(world, node):
+def power_on(world: 'World', place: int) -> None:
     """its host is switched on; database and daemon start"""
-    host = world.hosts[node]
-    if not host.powered and node not in world.gone:
-        world.power_on(node)
+    host = world.hosts[place]
+    if not host.powered and place not in world.gone:
+        world.power_on(place)
         if host.database is not None:
             host.database.start(by_hand=True)
-        world.start(node)
+        world.start(place)
 
 
-def drop_vip(world, node):
+def drop_vip(world: 'World', place: int) -> None:
     """somebody removes the VIP from its host"""
-    world.hosts[node].has_vip = False
+    world.hosts[place].has_vip = False
 
 
-def hide_vip(world, node):
+def hide_vip(world: 'World', place: int) -> None:
     """it cannot find out whether the VIP is on its host"""
-    world.vip_unknown.add(node)
+    world.vip_unknown.add(place)
 
 
-def answer_for_vip(world, node):
+def answer_for_vip(world: 'World', place: int) -> None:
     """a stranger answers for the VIP where it asks"""
-    world.vip_answers.add(node)
+    world.vip_answers.add(place)
 
 
-def ping_in_vain(world, node):
+def ping_in_vain(world: 'World', place: int) -> None:
     """its ping may not send"""
-    world.pings_in_vain.add(node)
+    world.pings_in_vain.add(place)
 
 
-def vip_unusable(world, node):
+def vip_unusable(world: 'World', place: int) -> None:
     """its kernel does not use the VIP where it is raised (a duplicate address)"""
-    world.hosts[node].vip_usable = False
+    world.hosts[place].vip_usable = False
 
 
-def kill_daemon_and_database(world, node):
+def kill_daemon_and_database(world: 'World', place: int) -> None:
     """its daemon and its database die together, and its host lives"""
-    crash(world, node)
-    kill_database(world, node)
+    crash(world, place)
+    kill_database(world, place)
 
 
 # -- commands ----------------------------------------------------------------------------------
 
-def _behave(what, how, text):
-    def fault(world, node):
-        world.hosts[node].behaves[what] = how
+def _behave(what: str, how: str, text: str) -> Callable[['World', int], None]:
+    def fault(world: 'World', place: int) -> None:
+        world.hosts[place].behaves[what] = how
     fault.__doc__ = text
     return fault
 
 
-def commands_work(world, node):
+def commands_work(world: 'World', place: int) -> None:
     """all commands on its host work again"""
-    host = world.hosts[node]
+    host = world.hosts[place]
     if is_obstructed(host):
         host.obstructed_until = world.now + host.settings.timing.fence + RETRIED_SECONDS
     host.behaves.clear()
     host.fencing_works = True
-    world.local_path_fails.discard(node)
-    world.vip_answers.discard(node)
-    world.vip_unknown.discard(node)
-    world.pings_in_vain.discard(node)
+    world.local_path_fails.discard(place)
+    world.vip_answers.discard(place)
+    world.vip_unknown.discard(place)
+    world.pings_in_vain.discard(place)
     host.vip_usable, host.refuses_checks = True, False
     if host.database is not None:
         host.database.hides_wal = False
@@ -338,41 +354,41 @@ HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status'
             'hold-replay', 'resume-replay', 'refuse-checks', 'restart-standby')
 
 
-def strike(world, fault: str, node: int) -> None:
+def strike(world: 'World', fault: str, place: int) -> None:
     """Let this fault happen to this node now."""
     name = fault.replace('_', '-')
-    world.note(world.hosts[node], '--- %s' % FAULTS[name].__doc__)
-    FAULTS[name](world, node)
+    world.note(world.hosts[place], '--- %s' % FAULTS[name].__doc__)
+    FAULTS[name](world, place)
 
 
-def is_harmless(world, plan: Plan) -> bool:
+def is_harmless(world: 'World', plan: Plan) -> bool:
     """Whether nothing of this may promote anything; on a network that loses rows all may."""
     return world.network.loss == 0.0 and all(
         fault.replace('_', '-') in HARMLESS for _, fault, _ in plan)
 
 
-def apply(world, plan: Plan) -> None:
+def apply(world: 'World', plan: Plan) -> None:
     """Run the plan; the world checks the lemmas all the while."""
     world.harmless = is_harmless(world, plan)
-    for gap, fault, node in plan:
+    for gap, fault, place in plan:
         world.run(gap)
-        strike(world, fault, node)
+        strike(world, fault, place)
     world.run(world.settings.timing.hold * 2)
 
 
-def repair(world) -> None:
+def repair(world: 'World') -> None:
     """End all faults: the network is whole, hosts, servers and daemons run, and stay running."""
     world.harmless = False
     heal(world, 0)
     world.network.loss = 0.0
-    for node, host in enumerate(world.hosts):
+    for place in range(len(world.hosts)):
         for undo in (power_on, commands_work, free_disk, unstall_disk, reach_trusted,
                      thaw_database, resume_replay, start_database, thaw):
-            undo(world, node)
+            undo(world, place)
     _keep_started(world)
 
 
-def _keep_started(world) -> None:
-    for node in range(len(world.hosts)):
-        start(world, node)
+def _keep_started(world: 'World') -> None:
+    for place in range(len(world.hosts)):
+        start(world, place)
     world.after(REPAIR_SECONDS, lambda: _keep_started(world))

@@ -2,10 +2,10 @@
 
 from typing import Any, Callable, Dict, List, Optional
 
-from ..core.node import Node
-from ..core.consensus.saved import Saved
-from ..core.settings import Settings
-from .database import SimulatedDatabase
+from ahmlib.core.consensus.saved import Saved
+from ahmlib.core.node import Node
+from ahmlib.core.settings import Settings
+from ahmlib.simulation.database import SimulatedDatabase
 
 #: How a command of a host behaves, where it does not simply work.
 WORKS, SLOW, FAILS, HANGS, LIES = 'works', 'slow', 'fails', 'hangs', 'lies'
@@ -62,10 +62,10 @@ def make_settings(size: int, **changes: Any) -> List[Settings]:
     witnesses = changes.pop('witnesses', ())
     priorities = changes.pop('priorities', range(1, size + 1))
     addresses = tuple('10.0.0.%d:9500' % (place + 1) for place in range(size))
-    common = dict(addresses=addresses, order=tuple(range(size)), cluster=77, interval=0.5,
-                  retries=2, health_check_period=0.5, max_consec_failures=2, connect_timeout=1.0,
-                  vip='10.0.0.100')
-    common.update(changes)
-    return [Settings(name='AHM-NODE-%d' % (place + 1), own=place, priority=priority,
-                     witness=place in witnesses, **common)
+    common: Dict[str, Any] = {
+        'order': tuple(range(size)), 'cluster': 77, 'interval': 0.5, 'retries': 2,
+        'health_check_period': 0.5, 'max_consec_failures': 2, 'connect_timeout': 1.0,
+        'vip': '10.0.0.100', **changes}
+    return [Settings(name='AHM-NODE-%d' % (place + 1), own=place, addresses=addresses,
+                     priority=priority, witness=place in witnesses, **common)
             for place, priority in zip(range(size), priorities)]

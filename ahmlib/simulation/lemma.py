@@ -1,8 +1,12 @@
 """What a lemma is, and what lemmas ask of the world; the lemmas themselves stand in `lemmas`."""
 
-from typing import Any, Dict, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Tuple
 
-from ..core.consensus.saved import Saved
+from ahmlib.core.consensus.saved import Saved
+
+if TYPE_CHECKING:
+    from ahmlib.simulation.host import Host
+    from ahmlib.simulation.world import World
 
 OBSTRUCTING = ('vip', 'stop', 'signal')
 
@@ -20,7 +24,7 @@ class Lemma:
     watches_events = False              # `handled` is called after every event of a daemon
     watches_disks = False               # `saved` is called when a state is about to be on disk
 
-    def __init__(self, world) -> None:
+    def __init__(self, world: 'World') -> None:
         self.world = world
 
     @property
@@ -31,22 +35,22 @@ class Lemma:
     def step(self) -> None:
         """Something happened in the world."""
 
-    def handled(self, host, event: Any) -> None:
+    def handled(self, host: 'Host', event: Any) -> None:
         """The daemon of this host has handled this event, and its effects were performed."""
 
-    def performed(self, host, effect: Any) -> None:
+    def performed(self, host: 'Host', effect: Any) -> None:
         """This effect is about to be performed on this host."""
 
-    def saved(self, host, saved: Saved) -> None:
+    def saved(self, host: 'Host', saved: Saved) -> None:
         """This state is about to replace `host.saved`."""
 
 
-def halves(world) -> bool:
+def halves(world: 'World') -> bool:
     """Half votes on an even number of nodes: voters and acknowledgers need not share a node."""
     return world.settings.half_votes and world.settings.size % 2 == 0
 
 
-def may_split(world, serving) -> bool:
+def may_split(world: 'World', serving: Iterable['Host']) -> bool:
     """Half votes whose tie nothing breaks: each half may have a leader.
 
     A trusted server breaks it once one of the two has not reached it for as long as the other half
@@ -59,12 +63,12 @@ def may_split(world, serving) -> bool:
         host.reaches_trusted or world.now < host.trusted_lost_at + wait for host in serving)
 
 
-def by_force(world, host) -> bool:
+def by_force(world: 'World', host: 'Host') -> bool:
     """Whether this node leads, or may be elected, by the word of an operator who was there."""
     return host.settings.own in world.forced and host.node.parts.force.claims
 
 
-def leases(world) -> Dict[int, float]:
+def leases(world: 'World') -> Dict[int, float]:
     """The nodes that hold a lease now, and when it ends on the clock of each."""
     found = {}
     for host in world.hosts:
@@ -77,13 +81,13 @@ def leases(world) -> Dict[int, float]:
     return found
 
 
-def excused(world, host) -> bool:
+def excused(world: 'World', host: 'Host') -> bool:
     """Beyond any program in user space: this host cannot be made to step down in time."""
     if host.node is None or host.paused or is_obstructed(host):
         return True
     return world.now < max(host.resumed_at + host.settings.timing.fence, host.obstructed_until)
 
 
-def is_obstructed(host) -> bool:
+def is_obstructed(host: 'Host') -> bool:
     """Whether the commands of a step-down do not do their work on this host."""
     return any(host.behaviour(what) != 'works' for what in OBSTRUCTING)

@@ -49,19 +49,32 @@ L11, L14 and L18 do not speak of the node at which it was asked for, as long as 
 L2 and L8 hold for it where the word is true.
 """
 
-from typing import Any, Dict, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Optional, Set, Tuple
 
-from ..core import effects, events
-from ..core.beacon import Beacon, Farewell, Record
-from ..core.consensus.lease import FOREVER
-from ..core.procedures.follow import FOLLOW_SECONDS
-from ..core.procedures.take_over import VIP_SECONDS
-from ..core.consensus.quorum import votes_needed
-from ..core.consensus.saved import SPENT, Saved
-from ..core.states import NodeState
-from .data_lemmas import (Eligible, Evidence, MostAdvanced, NothingLost, OneWritable, StaysIn,
-                          SuccessorHasAll)
-from .lemma import Lemma, Violated, by_force, excused, halves, leases, may_split
+from ahmlib.core import effects, events
+from ahmlib.core.beacon import Beacon, Farewell, Record
+from ahmlib.core.consensus.lease import FOREVER
+from ahmlib.core.consensus.quorum import votes_needed
+from ahmlib.core.consensus.saved import SPENT, Saved
+from ahmlib.core.node import Node
+from ahmlib.core.procedures.follow import FOLLOW_SECONDS
+from ahmlib.core.procedures.take_over import VIP_SECONDS
+from ahmlib.core.settings import Settings
+from ahmlib.core.states import NodeState
+from ahmlib.simulation.data_lemmas import (
+    Eligible,
+    Evidence,
+    MostAdvanced,
+    NothingLost,
+    OneWritable,
+    StaysIn,
+    SuccessorHasAll,
+)
+
+if TYPE_CHECKING:
+    from ahmlib.simulation.host import Host
+    from ahmlib.simulation.world import World
+from ahmlib.simulation.lemma import Lemma, Violated, by_force, excused, halves, leases, may_split
 
 
 class OneLeader(Lemma):
@@ -69,7 +82,7 @@ class OneLeader(Lemma):
     number = 1
     watches = (effects.SendBeacon,)
 
-    def performed(self, host, effect: effects.SendBeacon) -> None:
+    def performed(self, host: 'Host', effect: effects.SendBeacon) -> None:
         row, leaders = effect.beacon, self.world.leaders
         if row.leads and leaders.setdefault(row.term, row.sender) != row.sender:
             raise Violated('term %d is led by %s and by %s' % (
@@ -96,16 +109,16 @@ class Elected(Lemma):
     watches = (effects.SendBeacon,)
     watches_disks = True
 
-    def __init__(self, world) -> None:
+    def __init__(self, world: 'World') -> None:
         super().__init__(world)
         self.votes: Dict[int, Set[Tuple[int, int]]] = {}    # by term: (voter, candidate)
         self.leading: Dict[int, Tuple[int, bool]] = {}      # by node: (life, whether it led last)
 
-    def saved(self, host, saved: Saved) -> None:
+    def saved(self, host: 'Host', saved: Saved) -> None:
         if saved.voted_for not in (None, SPENT):
             self.votes.setdefault(saved.term, set()).add((host.settings.own, saved.voted_for))
 
-    def performed(self, host, effect: effects.SendBeacon) -> None:
+    def performed(self, host: 'Host', effect: effects.SendBeacon) -> None:
         own = host.settings.own
         row, before = effect.beacon, self.leading.get(own)
         if row.leads and before != (host.life, True):
@@ -124,7 +137,7 @@ class NeverBack(Lemma):
     number = 6
     watches_disks = True
 
-    def saved(self, host, saved: Saved) -> None:
+    def saved(self, host: 'Host', saved: Saved) -> None:
         before = host.saved
         if before is None:
             return
@@ -140,7 +153,7 @@ class SavedBeforeSaid(Lemma):
     number = 7
     watches = (effects.SendBeacon,)
 
-    def performed(self, host, effect: effects.SendBeacon) -> None:
+    def performed(self, host: 'Host', effect: effects.SendBeacon) -> None:
         row, disk = effect.beacon, host.saved
         said = (row.term, row.voted_for, row.record)
         kept = None if disk is None else (disk.term, disk.voted_for, disk.record)
@@ -157,7 +170,7 @@ class OneLease(Lemma):
     number = 8
     watches_events = True
 
-    def handled(self, host, event: Any) -> None:
+    def handled(self, host: 'Host', event: Any) -> None:
         if host.node is None or not host.node.leads or halves(self.world):
             return
         held = leases(self.world)
@@ -171,7 +184,7 @@ class Backed(Lemma):
     number = 9
     watches_events = True
 
-    def handled(self, host, event: Any) -> None:
+    def handled(self, host: 'Host', event: Any) -> None:
         for own, until in leases(self.world).items():
             leader = self.world.hosts[own]
             lease = leader.node.consensus.tenure.lease
@@ -183,7 +196,7 @@ class Backed(Lemma):
                 raise Violated('%s holds a lease that %d nodes back, itself among them, and '
                                'needs %d' % (leader.settings.name, bound, lease.needed))
 
-    def _bound(self, host, leader: int) -> bool:
+    def _bound(self, host: 'Host', leader: int) -> bool:
         """Whether this node, alive or restarted at once, could vote for nobody else now."""
         node = host.node
         if node is None:
@@ -198,7 +211,7 @@ class NoVoteUnderPromise(Lemma):
     number = 10
     watches = (effects.SaveState,)
 
-    def performed(self, host, effect: effects.SaveState) -> None:
+    def performed(self, host: 'Host', effect: effects.SaveState) -> None:
         saved, before, own = effect.saved, host.saved, host.settings.own
         if saved.voted_for in (None, SPENT) or (
                 before and (before.term, before.voted_for) == (saved.term, saved.voted_for)):
@@ -221,27 +234,28 @@ class UnderLease(Lemma):
     watches = (effects.RaiseVip, effects.Promote)
     watches_disks = True
 
-    def __init__(self, world) -> None:
+    def __init__(self, world: 'World') -> None:
         super().__init__(world)
         self.told: Dict[Record, Set[int]] = {}      # by record: the nodes that saved it
 
-    def saved(self, host, saved: Saved) -> None:
+    def saved(self, host: 'Host', saved: Saved) -> None:
         if saved.record is not None:
             self.told.setdefault(saved.record, set()).add(host.settings.own)
 
-    def performed(self, host, effect: Any) -> None:
+    def performed(self, host: 'Host', effect: Any) -> None:
         world, node = self.world, host.node
         what = type(effect).__name__
         if host.settings.own not in leases(world):
             raise Violated('%s asks for %s without a lease' % (host.settings.name, what))
         if isinstance(effect, effects.Promote):
             return
+        assert node is not None
         on_disk = self._disks(node)
         if on_disk < node.facts.votes_needed and not by_force(world, host):
             raise Violated('%s raises the VIP with its record on %d disks and needs %d' % (
                 host.settings.name, on_disk, node.facts.votes_needed))
 
-    def _disks(self, node) -> int:
+    def _disks(self, node: Node) -> int:
         """How many disks have had the record of this leader, whatever became of them later.
 
         With half votes the other half may have put its own primary on record since.
@@ -259,7 +273,7 @@ class DeadlinesFirst(Lemma):
     number = 12
     watches_events = True
 
-    def handled(self, host, event: Any) -> None:
+    def handled(self, host: 'Host', event: Any) -> None:
         node = host.node
         if node is None or not node.leads or not node.consensus.tenure.acting:
             return
@@ -273,12 +287,12 @@ class CompleteStepDown(Lemma):
     number = 13
     watches = (effects.SendBeacon, effects.StopDatabase)
 
-    def __init__(self, world) -> None:
+    def __init__(self, world: 'World') -> None:
         super().__init__(world)
         self.led: Dict[int, Tuple[int, int]] = {}   # by node: (life, starts by hand till then)
         self.asked: Dict[int, int] = {}             # by node: starts by hand when it last stopped
 
-    def performed(self, host, effect: Any) -> None:
+    def performed(self, host: 'Host', effect: Any) -> None:
         own = host.settings.own
         if isinstance(effect, effects.StopDatabase):
             self.asked[own] = self._starts(host)
@@ -300,7 +314,7 @@ class CompleteStepDown(Lemma):
             raise Violated('%s says that it leads no more, and its database accepts writes'
                            % row.name)
 
-    def _starts(self, host) -> int:
+    def _starts(self, host: 'Host') -> int:
         """How often somebody else than the daemon started the server."""
         return 0 if host.database is None else host.database.starts_by_hand
 
@@ -310,12 +324,12 @@ class OldRowsIgnored(Lemma):
     number = 15
     watches_events = True
 
-    def __init__(self, world) -> None:
+    def __init__(self, world: 'World') -> None:
         super().__init__(world)
         self.newest: Dict[Tuple[int, int, int], Tuple[int, int]] = {}
         self.gone: Dict[Tuple[int, int, int], Set[int]] = {}
 
-    def handled(self, host, event: Any) -> None:
+    def handled(self, host: 'Host', event: Any) -> None:
         if not isinstance(event, events.BeaconHeard) or host.node is None:
             return
         row: Optional[Beacon] = host.node.consensus.members.row(event.beacon.sender)
@@ -343,11 +357,11 @@ class ProceduresEnd(Lemma):
     number = 16
     watches_events = True
 
-    def __init__(self, world) -> None:
+    def __init__(self, world: 'World') -> None:
         super().__init__(world)
         self.since: Dict[int, Tuple[Any, float]] = {}
 
-    def handled(self, host, event: Any) -> None:
+    def handled(self, host: 'Host', event: Any) -> None:
         if host.node is None:
             return
         own, steps = host.settings.own, host.node.plan.under_way
@@ -359,7 +373,7 @@ class ProceduresEnd(Lemma):
                 raise Violated('%s has been at "%s" for %.0f s' % (
                     host.settings.name, host.node.plan.name, lasted))
 
-    def _limit(self, settings, name: str) -> float:
+    def _limit(self, settings: Settings, name: str) -> float:
         """All limits of all its steps together, on a slow clock."""
         if name == 'shut down':
             return float('inf')     # it gives up the role, which is tried until it works
@@ -375,7 +389,7 @@ class RestartsPromoteNothing(Lemma):
     number = 17
     watches = (effects.Promote,)
 
-    def performed(self, host, effect: effects.Promote) -> None:
+    def performed(self, host: 'Host', effect: effects.Promote) -> None:
         if self.world.harmless:
             raise Violated('%s promotes its database, and nothing but restarts had happened'
                            % host.settings.name)
@@ -386,7 +400,7 @@ class OwnTerms(Lemma):
     number = 19
     watches = (effects.SendBeacon,)
 
-    def performed(self, host, effect: effects.SendBeacon) -> None:
+    def performed(self, host: 'Host', effect: effects.SendBeacon) -> None:
         row, size = effect.beacon, host.settings.size
         if (row.leads or row.state is NodeState.STAND_FOR_LEADER) and row.term % size != row.sender:
             raise Violated('%s is %s in term %d, which is not its own' % (
@@ -398,7 +412,7 @@ class AloneWithVip(Lemma):
     number = 22
     watches = (effects.RaiseVip,)
 
-    def performed(self, host, effect: effects.RaiseVip) -> None:
+    def performed(self, host: 'Host', effect: effects.RaiseVip) -> None:
         node = host.node
         if halves(self.world) or host.has_vip:
             return

@@ -30,8 +30,8 @@ class Network:
         others = list(others)
         self.was_disturbed = True
         for one in some:
-            self.cuts.update((pair for other in others if other != one
-                              for pair in ((one, other), (other, one))))
+            self.cuts.update(pair for other in others if other != one
+                              for pair in ((one, other), (other, one)))
 
     def isolate(self, node: int, others: Iterable[int]) -> None:
         """Cut both ways between a node and the others."""

@@ -5,13 +5,17 @@ behaves (works, slow, fails, hangs, lies) is the host's; its limit is kept as th
 what has not ended by then is ended by force, and answered as failed.
 """
 
-from typing import Any, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Dict
 
-from ..core import effects, events
-from ..core.beacon import Verdict
-from ..network import wire
-from .database import SYSTEM_ID
-from .host import FAILS, HANGS, LIES, SLOW, Host
+from ahmlib.core import effects, events
+from ahmlib.core.beacon import Verdict
+from ahmlib.network import wire
+from ahmlib.simulation.database import SYSTEM_ID
+from ahmlib.simulation.host import FAILS, HANGS, LIES, SLOW, Host
+
+if TYPE_CHECKING:
+    from ahmlib.simulation.world import World
 
 SAVE_SECONDS = 0.002
 COMMAND_SECONDS = 0.03
@@ -25,7 +29,7 @@ START_SECONDS = 0.2
 SLOW_FACTOR = 20.0
 
 
-def _save(world, host: Host, effect: effects.SaveState) -> None:
+def _save(world: 'World', host: Host, effect: effects.SaveState) -> None:
     """By a process of its own, which ends its work also where the daemon dies meanwhile."""
     life = host.life
 
@@ -45,18 +49,18 @@ def _save(world, host: Host, effect: effects.SaveState) -> None:
     world.after(SAVE_SECONDS, written)
 
 
-def unstall(world, host: Host) -> None:
+def unstall(world: 'World', host: Host) -> None:
     """The disk of this host goes on: what waits for it is written."""
     host.disk_stalls = False
     if host.writing is not None:
         world.after(SAVE_SECONDS, host.writing)
 
 
-def _save_lease(world, host: Host, effect: effects.SaveLease) -> None:
+def _save_lease(world: 'World', host: Host, effect: effects.SaveLease) -> None:
     host.lease_until = effect.until
 
 
-def _send(world, host: Host, effect: effects.SendBeacon) -> None:
+def _send(world: 'World', host: Host, effect: effects.SendBeacon) -> None:
     data, own = wire.encode(effect.beacon), host.settings.own
     row = wire.decode(data, host.settings.cluster, host.settings.size)
     for other in world.hosts:
@@ -64,21 +68,21 @@ def _send(world, host: Host, effect: effects.SendBeacon) -> None:
             continue
         world.network.kept.append((other.settings.own, data))
         for delay in world.network.arrivals(own, other.settings.own, effect.to is None):
-            world.after(delay, lambda other=other: world.feed(other, events.BeaconHeard(row)))
+            world.after(delay, partial(world.feed, other, events.BeaconHeard(row)))
 
 
-def replay(world, to: int) -> None:
+def replay(world: 'World', to: int) -> None:
     """Old datagrams reach this node once more."""
     host = world.hosts[to]
     for target, data in list(world.network.kept):
         if target == to:
             row = wire.decode(data, host.settings.cluster, host.settings.size)
-            world.after(0.001, lambda row=row: world.feed(host, events.BeaconHeard(row)))
+            world.after(0.001, partial(world.feed, host, events.BeaconHeard(row)))
 
 
 # -- looking -----------------------------------------------------------------------------------
 
-def _check_database(world, host: Host, effect: effects.CheckDatabase) -> None:
+def _check_database(world: 'World', host: Host, effect: effects.CheckDatabase) -> None:
     if host.behaviour('check') == SLOW:     # it looks, and is long in saying what it saw
         found = _checked(world, host, effect.token)
         _answer_check(world, host, host, effect, lambda: found, PROBE_SECONDS * SLOW_FACTOR)
@@ -86,7 +90,7 @@ def _check_database(world, host: Host, effect: effects.CheckDatabase) -> None:
         _answer_check(world, host, host, effect, lambda: _checked(world, host, effect.token))
 
 
-def _checked(world, host: Host, token: int) -> events.DatabaseChecked:
+def _checked(world: 'World', host: Host, token: int) -> events.DatabaseChecked:
     mine = host.database
     if not mine.running or mine.hung or host.settings.own in world.local_path_fails:
         return events.DatabaseChecked(token, Verdict.UNREACHABLE, 'connection refused')
@@ -108,14 +112,15 @@ def _checked(world, host: Host, token: int) -> events.DatabaseChecked:
         mine.replayed, mine.standstill, mine.held, not hidden, mine.mismatch)
 
 
-def _answer_check(world, host: Host, target: Host, effect: Any, make,
+def _answer_check(world: 'World', host: Host, target: Host, effect: Any,
+                  make: Callable[[], Any],
                   seconds: float = PROBE_SECONDS) -> None:
     slow = not target.powered or (target.database is not None and target.database.hung) \
         or not world.network.connects(host.settings.own, target.settings.own)
     world.later(host, effect.limit if slow else seconds, make)
 
 
-def _probe(world, host: Host, effect: effects.ProbeDatabase) -> None:
+def _probe(world: 'World', host: Host, effect: effects.ProbeDatabase) -> None:
     target = world.hosts[effect.about]
 
     def probed() -> events.DatabaseProbed:
@@ -129,7 +134,7 @@ def _probe(world, host: Host, effect: effects.ProbeDatabase) -> None:
     _answer_check(world, host, target, effect, probed)
 
 
-def _check_vip(world, host: Host, effect: effects.CheckVip) -> None:
+def _check_vip(world: 'World', host: Host, effect: effects.CheckVip) -> None:
     def checked() -> events.VipChecked:
         here = None if host.settings.own in world.vip_unknown else host.has_vip
         why = 'no answer' if here is None else '' if host.vip_usable else 'duplicate address'
@@ -137,7 +142,7 @@ def _check_vip(world, host: Host, effect: effects.CheckVip) -> None:
     world.later(host, 0.001, checked)
 
 
-def _ping_vip(world, host: Host, effect: effects.PingVip) -> None:
+def _ping_vip(world: 'World', host: Host, effect: effects.PingVip) -> None:
     def pinged() -> events.VipPinged:
         own = host.settings.own
         if own in world.pings_in_vain:
@@ -154,21 +159,21 @@ def _ping_vip(world, host: Host, effect: effects.PingVip) -> None:
     world.later(host, min(effect.limit, SILENCE_SECONDS), pinged)
 
 
-def _ping_trusted(world, host: Host, effect: effects.PingTrusted) -> None:
+def _ping_trusted(world: 'World', host: Host, effect: effects.PingTrusted) -> None:
     if host.reaches_trusted:
         world.later(host, 0.01, lambda: events.TrustedPinged(effect.token, host.reaches_trusted))
     else:
         world.later(host, effect.limit, lambda: events.TrustedPinged(effect.token, False))
 
 
-def _rehearse(world, host: Host, effect: effects.Rehearse) -> None:
+def _rehearse(world: 'World', host: Host, effect: effects.Rehearse) -> None:
     """What its commands would do now: those that fail here do so in a rehearsal, too."""
     fails = tuple('%s: it fails' % what for what in ('vip', 'hook')
                   if host.behaviour(what) == FAILS)
     world.later(host, PROBE_SECONDS, lambda: events.Rehearsed(effect.token, fails))
 
 
-def _rehearse_handover(world, host: Host, effect: effects.RehearseHandover) -> None:
+def _rehearse_handover(world: 'World', host: Host, effect: effects.RehearseHandover) -> None:
     """Whether its checkpoint would fail, and who would not let it in as a standby."""
     def done() -> events.HandoverRehearsed:
         mine = host.database
@@ -187,7 +192,7 @@ def _rehearse_handover(world, host: Host, effect: effects.RehearseHandover) -> N
 
 # -- acting ------------------------------------------------------------------------------------
 
-def _act(world, host: Host, effect: Any, what: str, seconds: float,
+def _act(world: 'World', host: Host, effect: Any, what: str, seconds: float,
          deed: Callable[[], events.ActionEnded]) -> None:
     """Let a command run as such commands behave here; `deed` does it and answers."""
     behaves = host.behaviour(what)
@@ -204,7 +209,7 @@ def _act(world, host: Host, effect: Any, what: str, seconds: float,
         world.later(host, seconds, deed)
 
 
-def _raise_vip(world, host: Host, effect: effects.RaiseVip) -> None:
+def _raise_vip(world: 'World', host: Host, effect: effects.RaiseVip) -> None:
     host.raising = effect.token
 
     def done() -> events.ActionEnded:
@@ -218,7 +223,7 @@ def _raise_vip(world, host: Host, effect: effects.RaiseVip) -> None:
     _act(world, host, effect, 'vip', COMMAND_SECONDS, done)
 
 
-def _lower_vip(world, host: Host, effect: effects.LowerVip) -> None:
+def _lower_vip(world: 'World', host: Host, effect: effects.LowerVip) -> None:
     host.raising = None
 
     def done() -> events.ActionEnded:
@@ -228,12 +233,12 @@ def _lower_vip(world, host: Host, effect: effects.LowerVip) -> None:
     _act(world, host, effect, 'vip', COMMAND_SECONDS, done)
 
 
-def _announce(world, host: Host, effect: effects.AnnounceVip) -> None:
+def _announce(world: 'World', host: Host, effect: effects.AnnounceVip) -> None:
     _act(world, host, effect, 'announce', COMMAND_SECONDS,
          lambda: events.ActionEnded(effect.token, True))
 
 
-def _hook(world, host: Host, effect: effects.RunHook) -> None:
+def _hook(world: 'World', host: Host, effect: effects.RunHook) -> None:
     """A fencing script that works, where it does: over a network that nothing cuts."""
     variables = dict(effect.variables)
 
@@ -247,7 +252,7 @@ def _hook(world, host: Host, effect: effects.RunHook) -> None:
     _act(world, host, effect, 'hook', COMMAND_SECONDS, done)
 
 
-def _promote(world, host: Host, effect: effects.Promote) -> None:
+def _promote(world: 'World', host: Host, effect: effects.Promote) -> None:
     def done() -> events.ActionEnded:
         mine = host.database
         if not mine.running or mine.hung:
@@ -269,7 +274,7 @@ def _promote(world, host: Host, effect: effects.Promote) -> None:
     _act(world, host, effect, 'promote', PROMOTION_SECONDS, done)
 
 
-def _stop_database(world, host: Host, effect: effects.StopDatabase) -> None:
+def _stop_database(world: 'World', host: Host, effect: effects.StopDatabase) -> None:
     fast = effect.mode == 'fast'
 
     def done() -> events.ActionEnded:
@@ -287,14 +292,15 @@ def _stop_database(world, host: Host, effect: effects.StopDatabase) -> None:
     _act(world, host, effect, 'stop', world.fast_stop_seconds if fast else 0.1, done)
 
 
-def _send_the_last(world, host: Host) -> None:
+def _send_the_last(world: 'World', host: Host) -> None:
     """A primary that is stopped fast sends all that it has to the standbys that stream from it."""
+    mine = host.database
     for other in world.hosts:
-        if other is not host and world.upstream_of(other) is host.database:
-            other.database.stream_from(host.database)
+        if mine is not None and other is not host and world.upstream_of(other) is mine:
+            other.database.stream_from(mine)
 
 
-def _start_database(world, host: Host, effect: effects.StartDatabase) -> None:
+def _start_database(world: 'World', host: Host, effect: effects.StartDatabase) -> None:
     def done() -> events.ActionEnded:
         host.database.start()
         world.note(host, 'database started')
@@ -302,65 +308,66 @@ def _start_database(world, host: Host, effect: effects.StartDatabase) -> None:
     _act(world, host, effect, 'start', START_SECONDS, done)
 
 
-def _leave_signal(world, host: Host, effect: effects.LeaveStandbySignal) -> None:
+def _leave_signal(world: 'World', host: Host, effect: effects.LeaveStandbySignal) -> None:
     def done() -> events.ActionEnded:
         host.database.signal = True
         return events.ActionEnded(effect.token, True)
     _act(world, host, effect, 'signal', 0.005, done)
 
 
-def _follow(world, host: Host, effect: effects.FollowPrimary) -> None:
+def _follow(world: 'World', host: Host, effect: effects.FollowPrimary) -> None:
     def done() -> events.ActionEnded:
         host.database.upstream, host.database.signal = effect.leader, True
         return events.ActionEnded(effect.token, True)
     _act(world, host, effect, 'follow', 0.05, done)
 
 
-def _attach(world, host: Host, effect: effects.AttachDatabase) -> None:
+def _attach(world: 'World', host: Host, effect: effects.AttachDatabase) -> None:
     def done() -> events.ActionEnded:
         mine, other = host.database, world.hosts[effect.leader]
-        if not other.powered or not other.database.writable \
+        theirs = other.database
+        if not other.powered or theirs is None or not theirs.writable \
                 or not world.network.connects(host.settings.own, effect.leader):
             return events.ActionEnded(effect.token, False, 'the primary does not answer')
-        if not mine.can_stream_from(other.database):
+        if not mine.can_stream_from(theirs):
             mine.stop()
             return events.ActionEnded(effect.token, False, 'it diverged', diverged=True)
         mine.upstream, mine.signal = effect.leader, True
         if not mine.running or not mine.in_recovery:
             mine.stop()
             mine.start()
-        mine.stream_from(other.database)
+        mine.stream_from(theirs)
         world.note(host, 'database attached')
         return events.ActionEnded(effect.token, True)
     _act(world, host, effect, 'start', START_SECONDS, done)
 
 
-def _checkpoint(world, host: Host, effect: effects.CheckpointDatabase) -> None:
+def _checkpoint(world: 'World', host: Host, effect: effects.CheckpointDatabase) -> None:
     def done() -> events.ActionEnded:
         return events.ActionEnded(effect.token, host.database.writable, 'it does not answer')
     _act(world, host, effect, 'checkpoint', COMMAND_SECONDS, done)
 
 
-def _cancel(world, host: Host, effect: effects.Cancel) -> None:
+def _cancel(world: 'World', host: Host, effect: effects.Cancel) -> None:
     pass    # the core does not listen to the answer any more; the deed may still be done
 
 
-def _report(world, host: Host, effect: effects.Report) -> None:
+def _report(world: 'World', host: Host, effect: effects.Report) -> None:
     world.note(host, '%s: %s' % (effect.event, effect.text))
 
 
-def _reply(world, host: Host, effect: effects.Reply) -> None:
+def _reply(world: 'World', host: Host, effect: effects.Reply) -> None:
     host.answered = effect.answer
     if not effect.answer['ok']:
         world.note(host, 'refuses the operator: %s' % effect.answer['reason'])
 
 
-def _exit(world, host: Host, effect: effects.Exit) -> None:
+def _exit(world: 'World', host: Host, effect: effects.Exit) -> None:
     world.end_daemon(host)
     world.note(host, 'daemon ends: %s' % effect.reason)
 
 
-PERFORM = {
+PERFORM: Dict[type, Callable[['World', Host, Any], None]] = {
     effects.SaveState: _save, effects.SaveLease: _save_lease, effects.SendBeacon: _send,
     effects.CheckDatabase: _check_database, effects.ProbeDatabase: _probe,
     effects.CheckVip: _check_vip, effects.PingVip: _ping_vip,

@@ -11,8 +11,8 @@ import textwrap
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 from xml.sax.saxutils import escape, quoteattr
 
-from .report import Group, grouped, verdict_text, window_of_group
-from .scenario import CLIENTS, OUTAGE_LEAST, TWO_PRIMARIES, Event, Outcome
+from ahmlib.simulation.report import Group, grouped, verdict_text, window_of_group
+from ahmlib.simulation.scenario import CLIENTS, OUTAGE_LEAST, TWO_PRIMARIES, Event, Outcome
 
 WIDTH, MARGIN, LEFT, RIGHT, TOP = 1100, 20, 240, 150, 90
 LANE, AXIS, LINE = 44, 60, 16
@@ -204,7 +204,8 @@ def _event_list(events: Sequence[Event], marks: Sequence[Mark],
                 y: float) -> Tuple[List[str], float]:
     """(what happened, each with the number of its mark, and where that ends)."""
     numbers = {id(event): number for number, mark in enumerate(marks, 1) for event in mark.events}
-    width, parts, lines = int((WIDTH - LEFT - MARGIN) / (CHARACTER * 10)), [], 0
+    width, lines = int((WIDTH - LEFT - MARGIN) / (CHARACTER * 10)), 0
+    parts: List[str] = []
     for place, event in enumerate(events):
         if lines >= LINES_MAX:
             more = 'and %d more, in the printed timeline' % (len(events) - place)

@@ -5,11 +5,11 @@ another node is usually no outage at all and would blur the figures.
 """
 
 import math
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
-from ..config.timing import explain, failover_intervals
-from ..core.settings import Settings
-from .scenario import TWO_PRIMARIES, Outcome, window_of
+from ahmlib.config.timing import explain, failover_intervals
+from ahmlib.core.settings import Settings
+from ahmlib.simulation.scenario import TWO_PRIMARIES, Outcome, window_of
 
 COLUMNS = ('fault', 'struck', 'runs', 'min', 'median', '95 %', 'max', 'AHM says', 'two primaries',
            'rows lost', 'not recovered')
@@ -74,7 +74,7 @@ class Group(NamedTuple):
         return counted(outcome.remark for outcome in self.outcomes if outcome.remark)
 
 
-def counted(texts) -> Dict[str, int]:
+def counted(texts: Iterable[str]) -> Dict[str, int]:
     """How often each text occurs."""
     found: Dict[str, int] = {}
     for text in texts:

@@ -12,15 +12,15 @@ fencing scripts work, also over a network that is cut.
 from random import Random
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ..config.timing import failover_intervals
-from ..core.settings import Settings, split_address
-from ..core.states import NodeState
-from ..runtime.settings import core_settings
-from .clients import WRITE_SECONDS
-from .faults import FAULTS, is_harmless, strike
-from .host import Host
-from .network import Network
-from .world import Broken, World
+from ahmlib.config.timing import failover_intervals
+from ahmlib.core.settings import Settings, split_address
+from ahmlib.core.states import NodeState
+from ahmlib.runtime.settings import core_settings
+from ahmlib.simulation.clients import WRITE_SECONDS
+from ahmlib.simulation.faults import FAULTS, is_harmless, strike
+from ahmlib.simulation.host import Host
+from ahmlib.simulation.network import Network
+from ahmlib.simulation.world import Broken, World
 
 Steps = Tuple[Tuple[float, str, int], ...]
 

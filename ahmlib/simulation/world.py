@@ -9,21 +9,22 @@ After every happening, event and effect the lemmas of the safety argument (`lemm
 """
 
 import heapq
+from functools import partial
 from random import Random
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
-from ..core import effects, events
-from ..core.beacon import Farewell
-from ..core.node import Node
-from ..core.settings import Settings
-from ..core.states import NodeState
-from . import perform
-from .clients import Clients
-from .database import SimulatedDatabase
-from .host import Host
-from .lemma import Lemma, Violated
-from .lemmas import LEMMAS
-from .network import Network
+from ahmlib.core import effects, events
+from ahmlib.core.beacon import Farewell
+from ahmlib.core.node import Node
+from ahmlib.core.settings import Settings
+from ahmlib.core.states import NodeState
+from ahmlib.simulation import perform
+from ahmlib.simulation.clients import Clients
+from ahmlib.simulation.database import SimulatedDatabase
+from ahmlib.simulation.host import Host
+from ahmlib.simulation.lemma import Lemma, Violated
+from ahmlib.simulation.lemmas import LEMMAS
+from ahmlib.simulation.network import Network
 
 #: Between two looks whether the writer of a daemon that ended has ended, too.
 WRITING_SECONDS = 0.05
@@ -157,11 +158,12 @@ class World:
                 or not host.powered or host.behaviour('replication') != 'works':
             return None
         other = self.hosts[mine.upstream]
-        if not other.powered or not other.database.writable \
+        theirs = other.database
+        if not other.powered or theirs is None or not theirs.writable \
                 or not self.network.connects(host.settings.own, mine.upstream) \
-                or not mine.can_stream_from(other.database):
+                or not mine.can_stream_from(theirs):
             return None
-        return other.database
+        return theirs
 
     def streaming_from(self, host: Host) -> List[Tuple[str, str]]:
         """(name, address) of the standbys that stream from the primary of this host now."""
@@ -190,7 +192,7 @@ class World:
     def start_all(self) -> None:
         """Start every daemon, a little apart."""
         for own in range(len(self.hosts)):
-            self.after(self.random.random() * 0.2, lambda own=own: self.start(own))
+            self.after(self.random.random() * 0.2, partial(self.start, own))
 
     def crash(self, own: int) -> None:
         """kill -9 of the daemon; the commands it had started die with it."""

@@ -60,8 +60,8 @@ class Mutant(NamedTuple):
 def _rewritten(original, patches):
     source = textwrap.dedent(inspect.getsource(original))
     for patch in patches:
-        assert source.count(patch.old) == 1, 'this mutant does not apply any more: %r is %d times ' \
-            'in %s' % (patch.old, source.count(patch.old), patch.function)
+        assert source.count(patch.old) == 1, 'this mutant does not apply any more: %r is %d ' \
+            'times in %s' % (patch.old, source.count(patch.old), patch.function)
         source = source.replace(patch.old, patch.new)
     made = {}
     exec(compile(source, '<mutant>', 'exec'), original.__globals__, made)
@@ -227,7 +227,8 @@ MUTANTS = (
     Mutant('synchronous standbys are not asked', 18, 'five nodes, synchronous',
            ((0.5, 'stop-replication', 1), (0.0, 'stop-replication', 2),
             (0.0, 'stop-replication', 3), (1.0, 'power-off', 0), (0.0, 'power-off', 4)), (
-               Patch(election, 'why_sync_forbids', 'if claim.needed and claim.nodes]', 'if False]'),)),
+               Patch(election, 'why_sync_forbids', 'if claim.needed and claim.nodes]',
+                     'if False]'),)),
     Mutant('a claim is forgotten by a restart', 18, 'five nodes, synchronous',
            ((0.5, 'stop-replication', 2), (0.0, 'stop-replication', 3),
             (0.0, 'stop-replication', 4), (1.0, 'power-off', 0), (0.0, 'power-off', 1),

@@ -1,8 +1,8 @@
 """How the search draws fault plans, and what a cluster has to do once they are over.
 
-hypothesis draws and shrinks the list itself, so the shortest list that still breaks something is the
-bug report, and becomes a pinned story.  Gaps are drawn uniformly and close around the protocol's own
-deadlines, because that is where the mistakes are.
+hypothesis draws and shrinks the list itself, so the shortest list that still breaks something is
+the bug report, and becomes a pinned story.  Gaps are drawn uniformly and close around the
+protocol's own deadlines, because that is where the mistakes are.
 """
 
 from hypothesis import strategies as st

@@ -129,7 +129,7 @@ def main(seconds=3600.0, first=0):
     """Search for so many seconds; the number of findings."""
     began, shown, done, findings = time.time(), time.time(), 0, 0
     with multiprocessing.Pool() as pool:
-        for cluster, text in pool.imap_unordered(look, range(first, sys.maxsize), chunksize=8):
+        for _, text in pool.imap_unordered(look, range(first, sys.maxsize), chunksize=8):
             done += 1
             if text is not None:
                 findings += 1

@@ -76,7 +76,7 @@ def test_a_running_primary_whose_takeover_is_stopped_runs_on_while_it_is_heard()
 
 @pytest.mark.parametrize('fault', ['refuse-checks', 'fail-checks'])
 def test_nobody_is_promoted_beside_a_cut_off_primary_whose_checks_had_failed(fault):
-    """Its rows did not say "primary" any more, so nobody waited until it had to be stopped (L20)."""
+    """Its rows said "primary" no more, so nobody waited until it had to be stopped (L20)."""
     world = formed(make_settings(3, connect_timeout=0.3), 1)
     world.crash(0)
     strike(world, 'drop-vip', 0)
@@ -103,11 +103,11 @@ def test_a_dead_database_beside_a_daemon_that_does_not_lead_is_still_replaced_at
     assert world.run_until(lambda: world.serves() == 1, 5.0), trace(world)
 
 
-# -- R18: what keeps a standby from being promoted may come up during its takeover ------------------
+# -- R18: what keeps a standby from being promoted may come up during its takeover -------------
 
 @pytest.mark.parametrize('fault', ['pause-replay', 'refuse-checks'])
 def test_a_standby_that_cannot_be_promoted_any_more_once_it_is_elected_is_not(fault):
-    """It was elected, waited for the VIP, learned that it does not replay, and was promoted (L14)."""
+    """It was elected, waited for the VIP, learned that it does not replay: promoted (L14)."""
     world = formed(THREE, 1)
     strike(world, 'answer-for-vip', 1)
     world.power_off(0)
@@ -167,12 +167,13 @@ def second_primary(world, name):
 
 
 def test_a_primary_of_an_earlier_time_stops_before_anybody_is_promoted_beside_it():
-    """It came back as the next leader's host died: "an election is due", with a primary in sight."""
+    """It came back as the next leader's host died: an election was due, a primary in sight."""
     world = left_behind(THREE)
     strike(world, 'heal', 0)
     world.start(0)
     promoted = world.hosts[2].database.promotions
-    assert world.run_until(lambda: world.hosts[2].database.promotions > promoted, 30.0), trace(world)
+    third = world.hosts[2].database
+    assert world.run_until(lambda: third.promotions > promoted, 30.0), trace(world)
     assert second_primary(world, 'AHM-NODE-1') and not world.hosts[0].database.running, trace(world)
     assert world.run_until(lambda: world.serves() == 2, 10.0), trace(world)
     assert world.hosts[0].node.parts.database.out

@@ -12,13 +12,20 @@ from ahmlib.core.beacon import Due
 from ahmlib.simulation import faults
 from ahmlib.simulation.host import HANGS
 
-from .test_force import (come_back, force, half_that_is_isolated, left,
-                         reign_beside_a_leader, reigns, serves)
+from .test_force import (
+    come_back,
+    force,
+    half_that_is_isolated,
+    left,
+    reign_beside_a_leader,
+    reigns,
+    serves,
+)
 from .test_operators import ask, formed, refusal, trace
 
 
 def second_reign():
-    """Node 4 reigned and died, and node 3, which had followed it, was promoted by force after it."""
+    """Node 4 reigned and died; node 3, which had followed it, was promoted by force after it."""
     world = left(3, 4, size=5)
     force(world, 4)
     serves(world, 4)
@@ -139,7 +146,7 @@ def test_who_followed_a_reign_elects_nobody_after_it_with_those_who_come_back_th
 
 
 def test_who_was_bound_to_a_reign_that_is_gone_returns_to_the_one_that_was_forced_after_it():
-    """Its daemon is down all the while; then that of the new leader restarts, and needs its vote."""
+    """Its daemon is down all the while; that of the new leader restarts, and needs its vote."""
     world = left(2, 3, 4, size=7)
     force(world, 4)
     serves(world, 4)
@@ -158,7 +165,7 @@ def test_who_was_bound_to_a_reign_that_is_gone_returns_to_the_one_that_was_force
 
 
 def reign_that_yielded():
-    """The leader of a majority that was not gone has met a reign, whose timeline is above its own."""
+    """The leader of a majority that was not gone has met a reign, of a timeline above its own."""
     world = reign_beside_a_leader()
     world.network.heal()
     world.run(20.0)
@@ -205,7 +212,7 @@ def test_force_names_who_is_not_heard_also_where_half_the_votes_would_do():
 
 
 def test_force_is_refused_where_beacons_of_somebody_arrive_though_none_counts():
-    """It was restarted, and nothing that it sends reaches anybody: so nobody echoes its new life."""
+    """It was restarted, and nothing that it sends reaches anybody: nobody echoes its new life."""
     world = formed()
     faults.strike(world, 'mute', 2)
     world.crash(2)

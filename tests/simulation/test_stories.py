@@ -592,7 +592,8 @@ def test_a_leader_that_is_lost_before_it_was_on_record_is_not_promoted_beside():
                            and world.hosts[0].node.leads, 10)
     world.network.cut(1, 0)
     world.network.cut(2, 0)
-    assert world.run_until(lambda: all(host.node.consensus.follower.followed for host in world.hosts[1:]), 5)
+    assert world.run_until(
+        lambda: all(host.node.consensus.follower.followed for host in world.hosts[1:]), 5)
     world.run(0.3)
     world.crash(0)
     world.network.heal()
