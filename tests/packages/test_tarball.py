@@ -61,5 +61,6 @@ def test_a_daemon_runs_on_this_python_with_the_modules_inside(home, minor, tmp_p
 def test_its_pages_are_found_by_path(home):
     if not shutil.which('man'):
         pytest.skip('NOT TRIED: no man here')
-    shown = run('man', '-w', 'ahm_cluster_status', PATH=os.path.join(home, 'bin') + ':/usr/bin:/bin')
+    path = os.path.join(home, 'bin') + ':/usr/bin:/bin'
+    shown = run('man', '-w', 'ahm_cluster_status', PATH=path)
     assert shown.out.startswith(home), shown
