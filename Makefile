@@ -11,6 +11,7 @@
 #      make test-field (ten minutes: whole stories of the field, with real daemons),
 #      make dist (dist/AHM_1.0.tar.gz, which unpacks and runs anywhere; WHEELS=DIRECTORY holds what it
 #      brings, or gets it),
+#      make deb, make rpm (packages in dist, with dpkg-deb and rpmbuild),
 #      make test-packages (minutes: what is made for who installs AHM, on every Python),
 #      make test-parameters (half an hour: each test of a parameter on real databases fails where
 #      AHM ignores the parameter; those without a database are tried by make test).
@@ -18,8 +19,8 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: demo dist test test-field test-matrix test-packages test-parameters unit walk check-versions
-.PHONY: search clean
+.PHONY: demo dist deb rpm test test-field test-matrix test-packages test-parameters unit walk
+.PHONY: check-versions search clean
 
 $(VENV)/.ready: requirements-tests.txt .ci/venv
 	@.ci/venv $(VENV)
@@ -33,6 +34,12 @@ test: $(VENV)/.ready
 WHEELS := build/fetched
 dist: $(VENV)/.ready
 	@$(PYTHON) -m release.tarball dist $(WHEELS)
+
+deb: $(VENV)/.ready
+	@$(PYTHON) -m release.deb dist
+
+rpm: dist
+	@release/rpm.sh dist/AHM_*.tar.gz dist
 
 test-packages: $(VENV)/.ready
 	$(PYTHON) -m pytest -q -rs tests/packages
