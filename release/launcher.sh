@@ -1,7 +1,8 @@
 #!/bin/sh
 # The entrance of @NAME@ in the tarball: it finds a Python, and gives over to it.
 # AHM_PYTHON names another one.
-home=$(dirname "$(dirname "$(readlink -f "$0")")")
+home=$(readlink -f "$0")
+home=${home%/bin/*}
 
 # run_if TEST PYTHON ARGUMENT...: give over to this Python, where TEST holds for its version.
 run_if() {

@@ -4,12 +4,15 @@ import glob
 import os
 import shutil
 import subprocess
+import sys
 from typing import NamedTuple
 
 import yaml
 
 from ahmlib.lab.addresses import loopback_plan
+from release.tarball import ROOT
 
+FETCHED = os.path.join(ROOT, 'build', 'fetched')
 MINORS = range(6, 14)
 
 
@@ -18,6 +21,11 @@ class Done(NamedTuple):
     code: int
     out: str
     err: str
+
+
+def build_tarball(directory):
+    """Build the tarball in a process of its own, as make does."""
+    subprocess.check_call([sys.executable, '-m', 'release.tarball', directory, FETCHED], cwd=ROOT)
 
 
 def found():

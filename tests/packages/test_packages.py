@@ -13,7 +13,6 @@ from .pythons import configured, run
 from .roots import Root, debian, why_not
 
 COMMANDS = sorted(os.listdir(os.path.join(tarball.ROOT, 'bin')))
-FETCHED = os.path.join(tarball.ROOT, 'build', 'fetched')
 
 HELPS = 'for each in %s; do $each --help | grep -q Usage: || exit 9; done\n' % ' '.join(COMMANDS)
 #: A witness of three nodes starts, is asked and ends, as the user of the package.
@@ -26,15 +25,6 @@ as ahm -f /etc/ahm/ahm_config.yml start
 as ahm_cluster_status -f /etc/ahm/ahm_config.yml || [ $? = 4 ]
 as ahm -f /etc/ahm/ahm_config.yml stop
 '''
-
-
-@pytest.fixture(scope='module')
-def built(tmp_path_factory):
-    """Where the tarball was built."""
-    place = str(tmp_path_factory.mktemp('dist'))
-    subprocess.check_call([sys.executable, '-m', 'release.tarball', place, FETCHED],
-                          cwd=tarball.ROOT)
-    return place
 
 
 # -- Debian -----------------------------------------------------------------------------------
@@ -110,14 +100,14 @@ def test_beside_a_database_the_directory_is_the_databases_owners(in_debian):
 
 
 @pytest.fixture(scope='module')
-def rpm(built):
+def rpm(built, tmp_path_factory):
     """The path of the RPM, built of the tarball."""
     for program in ('rpmbuild', 'rpm'):
         if not shutil.which(program):
             pytest.skip('NO RPM MADE: no %s here' % program)
-    subprocess.check_call([os.path.join(tarball.ROOT, 'release', 'rpm.sh'),
-                           os.path.join(built, 'AHM_1.0.tar.gz'), built])
-    return os.path.join(built, 'ahm-1.0-1.x86_64.rpm')
+    place = str(tmp_path_factory.mktemp('rpm'))
+    subprocess.check_call([os.path.join(tarball.ROOT, 'release', 'rpm.sh'), built, place])
+    return os.path.join(place, 'ahm-1.0-1.x86_64.rpm')
 
 
 def query(rpm, *words):

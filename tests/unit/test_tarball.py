@@ -161,7 +161,7 @@ def test_a_python_that_does_not_serve_is_said_in_one_line(run, tmp_path, python)
 
 
 def test_no_python_at_all_is_said_in_one_line(run, unpacked, tmp_path):
-    for name in ('sh', 'dirname', 'readlink'):
+    for name in ('sh', 'readlink'):
         os.symlink('/bin/' + name if os.path.exists('/bin/' + name) else '/usr/bin/' + name,
                    str(tmp_path / name))
     done = run(os.path.join(unpacked, 'bin', 'ahm_cluster_status'), PATH=str(tmp_path),
