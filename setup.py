@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 HERE = os.path.dirname(os.path.abspath(__file__))
 COMMANDS = sorted(os.path.join('bin', name) for name in os.listdir(os.path.join(HERE, 'bin')))
 CONFIGURATION = sorted(os.path.join('conf', name) for name in os.listdir(os.path.join(HERE, 'conf'))
-                       if os.path.isfile(os.path.join(HERE, 'conf', name)))
+                       if os.path.isfile(os.path.join(HERE, 'conf', name)) and name != 'ahm.spec')
 PAGES = sorted(name for name in os.listdir(os.path.join(HERE, 'man')) if name[-2:-1] == '.')
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from ahmlib.config.schema import BY_NAME
+from ahmlib.core.consensus.timing import Timing
 from ahmlib.main import STOP_SECONDS
 
 from .test_readme import block_after
@@ -61,6 +62,10 @@ def test_systemd_waits_for_what_the_daemon_says_and_as_long_as_a_handover_takes(
     assert (service['Type'], service['NotifyAccess']) == ('notify', 'main')
     assert ' -n ' in service['ExecStart'] and float(service['WatchdogSec']) >= 30
     assert float(service['TimeoutStopSec']) >= STOP_SECONDS
+    # With the defaults; whoever listens for a leader is not up yet.
+    defaults = Timing(BY_NAME['beacon_message_interval_seconds'].default,
+                      BY_NAME['beacon_message_retry_count'].default)
+    assert float(service['TimeoutStartSec']) > 10 * defaults.hold
     assert (service['Restart'], service['ExecReload']) == (
         'on-failure', '/bin/kill -HUP $MAINPID')
     # Five starts in ten seconds would be the last for systemd (StartLimitBurst).
