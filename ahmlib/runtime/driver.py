@@ -122,7 +122,10 @@ class Driver:
         self.feed(events.ClientAsked(self.client_tokens, request, _who(origin)))
 
     def status(self) -> Dict[str, Any]:
-        """The cluster as this node sees it now, as a utility is told (core.status)."""
+        """The cluster as this node sees it now, as a utility is told (core.status).
+
+        For the loop, not for what is called while effects are performed.
+        """
         told: Dict[str, Any] = {}
         self.clients[OWN_TOKEN] = told
         self.feed(events.ClientAsked(OWN_TOKEN, {'ask': 'status'}))

@@ -101,14 +101,6 @@ def row(**fields):
     return wire.encode(a_row(**fields))
 
 
-def test_a_node_has_spoken_once_a_row_was_sent(shell):
-    sent = []
-    shell.driver.beacons = types.SimpleNamespace(send=lambda data, to: sent.append(to))
-    assert not shell.driver.has_spoken
-    Driver.PERFORM[effects.SendBeacon](shell.driver, effects.SendBeacon(a_row(), None))
-    assert shell.driver.has_spoken and sent == [None]
-
-
 def test_a_row_of_its_sender_reaches_the_core(shell):
     shell.driver.datagram(row(), PEER)
     assert [type(event) for event in shell.core.events] == [events.BeaconHeard]
@@ -256,3 +248,11 @@ def test_a_trouble_that_comes_again_is_in_the_log_at_debug_only(notified):
             driver.PERFORM[effects.Report](driver, report)
     severities = [line.split()[0] for line in notified.lines()]
     assert severities == ['WARNING', 'ERROR'] + ['DEBUG'] * 4
+
+
+def test_a_node_has_spoken_once_a_row_was_sent(shell):
+    sent = []
+    shell.driver.beacons = types.SimpleNamespace(send=lambda data, to: sent.append(to))
+    assert not shell.driver.has_spoken
+    Driver.PERFORM[effects.SendBeacon](shell.driver, effects.SendBeacon(a_row(), None))
+    assert shell.driver.has_spoken and sent == [None]
