@@ -202,6 +202,7 @@ def test_it_holds_the_samples_pages_and_licences(unpacked):
 
 def test_what_cannot_be_fetched_is_said_with_what_to_do_and_no_tarball_is_made(
         monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv('SOURCE_DATE_EPOCH', '1700000000')
     monkeypatch.setenv('PIP_NO_INDEX', '1')
     monkeypatch.setenv('PIP_CONFIG_FILE', os.devnull)
     monkeypatch.delenv('PIP_FIND_LINKS', raising=False)
