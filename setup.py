@@ -7,6 +7,8 @@ from setuptools import find_packages, setup
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 COMMANDS = sorted(os.path.join('bin', name) for name in os.listdir(os.path.join(HERE, 'bin')))
+CONFIGURATION = sorted(os.path.join('conf', name) for name in os.listdir(os.path.join(HERE, 'conf'))
+                       if os.path.isfile(os.path.join(HERE, 'conf', name)) and name != 'ahm.spec')
 PAGES = sorted(name for name in os.listdir(os.path.join(HERE, 'man')) if name[-2:-1] == '.')
 
 
@@ -25,8 +27,7 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['ahmlib', 'ahmlib.*']),
     scripts=COMMANDS,
-    data_files=[('share/ahm', ['conf/ahm_config.yml.sample', 'conf/nodes.conf.sample',
-                               'conf/failover.sh.sample'])]
+    data_files=[('share/ahm', CONFIGURATION)]
     + [('share/man/man' + name[-1], [os.path.join('man', name)]) for name in PAGES],
     python_requires='>=3.6',
     install_requires=['PyYAML>=5.1', 'psycopg2-binary>=2.8', 'msgpack>=0.6', 'docopt>=0.6.2'],

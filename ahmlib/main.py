@@ -25,11 +25,11 @@ from ahmlib import __version__
 from ahmlib.config import loader
 from ahmlib.config.defaults import absolute
 from ahmlib.config.problems import read_bytes
-from ahmlib.runtime import daemonize
+from ahmlib.runtime import daemonize, service_manager
 from ahmlib.runtime.changed_nodes import why_not_restart
 from ahmlib.runtime.daemon import LEAVING_SIGNAL, RESTARTING_SIGNALS, Daemon
 from ahmlib.runtime.find import DEFAULTS, Places, find_daemon, places, refuse_doubt, tells
-from ahmlib.runtime.log import syslog_problem
+from ahmlib.runtime.log import marked, syslog_problem
 from ahmlib.runtime.pid_file import PidFile, PidFileError, running_pid
 from ahmlib.runtime.reload import StartError
 
@@ -50,6 +50,8 @@ class Environment(NamedTuple):
     """Where and with what `start` was typed: a reload must find the same files again."""
     variables: Dict[str, str]
     directory: str
+    #: What the service manager gave for this daemon: its own, and no child's.
+    service: Dict[str, str]
 
 
 class Refused(Exception):
@@ -71,9 +73,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     try:
         return ACTIONS[action](arguments) or 0
     except (Refused, PidFileError) as error:
-        sys.stderr.write('%s\n' % error)
+        _complain('ERROR', str(error))
     except loader.ConfigError as error:
-        sys.stderr.write('\n'.join(error.problems) + '\n')
+        _complain('ERROR', '\n'.join(error.problems))
     except KeyboardInterrupt:
         sys.stderr.write('interrupted\n')
     return FAILED
@@ -105,10 +107,12 @@ def _load(arguments: Dict[str, Any]) -> loader.Config:
 
 def start(arguments: Dict[str, Any]) -> int:
     """Start the daemon; returns 0 when it is up (or, with -n, its code when it has ended)."""
+    detach = not arguments['--no-detach']
+    # A daemon that detaches is not the process that the service manager started.
+    service = service_manager.take(os.environ)
     config = _load(arguments)
     _refuse_second(config)
-    environment = Environment(dict(os.environ), os.getcwd())
-    detach = not arguments['--no-detach']
+    environment = Environment(dict(os.environ), os.getcwd(), {} if detach else service)
     ready = daemonize.detach() if detach else _say
     daemonize.ensure_stdio()
     try:
@@ -129,7 +133,11 @@ def _log_warning(config: loader.Config) -> str:
 
 def _say(ok: bool, message: str = '') -> None:
     if message:
-        sys.stderr.write('%s\n' % message)
+        _complain('WARNING' if ok else 'ERROR', message)
+
+
+def _complain(severity: str, text: str) -> None:
+    sys.stderr.write(marked(severity, text) + '\n')
 
 
 def _refuse_second(config: loader.Config) -> None:

@@ -8,6 +8,7 @@
     own_files   the PID file and the socket, made anew where somebody removed them
     find        which daemon a command of ahm is for
     log         one event, one line
+    service_manager  what systemd is told of this daemon
     telling     a report in the log and for notification_command, where it is news (repeats)
 
 Nothing here decides anything, and nothing here may block the loop for more than 10 ms.

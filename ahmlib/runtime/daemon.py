@@ -32,8 +32,10 @@ from ahmlib.runtime.memory import Memory
 from ahmlib.runtime.own_files import OwnFiles
 from ahmlib.runtime.pid_file import PidFile, PidFileError, StateLock, pid_path
 from ahmlib.runtime.reload import Reload, StartError, check_log_file
+from ahmlib.runtime.service_manager import ServiceManager
 from ahmlib.runtime.settings import core_settings
 from ahmlib.runtime.state_file import StateFileCorrupt, StateFileError
+from ahmlib.utilities import status_check
 
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config
@@ -83,6 +85,7 @@ class Daemon:
         self.children = Children(self.loop, clock)
         self.ipc = IpcServer(self.loop, self.log, clock)
         self.pid_file = PidFile(pid_path(config))
+        self.service = ServiceManager(environment.service, self.log, clock, self._verdict)
         # These two from open() on.
         self.driver: Driver
         self.own_files: OwnFiles
@@ -174,11 +177,18 @@ class Daemon:
 
     def _watch_signals(self) -> None:
         for number in RESTARTING_SIGNALS:
-            self.loop.on_signal(number, lambda number: self.driver.feed(
-                events.StopAsked(Farewell.RESTARTING)))
-        self.loop.on_signal(LEAVING_SIGNAL, lambda number: self.driver.feed(
-            events.StopAsked(Farewell.LEAVING)))
+            self.loop.on_signal(number, lambda number: self._stop(Farewell.RESTARTING))
+        self.loop.on_signal(LEAVING_SIGNAL, lambda number: self._stop(Farewell.LEAVING))
         self.loop.on_signal(signal.SIGHUP, lambda number: self.reload())
+
+    def _stop(self, farewell: Farewell) -> None:
+        self.service.stopping()
+        self.driver.feed(events.StopAsked(farewell))
+
+    def _verdict(self) -> str:
+        """What `ahm_cluster_status --check` would say now."""
+        code, text = status_check.verdict(self.driver.status())
+        return '%s: %s' % (status_check.WORDS[code], text)
 
     def _say_hello(self) -> None:
         settings, timing = self.driver.node.settings, self.driver.node.facts.timing
@@ -234,6 +244,7 @@ class Daemon:
                 self.own_files.expire(clock())
                 self.driver.tick()
                 self._decide_to_stay(ready)
+                self._tell_service_manager()
         except Exception:               # a bug: detached, nobody would ever see the traceback
             self.log.critical('ends by a bug: %s' % traceback.format_exc()[-TRACEBACK_MAX:])
             self.log_writer.finish(EXIT_SECONDS)
@@ -260,14 +271,23 @@ class Daemon:
             self.driver.memory.cluster = node.settings.cluster
             ready(True)
 
+    def _tell_service_manager(self) -> None:
+        if self.code is not None:
+            return
+        if self.driver.has_spoken and self.listening is None:
+            self.service.started()
+        self.service.expire(clock())
+
     def _next_deadline(self) -> float:
         found = [None if self.listening is None else self.listening.ends_at(),
                  self.driver.node.wake_at, self.children.next_deadline(),
                  self.ipc.next_deadline(), self.disk.next_deadline(),
-                 self.driver.telling.next_deadline(), self.own_files.next_deadline()]
+                 self.driver.telling.next_deadline(), self.own_files.next_deadline(),
+                 self.service.next_deadline()]
         return min(instant for instant in found if instant is not None)
 
     def _exit(self, code: int, reason: str) -> None:
+        self.service.stopping()
         self.code, self.reason = code, reason
 
     def reload(self) -> None:

@@ -48,6 +48,8 @@ CHILD_SLACK_SECONDS = 0.25
 MALFORMED_LOG_SECONDS = 60.0
 FOREIGN_SECONDS = 10.0
 PING_TRIAL_SECONDS = 3.0
+#: Of what the daemon itself asks the core; the clients' come after it.
+OWN_TOKEN = 0
 HOOKS = ('pre_promotion_command', 'promotion_command', 'post_promotion_command', 'follow_command',
          'notification_command')
 
@@ -76,7 +78,10 @@ class Driver:
         self.running: Dict[int, Child] = {}       # token -> child
         #: The token of a VIP command that puts it up.
         self.raising: Optional[int] = None
-        self.client_tokens = self.malformed = self.foreign = 0
+        self.client_tokens = OWN_TOKEN
+        self.malformed = self.foreign = 0
+        #: Whether a row of this node has left it.
+        self.has_spoken = False
         self.hooks = HookQueue(children.start)
         self.telling = Telling(node, children.start, log, clock)
         self.configure(config)
@@ -130,6 +135,16 @@ class Driver:
                 'leader': '' if leader is None else leader.name}))
             return
         self.feed(events.ClientAsked(self.client_tokens, request, _who(origin)))
+
+    def status(self) -> Dict[str, Any]:
+        """The cluster as this node sees it now, as a utility is told (core.status).
+
+        For the loop, not for what is called while effects are performed.
+        """
+        told: Dict[str, Any] = {}
+        self.clients[OWN_TOKEN] = told
+        self.feed(events.ClientAsked(OWN_TOKEN, {'ask': 'status'}))
+        return told['status']
 
     def _why_not_allowed(self, request: Dict[str, Any], origin: 'Origin') -> str:
         """Why this client may not ask for this; '' where it may.
@@ -232,6 +247,7 @@ class Driver:
     def _send(self, effect: effects.SendBeacon) -> None:
         to = None if effect.to is None else self._peer(effect.to)
         self.beacons.send(wire.encode(effect.beacon), to)
+        self.has_spoken = True
 
     # -- database ------------------------------------------------------------------------------
 
@@ -365,7 +381,9 @@ class Driver:
 
     def _reply(self, effect: effects.Reply) -> None:
         client = self.clients.pop(effect.token, None)
-        if client is not None:
+        if effect.token == OWN_TOKEN:
+            client.update(effect.answer)
+        elif client is not None:
             self.answer(client, effect.answer)
 
     def _exit(self, effect: effects.Exit) -> None:
@@ -385,8 +403,6 @@ class Driver:
         effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,
         effects.Reply: _reply, effects.Exit: _exit,
     }
-
-
 
 
 def _plain(host: str) -> Any:

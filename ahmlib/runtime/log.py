@@ -7,6 +7,7 @@ Whatever is in a message, it stays on its line: control characters are escaped.
 """
 
 import os
+import re
 import select
 import socket
 import syslog
@@ -192,6 +193,29 @@ def syslog_problem() -> str:
     return ''
 
 
+def marked(severity: str, text: str) -> str:
+    """Return `text`, every line with the mark of its severity where stderr leads to the journal.
+
+    Without it systemd-journald takes all for INFO (sd-daemon(3)).
+    """
+    if not leads_to_the_journal(2):
+        return text
+    return re.sub('^', _mark(severity), text, flags=re.MULTILINE)
+
+
+def leads_to_the_journal(fd: int) -> bool:
+    """Whether a descriptor is the one that JOURNAL_STREAM names, and nobody has redirected it."""
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return False
+    return os.environ.get('JOURNAL_STREAM') == '%d:%d' % (found.st_dev, found.st_ino)
+
+
+def _mark(severity: str) -> str:
+    return '<%d>' % _SYSLOG_LEVELS[severity]
+
+
 def one_line(text: str) -> str:
     """Return `text` with everything escaped that could end a line or steer a terminal."""
     if text.isprintable():
@@ -237,12 +261,16 @@ def _escape(character: str) -> str:
 class _Stderr:
     """Descriptor 2 as it is: it may be a terminal shared with a shell, so its flags stay."""
 
+    def __init__(self) -> None:
+        self._is_marked = leads_to_the_journal(2)
+
     def write(self, severity: str, data: bytes) -> bool:
         poll = select.poll()
         poll.register(2, select.POLLOUT)
         if not poll.poll(0):
             return False
-        data += b'\n'
+        mark = _mark(severity).encode('ascii') if self._is_marked else b''
+        data = mark + data + b'\n'
         return os.write(2, data) == len(data)
 
     def close(self) -> None:

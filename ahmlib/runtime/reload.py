@@ -38,6 +38,7 @@ class Reload:
             return
         self._runs = True
         daemon = self._daemon
+        daemon.service.reloading()
         daemon.children.start(read, (daemon,), LIMIT_SECONDS, self._read, 'reading %s'
                               % daemon.config.path)
 
@@ -48,6 +49,7 @@ class Reload:
             self._daemon.log.error('reload refused: %s' % text)
         if not problems:
             self._daemon.take(pickle.loads(base64.b64decode(result['config'])))
+        self._daemon.service.reloaded()
         if self._asked_again:
             self._asked_again = False
             self.ask()

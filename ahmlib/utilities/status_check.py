@@ -22,13 +22,18 @@ Rule = collections.namedtuple('Rule', 'code find')
 
 def check(status: Message) -> Tuple[int, str]:
     """Return (exit code, the line) for a status object.  Raises ValueError where it is none."""
+    code, text = verdict(status)
+    return code, line(code, text, performance(status))
+
+
+def verdict(status: Message) -> Tuple[int, str]:
+    """Return (exit code, what is said) for a status object.  Raises ValueError where it is none."""
     _validate(status)
     found = [(rule.code, text) for rule in RULES for text in rule.find(status)]
     code = max([OK] + [code for code, _ in found])
     # Worst first; a text that several rules or nodes say stands there once.
     texts = [text for _, text in sorted(found, key=lambda item: -item[0])]
-    texts = list(collections.OrderedDict.fromkeys(texts)) or [_all_well(status)]
-    return code, line(code, '; '.join(texts), performance(status))
+    return code, '; '.join(collections.OrderedDict.fromkeys(texts)) or _all_well(status)
 
 
 def line(code: int, text: str, data: Sequence[str] = ()) -> str:

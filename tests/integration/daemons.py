@@ -86,11 +86,12 @@ class Lone:
         return '%s:%d:' % (self.config, found[0])
 
     def popen(self, *words, **options):
-        """Start `ahm` with these words; returns the Popen."""
+        """Start `ahm` with these words; returns the Popen.  `variables` are added to its own."""
+        variables = dict(self.workspace.environment(self.name), **options.pop('variables', {}))
         argv = [self.workspace.interpreter.executable,
                 os.path.join(self.workspace.source, 'ahm.py'), '-f', self.config] + list(words)
         return subprocess.Popen(
-            argv, env=self.workspace.environment(self.name), cwd=self.directory,
+            argv, env=variables, cwd=self.directory,
             stdin=subprocess.DEVNULL, preexec_fn=demotion(self.workspace.user),
             start_new_session=True, universal_newlines=True, **options)
 
@@ -105,10 +106,10 @@ class Lone:
         assert self.ahm('start') == Done(0, '', '')
         return self.pid()
 
-    def foreground(self):
+    def foreground(self, **variables):
         """`ahm -n` up and answering; returns its Popen, its stderr is the file `stderr`."""
         with open(os.path.join(self.directory, 'stderr'), 'w') as file:
-            process = self.popen('-n', stdout=file, stderr=file)
+            process = self.popen('-n', stdout=file, stderr=file, variables=variables)
         wait_until(self.answers, 'the daemon to answer')
         return process
 

@@ -267,3 +267,11 @@ def test_a_trouble_that_comes_again_is_in_the_log_at_debug_only(notified):
             driver.PERFORM[effects.Report](driver, report)
     severities = [line.split()[0] for line in notified.lines()]
     assert severities == ['WARNING', 'ERROR'] + ['DEBUG'] * 4
+
+
+def test_a_node_has_spoken_once_a_row_was_sent(shell):
+    sent = []
+    shell.driver.beacons = types.SimpleNamespace(send=lambda data, to: sent.append(to))
+    assert not shell.driver.has_spoken
+    Driver.PERFORM[effects.SendBeacon](shell.driver, effects.SendBeacon(a_row(), None))
+    assert shell.driver.has_spoken and sent == [None]
