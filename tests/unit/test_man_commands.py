@@ -23,9 +23,8 @@ from ahmlib.utilities import (
     simulate,
 )
 
-from .pages import PAGES, ROOT, blocks, items, plain, section, shown, source, tags
+from .pages import PAGES, ROOT, items, plain, section, shown, source, tags
 from .rows import one_settings
-from .test_readme import block_after
 
 #: Page -> the module whose docstring is the usage.
 COMMANDS = {'ahm.8': ahmlib.main, 'ahm_attach_node.1': attach_node,
@@ -110,10 +109,11 @@ def test_the_severities_of_the_daemons_page_are_those_of_the_log():
     assert tags(DAEMON, 'LOG') == list(log.SEVERITIES)
 
 
-def test_the_unit_of_the_daemons_page_is_that_of_readme():
-    with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as readme:
-        unit = block_after(readme.read(), '`/etc/systemd/system/ahm.service`:')
-    assert blocks(DAEMON, 'STARTING AT BOOT') == [unit] and 'ExecStart' in unit
+def test_what_the_daemons_page_says_of_the_unit_stands_in_the_unit():
+    with open(os.path.join(ROOT, 'conf', 'ahm.service'), encoding='utf-8') as unit:
+        settings = re.findall(r'^(\w+=.*)$', unit.read(), re.MULTILINE)
+    named = re.findall(r'^\.B (\w+=\S+)$', section(DAEMON, 'STARTING AT BOOT'), re.MULTILINE)
+    assert len(named) == 3 and set(named) <= set(settings)
 
 
 def test_the_files_of_the_daemons_page_are_those_that_it_uses():
