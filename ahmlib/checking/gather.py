@@ -87,7 +87,8 @@ def facts(config: 'Config') -> Facts:
         if not told.get(each.host, {}).get('witness')]
     probe = _made(found.get('probe'), _found)
     servers = _to_ask(others, probe)
-    last = _last(config, daemon, servers).answered()
+    answers = isinstance(probe, Found) and probe.answered
+    last = _last(config, daemon, servers, answers).answered()
     return Facts(
         config, _made(found['host'], lambda of: Host(**of)), daemon,
         _made(found['memory'], lambda of: Memory(**of)),
@@ -96,7 +97,8 @@ def facts(config: 'Config') -> Facts:
         _made(found.get('files'), lambda of: Files(**of)),
         _made(found.get('identifier'), lambda of: str(of['identifier'])),
         _made(found['takeover'], lambda of: Takeover(**of)),
-        _made(last.get('handover'), lambda of: Rehearsed(**of)),
+        _made(last['handover'], lambda of: Rehearsed(**of)) if answers
+        else Unknown('the database of this node does not answer'),
         tuple(others), tuple(each.host for each in servers))
 
 
@@ -136,12 +138,13 @@ def _hosts(config: 'Config') -> List[str]:
             if host != own]
 
 
-def _last(config: 'Config', daemon: Union[Daemon, Unknown], servers: List[Server]) -> Questions:
-    """What depends on the answers before."""
+def _last(config: 'Config', daemon: Union[Daemon, Unknown], servers: List[Server],
+          answers: bool) -> Questions:
+    """What depends on the answers before; `answers`: whether the database here does."""
     asked = Questions()
     runs = not isinstance(daemon, Daemon) or daemon.pid is not None
     asked.ask('start', questions.start, (config, runs), FILES_SECONDS)
-    if not config.is_witness:
+    if answers:
         asked.ask('handover', rehearse_handover, (
             database_settings(config), [(number, each.host, each.port)
                                         for number, each in enumerate(servers)],

@@ -26,7 +26,7 @@ def of_setting(server: Survey, name: str, value: str, of_host: str = '') -> str:
     written = '%s = %s' % (name, value)
     then = 'restart' if shown.context == 'postmaster' else 'reload'
     if shown.file.endswith('/' + AUTO_CONF):
-        text = 'ALTER SYSTEM SET %s;  (it is in %s)' % (written, shown.file)
+        text = 'ALTER SYSTEM SET %s; (it is in %s)' % (written, shown.file)
     elif shown.file:
         text = '%s:%d: %s' % (shown.file, shown.line, written)
     else:

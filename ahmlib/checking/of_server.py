@@ -212,7 +212,9 @@ def commits(config: 'Config', server: Survey) -> Iterator[Verdict]:
     found = [Verdict(WARNING, _whom(database, role), 'synchronous_commit = %s' % each,
                      _reset(database, role))
              for database, role, each in server.commits if each in lax]
-    if value in lax:
+    own = [each for database, role, each in server.commits
+           if role in ('', server.user) and database in ('', server.database)]
+    if value in lax and value not in own:       # else it is what is set for this very session
         found.append(Verdict(WARNING, 'synchronous_commit', value, lines.of_setting(
             server, 'synchronous_commit', 'on')))
     yield from found or [well('synchronous_commit', value)]

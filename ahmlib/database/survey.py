@@ -24,7 +24,8 @@ COMMANDS, SET = ('archive_command',), 'set'
 SETTINGS = """SELECT name, reset_val, coalesce(sourcefile, ''), coalesce(sourceline, 0), context
                 FROM pg_settings WHERE name = ANY (%s)"""
 USER = """SELECT session_user::text, rolsuper, pg_has_role(session_user, 'pg_monitor', 'USAGE'),
-                 current_setting('server_version_num')::int, pg_is_in_recovery()
+                 current_setting('server_version_num')::int, pg_is_in_recovery(),
+                 current_database()::text
             FROM pg_roles WHERE rolname = session_user"""
 ROLE = 'SELECT rolcanlogin, rolsuper OR rolreplication FROM pg_roles WHERE rolname = %s'
 PER_ROLE = """SELECT coalesce(datname, ''), coalesce(rolname, ''), split_part(entry, '=', 2)
@@ -57,6 +58,7 @@ class Survey(NamedTuple):
     version: int = 0                # e.g. 150003
     in_recovery: bool = False
     user: str = ''                  # as whom AHM is connected
+    database: str = ''              # and to which
     is_superuser: bool = False
     is_monitor: bool = False        # a member of pg_monitor, or a superuser
     settings: Dict[str, Shown] = {}
@@ -92,12 +94,13 @@ def survey(conn_string: str, replication_user: str, limit: float) -> Survey:
     """
     try:
         with Connection(conn_string, limit) as connection:
-            user, is_superuser, is_monitor, version, in_recovery = connection.query(USER)[0]
+            user, is_superuser, is_monitor, version, in_recovery, database = \
+                connection.query(USER)[0]
             rows = connection.query(SETTINGS, (list(NAMES),))
             roles = connection.query(ROLE, (replication_user,)) if replication_user else []
             return Survey(
                 True, version=version, in_recovery=in_recovery, user=user,
-                is_superuser=is_superuser, is_monitor=is_monitor,
+                database=database, is_superuser=is_superuser, is_monitor=is_monitor,
                 settings={name: Shown(_value(name, value), *more) for name, value, *more in rows},
                 commits=connection.query(PER_ROLE),
                 replication=(roles[0][0], roles[0][1]) if roles else None,

@@ -184,7 +184,9 @@ CASES = {
         (facts_of(server=SERVER._replace(commits=(('shop', '', 'local'),))), WARNING,
          'database shop', 'local', 'ALTER DATABASE "shop" RESET'),
         (facts_of(server=SERVER._replace(commits=(('shop', 'app', 'off'),))), WARNING,
-         'role app in database shop', 'off', 'ALTER ROLE "app" IN DATABASE "shop" RESET')],
+         'role app in database shop', 'off', 'ALTER ROLE "app" IN DATABASE "shop" RESET'),
+        (facts_of(server=setting(SERVER, synchronous_commit='off')._replace(
+            commits=(('', 'ahm', 'off'),))), WARNING, 'role ahm', 'off', 'ALTER ROLE "ahm" RESET')],
     'streaming': [
         (facts_of(probe=FOUND._replace(streaming=False)), WARNING, 'two',
          'does not stream from 192.0.2.1:5432', 'ahm_attach_node'),
