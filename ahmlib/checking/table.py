@@ -23,6 +23,7 @@ def codes() -> Dict[str, str]:
     found = dict(of_config.WHY)
     found.update((rule.code, rule.text) for rule in schema.RULES + schema.ADVICE)
     found.update((rule.code, rule.why) for rule in RULES)
+    found['no-effect'] = 'this version reads the parameter, checks it, and does no more with it'
     return found
 
 

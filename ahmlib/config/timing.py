@@ -60,6 +60,11 @@ class Sum(NamedTuple):
     seconds: float
     meaning: str
 
+    @property
+    def text(self) -> str:
+        """Name, formula, numbers and outcome as one equation."""
+        return '%s = %s = %s = %s' % (self.name, self.formula, self.numbers, _text(self.seconds))
+
 
 #: What the letters of the formulas stand for.
 LETTERS = (('I', 'beacon_message_interval_seconds'), ('R', 'beacon_message_retry_count'),
@@ -95,14 +100,19 @@ _NAME = re.compile(r'T_\w+|[A-Z]\b')
 
 def arithmetic(config: 'Config') -> List[Sum]:
     """The durations and intervals of a Config, each with its formula and the numbers in it."""
-    known = {letter: '%g' % getattr(config, name) for letter, name in LETTERS}
+    known = {letter: _text(getattr(config, name)) for letter, name in LETTERS}
     found = []
     for name, formula, value, meaning in FORMULAS:
         seconds = value(config)
         numbers = _NAME.sub(lambda match: known[match.group()], formula)
         found.append(Sum(name, formula, numbers, seconds, meaning))
-        known[name] = '%.4g' % seconds
+        known[name] = _text(seconds)
     return found
+
+
+def _text(seconds: float) -> str:
+    """To a millisecond: what is computed with it is not seen to be another number."""
+    return ('%.3f' % seconds).rstrip('0').rstrip('.')
 
 
 def explain(config: 'Config') -> List[str]:

@@ -142,8 +142,7 @@ def windows_text(config: 'Config') -> List[str]:
     lines = ['Failover windows, in seconds, where'] + ['  %s = %g  (%s)' % (
         letter, getattr(config, name), name) for letter, name in timing.LETTERS]
     for each in timing.arithmetic(config):
-        lines += ['  %s = %s = %s = %.4g' % (each.name, each.formula, each.numbers, each.seconds),
-                  '      %s' % each.meaning]
+        lines += ['  %s' % each.text, '      %s' % each.meaning]
     return lines + ['  %s' % line for line in timing.explain(config)[-1:]] + ['']
 
 
