@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ahmlib.config.loader import Config
 
 
+#: Of what has to be asked of a database that does not answer; why it does not is told once.
+NO_ANSWER = Unknown('the database of this node does not answer a query')
+
+
 class Host(NamedTuple):
     """What this host is, as far as a rule needs it."""
 
@@ -30,6 +34,8 @@ class Daemon(NamedTuple):
     cluster: Optional[int] = None       # the fingerprint by which it runs; None: not told
     #: node -> its line of the status, by address; {} where it did not say.
     nodes: Dict[str, Dict[str, Any]] = {}
+    #: The capabilities (bits) of a program that it starts; None: not known.
+    capabilities: Optional[int] = None
 
 
 class Memory(NamedTuple):
@@ -89,7 +95,7 @@ class Facts(NamedTuple):
     def found(self) -> Union[Found, Unknown]:
         """What the probe found where a query was answered."""
         if isinstance(self.probe, Found) and not self.probe.answered:
-            return Unknown('the database of this node does not answer: %s' % self.probe.reason)
+            return NO_ANSWER
         return self.probe
 
     @property

@@ -8,7 +8,16 @@ started.
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union
 
 from ahmlib.checking import questions
-from ahmlib.checking.facts import Daemon, Facts, Host, Memory, Server, Start, Takeover
+from ahmlib.checking.facts import (
+    NO_ANSWER,
+    Daemon,
+    Facts,
+    Host,
+    Memory,
+    Server,
+    Start,
+    Takeover,
+)
 from ahmlib.checking.finding import Unknown
 from ahmlib.core.policy.rehearsals import HANDOVER_LIMIT_SECONDS, LIMIT_SECONDS
 from ahmlib.database import conninfo
@@ -93,12 +102,11 @@ def facts(config: 'Config') -> Facts:
         config, _made(found['host'], lambda of: Host(**of)), daemon,
         _made(found['memory'], lambda of: Memory(**of)),
         _made(last['start'], lambda of: Start(**dict(of, ports=tuple(of['ports'])))),
-        probe, _made(found.get('server'), _survey),
+        probe, _made(found.get('server'), _survey) if answers or config.is_witness else NO_ANSWER,
         _made(found.get('files'), lambda of: Files(**of)),
         _made(found.get('identifier'), lambda of: str(of['identifier'])),
         _made(found['takeover'], lambda of: Takeover(**of)),
-        _made(last['handover'], lambda of: Rehearsed(**of)) if answers
-        else Unknown('the database of this node does not answer'),
+        _made(last['handover'], lambda of: Rehearsed(**of)) if answers else NO_ANSWER,
         tuple(others), tuple(each.host for each in servers))
 
 

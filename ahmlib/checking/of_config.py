@@ -35,7 +35,7 @@ WHY = {
 def refused(problems: Iterable[Mapping[str, Any]]) -> List[Finding]:
     """The Findings of a configuration that a start refuses; of problems in parts."""
     return [Finding(ERROR, each['code'], each['key'] or each['path'], each['found'],
-                    'expected is %s' % each['expected'],
+                    'AHM does not start: expected is %s' % each['expected'],
                     '%s:%d: %s' % (each['path'], each['line'], each['remedy']))
             for each in problems]
 

@@ -4,43 +4,61 @@ The daemon rehearses both while it runs; here the same functions are asked, and 
 told.
 """
 
-from typing import TYPE_CHECKING, Iterator, Tuple
+from typing import TYPE_CHECKING, Iterator, List, Sequence, Tuple
 
 from ahmlib.checking import lines
-from ahmlib.checking.facts import Takeover
+from ahmlib.checking.facts import Daemon, Takeover
 from ahmlib.checking.finding import ERROR, UNKNOWN, WARNING, Rule, Verdict, well
-from ahmlib.config.schema import BY_NAME
 from ahmlib.database.rehearsal import Rehearsed
+from ahmlib.network.rehearsal import NEEDS
 
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config
 
+#: The codes of what the rehearsal of a takeover says.
+TAKEOVERS = ('takeover', 'takeover-lacks')
+#: What a rehearsal names that is no parameter -> the parameter to look at.
+PARAMETER = {'ping': 'ping_path'}
 
-def takeover(config: 'Config', found: Takeover) -> Iterator[Verdict]:
+
+def takeover(config: 'Config', found: Takeover, running: Daemon) -> Iterator[Verdict]:
     """Without these nobody is promoted here, or no client comes through."""
-    for text in found.fails:
-        yield _told(config, ERROR, text)
-    if not found.fails:
+    told = _all(config, ERROR, found.fails, running)
+    yield from told
+    if not told:
         yield well(config.node_name, 'it would get through, as far as can be tried'
                    if config.priority and not config.is_witness else 'this node never takes over')
 
 
-def lacks(config: 'Config', found: Takeover) -> Iterator[Verdict]:
+def lacks(config: 'Config', found: Takeover, running: Daemon) -> Iterator[Verdict]:
     """A takeover succeeds without these, and lacks something."""
-    for text in found.lacks:
-        yield _told(config, WARNING, text)
-    if not found.lacks:
-        yield well(config.node_name, 'nothing, as far as can be tried')
+    told = _all(config, WARNING, found.lacks, running)
+    yield from told or [well(config.node_name, 'nothing, as far as can be tried')]
+
+
+def _all(config: 'Config', level: str, sentences: Sequence[str],
+         running: Daemon) -> List[Verdict]:
+    """What a rehearsal says, but for rights that the daemon has and whoever asks has not."""
+    found = []
+    for text in sentences:
+        bit = next((1 << number for number, name in NEEDS.values() if '(%s)' % name in text), 0)
+        if not bit or running.pid is not None and running.capabilities is None:
+            found.append(_told(config, level, text))
+        elif running.capabilities is None:
+            verdict = _told(config, UNKNOWN, text)
+            found.append(verdict._replace(
+                found='not known: %s; AHM has it where its service gives it' % verdict.found))
+        elif not running.capabilities & bit:
+            found.append(_told(config, level, text))
+    return found
 
 
 def _told(config: 'Config', level: str, text: str) -> Verdict:
     """A sentence of a rehearsal: NAME: what is found: what to do."""
     name, _, rest = text.partition(': ')
     found, _, remedy = rest.rpartition(': ')
-    if name.lower() in BY_NAME:
-        return Verdict(level, name, found, lines.of_config(config, name, '%s: %s' % (name, remedy)))
-    return Verdict(level, name, rest, lines.of_config(
-        config, 'ping_path', 'ping_path: the directory of a ping that this user may run'))
+    name = PARAMETER.get(name, name)
+    return Verdict(level, name, found, lines.of_config(config, name, '%s: %s' % (name, remedy)))
 
 
 def checkpoint(config: 'Config', found: Rehearsed) -> Iterator[Verdict]:
@@ -105,9 +123,9 @@ def _role(config: 'Config') -> str:
 
 RULES = (
     Rule('takeover', 'this node would not be promoted, or no client would come through',
-         ('takeover',), takeover, of_database=False),
-    Rule('takeover-lacks', 'a takeover by this node would do without it', ('takeover',), lacks,
-         of_database=False),
+         ('takeover', 'daemon'), takeover, of_database=False),
+    Rule('takeover-lacks', 'a takeover by this node would do without it', ('takeover', 'daemon'),
+         lacks, of_database=False),
     Rule('checkpoint', 'a switchover from here would be undone', ('handover',), checkpoint),
     Rule('config-dir', 'AHM could not start this server again after a switchover', ('handover',),
          started_from),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 #: What pg_basebackup takes beside the standbys, for a node that has to be rebuilt.
 BACKUP_SENDERS = 2
+CORRECT = 'correct conn_string, or db_user, db_database and db_port'
 LOCAL = ('localhost', '127.0.0.1', '::1')
 EVERYWHERE = ('*', '0.0.0.0', '::')
 
@@ -41,12 +42,12 @@ def answers(config: 'Config', found: Found) -> Iterator[Verdict]:
             _version(found.server_version), 'standby' if found.in_recovery else 'primary'))
     elif found.verdict == REACHABLE:
         yield Verdict(ERROR, 'conn_string', 'it refuses AHM: %s' % found.reason,
-                      'see pg_hba.conf, the role, and ~/.pgpass of the user that runs AHM; or %s'
-                      % lines.of_config(config, 'conn_string', 'conn_string'))
+                      '%s; else see pg_hba.conf, and ~/.pgpass of the user that runs AHM'
+                      % lines.of_config(config, 'conn_string', CORRECT))
     else:
         yield Verdict(UNKNOWN, 'conn_string', 'not known: it does not answer: %s' % found.reason,
-                      'start the database and run this again; or %s' % lines.of_config(
-                          config, 'conn_string', 'conn_string'))
+                      'start the database, and run this again; or %s' % lines.of_config(
+                          config, 'conn_string', CORRECT))
 
 
 def _version(number: Optional[int]) -> str:
@@ -56,7 +57,7 @@ def _version(number: Optional[int]) -> str:
 def identity(config: 'Config', found: Found, identifier: str) -> Iterator[Verdict]:
     """AHM stops and starts the server of db_data_dir, and looks at the one that answers."""
     if found.mismatch:
-        yield Verdict(ERROR, 'db_data_dir', found.mismatch, lines.of_config(
+        yield Verdict(ERROR, 'db_data_dir', found.mismatch.rpartition('; ')[0], lines.of_config(
             config, 'db_data_dir', 'correct db_data_dir, or conn_string and db_port'))
     elif found.system_identifier == identifier:
         yield well('db_data_dir', 'the system identifier %s is that of %s' % (

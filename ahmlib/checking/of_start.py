@@ -1,7 +1,7 @@
 """What a start meets beside its configuration: a daemon that runs, files, ports, rights."""
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Iterator, List
+from typing import TYPE_CHECKING, Iterator, List, Tuple
 
 from ahmlib.checking import lines
 from ahmlib.checking.facts import Daemon, Host, Memory, Start
@@ -81,7 +81,8 @@ def nodes_changed(config: 'Config', running: Daemon, memory: Memory) -> Iterator
 def state_file(config: 'Config', memory: Memory) -> Iterator[Verdict]:
     """A start without its memory would forget votes and promises."""
     if memory.refused:
-        yield Verdict(ERROR, 'data_dir', memory.refused, 'see what is said of it')
+        found, remedy = _apart(memory.refused)
+        yield Verdict(ERROR, 'data_dir', found, remedy)
     elif memory.damaged:
         yield Verdict(WARNING, 'data_dir', memory.damaged,
                       'look at the disk of %s; a start counts it as none' % config.data_dir)
@@ -90,11 +91,18 @@ def state_file(config: 'Config', memory: Memory) -> Iterator[Verdict]:
                    else 'no state file, as before the first start')
 
 
+def _apart(text: str) -> Tuple[str, str]:
+    """(what was found, what to do) of what a start would say."""
+    found, _, remedy = text.partition('; ')
+    return found, remedy or 'look at what is named'
+
+
 def log(config: 'Config', start: Start) -> Iterator[Verdict]:
     """Why a failover happened, or did not, is in the log alone."""
     if start.log:
-        yield Verdict(ERROR, 'log_filename', start.log, lines.of_config(
-            config, 'log_filename', 'correct log_filename, or the permissions'))
+        found, remedy = _apart(start.log)
+        yield Verdict(ERROR, 'log_filename', found, lines.of_config(
+            config, 'log_filename', remedy))
     elif start.syslog:
         yield Verdict(WARNING, 'log_filename', 'not set, and there is no syslog (%s)'
                       % start.syslog, lines.of_config(
@@ -106,8 +114,9 @@ def log(config: 'Config', start: Start) -> Iterator[Verdict]:
 def ports(config: 'Config', start: Start) -> Iterator[Verdict]:
     """Without them there is no start."""
     for why in start.ports:
+        found, remedy = _apart(why)
         yield Verdict(ERROR, 'ahm_port' if why.startswith('cannot bind') or 'multicast' in why
-                      else 'ipc_port', why, 'see what is said of it')
+                      else 'ipc_port', found, remedy)
     if not start.ports:
         yield well('ahm_port, ipc_port', '%d and %d can be had, or are the daemon\'s' % (
             config.ahm_port, config.ipc_port))

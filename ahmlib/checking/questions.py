@@ -93,7 +93,7 @@ def daemon(config: 'Config') -> Any:
         nodes = {line['address']: line for line in status['nodes']}
     except (client.NoDaemon, client.NotAllowed, client.ProtocolError, KeyError, TypeError):
         nodes = {}                      # it runs; what it would say of the others is not known
-    return Daemon(pid, tells(places(config)).get('cluster'), nodes)
+    return Daemon(pid, tells(places(config)).get('cluster'), nodes, rehearsal.passed_on(pid))
 
 
 def memory(config: 'Config') -> Memory:

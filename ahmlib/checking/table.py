@@ -29,9 +29,12 @@ def codes() -> Dict[str, str]:
 
 def judge(facts: Facts) -> List[Finding]:
     """What all rules say of these Facts."""
-    return list(of_config.judge(facts.config)) + [
-        finding for rule in RULES if rule.of_database <= (not facts.config.is_witness)
-        for finding in _of(rule, facts)]
+    found = [finding for rule in RULES if rule.of_database <= (not facts.config.is_witness)
+             for finding in _of(rule, facts)]
+    # A program that the rehearsal missed, too, is told once.
+    missed = {finding.subject for finding in found if finding.code in of_rehearsals.TAKEOVERS}
+    return [finding for finding in of_config.judge(facts.config)
+            if finding.code != of_config.PROGRAM or finding.subject not in missed] + found
 
 
 def _of(rule: Rule, facts: Facts) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ Exit status: 0 no errors; 1 errors; 2 wrong usage.
 import json
 import os
 import textwrap
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 from ahmlib.checking import gather, of_config, show, table
 from ahmlib.checking.finding import ERROR, OK, UNKNOWN, WARNING, Finding
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 #: What people read in place of a level, at the end.
-COUNTED = ((ERROR, 'errors'), (WARNING, 'warnings'), (UNKNOWN, 'not known'), (OK, 'OK'))
+COUNTED = ((ERROR, 'error', 's'), (WARNING, 'warning', 's'), (UNKNOWN, 'not known', ''),
+           (OK, 'OK', ''))
 #: The worst first, the findings that ask for something to be done.
 TOLD = (ERROR, WARNING)
 
@@ -111,20 +112,19 @@ def _put_block(finding: Finding) -> None:
 
 
 def _unknown(findings: Sequence[Finding]) -> List[str]:
-    """One block for all that is not known for the same reason."""
-    reasons: Dict[str, List[Finding]] = {}
+    """One block for all that is not known for the same reason, and ends in the same way."""
+    reasons: Dict[Tuple[str, str], Dict[str, List[str]]] = {}
     for finding in findings:
         if finding.level == UNKNOWN:
-            reasons.setdefault(finding.found, []).append(finding)
+            codes = reasons.setdefault((finding.found, finding.fix), {})
+            codes.setdefault(finding.code, []).extend([finding.subject] * bool(finding.subject))
     lines = []
-    for reason, group in reasons.items():
-        names = ', '.join(dict.fromkeys(
-            finding.code + (': ' + finding.subject if finding.subject and len(group) == 1 else '')
-            for finding in group))
+    for (reason, fix), codes in reasons.items():
+        names = ', '.join(code + ' (%s)' % ', '.join(subjects) * bool(subjects)
+                          for code, subjects in codes.items())
         lines += _wrapped(names, 'NOT KNOWN ', '  ')
         lines += _wrapped(reason.replace('not known: ', '', 1), '  found: ', ' ' * 9)
-        if len(group) == 1 and group[0].fix:
-            lines += _wrapped(group[0].fix, '  fix:   ', ' ' * 9)
+        lines += _wrapped(fix, '  fix:   ', ' ' * 9) if fix else []
         lines.append('')
     return lines
 
@@ -147,8 +147,10 @@ def windows_text(config: 'Config') -> List[str]:
 
 
 def _sum(findings: Sequence[Finding]) -> str:
-    return ', '.join('%d %s' % (sum(finding.level == level for finding in findings), word)
-                     for level, word in COUNTED)
+    counts = [(sum(finding.level == level for finding in findings), word, plural)
+              for level, word, plural in COUNTED]
+    return ', '.join('%d %s' % (count, word + (plural if count != 1 else ''))
+                     for count, word, plural in counts)
 
 
 def _wrapped(text: str, first: str, further: str) -> List[str]:

@@ -108,14 +108,15 @@ def test_every_mistake_of_the_file_is_told(witness, capsys):
 
 def test_what_is_to_be_done_is_told_first_and_what_is_unknown_once_a_reason(capsys):
     findings = [finding(OK, 'ports'), finding(UNKNOWN, 'wal-level', ''),
-                finding(UNKNOWN, 'hot-standby', ''), finding(WARNING, 'log', 'y'), finding(ERROR)]
+                finding(UNKNOWN, 'other-servers', 'a'), finding(UNKNOWN, 'other-servers', 'b'),
+                finding(WARNING, 'log', 'y'), finding(ERROR)]
     check_config._print({'--json': False}, findings, None)
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         'ERROR log: x', '  found: found this', '  why:   it matters', '  fix:   do that', '',
         'WARNING log: y', '  found: found this', '  why:   it matters', '  fix:   do that', '',
-        'NOT KNOWN wal-level, hot-standby', '  found: found this', '',
-        'OK ports', '', '1 errors, 1 warnings, 2 not known, 1 OK']
+        'NOT KNOWN wal-level, other-servers (a, b)', '  found: found this', '  fix:   do that', '',
+        'OK ports', '', '1 error, 1 warning, 3 not known, 1 OK']
 
 
 def test_no_line_is_wider_than_a_terminal_may_be(capsys):

@@ -103,6 +103,12 @@ def files(**changes):
     return facts_of(files=FILES._replace(**changes))
 
 
+def rightless(daemon):
+    """Facts of who asks without the right that raises the VIP, beside this daemon."""
+    return facts_of(daemon=daemon, takeover=Takeover(
+        ('if_up_cmd: no right to run "ip" (CAP_NET_ADMIN): use sudo',), ()))
+
+
 REFUSED = Found(REACHABLE, 'no pg_hba.conf entry for host "192.0.2.2"')
 SILENT = Found(reason='Connection refused')
 #: Code -> [(facts, level, subject, what is found has these words, so has what is to do)].
@@ -126,23 +132,25 @@ CASES = {
         (facts_of(daemon=Daemon(7, 1)), WARNING, 'nodes.conf', 'runs here',
          'ahm_shutdown_cluster')],
     'state-file': [
-        (facts_of(memory=Memory(refused='it is a link')), ERROR, 'data_dir', 'a link', 'see'),
+        (facts_of(memory=Memory(refused='it is a link; remove it')), ERROR, 'data_dir',
+         'it is a link', 'remove it'),
         (facts_of(memory=Memory(damaged='cut short')), WARNING, 'data_dir', 'cut short', 'disk')],
     'log': [
-        (facts_of(start=Start(log='cannot write it')), ERROR, 'log_filename', 'cannot write',
-         'correct log_filename'),
+        (facts_of(start=Start(log='cannot write it; correct log_filename')), ERROR,
+         'log_filename', 'cannot write', 'correct log_filename'),
         (facts_of(start=Start(syslog='/dev/log: gone')), WARNING, 'log_filename', 'no syslog',
          'log_filename: ahm.log')],
     'ports': [
-        (facts_of(start=Start(ports=('cannot bind the beacon port, UDP',))), ERROR, 'ahm_port',
-         'cannot bind', 'see'),
-        (facts_of(start=Start(ports=('cannot listen on TCP',))), ERROR, 'ipc_port', 'TCP', 'see')],
+        (facts_of(start=Start(ports=('cannot bind the beacon port, UDP; check it',))), ERROR,
+         'ahm_port', 'cannot bind', 'check it'),
+        (facts_of(start=Start(ports=('cannot listen on TCP; stop it',))), ERROR, 'ipc_port',
+         'cannot listen on TCP', 'stop it')],
     'db-answers': [
         (facts_of(probe=REFUSED), ERROR, 'conn_string', 'refuses AHM: no pg_hba', 'pg_hba.conf'),
         (facts_of(probe=SILENT), UNKNOWN, 'conn_string', 'does not answer', 'start the database')],
     'db-identity': [
-        (facts_of(probe=FOUND._replace(mismatch='another server')), ERROR, 'db_data_dir',
-         'another server', PATH + ':4: correct db_data_dir'),
+        (facts_of(probe=FOUND._replace(mismatch='another server; correct it')), ERROR,
+         'db_data_dir', 'another server', PATH + ':4: correct db_data_dir'),
         (facts_of(probe=FOUND._replace(system_identifier=None)), UNKNOWN, 'db_data_dir',
          'does not tell', 'pg_control_system')],
     'listen-addresses': [
@@ -261,10 +269,15 @@ CASES = {
                         'off, and on at the primary', 'archive_mode = on')],
     'takeover': [(facts_of(takeover=Takeover(
         ('if_up_cmd: /x is not there: install it, or correct the path',), ())), ERROR, 'if_up_cmd',
-        '/x is not there', 'if_up_cmd: install it')],
+        '/x is not there', 'if_up_cmd: install it'),
+        (rightless(Daemon(None)), UNKNOWN, 'if_up_cmd', 'not known: no right to run',
+         'if_up_cmd: use sudo'),
+        (rightless(Daemon(7, capabilities=1 << 13)), ERROR, 'if_up_cmd', 'no right to run',
+         'if_up_cmd: use sudo'),
+        (rightless(Daemon(7)), ERROR, 'if_up_cmd', 'no right to run', 'if_up_cmd: use sudo')],
     'takeover-lacks': [(facts_of(takeover=Takeover((), (
-        'ping: no failover of a lost host: it cannot be run',))), WARNING, 'ping',
-        'no failover of a lost host: it cannot be run', 'ping_path')],
+        'ping: no failover of a lost host: it cannot be run: set ping_path',))), WARNING,
+        'ping_path', 'no failover of a lost host: it cannot be run', 'ping_path: set')],
     'checkpoint': [(handover(no_checkpoint='ahm may not run CHECKPOINT: GRANT pg_checkpoint TO '
                              'ahm'), ERROR, 'CHECKPOINT', 'may not run CHECKPOINT',
                     'on the primary: GRANT pg_checkpoint TO ahm;')],
@@ -347,6 +360,20 @@ def test_a_socket_that_the_cleaner_leaves_alone_is_well():
         assert told.level == OK
 
 
+def test_a_right_that_the_daemon_has_is_no_matter_to_who_asks():
+    told, = found_of(rightless(Daemon(7, capabilities=1 << 12)), 'takeover')
+    assert told.level == OK
+
+
+def test_a_program_that_the_rehearsal_missed_too_is_told_once():
+    config = config_of('notification_command: /no/such/a\npost_promotion_command: /no/such/b\n')
+    facts = facts_of(config, takeover=Takeover((), (
+        'notification_command: /no/such/a is not there: install it',)))
+    assert [each.subject for each in table.judge(facts) if each.level == WARNING
+            and each.code in ('program', 'takeover-lacks')] == [
+                'post_promotion_command', 'notification_command']
+
+
 def test_a_fingerprint_that_is_the_same_is_well():
     config = config_of()
     settings = core_settings(config)
@@ -379,7 +406,7 @@ def test_a_refused_configuration_is_told_in_the_same_form():
     told, = of_config.refused([{
         'path': PATH, 'line': 3, 'key': 'priority', 'found': "'x'", 'expected': 'a number',
         'remedy': 'correct it', 'code': 'config'}])
-    assert told == (ERROR, 'config', 'priority', "'x'", 'expected is a number',
+    assert told == (ERROR, 'config', 'priority', "'x'", 'AHM does not start: expected is a number',
                     PATH + ':3: correct it')
 
 
