@@ -98,16 +98,25 @@ def facts(config: 'Config') -> Facts:
     servers = _to_ask(others, probe)
     answers = isinstance(probe, Found) and probe.answered
     last = _last(config, daemon, servers, answers).answered()
-    return Facts(
-        config, _made(found['host'], lambda of: Host(**of)), daemon,
-        _made(found['memory'], lambda of: Memory(**of)),
+    host = _made(found['host'], lambda of: Host(**of))
+    return _but_of_another_user(Facts(
+        config, host, daemon, _made(found['memory'], lambda of: Memory(**of)),
         _made(last['start'], lambda of: Start(**dict(of, ports=tuple(of['ports'])))),
         probe, _made(found.get('server'), _survey) if answers or config.is_witness else NO_ANSWER,
         _made(found.get('files'), lambda of: Files(**of)),
         _made(found.get('identifier'), lambda of: str(of['identifier'])),
         _made(found['takeover'], lambda of: Takeover(**of)),
         _made(last['handover'], lambda of: Rehearsed(**of)) if answers else NO_ANSWER,
-        tuple(others), tuple(each.host for each in servers))
+        tuple(others), tuple(each.host for each in servers)), host)
+
+
+def _but_of_another_user(known: Facts, host: Union[Host, Unknown]) -> Facts:
+    """What root or a stranger may read, write and run says nothing of AHM."""
+    if isinstance(host, Unknown) or host.data_dir_owner in (None, host.uid):
+        return known
+    why = Unknown('this was asked as %s, and data_dir belongs to uid %d: run this as the user that '
+                  'runs AHM' % (host.user, host.data_dir_owner or 0))
+    return known._replace(memory=why, start=why, takeover=why)
 
 
 def _of_host(config: 'Config') -> Questions:

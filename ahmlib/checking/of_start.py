@@ -111,15 +111,16 @@ def log(config: 'Config', start: Start) -> Iterator[Verdict]:
         yield well('log_filename', config.log_filename or 'syslog')
 
 
-def ports(config: 'Config', start: Start) -> Iterator[Verdict]:
+def ports(config: 'Config', running: Daemon, start: Start) -> Iterator[Verdict]:
     """Without them there is no start."""
     for why in start.ports:
         found, remedy = _apart(why)
         yield Verdict(ERROR, 'ahm_port' if why.startswith('cannot bind') or 'multicast' in why
                       else 'ipc_port', found, remedy)
     if not start.ports:
-        yield well('ahm_port, ipc_port', '%d and %d can be had, or are the daemon\'s' % (
-            config.ahm_port, config.ipc_port))
+        yield well('ahm_port, ipc_port', '%d and %d %s' % (
+            config.ahm_port, config.ipc_port, 'can be had' if running.pid is None
+            else 'are those of the daemon that runs'))
 
 
 RULES = (
@@ -138,5 +139,6 @@ RULES = (
          state_file, of_database=False),
     Rule('log', 'why a failover happened, or did not, is in the log alone', ('start',), log,
          of_database=False),
-    Rule('ports', 'AHM does not start without its ports', ('start',), ports, of_database=False),
+    Rule('ports', 'AHM does not start without its ports', ('daemon', 'start'), ports,
+         of_database=False),
 )

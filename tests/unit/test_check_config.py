@@ -217,6 +217,16 @@ def test_a_question_that_hangs_is_cut_short_and_the_others_are_answered():
         in results['hangs']['reason']
 
 
+def test_what_another_user_may_do_is_not_taken_for_what_ahm_may(witness, capsys):
+    if os.geteuid() != 0:
+        pytest.skip('only root gives files away')
+    os.chown(os.path.join(os.path.dirname(witness), 'data'), 4711, -1)
+    run('-f', witness, '--json')
+    levels = {each['code']: each['level'] for each in json.loads(capsys.readouterr().out)}
+    assert levels['user'] == WARNING
+    assert {levels[code] for code in ('state-file', 'log', 'ports', 'takeover')} == {UNKNOWN}
+
+
 def test_files_that_cannot_be_read_in_time_are_an_error(monkeypatch):
     monkeypatch.setattr(gather.questions, 'load', lambda path: _hang())
     monkeypatch.setattr(gather, 'FILES_SECONDS', 0.2)
