@@ -225,7 +225,15 @@ def shown(config: Config, key: str) -> str:
     value = getattr(config, key.lower())
     if value is None or value == ():
         return 'not set'
-    return without_password(' '.join(BY_NAME[key.lower()].kind.write(value).split()))
+    written = BY_NAME[key.lower()].kind.write(_masked(value))
+    return without_password(' '.join(written.split()))
+
+
+def _masked(value: Any) -> Any:
+    """A value without its password: before it is written, for YAML has quotes of its own."""
+    if isinstance(value, str):
+        return without_password(value)
+    return tuple(map(_masked, value)) if isinstance(value, tuple) else value
 
 
 def _find_nodes(config: Config, broken: Set[str], directory: str, environ: Environ,

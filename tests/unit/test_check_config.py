@@ -7,16 +7,19 @@ tests/integration/test_check_config.py.
 import json
 import os
 import re
+import socket
 import time
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahmlib.checking import gather, of_config, show, table
+from ahmlib.checking import gather, of_config, questions, show, table
 from ahmlib.checking.finding import ERROR, OK, UNKNOWN, WARNING, Finding
 from ahmlib.config import loader, timing
 from ahmlib.config.schema import PARAMETERS
+from ahmlib.database import conninfo
 from ahmlib.utilities import check_config, common
 
 from .test_checking import PATH, config_of
@@ -153,6 +156,20 @@ def test_show_blots_passwords_out():
     assert SECRET not in text and text.count('***') == 2
 
 
+@given(st.text(st.sampled_from('ab0 \'"\\=;,@:/#%&?$-'), min_size=6, max_size=12).map(
+    lambda text: 'Q' + text + 'Z'))
+def test_no_password_is_shown_however_it_is_spelled(password):
+    words = conninfo.build({'host': 'a', 'password': password, 'port': 1})
+    uri = 'postgresql://u:%s@h/d?connect_timeout=3' % quote(password, safe='')
+    for text in (words, uri):
+        config = config_of("conn_string: '%s'\n" % text.replace("'", "''"))
+        assert conninfo.parse(config.conn_string)['password'] == password
+        value, = [each.value for each in show.values(config) if each.name == 'conn_string']
+        said = check_config._clean(Finding(ERROR, 'log', 'x', text, '', ''))
+        for output in (value, said.found):
+            assert 'Q' not in output and 'Z' not in output, output
+
+
 # -- the windows -------------------------------------------------------------------------------
 
 NAMES = {'max': max}
@@ -193,6 +210,39 @@ def test_the_formulas_are_those_of_the_protocol_and_of_the_readme():
                     re.MULTILINE)
     assert [each.replace('×', 'x').replace('−', '-') for each in row.groups()] == [
         formulas['database refuses, at best'], formulas['database refuses, at worst']]
+
+
+# -- what a start would meet --------------------------------------------------------------------
+
+
+def test_what_a_start_would_meet_is_told_and_left_as_it_is(witness):
+    config = loader.load(witness)
+    assert questions.start(config, runs=False) == ('', '', ())
+    path = os.path.join(config.socket_dir, '.s.AHM.29532')
+    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, \
+            socket.socket(socket.AF_UNIX) as left:
+        tcp.bind(('127.0.0.1', 29532))
+        tcp.listen(1)
+        udp.bind(('127.0.0.1', 29531))
+        left.bind(path)                 # nobody listens: a dead daemon's
+        ports = questions.start(config, runs=False).ports
+        assert len(ports) == 2 and 'UDP 127.0.0.1 port 29531' in ports[0] \
+            and 'TCP 127.0.0.1 port 29532' in ports[1]
+        assert questions.start(config, runs=True).ports == ()
+        left.listen(1)
+        assert 'another AHM daemon listens on %s' % path in questions.start(config, False).ports[2]
+    assert os.path.exists(path)
+    os.unlink(path)
+    with open(path, 'w'):
+        assert 'is no socket' in questions.start(config, runs=False).ports[0]
+
+
+@pytest.mark.parametrize('name, words', [
+    ('none/ahm.log', 'No such file'), ('', 'Is a directory')])
+def test_a_log_that_cannot_be_written_is_told(witness, name, words):
+    config = loader.load(witness)
+    config.log_filename = os.path.join(config.data_dir, name)
+    assert words in questions.start(config, runs=True).log
 
 
 # -- limits ------------------------------------------------------------------------------------
