@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from ahmlib.config.loader import Config
 
 WIDTH = 100
+#: What begins the lines of a finding.  A fix stays on one line, as it is to be copied.
+FOUND, WHY, FIX, FURTHER = '  found: ', '  why:   ', '  fix:   ', '         '
 #: What people read in place of a level, at the end.
 COUNTED = ((ERROR, 'error', 's'), (WARNING, 'warning', 's'), (UNKNOWN, 'not known', ''),
            (OK, 'OK', ''))
@@ -105,9 +107,9 @@ def _print(args: common.Args, findings: List[Finding], config: Optional['Config'
 
 def _put_block(finding: Finding) -> None:
     common.put('%s %s: %s' % (finding.level, finding.code, finding.subject))
-    for word, text in (('found', finding.found), ('why', finding.why), ('fix', finding.fix)):
-        for line in _wrapped(text, '  %-7s' % (word + ':'), ' ' * 9):
-            common.put(line)
+    for line in _wrapped(finding.found, FOUND, FURTHER) + _wrapped(finding.why, WHY, FURTHER):
+        common.put(line)
+    common.put(FIX + finding.fix)
     common.put('')
 
 
@@ -123,9 +125,8 @@ def _unknown(findings: Sequence[Finding]) -> List[str]:
         names = ', '.join(code + ' (%s)' % ', '.join(subjects) * bool(subjects)
                           for code, subjects in codes.items())
         lines += _wrapped(names, 'NOT KNOWN ', '  ')
-        lines += _wrapped(reason.replace('not known: ', '', 1), '  found: ', ' ' * 9)
-        lines += _wrapped(fix, '  fix:   ', ' ' * 9) if fix else []
-        lines.append('')
+        lines += _wrapped(reason.replace('not known: ', '', 1), FOUND, FURTHER)
+        lines += [FIX + fix, ''] if fix else ['']
     return lines
 
 

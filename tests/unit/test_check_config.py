@@ -38,10 +38,20 @@ def witness(tmp_path):
         (tmp_path / name).mkdir(mode=0o700)
     path = tmp_path / 'ahm_config.yml'
     path.write_text('node_name: w\nis_witness: true\ndata_dir: %s\nsocket_dir: %s\n'
-                    'log_filename: ahm.log\nlisten_address: 127.0.0.1\nahm_port: 29531\n'
-                    'ipc_port: 29532\n' % (tmp_path / 'data', tmp_path / 'socket'))
-    (tmp_path / 'nodes.conf').write_text('127.0.0.1:29531\n192.0.2.1:9500\n192.0.2.2:9500\n')
+                    'log_filename: ahm.log\nlisten_address: 127.0.0.1\nahm_port: %d\n'
+                    'ipc_port: %d\n' % ((tmp_path / 'data', tmp_path / 'socket') + free_ports()))
+    config = loader.parse(path.read_bytes(), str(path))
+    (tmp_path / 'nodes.conf').write_text('127.0.0.1:%d\n192.0.2.1:9500\n192.0.2.2:9500\n'
+                                         % config.ahm_port)
     return str(path)
+
+
+def free_ports():
+    """A UDP and a TCP port that nobody has now."""
+    with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+        for each in (udp, tcp):
+            each.bind(('127.0.0.1', 0))
+        return udp.getsockname()[1], tcp.getsockname()[1]
 
 
 def run(*words):
@@ -122,10 +132,13 @@ def test_what_is_to_be_done_is_told_first_and_what_is_unknown_once_a_reason(caps
         'OK ports', '', '1 error, 1 warning, 3 not known, 1 OK']
 
 
-def test_no_line_is_wider_than_a_terminal_may_be(capsys):
-    long = Finding(WARNING, 'log', 'x', 'word ' * 60, 'word ' * 60, 'word ' * 60)
-    check_config._print({'--json': False}, [long], config_of())
-    assert max(map(len, capsys.readouterr().out.splitlines())) <= check_config.WIDTH
+def test_no_line_is_wider_than_a_terminal_may_be_but_what_is_to_be_copied(capsys):
+    long = Finding(WARNING, 'log', 'x', 'word ' * 60, 'word ' * 60, 'GRANT ' * 60)
+    for level in (WARNING, UNKNOWN):
+        check_config._print({'--json': False}, [long._replace(level=level)], config_of())
+        lines = capsys.readouterr().out.splitlines()
+        assert [line for line in lines if len(line) > check_config.WIDTH] == [
+            '  fix:   ' + 'GRANT ' * 60]
 
 
 def test_a_password_is_blotted_whoever_says_it():
@@ -139,7 +152,9 @@ def test_show_has_all_parameters_with_their_sources(witness, capsys):
     assert run('-f', witness, '--show', '--json') == 0
     values = {each['name']: each for each in json.loads(capsys.readouterr().out)}
     assert list(values) == [row.name for row in PARAMETERS]
-    assert values['ahm_port'] == {'name': 'ahm_port', 'value': '29531', 'source': witness + ':7'}
+    assert values['log_filename']['source'] == witness + ':5'
+    assert set(values['ahm_port']) == {'name', 'value', 'source'}
+    assert values['ahm_port']['value'] == '%d' % loader.load(witness).ahm_port
     assert values['priority']['source'] == 'default'
     assert values['nodes_filename']['value'].strip("'\"") == witness.replace('ahm_config.yml',
                                                                              'nodes.conf')
@@ -218,16 +233,16 @@ def test_the_formulas_are_those_of_the_protocol_and_of_the_readme():
 def test_what_a_start_would_meet_is_told_and_left_as_it_is(witness):
     config = loader.load(witness)
     assert questions.start(config, runs=False) == ('', '', ())
-    path = os.path.join(config.socket_dir, '.s.AHM.29532')
+    path = os.path.join(config.socket_dir, '.s.AHM.%d' % config.ipc_port)
     with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, \
             socket.socket(socket.AF_UNIX) as left:
-        tcp.bind(('127.0.0.1', 29532))
+        tcp.bind(('127.0.0.1', config.ipc_port))
         tcp.listen(1)
-        udp.bind(('127.0.0.1', 29531))
+        udp.bind(('127.0.0.1', config.ahm_port))
         left.bind(path)                 # nobody listens: a dead daemon's
         ports = questions.start(config, runs=False).ports
-        assert len(ports) == 2 and 'UDP 127.0.0.1 port 29531' in ports[0] \
-            and 'TCP 127.0.0.1 port 29532' in ports[1]
+        assert len(ports) == 2 and 'UDP 127.0.0.1 port %d' % config.ahm_port in ports[0] \
+            and 'TCP 127.0.0.1 port %d' % config.ipc_port in ports[1]
         assert questions.start(config, runs=True).ports == ()
         left.listen(1)
         assert 'another AHM daemon listens on %s' % path in questions.start(config, False).ports[2]
