@@ -42,7 +42,7 @@ def answers(config: 'Config', found: Found) -> Iterator[Verdict]:
             _version(found.server_version), 'standby' if found.in_recovery else 'primary'))
     elif found.verdict == REACHABLE:
         yield Verdict(ERROR, 'conn_string', 'it refuses AHM: %s' % found.reason,
-                      '%s; else see pg_hba.conf, and ~/.pgpass of the user that runs AHM'
+                      'see the role, pg_hba.conf, and ~/.pgpass of the user that runs AHM; or %s'
                       % lines.of_config(config, 'conn_string', CORRECT))
     else:
         yield Verdict(UNKNOWN, 'conn_string', 'not known: it does not answer: %s' % found.reason,

@@ -29,7 +29,8 @@ def codes() -> Dict[str, str]:
 
 def judge(facts: Facts) -> List[Finding]:
     """What all rules say of these Facts."""
-    found = [finding for rule in RULES if rule.of_database <= (not facts.config.is_witness)
+    is_witness = facts.config.is_witness
+    found = [finding for rule in RULES if not (is_witness and rule.of_database)
              for finding in _of(rule, facts)]
     # A program that the rehearsal missed, too, is told once.
     missed = {finding.subject for finding in found if finding.code in of_rehearsals.TAKEOVERS}

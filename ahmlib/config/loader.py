@@ -225,8 +225,7 @@ def shown(config: Config, key: str) -> str:
     value = getattr(config, key.lower())
     if value is None or value == ():
         return 'not set'
-    written = BY_NAME[key.lower()].kind.write(_masked(value))
-    return without_password(' '.join(written.split()))
+    return ' '.join(BY_NAME[key.lower()].kind.write(_masked(value)).split())
 
 
 def _masked(value: Any) -> Any:

@@ -168,6 +168,7 @@ def test_show_blots_passwords_out():
     config = config_of('conn_string: postgresql://u:%s@h/d\nprimary_conninfo_options: '
                        'password=%s\n' % (SECRET, SECRET))
     text = ' '.join(value.value for value in show.values(config))
+    assert "'postgresql://u:***@h/d'" in text and "'password=***'" in text
     assert SECRET not in text and text.count('***') == 2
 
 

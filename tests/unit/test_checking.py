@@ -3,8 +3,12 @@
 tests/integration/test_check_config.py asks real servers.
 """
 
+import os
+import re
+
 import pytest
 
+from ahmlib import checking
 from ahmlib.checking import of_config, table
 from ahmlib.checking.facts import Daemon, Facts, Host, Memory, Server, Start, Takeover
 from ahmlib.checking.finding import ERROR, LEVELS, OK, UNKNOWN, WARNING, Rule, Unknown
@@ -408,6 +412,13 @@ def test_a_refused_configuration_is_told_in_the_same_form():
         'remedy': 'correct it', 'code': 'config'}])
     assert told == (ERROR, 'config', 'priority', "'x'", 'AHM does not start: expected is a number',
                     PATH + ':3: correct it')
+
+
+def test_the_package_says_where_everything_is():
+    directory = os.path.dirname(checking.__file__)
+    modules = {name for name in os.listdir(directory)
+               if name.endswith('.py') and name != '__init__.py'}
+    assert modules == set(re.findall(r'^    (\w+\.py)  ', checking.__doc__, re.MULTILINE))
 
 
 def test_the_table_is_of_rules_and_levels_are_four():
