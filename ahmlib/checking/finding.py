@@ -1,6 +1,6 @@
 """What a rule says, and what a rule is."""
 
-from typing import Any, Callable, Iterable, NamedTuple, Tuple
+from typing import Callable, Iterable, NamedTuple, Tuple
 
 #: How bad it is; UNKNOWN is what could not be asked, or was not answered.
 LEVELS = OK, UNKNOWN, WARNING, ERROR = ('OK', 'UNKNOWN', 'WARNING', 'ERROR')
@@ -59,8 +59,3 @@ def of_rule(rule: Rule, verdict: Verdict) -> Finding:
     """The Finding of what a rule says."""
     return Finding(verdict.level, rule.code, verdict.subject, verdict.found,
                    verdict.why or rule.why, verdict.fix)
-
-
-def is_unknown(fact: Any) -> bool:
-    """Whether this fact is not known."""
-    return isinstance(fact, Unknown)

@@ -49,6 +49,7 @@ class Questions:
 
     def __init__(self) -> None:
         self.results: Dict[str, Result] = {}
+        self._asked = 0
         self._loop = Loop(clock)
         self._children = Children(self._loop, clock)
 
@@ -57,12 +58,16 @@ class Questions:
         """Ask one more, which is to be answered within `limit` seconds."""
         def ended(result: Result) -> None:
             self.results[name] = result
+        self._asked += 1
         self._children.start(function, args, limit, ended, 'this question')
 
     def answered(self) -> Dict[str, Result]:
-        """Wait for all that were asked; their results."""
+        """Wait for all that were asked; their results.
+
+        A child that is killed and stays (a disk that is gone) is reported, and not waited for.
+        """
         try:
-            while len(self._children) or self._children.next_deadline() is not None:
+            while len(self.results) < self._asked:
                 self._loop.run_once(self._children.next_deadline())
                 self._children.expire(clock())
         finally:
