@@ -9,7 +9,7 @@ from typing import List, NamedTuple, Optional, Tuple
 
 import yaml
 
-from ahmlib.config.problems import ConfigError, problem, show
+from ahmlib.config.problems import ConfigError, Problem, problem, show
 
 STANDARD_TAG = 'tag:yaml.org,2002:'
 # Tags that YAML gives to plain words and that mean nothing but "characters" here.
@@ -37,7 +37,7 @@ class Entry(NamedTuple):
     written: Written
 
 
-def read_entries(text: str, path: str) -> Tuple[List[Entry], List[str]]:
+def read_entries(text: str, path: str) -> Tuple[List[Entry], List[Problem]]:
     """(entries in file order, problems) of the YAML mapping in `text`.
 
     Raises ConfigError where the text is no YAML at all, or no mapping.

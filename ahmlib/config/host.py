@@ -7,10 +7,10 @@ looks: a fencing script that is not there shows at the failover.
 import os
 import shutil
 import stat
-from typing import TYPE_CHECKING, Container, Iterator, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Container, Iterator, List, NamedTuple, Sequence, Tuple
 
 from ahmlib.config import defaults
-from ahmlib.config.problems import problem, show_path
+from ahmlib.config.problems import Problem, problem, show_path
 
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config
@@ -20,7 +20,17 @@ HOOKS = ('pre_promotion_command', 'promotion_command', 'post_promotion_command',
          'if_check_cmd', 'service_restart_command')
 
 
-def check_host(config: 'Config', skip: Container[str] = ()) -> List[str]:
+class Lack(NamedTuple):
+    """What will hurt later: a code that stays the same, the parameter, what is found, the remedy.
+    """
+
+    code: str
+    name: str
+    found: str
+    remedy: str
+
+
+def check_host(config: 'Config', skip: Container[str] = ()) -> List[Problem]:
     """What on this host keeps a daemon with this Config from working, as problem lines.
 
     The parameters in `skip` (attribute names) are left out: they have problems of their own.
@@ -30,13 +40,19 @@ def check_host(config: 'Config', skip: Container[str] = ()) -> List[str]:
 
 def advise_host(config: 'Config') -> List[str]:
     """What on this host will hurt later, as warnings."""
-    warnings = ['%s: %s cannot be run on this host; correct the path or make it executable'
-                % (name, show_path(program)) for name, program in _programs(config)
-                if shutil.which(program) is None]
+    return ['%s: %s; %s' % (lack.name, lack.found, lack.remedy) for lack in lacking(config)]
+
+
+def lacking(config: 'Config') -> List[Lack]:
+    """What `advise_host` says, taken apart."""
+    found = [Lack('program', name, '%s cannot be run on this host' % show_path(program),
+                  'correct the path or make it executable')
+             for name, program in _programs(config) if shutil.which(program) is None]
     if not config.is_witness and config.db_data_dir and not os.path.isdir(config.db_data_dir):
-        warnings.append('db_data_dir: there is no directory %s; correct it unless the database '
-                        'is still to be made' % show_path(config.db_data_dir))
-    return warnings
+        found.append(Lack('no-database', 'db_data_dir', 'there is no directory %s'
+                          % show_path(config.db_data_dir),
+                          'correct it unless the database is still to be made'))
+    return found
 
 
 def program_path(command: Sequence[str], directory: str) -> str:
@@ -57,11 +73,11 @@ def _programs(config: 'Config') -> Iterator[Tuple[str, str]]:
         yield 'ping_path', os.path.join(config.ping_path, 'ping')
 
 
-def _line(config: 'Config', name: str, found: str, wanted: str, remedy: str) -> str:
-    return problem(config.path, config.line_of(name), name, found, wanted, remedy)
+def _line(config: 'Config', name: str, found: str, wanted: str, remedy: str) -> Problem:
+    return problem(config.path, config.line_of(name), name, found, wanted, remedy, CODES[name])
 
 
-def _check_directory(config: 'Config', name: str) -> List[str]:
+def _check_directory(config: 'Config', name: str) -> List[Problem]:
     path = getattr(config, name)
     wanted = 'a directory that the user %d may read and write' % os.geteuid()
     if not os.path.exists(path):
@@ -75,7 +91,7 @@ def _check_directory(config: 'Config', name: str) -> List[str]:
     return [_line(config, name, found, wanted, remedy)]
 
 
-def _check_data_dir(config: 'Config', name: str) -> List[str]:
+def _check_data_dir(config: 'Config', name: str) -> List[Problem]:
     """Who may write there may put another state file in place of AHM's, and so vote for it.
 
     In a directory with the sticky bit, such as /tmp, nobody else may rename or remove AHM's files.
@@ -92,7 +108,7 @@ def _check_data_dir(config: 'Config', name: str) -> List[str]:
                   'chmod go-w %s, or name another' % show_path(path))]
 
 
-def _check_programs(config: 'Config', name: str) -> List[str]:
+def _check_programs(config: 'Config', name: str) -> List[Problem]:
     if config.is_witness:
         return []
     directory = config.db_bin_dir
@@ -103,7 +119,7 @@ def _check_programs(config: 'Config', name: str) -> List[str]:
                   'set db_bin_dir, or is_witness: true where there is no database')]
 
 
-def _check_key(config: 'Config', name: str) -> List[str]:
+def _check_key(config: 'Config', name: str) -> List[Problem]:
     path = config.auth_key_file
     if path is None:
         return []
@@ -123,7 +139,7 @@ def _check_key(config: 'Config', name: str) -> List[str]:
     return []
 
 
-def _check_watchdog(config: 'Config', name: str) -> List[str]:
+def _check_watchdog(config: 'Config', name: str) -> List[Problem]:
     device = config.watchdog_device
     if config.watchdog_mode != 'required' or device is None or os.access(device, os.W_OK):
         return []
@@ -138,3 +154,6 @@ CHECKS = (
     ('auth_key_file', _check_key),
     ('watchdog_device', _check_watchdog),
 )
+#: What ahm_check_config(1) calls them.
+CODES = {'data_dir': 'data-dir', 'socket_dir': 'socket-dir', 'db_bin_dir': 'db-bin-dir',
+         'auth_key_file': 'auth-key', 'watchdog_device': 'watchdog'}

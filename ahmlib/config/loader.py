@@ -15,6 +15,7 @@ from ahmlib.config.document import Entry, Written
 from ahmlib.config.kinds import expected, number
 from ahmlib.config.problems import (
     ConfigError,
+    Problem,
     decode,
     problem,
     read_bytes,
@@ -105,8 +106,18 @@ def parse(source: Union[str, bytes], path: str, environ: Optional[Environ] = Non
 
 def advice(config: Config) -> List[str]:
     """What is legal and unwise in a Config, one line each."""
-    return ['%s: %s; %s' % (_subject(config, rule), rule.text, rule.remedy)
-            for rule in ADVICE if _applies(config, rule) and not rule.is_met(config)]
+    return ['%s: %s; %s' % (subject(config, rule), rule.text, rule.remedy)
+            for rule in ADVICE if applies(config, rule) and not rule.is_met(config)]
+
+
+def applies(config: Config, rule: Rule) -> bool:
+    """Whether a Rule can be asked of a Config: some need the nodes."""
+    return config.nodes is not None or not rule.needs_nodes
+
+
+def subject(config: Config, rule: Rule) -> str:
+    """The parameter of a Rule to look at: the first that the file sets."""
+    return next((key for key in rule.keys if key.lower() in config.given), rule.keys[0])
 
 
 def differences(old: Config, new: Config) -> Tuple[Parameter, ...]:
@@ -116,7 +127,7 @@ def differences(old: Config, new: Config) -> Tuple[Parameter, ...]:
 
 
 def _examine(source: Union[str, bytes], path: str,
-             environ: Environ) -> Tuple[Config, Set[str], List[str]]:
+             environ: Environ) -> Tuple[Config, Set[str], List[Problem]]:
     """(Config, attribute names without a usable value, problems)."""
     text = decode(source, path) if isinstance(source, bytes) else source
     entries, problems = document.read_entries(text, path)
@@ -139,7 +150,7 @@ def _examine(source: Union[str, bytes], path: str,
     return config, broken, problems + _broken_rules(config, broken, needs_nodes=False)
 
 
-def _match_keys(entries: List[Entry], path: str) -> Tuple[Dict[str, List[Entry]], List[str]]:
+def _match_keys(entries: List[Entry], path: str) -> Tuple[Dict[str, List[Entry]], List[Problem]]:
     """(attribute name -> its entries, problems with keys that name no parameter)."""
     known: Dict[str, List[Entry]] = {}
     problems = []
@@ -157,7 +168,7 @@ def _match_keys(entries: List[Entry], path: str) -> Tuple[Dict[str, List[Entry]]
 
 
 def _read_value(parameter: Parameter, found: List[Entry], written: List[Entry],
-                path: str) -> Tuple[Any, List[str]]:
+                path: str) -> Tuple[Any, List[Problem]]:
     """(value, problems) of a parameter: `found` are its entries, `written` those not empty."""
     value, problems = initial(parameter), []
     if len(found) > 1:
@@ -175,7 +186,7 @@ def _read_value(parameter: Parameter, found: List[Entry], written: List[Entry],
     return value, problems
 
 
-def _twice(path: str, parameter: Parameter, found: List[Entry]) -> str:
+def _twice(path: str, parameter: Parameter, found: List[Entry]) -> Problem:
     spelled = parameter.name if parameter.name == found[-1].key else '%s, written %s,' % (
         parameter.name, show(found[-1].key))
     return problem(path, found[-1].line, parameter.name,
@@ -192,41 +203,40 @@ def _value(written: Written, parameter: Parameter) -> Any:
     return value
 
 
-def _applies(config: Config, rule: Rule) -> bool:
-    return config.nodes is not None or not rule.needs_nodes
-
-
-def _broken_rules(config: Config, broken: Set[str], needs_nodes: bool) -> List[str]:
+def _broken_rules(config: Config, broken: Set[str], needs_nodes: bool) -> List[Problem]:
     """Problems from RULES, of those that do or do not need the nodes, whose values are usable."""
     problems = []
     for rule in RULES:
         usable = not broken.intersection(key.lower() for key in rule.keys)
-        if rule.needs_nodes == needs_nodes and usable and _applies(config, rule) \
+        if rule.needs_nodes == needs_nodes and usable and applies(config, rule) \
                 and not rule.is_met(config):
-            subject = _subject(config, rule)
-            problems.append(problem(config.path, config.line_of(subject), subject,
-                                    _found(config, rule), 'that ' + rule.text, rule.remedy))
+            key = subject(config, rule)
+            problems.append(problem(config.path, config.line_of(key), key, _found(config, rule),
+                                    'that ' + rule.text, rule.remedy, rule.code))
     return problems
 
 
-def _subject(config: Config, rule: Rule) -> str:
-    """The parameter to look at: the first that the file sets."""
-    return next((key for key in rule.keys if key.lower() in config.given), rule.keys[0])
-
-
 def _found(config: Config, rule: Rule) -> str:
-    return ', '.join('%s %s' % (key, _shown(config, key)) for key in rule.keys)
+    return ', '.join('%s %s' % (key, shown(config, key)) for key in rule.keys)
 
 
-def _shown(config: Config, key: str) -> str:
+def shown(config: Config, key: str) -> str:
+    """The value of the parameter `key` as it can stand in a message: on one line, no password."""
     value = getattr(config, key.lower())
     if value is None or value == ():
         return 'not set'
-    return without_password(' '.join(BY_NAME[key.lower()].kind.write(value).split()))
+    return ' '.join(BY_NAME[key.lower()].kind.write(_masked(value)).split())
+
+
+def _masked(value: Any) -> Any:
+    """A value without its password: before it is written, for YAML has quotes of its own."""
+    if isinstance(value, str):
+        return without_password(value)
+    return tuple(map(_masked, value)) if isinstance(value, tuple) else value
 
 
 def _find_nodes(config: Config, broken: Set[str], directory: str, environ: Environ,
-                is_local: Optional[IsLocal]) -> List[str]:
+                is_local: Optional[IsLocal]) -> List[Problem]:
     """Set config.nodes and config.nodes_filename; problems where that is impossible."""
     if 'nodes_filename' in broken:
         return []

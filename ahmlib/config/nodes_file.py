@@ -8,7 +8,7 @@ import ipaddress
 import re
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from ahmlib.config.problems import ConfigError, problem, read_text, show
+from ahmlib.config.problems import ConfigError, Problem, problem, read_text, show
 from ahmlib.network import addresses
 
 EXPECTED = 'IP:PORT, or [IP]:PORT for IPv6'
@@ -73,7 +73,7 @@ def read(path: str) -> List[Tuple[Entry, int]]:
     return lines
 
 
-def parse(text: str, path: str) -> Tuple[List[Tuple[Entry, int]], List[str]]:
+def parse(text: str, path: str) -> Tuple[List[Tuple[Entry, int]], List[Problem]]:
     """([(entry, line number)], problems) of the text of a nodes.conf."""
     found: Dict[Entry, int] = {}
     problems = []
@@ -122,7 +122,8 @@ def parse_entry(text: str) -> Entry:
 
 def find_own(lines: List[Tuple[Entry, int]], path: str, ahm_port: int,
              listen_address: Optional[str] = None,
-             is_local: Optional[Callable[[str], bool]] = None) -> Tuple[Optional[int], List[str]]:
+             is_local: Optional[Callable[[str], bool]] = None
+             ) -> Tuple[Optional[int], List[Problem]]:
     """(index of this node's own entry, problems)."""
     is_local = is_local or addresses.is_local
     try:
@@ -143,7 +144,7 @@ def find_own(lines: List[Tuple[Entry, int]], path: str, ahm_port: int,
 
 
 def _no_own_entry(lines: List[Tuple[Entry, int]], local: List[int], path: str, ahm_port: int,
-                  listen_address: Optional[str]) -> str:
+                  listen_address: Optional[str]) -> Problem:
     wanted = 'an address of this host with ahm_port %d' % ahm_port
     if listen_address is not None:
         wanted = 'listen_address %s, of this host, with ahm_port %d' % (listen_address, ahm_port)

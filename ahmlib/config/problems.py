@@ -16,18 +16,37 @@ PASSWORD = re.compile(r"""((?:password|oauth_client_secret|scram_(?:client|serve
 URI_PASSWORD = re.compile(r'(://[^/@:\s]*:)[^/@\s]*@')
 
 
+class Problem(str):
+    """A problem's line, with the parts that it was made of, and a code that stays the same."""
+
+    path: str
+    line: int
+    key: str
+    found: str
+    expected: str
+    remedy: str
+    code: str
+
+
 class ConfigError(Exception):
     """A configuration that cannot be used.  `problems`: every mistake in it, one line each."""
 
-    def __init__(self, problems: Iterable[str]) -> None:
+    def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = list(problems)
         super().__init__('\n'.join(self.problems))
 
 
-def problem(path: str, line: int, key: str, found: str, expected: str, remedy: str) -> str:
-    """One line: FILE:LINE: key: found X, expected Y; what to do.  `key` may be empty."""
+def problem(path: str, line: int, key: str, found: str, expected: str, remedy: str,
+            code: str = 'config') -> Problem:
+    """One line: FILE:LINE: key: found X, expected Y; what to do.  `key` may be empty.
+
+    `code` names what was looked at (ahm_check_config(1)).
+    """
     subject = '%s:%d: %s' % (path, line, key + ': ' if key else '')
-    return '%sfound %s, expected %s; %s' % (subject, found, expected, remedy)
+    text = Problem('%sfound %s, expected %s; %s' % (subject, found, expected, remedy))
+    text.path, text.line, text.key, text.code = path, line, key, code
+    text.found, text.expected, text.remedy = found, expected, remedy
+    return text
 
 
 def show(text: str) -> str:

@@ -34,9 +34,11 @@ LEAST_WATCHDOG_SECONDS = 1.0
 class Rule(NamedTuple):
     """`is_met(config)`: whether the parameters `keys` of a Config fit each other.
 
+    `code`: what ahm_check_config(1) calls it, for good.
     `text`: in RULES what is required, in ADVICE what happens otherwise.
     """
 
+    code: str
     keys: Tuple[str, ...]
     text: str
     remedy: str
@@ -108,58 +110,59 @@ def _same_family(config: 'Config') -> bool:
 
 
 RULES = (
-    Rule(('virtual_IP', 'if_up_cmd', 'if_down_cmd'),
+    Rule('vip-commands', ('virtual_IP', 'if_up_cmd', 'if_down_cmd'),
          'virtual_IP comes with if_up_cmd and if_down_cmd, which raise and drop it',
          'set both, or leave virtual_IP out',
          lambda c: c.virtual_ip is None or bool(c.if_up_cmd and c.if_down_cmd)),
-    Rule(('virtual_IP',),
+    Rule('vip-is-a-node', ('virtual_IP',),
          'virtual_IP is none of the addresses in nodes.conf: it moves, they stay',
          'choose an address that belongs to no host',
          lambda c: c.virtual_ip not in _node_hosts(c), needs_nodes=True),
-    Rule(('db_data_dir', 'is_witness'),
+    Rule('db-data-dir', ('db_data_dir', 'is_witness'),
          'db_data_dir, or PGDATA or AGDATA in the environment, is set on every node but a witness',
          'set db_data_dir, or is_witness: true where there is no database',
          lambda c: c.is_witness or c.db_data_dir is not None),
-    Rule(('ipc_port', 'db_port', 'is_witness'),
+    Rule('tcp-ports', ('ipc_port', 'db_port', 'is_witness'),
          'ipc_port and db_port differ: both are TCP ports of one host',
          'choose another ipc_port',
          lambda c: c.is_witness or c.ipc_port != c.db_port),
-    Rule(('db_start_command', 'db_stop_command'),
+    Rule('db-commands', ('db_start_command', 'db_stop_command'),
          'db_start_command and db_stop_command are set together: a service manager that does not '
          'know of a stop starts the database again',
          'set both or neither',
          lambda c: (c.db_start_command is None) == (c.db_stop_command is None)),
-    Rule(('socket_dir', 'ipc_port'),
+    Rule('socket-path', ('socket_dir', 'ipc_port'),
          'the path of the UNIX socket, socket_dir with .s.AHM.<ipc_port>, has at most 107 bytes',
          'choose a shorter socket_dir', _socket_path_fits),
-    Rule(('pid_file_name',),
+    Rule('pid-file', ('pid_file_name',),
          'the PID file is not %s, %s or %s, which hold what AHM remembers' % MEMORY_NAMES,
          'choose another name, such as ahm.pid',
          lambda c: _is_no_memory(c, c.pid_file_name)),
-    Rule(('log_filename', 'data_dir'),
+    Rule('log-name', ('log_filename', 'data_dir'),
          'the log is not %s, %s or %s in data_dir, which hold what AHM remembers' % MEMORY_NAMES,
          'choose another name, such as ahm.log',
          lambda c: _is_no_memory(c, c.log_filename)),
-    Rule(('log_filename', 'pid_file_name'),
+    Rule('log-and-pid', ('log_filename', 'pid_file_name'),
          'the log and the PID file are two files',
          'choose another log_filename, such as ahm.log', _is_no_pid_file),
-    Rule(('trusted_servers', 'virtual_IP'),
+    Rule('trusted-inside', ('trusted_servers', 'virtual_IP'),
          'trusted_servers are no addresses of the cluster: an isolated leader would still reach '
          'itself',
          'name routers or other servers that are always up',
          _trusts_outsiders, needs_nodes=True),
-    Rule(('trusted_servers',),
+    Rule('trusted-loopback', ('trusted_servers',),
          'trusted_servers are no loopback addresses: an isolated node would still reach itself',
          'name routers or other servers that are always up',
          _trusts_no_loopback, needs_nodes=True),
-    Rule(('multicast_group',),
+    Rule('multicast-family', ('multicast_group',),
          'multicast_group and the addresses in nodes.conf are all IPv4 or all IPv6',
          'choose a group of the same family', _same_family, needs_nodes=True),
-    Rule(('watchdog_mode', 'watchdog_device'),
+    Rule('watchdog-missing', ('watchdog_mode', 'watchdog_device'),
          'watchdog_mode: required comes with a watchdog_device',
          'set watchdog_device, usually /dev/watchdog',
          lambda c: c.watchdog_mode != 'required' or c.watchdog_device is not None),
-    Rule(('watchdog_mode', 'beacon_message_interval_seconds', 'beacon_message_retry_count'),
+    Rule('watchdog-time', ('watchdog_mode', 'beacon_message_interval_seconds',
+                           'beacon_message_retry_count'),
          'a required watchdog, which counts whole seconds, fires before the others may elect: '
          'T_lease and T_fence together are longer than 1 second',
          'raise the beacon interval or the retry count', _watchdog_is_in_time),
@@ -197,8 +200,8 @@ def _same_port(config: 'Config') -> bool:
 
 
 def _address_rule(name: str) -> Rule:
-    return Rule((name, 'virtual_IP'), 'it names another address than virtual_IP, and $_IP_$ '
-                'nowhere',
+    return Rule('vip-address', (name, 'virtual_IP'),
+                'it names another address than virtual_IP, and $_IP_$ nowhere',
                 'write $_IP_$ in place of the address',
                 lambda c: c.virtual_ip is None or not _names_another_address(
                     getattr(c, name) or (), c.virtual_ip))
@@ -218,57 +221,58 @@ def _is_another_address(word: str, virtual_ip: str) -> bool:
 
 
 def _no_shell_rule(name: str) -> Rule:
-    return Rule((name,), 'a word such as | && ; or > means nothing without a shell',
+    return Rule('no-shell', (name,), 'a word such as | && ; or > means nothing without a shell',
                 "write sh -c '...' around the command",
                 lambda c: not SHELL_WORDS.intersection(getattr(c, name) or ()))
 
 
 ADVICE = (
-    Rule(('failover_consensus_with_half_votes', 'trusted_servers', 'pre_promotion_command'),
+    Rule('split', ('failover_consensus_with_half_votes', 'trusted_servers',
+                   'pre_promotion_command'),
          'half the votes suffice, and neither trusted_servers nor pre_promotion_command is set: '
          'when the two halves lose sight of each other, both can have a primary',
          'set trusted_servers or pre_promotion_command, or add a witness',
          _can_break_a_tie, needs_nodes=True),
-    Rule(('failover_consensus_with_half_votes',),
+    Rule('two-nodes', ('failover_consensus_with_half_votes',),
          'two nodes need both votes, so neither can take over when the other is lost',
          'add a witness, or set failover_consensus_with_half_votes',
          _has_two_node_majority, needs_nodes=True),
-    Rule(('nodes_filename',),
+    Rule('even-nodes', ('nodes_filename',),
          'an even number of nodes survives no more failures than one node less',
          'add or remove a node; a witness is enough', _is_worth_its_nodes, needs_nodes=True),
-    Rule(('failover_consensus_with_half_votes',),
+    Rule('odd-half-votes', ('failover_consensus_with_half_votes',),
          'with an odd number of nodes half votes mean nothing',
          'leave failover_consensus_with_half_votes out',
          lambda c: not (_size(c) % 2 and c.failover_consensus_with_half_votes), needs_nodes=True),
-    Rule(('nodes_filename',),
+    Rule('one-node', ('nodes_filename',),
          'a single node has nobody to fail over to',
          'list all nodes in nodes.conf', lambda c: _size(c) > 1, needs_nodes=True),
-    Rule(('data_dir',),
+    Rule('data-dir-tmp', ('data_dir',),
          '/tmp is cleaned, and with it goes what AHM has to remember',
          'name a directory that outlives a reboot, such as /var/lib/ahm', _is_outside_tmp),
-    Rule(('priority',),
+    Rule('priority-zero', ('priority',),
          'a node with priority 0 is never promoted',
          'give it 1 or more if it may be', lambda c: c.is_witness or c.priority != 0),
-    Rule(('arping_cmd', 'virtual_IP'),
+    Rule('vip-announced', ('arping_cmd', 'virtual_IP'),
          'without arping_cmd nobody announces the moved virtual_IP, and clients keep sending to '
          'the old host until their ARP entries expire',
          'set arping_cmd', lambda c: c.arping_cmd is not None or not _needs_announcing(c)),
-    Rule(('stop_isolated_primary',),
+    Rule('isolated-primary', ('stop_isolated_primary',),
          'an isolated primary goes on accepting writes of clients that do not use the VIP',
          'leave stop_isolated_primary at true', lambda c: c.stop_isolated_primary),
-    Rule(('db_connect_timeout', 'health_check_period'),
+    Rule('check-period', ('db_connect_timeout', 'health_check_period'),
          'a hanging check takes longer than health_check_period, so checks come later than planned',
          'lower db_connect_timeout or raise health_check_period',
          lambda c: c.is_witness or c.db_connect_timeout <= c.health_check_period),
-    Rule(('conn_string', 'db_port'),
+    Rule('conn-string-port', ('conn_string', 'db_port'),
          'the port in conn_string is not db_port, where the other nodes look for this database',
          'correct one of them', _same_port),
-    Rule(('use_recovery_min_apply_delay', 'recovery_min_apply_delay'),
+    Rule('apply-delay', ('use_recovery_min_apply_delay', 'recovery_min_apply_delay'),
          'of use_recovery_min_apply_delay and recovery_min_apply_delay one does nothing without '
          'the other',
          'set both or neither',
          lambda c: c.use_recovery_min_apply_delay == (c.recovery_min_apply_delay > 0)),
-    Rule(('multicast_interface', 'multicast_group'),
+    Rule('multicast-interface', ('multicast_interface', 'multicast_group'),
          'without multicast_group beacons go by unicast, whatever multicast_interface says',
          'set multicast_group or leave multicast_interface out',
          lambda c: c.multicast_interface is None or c.multicast_group is not None),

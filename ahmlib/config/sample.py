@@ -20,7 +20,7 @@ HEAD = """\
 #
 # Names are read in any case; '' means "not set". Commands are split into words like a shell does
 # and run without one: write sh -c '...' where one is wanted. Times are seconds and may have
-# fractions. Relative paths are relative to this file. "ahm start" says what is wrong, all of it.
+# fractions. Relative paths are relative to this file. ahm_check_config says all that is wrong.
 """
 
 

@@ -288,7 +288,7 @@ def _is_left_alone(row: Parameter) -> Callable[['Config'], bool]:
 
 
 ADVICE = rules.ADVICE + tuple(
-    rules.Rule((row.name,), '%s yet' % row.without_effect[0], row.without_effect[1],
+    rules.Rule('no-effect', (row.name,), '%s yet' % row.without_effect[0], row.without_effect[1],
                _is_left_alone(row)) for row in PARAMETERS if row.without_effect)
 
 BY_NAME = {parameter.attribute: parameter for parameter in PARAMETERS}

@@ -6,7 +6,8 @@ tenths of a second where there is no script.  After a script all nodes look once
 old primary answers, which a silent host draws out to the connect timeout.
 """
 
-from typing import TYPE_CHECKING, List, NamedTuple
+import re
+from typing import TYPE_CHECKING, Callable, List, NamedTuple, Tuple
 
 from ahmlib.core.consensus.timing import Timing
 
@@ -48,6 +49,70 @@ def failover_intervals(config: 'Config') -> FailoverIntervals:
     return FailoverIntervals(
         Interval(hold - config.beacon_message_interval_seconds, hold), refusing,
         Interval(refusing.least + waits, refusing.most + waits))
+
+
+class Sum(NamedTuple):
+    """A duration with how it is computed: the formula, with numbers in it, and what that gives."""
+
+    name: str
+    formula: str
+    numbers: str
+    seconds: float
+    meaning: str
+
+    @property
+    def text(self) -> str:
+        """Name, formula, numbers and outcome as one equation."""
+        return '%s = %s = %s = %s' % (self.name, self.formula, self.numbers, _text(self.seconds))
+
+
+#: What the letters of the formulas stand for.
+LETTERS = (('I', 'beacon_message_interval_seconds'), ('R', 'beacon_message_retry_count'),
+           ('P', 'health_check_period'), ('F', 'max_consec_failures'), ('C', 'db_connect_timeout'))
+#: (name, formula as README.md and ahm_protocol(7) have it, its value, what it is).  The text of a
+#: formula is for people and computes nothing; a test compares it with the value.
+FORMULAS: Tuple[Tuple[str, str, Callable[['Config'], float], str], ...] = (
+    ('T_lease', 'I x (R + 0.25)', lambda config: timing_of(config).lease,
+     'how long an acknowledged beacon entitles the leader to lead'),
+    ('T_hold', '1.1 x T_lease + max(I / 4, 0.5)', lambda config: timing_of(config).hold,
+     'how long the others are bound to a leader they heard'),
+    ('T_fence', 'T_hold / 1.1 - T_lease', lambda config: timing_of(config).fence,
+     'within it an outvoted leader has dropped the VIP and stopped its database'),
+    ('host lost, at best', 'T_hold - I', lambda config: failover_intervals(config).lost_node.least,
+     'until the takeover begins after the loss of a host, or of AHM and its database'),
+    ('host lost, at worst', 'T_hold', lambda config: failover_intervals(config).lost_node.most,
+     'the same, where it is lost right after a beacon'),
+    ('database refuses, at best', '(F - 1) x P',
+     lambda config: failover_intervals(config).database_refusing.least,
+     'until the takeover begins after the loss of a database that refuses connections'),
+    ('database refuses, at worst', 'F x P',
+     lambda config: failover_intervals(config).database_refusing.most,
+     'the same, where it is lost right after a check'),
+    ('database hangs, at best', '(F - 1) x P + 2 x C',
+     lambda config: failover_intervals(config).database_hanging.least,
+     'until the takeover begins where a database takes connections and never answers'),
+    ('database hangs, at worst', 'F x P + 2 x C',
+     lambda config: failover_intervals(config).database_hanging.most,
+     'the same, where it begins right after a check'),
+)
+_NAME = re.compile(r'T_\w+|[A-Z]\b')
+
+
+def arithmetic(config: 'Config') -> List[Sum]:
+    """The durations and intervals of a Config, each with its formula and the numbers in it."""
+    known = {letter: _text(getattr(config, name)) for letter, name in LETTERS}
+    found = []
+    for name, formula, value, meaning in FORMULAS:
+        seconds = value(config)
+        numbers = _NAME.sub(lambda match: known[match.group()], formula)
+        found.append(Sum(name, formula, numbers, seconds, meaning))
+        known[name] = _text(seconds)
+    return found
+
+
+def _text(seconds: float) -> str:
+    """To a millisecond: what is computed with it is not seen to be another number."""
+    return ('%.3f' % seconds).rstrip('0').rstrip('.')
 
 
 def explain(config: 'Config') -> List[str]:

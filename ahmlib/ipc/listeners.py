@@ -126,11 +126,15 @@ def _listen_tcp(family: socket.AddressFamily, address: str, port: int) -> socket
                    ' ipc_port' % (address, port, error.strerror))
 
 
-def _remove_left_over(path: str) -> None:
+def is_left_over(path: str) -> bool:
+    """Whether a dead daemon left a UNIX socket there; False where there is nothing.
+
+    Raises IpcError where no daemon can listen there: another one does, or it is no socket.
+    """
     try:
         info = os.lstat(path)
     except FileNotFoundError:
-        return
+        return False
     except OSError as error:
         raise IpcError('cannot look at %s: %s; check socket_dir' % (path, error.strerror))
     if not stat.S_ISSOCK(info.st_mode):
@@ -138,6 +142,12 @@ def _remove_left_over(path: str) -> None:
     if _is_answered(path):
         raise IpcError('another AHM daemon listens on %s; stop it first, or set another ipc_port'
                        ' or socket_dir' % path)
+    return True
+
+
+def _remove_left_over(path: str) -> None:
+    if not is_left_over(path):
+        return
     try:
         os.unlink(path)
     except OSError as error:

@@ -8,7 +8,7 @@ the operator's own is looked for, and no more: what it does nobody knows but him
 import os
 import shutil
 import socket
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
 from ahmlib.network import ping
 from ahmlib.network.vip import arguments
@@ -121,11 +121,20 @@ def _program_has(path: str) -> bool:
 
 def _child_would_have(number: int) -> bool:
     """Whether a program that is started by this process would have this capability."""
-    sets = {}
-    with open('/proc/self/status') as lines:
-        for line in lines:
-            key, _, value = line.partition(':')
-            if key.startswith('Cap'):
-                sets[key] = int(value, 16)
-    passed = sets['CapEff'] if os.geteuid() == 0 else sets.get('CapAmb', 0)
-    return bool(passed >> number & 1)
+    return bool((passed_on(os.getpid()) or 0) >> number & 1)
+
+
+def passed_on(pid: int) -> Optional[int]:
+    """The capabilities (bits) of a program that the process `pid` starts; None: not known."""
+    sets, uid = {}, None
+    try:
+        with open('/proc/%d/status' % pid) as lines:
+            for line in lines:
+                key, _, value = line.partition(':')
+                if key == 'Uid':
+                    uid = int(value.split()[1])
+                elif key.startswith('Cap'):
+                    sets[key] = int(value, 16)
+    except (OSError, ValueError, IndexError):
+        return None
+    return sets.get('CapEff') if uid == 0 else sets.get('CapAmb', 0)

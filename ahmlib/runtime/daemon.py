@@ -33,7 +33,7 @@ from ahmlib.runtime.own_files import OwnFiles
 from ahmlib.runtime.pid_file import PidFile, PidFileError, StateLock, pid_path
 from ahmlib.runtime.reload import Reload, StartError, check_log_file
 from ahmlib.runtime.service_manager import ServiceManager
-from ahmlib.runtime.settings import core_settings
+from ahmlib.runtime.settings import core_settings, multicast
 from ahmlib.runtime.state_file import StateFileCorrupt, StateFileError
 from ahmlib.utilities import status_check
 
@@ -163,17 +163,13 @@ class Daemon:
         config, driver = self.config, self.driver
         addresses = [split_address(address) for address in driver.node.settings.addresses]
         own = addresses[driver.node.own]
-        multicast = None
-        if config.multicast_group:
-            multicast = (config.multicast_group, config.multicast_interface,
-                         config.multicast_ttl)
         driver.answer = self.ipc.answer
         self.ipc.open(driver.client_asked, config.socket_dir, config.ipc_port,
                       config.listen_address)
         # Last: it may log, and what is said of a start that fails is one line.
         self.beacons = driver.beacons = BeaconSocket(
             own, [peer for peer in addresses if peer != own], driver.datagram, self.loop,
-            self.log, multicast)
+            self.log, multicast(config))
 
     def _watch_signals(self) -> None:
         for number in RESTARTING_SIGNALS:

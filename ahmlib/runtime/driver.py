@@ -26,7 +26,7 @@ from ahmlib.runtime import answers, details
 from ahmlib.runtime.find import REQUEST
 from ahmlib.runtime.hooks import HookQueue
 from ahmlib.runtime.pid_file import pid_path
-from ahmlib.runtime.settings import database_settings, vip_settings
+from ahmlib.runtime.settings import database_settings, hooks, needs_ping, vip_settings
 from ahmlib.runtime.state_file import StateFileError
 from ahmlib.runtime.telling import Telling
 
@@ -50,8 +50,6 @@ FOREIGN_SECONDS = 10.0
 PING_TRIAL_SECONDS = 3.0
 #: Of what the daemon itself asks the core; the clients' come after it.
 OWN_TOKEN = 0
-HOOKS = ('pre_promotion_command', 'promotion_command', 'post_promotion_command', 'follow_command',
-         'notification_command')
 
 
 class Driver:
@@ -324,14 +322,11 @@ class Driver:
                                      result.get('reason') or '', result.get('by') or '',
                                      bool(result.get('of_suspect'))))
 
-    def _pings(self) -> bool:
-        return bool(self.vip.virtual_ip or self.config.trusted_servers)
-
     def try_ping(self) -> None:
         """Say at the start where ping does not work here, if no rehearsal will: silence is never
         believed then."""
         settings = self.node.settings
-        if self._pings() and (settings.witness or not settings.priority):
+        if needs_ping(self.config) and (settings.witness or not settings.priority):
             limit = PING_TRIAL_SECONDS
             self.children.start(vip.try_ping, (self.vip, limit), limit + CHILD_SLACK_SECONDS,
                                 self._ping_tried, 'TryPing')
@@ -346,9 +341,8 @@ class Driver:
                     lambda result: events.TrustedPinged(effect.token, bool(result.get('ok'))))
 
     def _rehearse(self, effect: effects.Rehearse) -> None:
-        config = self.config
-        hooks = {name: getattr(config, name) for name in HOOKS if getattr(config, name)}
-        self._child(effect, rehearse, (self.vip, hooks, effect.limit, self._pings()),
+        arguments = self.vip, hooks(self.config), effect.limit, needs_ping(self.config)
+        self._child(effect, rehearse, arguments,
                     lambda result: answers.rehearsed(effect.token, result))
 
     def _rehearse_handover(self, effect: effects.RehearseHandover) -> None:

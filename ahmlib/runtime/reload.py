@@ -5,6 +5,7 @@ that crosses nothing but the pipe between the daemon and its own fork.
 """
 
 import base64
+import errno
 import os
 import pickle
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from ahmlib.config import loader
 
 if TYPE_CHECKING:
+    from ahmlib.config.loader import Config
     from ahmlib.runtime.children import Result
     from ahmlib.runtime.daemon import Daemon
 
@@ -48,7 +50,7 @@ class Reload:
         for text in problems:
             self._daemon.log.error('reload refused: %s' % text)
         if not problems:
-            self._daemon.take(pickle.loads(base64.b64decode(result['config'])))
+            self._daemon.take(unpack(result['config']))
         self._daemon.service.reloaded()
         if self._asked_again:
             self._asked_again = False
@@ -65,16 +67,40 @@ def read(daemon: 'Daemon') -> 'Result':
         return {'ok': False, 'problems': error.problems}
     except StartError as error:
         return {'ok': False, 'problems': [str(error)]}
-    return {'ok': True, 'config': base64.b64encode(pickle.dumps(new)).decode('ascii')}
+    return {'ok': True, 'config': pack(new)}
 
 
-def check_log_file(destination: str) -> None:
-    """Raise StartError where the log would be lost; a file that is not there is made."""
+def pack(config: 'Config') -> str:
+    """A Config as text that JSON can hold, for the pipe between a process and its own fork."""
+    return base64.b64encode(pickle.dumps(config)).decode('ascii')
+
+
+def unpack(text: str) -> 'Config':
+    """The Config that `pack` made a text of."""
+    config: Config = pickle.loads(base64.b64decode(text))
+    return config
+
+
+def check_log_file(destination: str, is_made: bool = True) -> None:
+    """Raise StartError where the log would be lost; a file that is not there is made.
+
+    With `is_made` false nothing is: it is looked whether that could be done.
+    """
     if not os.path.isabs(destination):
         return                          # stderr or syslog
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        os.close(os.open(destination, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
-                         | os.O_CLOEXEC, 0o640))
+        if is_made or os.path.lexists(destination):
+            os.close(os.open(destination, flags | (os.O_CREAT if is_made else 0), 0o640))
+        else:
+            _refuse_directory(os.path.dirname(destination))
     except OSError as error:
         raise StartError('cannot write the log %s: %s; correct log_filename or the permissions'
                          % (destination, error.strerror))
+
+
+def _refuse_directory(path: str) -> None:
+    """Raise OSError where no file can be made in this directory."""
+    os.stat(path)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)

@@ -1,7 +1,7 @@
 """From the configuration to what the core, the database and the VIP functions are told."""
 
 import hashlib
-from typing import TYPE_CHECKING, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, Optional, Sequence, Tuple
 
 from ahmlib.config.nodes_file import sorted_addresses
 from ahmlib.core.settings import Settings
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from ahmlib.config.loader import Config
 
 FINGERPRINT_BITS = 63
+#: The commands that a takeover, or what follows it, runs.
+HOOKS = ('pre_promotion_command', 'promotion_command', 'post_promotion_command', 'follow_command',
+         'notification_command')
 
 
 def fingerprint(addresses: Sequence[str], half_votes: bool) -> int:
@@ -73,3 +76,20 @@ def vip_settings(config: 'Config') -> VipSettings:
     values = {name: getattr(config, name, None) for name in VipSettings._fields}
     return VipSettings()._replace(**{name: value for name, value in values.items()
                                      if value is not None})
+
+
+def multicast(config: 'Config') -> Optional[Tuple[str, Optional[str], int]]:
+    """(group, interface, ttl) of the beacons, as `BeaconSocket` takes it; None: unicast."""
+    if not config.multicast_group:
+        return None
+    return config.multicast_group, config.multicast_interface, config.multicast_ttl
+
+
+def hooks(config: 'Config') -> Dict[str, Sequence[str]]:
+    """{name: the command} of the HOOKS that are set."""
+    return {name: getattr(config, name) for name in HOOKS if getattr(config, name)}
+
+
+def needs_ping(config: 'Config') -> bool:
+    """Whether ping is needed at all: who has the VIP, and whether trusted servers answer."""
+    return bool(config.virtual_ip or config.trusted_servers)

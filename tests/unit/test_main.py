@@ -141,10 +141,11 @@ def test_what_an_entrance_demands_is_what_it_imports(path):
     with open(os.path.join(ROOT, path)) as source:
         name = re.search(r'needs\.demand\(needs\.(\w+)', source.read()).group(1)
     demanded = getattr(needs, name)
-    # The daemon's children import psycopg2, and a daemon without it could check no database.
+    # Children import psycopg2, and without it those of these could check no database.
     children = ['psycopg2'] if 'psycopg2' in demanded else []
     assert out.splitlines()[-1] == repr(sorted(set(demanded) - set(children)))
-    assert bool(children) == (path in ('ahm.py', os.path.join('bin', 'ahm')))
+    assert bool(children) == (path in ('ahm.py', os.path.join('bin', 'ahm'),
+                                       os.path.join('bin', 'ahm_check_config')))
 
 
 # -- what is installed ------------------------------------------------------------------------

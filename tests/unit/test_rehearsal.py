@@ -1,6 +1,8 @@
 """A takeover is rehearsed: what would fail is said, and what cannot be known is not made up."""
 
 import os
+import shutil
+import subprocess
 
 import pytest
 
@@ -115,3 +117,17 @@ def test_what_a_takeover_can_do_without_is_no_reason_against_it(tmp_path):
                                     'pre_promotion_command': missing})
     assert [text.split(':')[0] for text in fails] == ['pre_promotion_command']
     assert [text.split(':')[0] for text in lacks] == ['notification_command']
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which('setpriv'),
+                    reason='NOT TESTED: only root, by setpriv, gives capabilities away')
+def test_what_another_process_passes_on_is_what_was_given_to_it():
+    """A daemon of a unit with AmbientCapabilities; a shell of the same user has none."""
+    words = ['setpriv', '--reuid=12345', '--clear-groups', '--inh-caps=+net_admin',
+             '--ambient-caps=+net_admin', 'sh', '-c', 'echo ready; read line']
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b'ready\n'
+        passed = rehearsal.passed_on(process.pid)
+        process.stdin.close()
+    assert passed == 1 << rehearsal.CAP_NET_ADMIN
+    assert rehearsal.passed_on(process.pid) is None

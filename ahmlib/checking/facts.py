@@ -1,0 +1,115 @@
+"""All that is known before a rule is asked.  A fact that is not known is Unknown, with the reason.
+"""
+
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Sequence, Tuple, Union
+
+from ahmlib.checking.finding import Unknown
+from ahmlib.database.probe import Found
+from ahmlib.database.rehearsal import Rehearsed
+from ahmlib.database.survey import Files, Survey
+
+if TYPE_CHECKING:
+    from ahmlib.config.loader import Config
+
+
+#: Of what has to be asked of a database that does not answer; why it does not is told once.
+NO_ANSWER = Unknown('the database of this node does not answer a query')
+
+
+class Host(NamedTuple):
+    """What this host is, as far as a rule needs it."""
+
+    user: str                           # who asks, by name
+    uid: int
+    data_dir_owner: Optional[int]       # None: there is no such directory
+    config_mode: int                    # of ahm_config.yml
+    has_systemd: bool                   # whether systemd cleans /tmp here
+    kept_in_tmp: Sequence[str] = ()     # what its cleaner leaves alone (tmpfiles.d)
+
+
+class Daemon(NamedTuple):
+    """The daemon of this configuration: whether one runs, and what it says."""
+
+    pid: Optional[int]                  # None: none runs
+    cluster: Optional[int] = None       # the fingerprint by which it runs; None: not told
+    #: node -> its line of the status, by address; {} where it did not say.
+    nodes: Dict[str, Dict[str, Any]] = {}
+    #: The capabilities (bits) of a program that it starts; None: not known.
+    capabilities: Optional[int] = None
+
+
+class Memory(NamedTuple):
+    """The state file: `refused` is why a start refuses it, `damaged` why it counts as none."""
+
+    refused: str = ''
+    damaged: str = ''
+    is_there: bool = False
+    cluster: Optional[int] = None       # the fingerprint that is in it
+
+
+class Start(NamedTuple):
+    """What a start would meet; '' where nothing."""
+
+    log: str = ''                       # why it cannot be written
+    syslog: str = ''                    # why what is logged there is lost
+    ports: Tuple[str, ...] = ()         # why they cannot be had; empty where a daemon has them
+
+
+class Server(NamedTuple):
+    """The server of another node: what the daemon's own probe found, and the survey."""
+
+    host: str
+    port: int
+    found: Found
+    survey: Union[Survey, Unknown]
+
+
+class Takeover(NamedTuple):
+    """A rehearsal of a takeover: what would fail it, and what it would lack."""
+
+    fails: Sequence[str]
+    lacks: Sequence[str]
+
+
+class Facts(NamedTuple):
+    """All of it.  Of a witness, what concerns a database is Unknown, and no rule asks for it."""
+
+    config: 'Config'
+    host: Union[Host, Unknown]
+    daemon: Union[Daemon, Unknown]
+    memory: Union[Memory, Unknown]
+    start: Union[Start, Unknown]
+    #: What the check of the daemon finds at conn_string, and more of it where it answers.
+    probe: Union[Found, Unknown]
+    server: Union[Survey, Unknown]
+    files: Union[Files, Unknown]
+    identifier: Union[str, Unknown]     # the system identifier in db_data_dir
+    takeover: Union[Takeover, Unknown]
+    handover: Union[Rehearsed, Unknown]
+    #: Of all other nodes but those that are known to be witnesses.
+    others: Tuple[Server, ...] = ()
+    #: Whose servers were asked in the rehearsal of a handover, by the numbers it has for them.
+    asked_servers: Tuple[str, ...] = ()
+
+    @property
+    def found(self) -> Union[Found, Unknown]:
+        """What the probe found where a query was answered."""
+        if isinstance(self.probe, Found) and not self.probe.answered:
+            return NO_ANSWER
+        return self.probe
+
+    @property
+    def primary(self) -> Union[Survey, Unknown]:
+        """The primary's Survey; this server's own where it is one."""
+        if isinstance(self.server, Survey) and not self.server.in_recovery:
+            return self.server
+        return next((each.survey for each in self.others if isinstance(each.survey, Survey)
+                     and not each.survey.in_recovery), Unknown('no primary answers'))
+
+    @property
+    def senders(self) -> Union[Found, Unknown]:
+        """What the primary says of its standbys."""
+        if isinstance(self.probe, Found) and self.probe.in_recovery is False:
+            return self.probe
+        return next((each.found for each in self.others if each.found.in_recovery is False),
+                    Unknown('no primary answers'))

@@ -1,0 +1,171 @@
+"""Check the configuration, and what a failover will need, before it is needed.
+
+Usage:
+  ahm_check_config [options]
+
+Options:
+  -f, --config-file=FILE  The ahm_config.yml of this node
+                          (default: /usr/local/etc/ahm_config.yml).
+  --strict                Warnings, and what is not known, count as errors.
+  --show                  Print the values of all parameters, and where each
+                          comes from, instead.
+  --json                  Print a list of objects, each with level, code,
+                          subject, found, why and fix; of parameters, with
+                          name, value and source, where those are shown.
+  --help                  Print this help.
+  --version               Print the version.
+
+It checks all that "ahm start" would check, and where the database of this
+node runs also what a failover, a switchover and a standby will need, here and
+at the servers of the other nodes. It can be run before the first start, and
+beside a daemon that runs, as the user that runs AHM. It changes nothing. What
+could not be asked is told as NOT KNOWN, never as OK. The codes are listed in
+ahm_check_config(1).
+
+Exit status: 0 no errors; 1 errors; 2 wrong usage.
+"""
+
+import json
+import os
+import textwrap
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
+
+from ahmlib.checking import gather, of_config, show, table
+from ahmlib.checking.finding import ERROR, OK, UNKNOWN, WARNING, Finding
+from ahmlib.config import loader, timing
+from ahmlib.config.problems import without_password
+from ahmlib.utilities import common
+
+if TYPE_CHECKING:
+    from ahmlib.config.loader import Config
+
+WIDTH = 100
+#: What begins the lines of a finding.  A fix stays on one line, as it is to be copied.
+FOUND, WHY, FIX, FURTHER = '  found: ', '  why:   ', '  fix:   ', '         '
+#: What people read in place of a level, at the end.
+COUNTED = ((ERROR, 'error', 's'), (WARNING, 'warning', 's'), (UNKNOWN, 'not known', ''),
+           (OK, 'OK', ''))
+#: The worst first, the findings that ask for something to be done.
+TOLD = (ERROR, WARNING)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Check, or show, print that, and return the exit code."""
+    args = common.arguments(__doc__, argv)
+    common.refuse_empty(args)
+    if args['--show'] and args['--strict']:
+        raise common.Failure('--strict: found --show besides, expected one of the two; --show '
+                             'checks nothing', common.USAGE)
+    path = _path(args['--config-file'])
+    config, problems = gather.load(path)
+    if config is None:
+        findings = [_clean(finding) for finding in of_config.refused(problems)]
+        _print(args, findings, None)
+        return common.REFUSED
+    if args['--show']:
+        _show(args, config)
+        return common.OK
+    findings = [_clean(finding) for finding in table.judge(gather.facts(config))]
+    _print(args, findings, config)
+    return code_of(findings, bool(args['--strict']))
+
+
+def code_of(findings: Sequence[Finding], is_strict: bool) -> int:
+    """The exit code of these Findings."""
+    bad = (ERROR, WARNING, UNKNOWN) if is_strict else (ERROR,)
+    return common.REFUSED if any(finding.level in bad for finding in findings) else common.OK
+
+
+def _path(given: Optional[str]) -> str:
+    if given is None and not os.path.exists(loader.DEFAULT_PATH):
+        raise common.Failure('--config-file: found no %s, expected the configuration file there; '
+                             'name yours with -f FILE' % loader.DEFAULT_PATH, common.USAGE)
+    return os.path.abspath(loader.DEFAULT_PATH if given is None else given)
+
+
+def _clean(finding: Finding) -> Finding:
+    """Without a password, whoever said it, and on one line each."""
+    return Finding(*(common.printable(' '.join(without_password(text).split()))
+                     for text in finding))
+
+
+def _print(args: common.Args, findings: List[Finding], config: Optional['Config']) -> None:
+    if args['--json']:
+        durations = [] if config is None else of_config.windows(config)
+        common.put(json.dumps([finding._asdict() for finding in findings + durations], indent=2))
+        return
+    for level in TOLD:
+        for finding in findings:
+            if finding.level == level:
+                _put_block(finding)
+    for line in _unknown(findings) + _well(findings):
+        common.put(line)
+    if config is not None:
+        for line in windows_text(config):
+            common.put(line)
+    common.put(_sum(findings))
+
+
+def _put_block(finding: Finding) -> None:
+    common.put('%s %s: %s' % (finding.level, finding.code, finding.subject))
+    for line in _wrapped(finding.found, FOUND, FURTHER) + _wrapped(finding.why, WHY, FURTHER):
+        common.put(line)
+    common.put(FIX + finding.fix)
+    common.put('')
+
+
+def _unknown(findings: Sequence[Finding]) -> List[str]:
+    """One block for all that is not known for the same reason, and ends in the same way."""
+    reasons: Dict[Tuple[str, str], Dict[str, List[str]]] = {}
+    for finding in findings:
+        if finding.level == UNKNOWN:
+            codes = reasons.setdefault((finding.found, finding.fix), {})
+            codes.setdefault(finding.code, []).extend([finding.subject] * bool(finding.subject))
+    lines = []
+    for (reason, fix), codes in reasons.items():
+        names = ', '.join(code + ' (%s)' % ', '.join(subjects) * bool(subjects)
+                          for code, subjects in codes.items())
+        lines += _wrapped(names, 'NOT KNOWN ', '  ')
+        lines += _wrapped(reason.replace('not known: ', '', 1), FOUND, FURTHER)
+        lines += [FIX + fix, ''] if fix else ['']
+    return lines
+
+
+def _well(findings: Sequence[Finding]) -> List[str]:
+    """The codes of which nothing is wrong."""
+    worse = {finding.code for finding in findings if finding.level != OK}
+    names = [code for code in dict.fromkeys(finding.code for finding in findings)
+             if code not in worse]
+    return _wrapped(', '.join(names), 'OK ', '  ') + [''] if names else []
+
+
+def windows_text(config: 'Config') -> List[str]:
+    """The durations that follow from the numbers, each with its arithmetic."""
+    lines = ['Failover windows, in seconds, where'] + ['  %s = %g  (%s)' % (
+        letter, getattr(config, name), name) for letter, name in timing.LETTERS]
+    for each in timing.arithmetic(config):
+        lines += ['  %s' % each.text, '      %s' % each.meaning]
+    return lines + ['  %s' % line for line in timing.explain(config)[-1:]] + ['']
+
+
+def _sum(findings: Sequence[Finding]) -> str:
+    counts = [(sum(finding.level == level for finding in findings), word, plural)
+              for level, word, plural in COUNTED]
+    return ', '.join('%d %s' % (count, word + (plural if count != 1 else ''))
+                     for count, word, plural in counts)
+
+
+def _wrapped(text: str, first: str, further: str) -> List[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=further,
+                         break_long_words=False, break_on_hyphens=False) or [first.rstrip()]
+
+
+def _show(args: common.Args, config: 'Config') -> None:
+    values: List[Any] = show.values(config)
+    if args['--json']:
+        common.put(json.dumps([value._asdict() for value in values], indent=2))
+        return
+    width = max(len(value.name) for value in values)
+    for value in values:
+        common.put(common.printable('%-*s  %s  (%s)' % (width, value.name, value.value,
+                                                        value.source)))

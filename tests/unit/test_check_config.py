@@ -1,0 +1,331 @@
+"""ahm_check_config: its usage, its output, its exit codes, its page; and that it asks in time.
+
+The rules are tested in test_checking.py, and with real servers in
+tests/integration/test_check_config.py.
+"""
+
+import json
+import os
+import re
+import socket
+import time
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ahmlib.checking import gather, of_config, questions, show, table
+from ahmlib.checking.finding import ERROR, OK, UNKNOWN, WARNING, Finding
+from ahmlib.config import loader, timing
+from ahmlib.config.schema import PARAMETERS
+from ahmlib.database import conninfo
+from ahmlib.utilities import check_config, common
+
+from .test_checking import PATH, config_of
+from .test_man import items, plain, section, source
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PAGE = 'ahm_check_config.1'
+SECRET = 'a-very-secret-word'
+
+
+@pytest.fixture
+def witness(tmp_path):
+    """The path of the configuration of a witness that would start."""
+    os.chmod(str(tmp_path), 0o700)
+    for name in ('data', 'socket'):
+        (tmp_path / name).mkdir(mode=0o700)
+    path = tmp_path / 'ahm_config.yml'
+    path.write_text('node_name: w\nis_witness: true\ndata_dir: %s\nsocket_dir: %s\n'
+                    'log_filename: ahm.log\nlisten_address: 127.0.0.1\nahm_port: %d\n'
+                    'ipc_port: %d\n' % ((tmp_path / 'data', tmp_path / 'socket') + free_ports()))
+    config = loader.parse(path.read_bytes(), str(path))
+    (tmp_path / 'nodes.conf').write_text('127.0.0.1:%d\n192.0.2.1:9500\n192.0.2.2:9500\n'
+                                         % config.ahm_port)
+    return str(path)
+
+
+def free_ports():
+    """A UDP and a TCP port that nobody has now."""
+    with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+        for each in (udp, tcp):
+            each.bind(('127.0.0.1', 0))
+        return udp.getsockname()[1], tcp.getsockname()[1]
+
+
+def run(*words):
+    """The exit code of the command with these words."""
+    return common.run(check_config.main, words)
+
+
+def finding(level, code='log', subject='x'):
+    """A Finding of this level."""
+    return Finding(level, code, subject, 'found this', 'it matters', 'do that')
+
+
+# -- usage and exit codes ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('words', [
+    ('--nonsense',), ('word',), ('-f', ''), ('--show', '--strict'), ('-f',)])
+def test_a_wrong_usage_is_2_in_one_line(words, capsys):
+    assert run(*words) == 2
+    assert capsys.readouterr().err.count('\n') == 1
+
+
+def test_without_f_and_without_the_file_it_says_where_it_looked(monkeypatch, capsys):
+    monkeypatch.setattr(loader, 'DEFAULT_PATH', '/no/such/ahm_config.yml')
+    assert run() == 2
+    assert 'found no /no/such/ahm_config.yml' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('levels, plainly, strictly', [
+    ([], 0, 0), ([OK], 0, 0), ([OK, WARNING], 0, 1), ([UNKNOWN], 0, 1), ([WARNING, ERROR], 1, 1)])
+def test_the_exit_code_is_that_of_the_worst(levels, plainly, strictly):
+    findings = [finding(level) for level in levels]
+    assert check_config.code_of(findings, False) == plainly
+    assert check_config.code_of(findings, True) == strictly
+
+
+def test_a_file_that_is_not_there_is_an_error_of_the_configuration(tmp_path, capsys):
+    path = str(tmp_path / 'none.yml')
+    assert run('-f', path, '--json') == 1
+    told, = json.loads(capsys.readouterr().out)
+    assert told['level'] == ERROR and told['subject'] == path and 'no such file' in told['found']
+
+
+def test_a_witness_that_would_start_is_well_and_nothing_is_left_behind(witness, capsys):
+    before = sorted(os.listdir(os.path.dirname(witness)))
+    code = run('-f', witness, '--json')
+    told = json.loads(capsys.readouterr().out)
+    assert [each for each in told if each['level'] not in (OK, WARNING)] == []
+    assert code == 0 and {each['code'] for each in told} >= {'ports', 'state-file', 'log', 'user'}
+    assert sorted(os.listdir(os.path.dirname(witness))) == before
+    for name in ('data', 'socket'):
+        assert os.listdir(os.path.join(os.path.dirname(witness), name)) == []
+
+
+def test_every_mistake_of_the_file_is_told(witness, capsys):
+    with open(witness, 'a') as file:
+        file.write("priority: many\nconn_string: host=a password=%s x=1\nstop: 1\n" % SECRET)
+    assert run('-f', witness) == 1
+    out = capsys.readouterr().out
+    assert out.count('ERROR config') == 3 and out.endswith('3 errors, 0 warnings, 0 not known, '
+                                                            '0 OK\n')
+    assert '%s:9: ' % witness in out and SECRET not in out
+
+
+# -- output ------------------------------------------------------------------------------------
+
+
+def test_what_is_to_be_done_is_told_first_and_what_is_unknown_once_a_reason(capsys):
+    findings = [finding(OK, 'ports'), finding(UNKNOWN, 'wal-level', ''),
+                finding(UNKNOWN, 'other-servers', 'a'), finding(UNKNOWN, 'other-servers', 'b'),
+                finding(WARNING, 'log', 'y'), finding(ERROR)]
+    check_config._print({'--json': False}, findings, None)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        'ERROR log: x', '  found: found this', '  why:   it matters', '  fix:   do that', '',
+        'WARNING log: y', '  found: found this', '  why:   it matters', '  fix:   do that', '',
+        'NOT KNOWN wal-level, other-servers (a, b)', '  found: found this', '  fix:   do that', '',
+        'OK ports', '', '1 error, 1 warning, 3 not known, 1 OK']
+
+
+def test_no_line_is_wider_than_a_terminal_may_be_but_what_is_to_be_copied(capsys):
+    long = Finding(WARNING, 'log', 'x', 'word ' * 60, 'word ' * 60, 'GRANT ' * 60)
+    for level in (WARNING, UNKNOWN):
+        check_config._print({'--json': False}, [long._replace(level=level)], config_of())
+        lines = capsys.readouterr().out.splitlines()
+        assert [line for line in lines if len(line) > check_config.WIDTH] == [
+            '  fix:   ' + 'GRANT ' * 60]
+
+
+def test_a_password_is_blotted_whoever_says_it():
+    said = check_config._clean(Finding(
+        ERROR, 'log', 'x', 'host=a password=%s' % SECRET, 'postgres://u:%s@h/d' % SECRET,
+        "password='%s'\x1b[2J" % SECRET))
+    assert SECRET not in ''.join(said) and '\x1b' not in ''.join(said)
+
+
+def test_show_has_all_parameters_with_their_sources(witness, capsys):
+    assert run('-f', witness, '--show', '--json') == 0
+    values = {each['name']: each for each in json.loads(capsys.readouterr().out)}
+    assert list(values) == [row.name for row in PARAMETERS]
+    assert values['log_filename']['source'] == witness + ':5'
+    assert set(values['ahm_port']) == {'name', 'value', 'source'}
+    assert values['ahm_port']['value'] == '%d' % loader.load(witness).ahm_port
+    assert values['priority']['source'] == 'default'
+    assert values['nodes_filename']['value'].strip("'\"") == witness.replace('ahm_config.yml',
+                                                                             'nodes.conf')
+    assert values['nodes_filename']['source'].startswith('default: nodes.conf in')
+    assert run('-f', witness, '--show') == 0
+    assert re.search(r'^is_witness +true +\(%s:2\)$' % re.escape(witness),
+                     capsys.readouterr().out, re.MULTILINE)
+
+
+def test_show_blots_passwords_out():
+    config = config_of('conn_string: postgresql://u:%s@h/d\nprimary_conninfo_options: '
+                       'password=%s\n' % (SECRET, SECRET))
+    text = ' '.join(value.value for value in show.values(config))
+    assert "'postgresql://u:***@h/d'" in text and "'password=***'" in text
+    assert SECRET not in text and text.count('***') == 2
+
+
+@given(st.text(st.sampled_from('ab0 \'"\\=;,@:/#%&?$-'), min_size=6, max_size=12).map(
+    lambda text: 'Q' + text + 'Z'))
+def test_no_password_is_shown_however_it_is_spelled(password):
+    words = conninfo.build({'host': 'a', 'password': password, 'port': 1})
+    uri = 'postgresql://u:%s@h/d?connect_timeout=3' % quote(password, safe='')
+    for text in (words, uri):
+        config = config_of("conn_string: '%s'\n" % text.replace("'", "''"))
+        assert conninfo.parse(config.conn_string)['password'] == password
+        value, = [each.value for each in show.values(config) if each.name == 'conn_string']
+        said = check_config._clean(Finding(ERROR, 'log', 'x', text, '', ''))
+        for output in (value, said.found):
+            assert 'Q' not in output and 'Z' not in output, output
+
+
+# -- the windows -------------------------------------------------------------------------------
+
+NAMES = {'max': max}
+
+
+@given(st.integers(1, 600), st.integers(1, 100), st.integers(1, 600), st.integers(1, 50),
+       st.integers(1, 100))
+def test_the_arithmetic_that_is_shown_gives_the_durations_that_are_used(
+        interval, retries, period, failures, connect):
+    config = config_of('beacon_message_interval_seconds: %g\nbeacon_message_retry_count: %d\n'
+                       'health_check_period: %d\nmax_consec_failures: %d\ndb_connect_timeout: %d\n'
+                       % (interval / 10, retries, period, failures, connect))
+    known = {letter: getattr(config, name) for letter, name in timing.LETTERS}
+    for each in timing.arithmetic(config):
+        value = eval(each.formula.replace(' x ', ' * '), dict(NAMES, **known))
+        assert value == pytest.approx(each.seconds)
+        shown = eval(each.numbers.replace(' x ', ' * '), dict(NAMES))
+        assert shown == pytest.approx(each.seconds, abs=0.003)
+        assert each.text == '%s = %s = %s = %s' % (each.name, each.formula, each.numbers,
+                                                   each.text.rpartition(' = ')[2])
+        assert float(each.text.rpartition(' ')[2]) == pytest.approx(each.seconds, abs=0.001)
+        known[each.name] = value
+    intervals = timing.failover_intervals(config)
+    told = {each.name: each.seconds for each in timing.arithmetic(config)}
+    assert [told['T_hold'], told['host lost, at best'], told['database hangs, at worst']] == [
+        timing.timing_of(config).hold, intervals.lost_node.least, intervals.database_hanging.most]
+
+
+def test_the_formulas_are_those_of_the_protocol_and_of_the_readme():
+    formulas = {name: formula for name, formula, _, _ in timing.FORMULAS}
+    text = section('ahm_protocol.7', 'DURATIONS')
+    for name in ('T_lease', 'T_hold', 'T_fence'):
+        on_page = re.search(r'^%s *= (.*)$' % name, text, re.MULTILINE).group(1)
+        assert on_page.replace('0.5 s', '0.5') == formulas[name]
+    with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as file:
+        readme = file.read()
+    row = re.search(r'^\| primary\'s database refuses connections \| (.*) to (.*) \|.*\|$', readme,
+                    re.MULTILINE)
+    assert [each.replace('×', 'x').replace('−', '-') for each in row.groups()] == [
+        formulas['database refuses, at best'], formulas['database refuses, at worst']]
+
+
+# -- what a start would meet --------------------------------------------------------------------
+
+
+def test_what_a_start_would_meet_is_told_and_left_as_it_is(witness):
+    config = loader.load(witness)
+    assert questions.start(config, runs=False) == ('', '', ())
+    path = os.path.join(config.socket_dir, '.s.AHM.%d' % config.ipc_port)
+    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, \
+            socket.socket(socket.AF_UNIX) as left:
+        tcp.bind(('127.0.0.1', config.ipc_port))
+        tcp.listen(1)
+        udp.bind(('127.0.0.1', config.ahm_port))
+        left.bind(path)                 # nobody listens: a dead daemon's
+        ports = questions.start(config, runs=False).ports
+        assert len(ports) == 2 and 'UDP 127.0.0.1 port %d' % config.ahm_port in ports[0] \
+            and 'TCP 127.0.0.1 port %d' % config.ipc_port in ports[1]
+        assert questions.start(config, runs=True).ports == ()
+        left.listen(1)
+        assert 'another AHM daemon listens on %s' % path in questions.start(config, False).ports[2]
+    assert os.path.exists(path)
+    os.unlink(path)
+    with open(path, 'w'):
+        assert 'is no socket' in questions.start(config, runs=False).ports[0]
+
+
+@pytest.mark.parametrize('name, words', [
+    ('none/ahm.log', 'No such file'), ('', 'Is a directory')])
+def test_a_log_that_cannot_be_written_is_told(witness, name, words):
+    config = loader.load(witness)
+    config.log_filename = os.path.join(config.data_dir, name)
+    assert words in questions.start(config, runs=True).log
+
+
+# -- limits ------------------------------------------------------------------------------------
+
+
+def _hang():
+    time.sleep(600)
+    return {'ok': True}
+
+
+def _answer():
+    return {'ok': True, 'said': 7}
+
+
+def test_a_question_that_hangs_is_cut_short_and_the_others_are_answered():
+    asked = gather.Questions()
+    asked.ask('hangs', _hang, (), 0.5)
+    asked.ask('answers', _answer, (), 30.0)
+    results = asked.answered()
+    assert results['answers'] == {'ok': True, 'said': 7}
+    assert results['hangs']['ok'] is False and 'did not end within 0.5 s' \
+        in results['hangs']['reason']
+
+
+def test_what_another_user_may_do_is_not_taken_for_what_ahm_may(witness, capsys):
+    if os.geteuid() != 0:
+        pytest.skip('only root gives files away')
+    os.chown(os.path.join(os.path.dirname(witness), 'data'), 4711, -1)
+    run('-f', witness, '--json')
+    levels = {each['code']: each['level'] for each in json.loads(capsys.readouterr().out)}
+    assert levels['user'] == WARNING
+    assert {levels[code] for code in ('state-file', 'log', 'ports', 'takeover')} == {UNKNOWN}
+
+
+def test_files_that_cannot_be_read_in_time_are_an_error(monkeypatch):
+    monkeypatch.setattr(gather.questions, 'load', lambda path: _hang())
+    monkeypatch.setattr(gather, 'FILES_SECONDS', 0.2)
+    config, problems = gather.load(PATH)
+    told, = of_config.refused(problems)
+    assert config is None and told.level == ERROR and 'not read in time' in told.found
+
+
+# -- the page ----------------------------------------------------------------------------------
+
+
+def test_the_page_has_the_codes_of_the_program_and_why_they_matter():
+    parts = re.split(r'^\.TP\n\.B ', section(PAGE, 'CODES'), flags=re.MULTILINE)[1:]
+    on_page = {}
+    for part in parts:
+        code, _, text = re.sub(r'^\.SS .*\n', '', part, flags=re.MULTILINE).partition('\n')
+        assert code not in on_page
+        on_page[code] = plain(text)
+    assert set(on_page) == set(table.codes())
+    for code, why in table.codes().items():
+        assert on_page[code].rstrip('.').endswith(' '.join(why.split())), code
+
+
+def test_the_options_of_the_page_are_those_of_the_program():
+    usage = check_config.__doc__[check_config.__doc__.index('Options:'):]
+    options = set(re.findall(r'^  (?:-\w, )?(--[\w-]+)', usage, re.MULTILINE))
+    assert set(re.findall(r'--[\w-]+', ' '.join(items(PAGE, 'OPTIONS')))) == options
+
+
+def test_the_exit_codes_and_keys_of_the_page_are_those_of_the_program():
+    codes = set(re.findall(r'(\d) ', check_config.__doc__[
+        check_config.__doc__.index('Exit status:'):]))
+    assert set(items(PAGE, 'EXIT STATUS')) == codes == {'0', '1', '2'}
+    assert set(items(PAGE, 'JSON')) == set(Finding._fields)
+    last = re.search(r'with the keys\n(.*?)^\.SH', source(PAGE), re.MULTILINE | re.DOTALL).group(1)
+    assert set(re.findall(r'^\.BR? (\w+)', last, re.MULTILINE)) == set(show.Value._fields)
