@@ -105,8 +105,9 @@ def test_only_who_leads_goes_on_leading_and_only_who_does_not_follows():
     assert (ballot.term, ballot.voted_for, ballot.leader) == (6, 0, 0)
 
 
-def test_nobody_is_elected_without_the_own_vote():
-    ballot = a_ballot(Saved(term=3, voted_for=1))
+@pytest.mark.parametrize('voted_for', [0, 2])
+def test_nobody_is_elected_without_the_own_vote(voted_for):
+    ballot = a_ballot(Saved(term=3, voted_for=voted_for), own=1)
     ballot.become(Role.STANDS)
     with pytest.raises(AssertionError):
         ballot.lead(3)
