@@ -6,7 +6,7 @@ test, which is then written, or changes nothing of value, which `survivors.txt` 
 
     make mutation                               # an hour or two
     make mutation MODULES="lease promise"       # some modules
-    make mutation STAGES="units traces"         # without what takes minutes
+    make mutation STAGES="consensus units"         # without what takes minutes
 
 Cosmic Ray, because it changes the text of a file: what stands outside of functions too (limits,
 tables, defaults), and the tests that read and patch the core's source see what they expect.  mutmut

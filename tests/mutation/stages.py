@@ -31,15 +31,16 @@ class Stage(NamedTuple):
 
 PYTEST = ('-m', 'pytest', '-x', '-q', '-p', 'no:cacheprovider', '--tb=line')
 FUZZ = 'tests/unit/test_core_fuzz.py'
-#: Those of consensus first: one of them mostly ends it.
-UNITS = sorted(glob.glob('tests/unit/test_consensus_*.py')) + sorted(
-    set(glob.glob('tests/unit/test_core_*.py')) - {FUZZ},
-    key=lambda path: (not any(word in path for word in ('lease', 'member', 'quorum')), path))
+#: Those of consensus by itself; most mutants end here.
+CONSENSUS = sorted(glob.glob('tests/unit/test_consensus_*.py')) + [
+    'tests/unit/test_core_%s.py' % name for name in ('lease', 'membership', 'quorum')]
+UNITS = sorted(set(glob.glob('tests/unit/test_core_*.py')) - {FUZZ} - set(CONSENSUS))
 STORIES = ['tests/simulation/test_%s.py' % name
            for name in ('stories', 'found', 'leaving', 'cold_start')]
 
 STAGES = (
-    Stage('units', PYTEST + tuple(UNITS), 60.0),
+    Stage('consensus', PYTEST + tuple(CONSENSUS), 60.0),
+    Stage('units', PYTEST + tuple(UNITS), 100.0),
     Stage('traces', PYTEST + ('tests/traces', '-k', 'gives_the_trace'), 200.0),
     Stage('walk', PYTEST + ('tests/walk', '-k', 'no_state_within'), 600.0),
     Stage('fuzz', PYTEST + (FUZZ,), 200.0),

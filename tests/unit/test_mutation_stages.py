@@ -64,7 +64,7 @@ def test_the_last_line_names_the_stage_that_killed_and_the_next_ones_are_not_run
 
 
 def test_a_stage_that_does_not_exist_is_refused():
-    with pytest.raises(SystemExit, match='trace is no stage; there are units, traces'):
+    with pytest.raises(SystemExit, match='trace is no stage; there are consensus, units'):
         stages.main(['trace'])
 
 
