@@ -340,8 +340,8 @@ def test_the_end_of_a_lease_is_said_once_and_only_where_there_was_one():
 
 
 @pytest.mark.parametrize('changes', [
-    dict(term=5), dict(leader=2), dict(leader=None), dict(leader_incarnation=INCARNATION - 1),
-    dict(leader_incarnation=INCARNATION + 1), dict(leader_seq=99)])
+    dict(term=5), dict(term=7), dict(leader=2), dict(leader=None), dict(leader_seq=99),
+    dict(leader_incarnation=INCARNATION - 1), dict(leader_incarnation=INCARNATION + 1)])
 def test_what_acknowledges_another_term_leader_or_life_gives_no_lease(changes):
     consensus = a_leader()
     acknowledges(consensus, 1, **changes)
@@ -449,7 +449,9 @@ def test_a_leader_that_is_backed_goes_on_above_one_that_leads_by_force():
 
 
 def test_a_leader_wants_the_acknowledgement_of_its_newest_round():
-    assert not a_follower().tenure.wants_acknowledgements()
+    consensus = a_follower()
+    consensus.speaker.round_at = 100.0
+    assert not consensus.tenure.wants_acknowledgements()
     consensus = a_leader()
     consensus.speaker.round_at = 100.0
     assert consensus.tenure.wants_acknowledgements()

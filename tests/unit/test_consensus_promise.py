@@ -186,21 +186,23 @@ def test_a_resignation_of_an_older_term_releases_nobody():
     assert consensus.promise.leader == 1
 
 
-def test_another_incarnation_of_the_leader_that_gave_all_up_releases_whatever_its_seq():
+@pytest.mark.parametrize('incarnation', [49, 51])
+def test_another_incarnation_of_the_leader_that_gave_all_up_releases_whatever_its_seq(incarnation):
     consensus = one_consensus()
     following(consensus, seq=9)
     goes_on(consensus, 0.1)
-    hear(consensus, 1, term=4, **dict(RESIGNED, incarnation=51, seq=1))
+    hear(consensus, 1, term=4, **dict(RESIGNED, incarnation=incarnation, seq=1))
     consensus.follow(None, NodeState.STANDBY)
     assert consensus.promise.leader is None
 
 
-def test_whose_leader_is_back_beside_its_primary_is_free_for_its_return_alone():
+@pytest.mark.parametrize('incarnation', [49, 51])
+def test_whose_leader_is_back_beside_its_primary_is_free_for_its_return_alone(incarnation):
     consensus = one_consensus()
     following(consensus)
     goes_on(consensus, 0.1)
     hear(consensus, 1, term=4, state=NodeState.PARTICIPATE_IN_ELECTION,
-         database=DatabaseState.PRIMARY, incarnation=51)
+         database=DatabaseState.PRIMARY, incarnation=incarnation)
     consensus.follow(None, NodeState.STANDBY)
     assert consensus.promise.leader == 1 and consensus.promise.free_for == 1
 

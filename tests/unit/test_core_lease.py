@@ -16,9 +16,9 @@ from .rows import one_settings, row
 LEASE = Timing(0.5, 2).lease
 
 
-def a_lease(size=3, **changes):
+def a_lease(size=3, own=0, **changes):
     """The lease of a leader that nobody acknowledges yet."""
-    facts = Facts(one_settings(size, **changes), 0.0)
+    facts = Facts(one_settings(size, own, **changes), 0.0)
     return Lease(facts, TieBreak(facts, Membership(facts, 4711), Promise(facts, Saved())))
 
 
@@ -44,6 +44,16 @@ def test_it_is_counted_from_the_send_time_of_what_is_acknowledged():
     assert until(lease, 10.0) == NEVER
     acknowledged(lease, 1, 10.0)
     assert until(lease, 10.4) == pytest.approx(10.0 + LEASE)
+
+
+def test_everybody_else_counts_whatever_the_place_of_the_leader():
+    for own in range(5):
+        lease = a_lease(5, own)
+        for sender in range(5):
+            if sender != own:
+                acknowledged(lease, sender, 10.0)
+        lease.facts.clock.advance(20.0)
+        assert [lease.basis(needed) for needed in range(1, 6)] == [20.0] + [10.0] * 4
 
 
 def test_an_older_acknowledgement_takes_nothing_back():
