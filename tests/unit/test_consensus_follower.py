@@ -286,14 +286,16 @@ def test_a_blind_node_waits_beside_one_that_may_lead(changes):
     assert not sees(consensus)
 
 
-def test_beside_one_that_could_lead_on_a_blind_node_sees_for_the_election_of_that_one_alone():
-    consensus = one_consensus(saved=None)
-    hear(consensus, 1)
-    hear(consensus, 2, database=DatabaseState.PRIMARY)
+@pytest.mark.parametrize('own', [0, 1])
+def test_beside_one_that_could_lead_on_a_blind_node_sees_for_the_election_of_that_one_alone(own):
+    consensus = one_consensus(saved=None, own=own)
+    other = 1 - own
+    hear(consensus, 2)
+    hear(consensus, other, database=DatabaseState.PRIMARY)
     consensus.facts.clock.advance(100.1)
     assert sees(consensus)
     promise = consensus.promise
-    assert (promise.leader, promise.free_for) == (2, 2)
+    assert (promise.leader, promise.free_for) == (other, other)
     assert promise.until == pytest.approx(100.0 + HOLD)
     assert not promise.bound and not promise.reigned
 

@@ -231,6 +231,23 @@ def test_who_is_bound_is_freed_by_one_who_is_not_and_owes_that_leader_nothing(ch
     assert (consensus.promise.leader is None) is freed
 
 
+@pytest.mark.parametrize('sender', [0, 2])
+def test_who_is_bound_is_freed_by_a_later_leader_whatever_its_place(sender):
+    consensus = one_consensus(size=5, own=4)
+    bound(consensus)
+    hear(consensus, sender, state=NodeState.LEADER, term=7)
+    consensus.follower._release(None)
+    assert consensus.promise.leader is None
+
+
+def test_who_is_bound_is_not_freed_by_its_leader_in_a_later_term():
+    consensus = one_consensus(size=5)
+    bound(consensus)
+    hear(consensus, 1, state=NodeState.LEADER, term=6, incarnation=50)
+    consensus.follower._release(None)
+    assert consensus.promise.leader == 1 and consensus.promise.bound
+
+
 def test_who_is_bound_is_freed_by_an_election_only_after_what_it_had_promised_before():
     consensus = one_consensus(size=5)
     following(consensus)
