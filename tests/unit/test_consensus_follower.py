@@ -115,14 +115,15 @@ def test_a_leading_row_of_this_term_or_a_later_one_is_taken(changes, taken):
     assert (follows(consensus).taken is not None) is taken
 
 
-def test_under_a_promise_its_leader_alone_is_followed():
-    consensus = a_follower()
+@pytest.mark.parametrize('own, other', [(0, 2), (2, 0)])
+def test_under_a_promise_its_leader_alone_is_followed(own, other):
+    consensus = a_follower(own=own)
     goes_on(consensus, 0.1)
-    hear(consensus, 2, term=5, **LEADER)
+    hear(consensus, other, term=5, **LEADER)
     assert follows(consensus).taken is None and consensus.promise.leader == 1
     goes_on(consensus, HOLD - 0.1)
-    hear(consensus, 2, term=5, **LEADER)
-    assert follows(consensus).taken is not None and consensus.promise.leader == 2
+    hear(consensus, other, term=5, **LEADER)
+    assert follows(consensus).taken is not None and consensus.promise.leader == other
 
 
 def test_nobody_is_followed_while_the_vote_for_another_may_elect_that_one():
