@@ -85,6 +85,10 @@ def test_who_spends_the_vote_of_a_higher_term_can_give_it_to_nobody():
         ballot.vote(9, 1, 1.0)
 
 
+def test_a_spent_vote_is_no_nodes_and_the_same_on_the_wire_in_every_version():
+    assert SPENT == -1
+
+
 @pytest.mark.parametrize('term', [6, 7])
 def test_the_vote_of_a_term_that_was_entered_is_not_spent_again(term):
     ballot = a_ballot(Saved(term=7))

@@ -67,6 +67,10 @@ def test_what_a_longer_hold_promised_is_kept_over_a_restart():
     assert not at(again, 100.0 + saved.hold).holds()
 
 
+def test_who_never_promised_anything_has_no_hold_on_disk():
+    assert Saved().hold == 0.0 == one_consensus().to_save(None, (), None).hold
+
+
 def test_a_restart_takes_the_longer_of_what_was_promised_and_what_would_be_now():
     assert a_promise(Saved(leader=1, hold=0.1)).until == pytest.approx(100.0 + HOLD)
 

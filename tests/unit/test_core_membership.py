@@ -1,5 +1,7 @@
 """Rows count only if they echo me; silence counts only while I was awake."""
 
+import pytest
+
 from ahmlib.core.consensus.membership import SENT_MAX, Membership
 from ahmlib.core.facts import Facts
 
@@ -98,14 +100,15 @@ def test_so_many_instants_are_kept_as_fit_and_then_the_newer_half():
     assert sorted(found.sent_at) == list(range(SENT_MAX // 2 + 1, SENT_MAX + 2))
 
 
-def test_an_incarnation_that_was_displaced_never_comes_back():
+@pytest.mark.parametrize('old, new', [(7, 8), (8, 7)])
+def test_an_incarnation_that_was_displaced_never_comes_back(old, new):
     found = members()
-    at(found, 1.5).accept(heard((MINE, 1), incarnation=7, seq=900))
-    at(found, 3.0).accept(heard((MINE, 2), incarnation=8, seq=1))
-    assert found.peers[1].past == {7}
+    at(found, 1.5).accept(heard((MINE, 1), incarnation=old, seq=900))
+    at(found, 3.0).accept(heard((MINE, 2), incarnation=new, seq=1))
+    assert found.peers[1].past == {old}
     before = found.heard()
-    assert not at(found, 3.1).accept(heard((MINE, 3), incarnation=7, seq=901))
-    assert found.row(1).incarnation == 8 and found.heard() == before
+    assert not at(found, 3.1).accept(heard((MINE, 3), incarnation=old, seq=901))
+    assert found.row(1).incarnation == new and found.heard() == before
 
 
 def test_rows_of_one_incarnation_displace_nobody():
@@ -115,36 +118,40 @@ def test_rows_of_one_incarnation_displace_nobody():
     assert found.peers[1].past == set()
 
 
-def test_of_two_incarnations_that_echo_the_same_the_one_that_was_there_stays():
+@pytest.mark.parametrize('old, new', [(7, 8), (8, 7)])
+def test_of_two_incarnations_that_echo_the_same_the_one_that_was_there_stays(old, new):
     found = members()
-    at(found, 3.0).accept(heard((MINE, 2), incarnation=7))
-    assert not at(found, 3.1).accept(heard((MINE, 2), incarnation=8))
-    assert found.row(1).incarnation == 7 and found.heard()[1] == (7, 1)
+    at(found, 3.0).accept(heard((MINE, 2), incarnation=old))
+    assert not at(found, 3.1).accept(heard((MINE, 2), incarnation=new))
+    assert found.row(1).incarnation == old and found.heard()[1] == (old, 1)
 
 
-def test_an_incarnation_displaces_one_whose_echo_is_not_known_any_more():
+@pytest.mark.parametrize('old, new', [(7, 8), (8, 7)])
+def test_an_incarnation_displaces_one_whose_echo_is_not_known_any_more(old, new):
     found = members()
-    at(found, 3.0).accept(heard((MINE, 1), incarnation=7))
+    at(found, 3.0).accept(heard((MINE, 1), incarnation=old))
     del found.sent_at[1]
-    assert at(found, 3.1).accept(heard((MINE, 2), incarnation=8))
+    assert at(found, 3.1).accept(heard((MINE, 2), incarnation=new))
 
 
-def test_a_row_of_another_incarnation_that_does_not_echo_me_is_entered_and_displaces_nobody():
+@pytest.mark.parametrize('old, new', [(7, 8), (8, 7)])
+def test_a_row_of_another_incarnation_that_does_not_echo_me_is_entered_and_displaces_nobody(old, new):
     found = members()
-    at(found, 3.0).accept(heard((MINE, 1), incarnation=7, seq=5))
-    assert not at(found, 3.1).accept(heard(None, incarnation=8, seq=1))
-    assert found.row(1).incarnation == 7 and found.heard()[1] == (8, 1)
-    assert not at(found, 3.2).accept(heard((MINE, 2), incarnation=7, seq=5))
-    assert at(found, 3.2).accept(heard((MINE, 2), incarnation=7, seq=6))
+    at(found, 3.0).accept(heard((MINE, 1), incarnation=old, seq=5))
+    assert not at(found, 3.1).accept(heard(None, incarnation=new, seq=1))
+    assert found.row(1).incarnation == old and found.heard()[1] == (new, 1)
+    assert not at(found, 3.2).accept(heard((MINE, 2), incarnation=old, seq=5))
+    assert at(found, 3.2).accept(heard((MINE, 2), incarnation=old, seq=6))
 
 
-def test_a_restart_is_seen_in_the_first_row_of_an_incarnation_that_was_not_there_before():
+@pytest.mark.parametrize('old, new', [(7, 8), (8, 7)])
+def test_a_restart_is_seen_in_the_first_row_of_an_incarnation_that_was_not_there_before(old, new):
     found = members()
-    first = heard((MINE, 1), incarnation=7)
+    first = heard((MINE, 1), incarnation=old)
     assert not found.restarted(first)
     at(found, 3.0).accept(first)
     assert not found.restarted(first._replace(seq=2))
-    second = heard((MINE, 2), incarnation=8)
+    second = heard((MINE, 2), incarnation=new)
     assert found.restarted(second)
     at(found, 3.0).accept(second)
     assert not found.restarted(first._replace(seq=3)), 'it was displaced'
@@ -231,3 +238,12 @@ def test_who_became_alive_or_was_lost_is_told_once():
     assert found.turned() == [(1, True)] and found.turned() == []
     assert found.regained_at == 3.0
     assert at(found, 3.0 + HOLD).turned() == [(1, False)] and found.regained_at == 3.0
+
+
+def test_what_is_heard_of_all_others_is_echoed_whatever_the_own_place():
+    for own in range(3):
+        found = Membership(Facts(one_settings(3, own), 0.0), MINE)
+        for sender in set(range(3)) - {own}:
+            found.accept(row(sender))
+        assert found.heard() == tuple(
+            None if place == own else (100 + place, 1) for place in range(3))
