@@ -41,11 +41,11 @@ STORIES = ['tests/simulation/test_%s.py' % name
 STAGES = (
     Stage('consensus', PYTEST + tuple(CONSENSUS), 60.0),
     Stage('units', PYTEST + tuple(UNITS), 100.0),
-    Stage('traces', PYTEST + ('tests/traces', '-k', 'gives_the_trace'), 200.0),
-    Stage('walk', PYTEST + ('tests/walk', '-k', 'no_state_within'), 600.0),
-    Stage('fuzz', PYTEST + (FUZZ,), 200.0),
-    Stage('stories', PYTEST + tuple(STORIES), 2000.0),
-    Stage('search', ('-m', 'tests.simulation.search', '30', '1'), 400.0),
+    Stage('traces', PYTEST + ('tests/traces', '-k', 'gives_the_trace'), 400.0),
+    Stage('walk', PYTEST + ('tests/walk', '-k', 'no_state_within'), 1200.0),
+    Stage('fuzz', PYTEST + (FUZZ,), 400.0),
+    Stage('stories', PYTEST + tuple(STORIES), 6000.0),
+    Stage('search', ('-m', 'tests.simulation.search', '30', '1'), 900.0),
 )
 
 

@@ -135,7 +135,7 @@ def test_an_incarnation_displaces_one_whose_echo_is_not_known_any_more(old, new)
 
 
 @pytest.mark.parametrize('old, new', [(7, 8), (8, 7)])
-def test_a_row_of_another_incarnation_that_does_not_echo_me_is_entered_and_displaces_nobody(old, new):
+def test_a_row_of_another_incarnation_that_does_not_echo_me_displaces_nobody(old, new):
     found = members()
     at(found, 3.0).accept(heard((MINE, 1), incarnation=old, seq=5))
     assert not at(found, 3.1).accept(heard(None, incarnation=new, seq=1))
