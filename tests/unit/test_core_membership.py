@@ -39,9 +39,10 @@ def test_a_row_that_does_not_echo_me_is_entered_and_changes_nothing_else():
     assert found.row(1) is None and not at(found, 3.0).is_alive(1)
 
 
-def test_a_recorded_row_that_echoes_an_earlier_life_of_mine_proves_nothing():
+@pytest.mark.parametrize('incarnation', [MINE - 1, MINE + 1])
+def test_a_recorded_row_that_echoes_an_earlier_life_of_mine_proves_nothing(incarnation):
     found = members()
-    assert not at(found, 3.0).accept(heard((MINE - 1, 2)))
+    assert not at(found, 3.0).accept(heard((incarnation, 2)))
     assert not at(found, 3.0).is_alive(1)
 
 
@@ -76,7 +77,8 @@ def test_a_silent_peer_is_lost_after_the_hold_time():
     found = members()
     at(found, 3.0).accept(heard((MINE, 3)))
     assert at(found, 3.0 + HOLD - 0.001).is_alive(1)
-    assert not at(found, 3.0 + HOLD).is_alive(1)
+    assert not at(found, 3.0 + HOLD).is_alive(1) and not found.is_two_way(1)
+    assert not found.is_alive(2) and not found.is_two_way(2), 'it was never heard'
 
 
 def test_nobodys_silence_counts_while_i_slept():
