@@ -406,7 +406,9 @@ def test_a_reign_has_no_end_but_where_the_node_is_silent_for_a_lease():
 def test_a_reign_survives_a_restart_of_the_leader_and_of_nobody_else():
     assert one_consensus(saved=Saved(term=3, leader=0, forced=True)).tenure.reigns
     assert not one_consensus(saved=Saved(term=3, leader=0)).tenure.reigns
-    assert not one_consensus(saved=Saved(term=3, leader=1, forced=True)).tenure.reigns
+    for own, leader in ((0, 1), (1, 0)):
+        saved = Saved(term=3, leader=leader, forced=True)
+        assert not one_consensus(own=own, saved=saved).tenure.reigns
     assert not one_consensus(saved=None).tenure.reigns
 
 
@@ -570,18 +572,30 @@ def test_a_leader_that_breaks_an_invariant_ends_as_by_a_crash(spoil):
         consensus.check()
 
 
-def test_a_candidate_and_a_follower_are_held_to_what_they_are():
-    consensus = one_consensus()
-    consensus.ballot.stand(3)
+@pytest.mark.parametrize('name, value', [
+    ('term', 3), ('term', 5), ('voted_for', 0), ('voted_for', 2), ('voted_for', None)])
+def test_a_candidate_of_a_term_or_with_a_vote_of_another_ends_as_by_a_crash(name, value):
+    consensus = one_consensus(own=1)
+    consensus.ballot.stand(4)
     consensus.check()
-    consensus.ballot.term = 4
+    setattr(consensus.ballot, name, value)
     with pytest.raises(AssertionError):
         consensus.check()
-    consensus.ballot.term, consensus.ballot.voted_for = 3, 1
-    with pytest.raises(AssertionError):
-        consensus.check()
+
+
+def test_a_follower_may_have_voted_for_another_and_end():
     consensus = a_follower()
     consensus.ballot.voted_for = 2
     consensus.check()
     consensus.leave(Farewell.RESTARTING)
     consensus.check()
+
+
+@pytest.mark.parametrize('own, spoil', [(0, 1), (1, 0)])
+def test_a_leader_that_follows_another_ends_as_by_a_crash(own, spoil):
+    consensus = one_consensus(own=own)
+    elect_consensus(consensus, 3 + own)
+    consensus.check()
+    consensus.ballot.leader = spoil
+    with pytest.raises(AssertionError):
+        consensus.check()
