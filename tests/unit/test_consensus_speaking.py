@@ -177,6 +177,15 @@ def test_a_second_stall_is_told_of_too():
         later(speaker, began + 2).publish(MINE._replace(term=int(began)), False, None)
 
 
+def test_a_save_that_is_tried_again_is_looked_after_when_it_would_stall():
+    speaker = a_speaker(None)
+    speaker.want(SAVED)
+    saves(speaker)
+    speaker.save_failed('no space left')
+    assert later(speaker, 150.0) and saves(speaker) == 1
+    assert speaker.facts.clock.wake_at == 150.0 + TRY_STALL_SECONDS
+
+
 def test_a_disk_that_refuses_at_once_does_not_stall():
     speaker = a_speaker(None)
     speaker.want(SAVED)
