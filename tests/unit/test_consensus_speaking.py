@@ -231,6 +231,10 @@ def test_the_last_row_leaves_where_nothing_but_names_is_not_on_disk():
         speaker.want(wanted)
         speaker.say_last(MINE)
         assert bool(speaker.out.take()) is leaves
+    speaker = a_speaker(SAVED._replace(bound=True))
+    speaker.want(SAVED)
+    speaker.say_last(MINE)
+    assert speaker.out.take() == []
     speaker = a_speaker(None)
     speaker.say_last(MINE)
     assert speaker.out.take() == []

@@ -58,6 +58,14 @@ def test_old_and_doubled_rows_are_ignored():
     assert found.row(1).seq == 5 and found.heard()[1] == (101, 5)
 
 
+@pytest.mark.parametrize('seq', [4, 5])
+def test_a_row_that_is_no_newer_than_one_that_did_not_count_does_not_count_either(seq):
+    found = members()
+    assert not at(found, 3.0).accept(heard(None, seq=5))
+    assert not at(found, 3.1).accept(heard((MINE, 2), seq=seq))
+    assert found.heard()[1] == (101, 5) and found.row(1) is None
+
+
 def test_a_late_row_of_the_incarnation_before_never_displaces_the_present_one():
     found = members()
     at(found, 1.5).accept(heard((MINE, 1), incarnation=7, seq=900))
