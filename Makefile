@@ -5,7 +5,7 @@
 #      make check-versions (tidy, unit, traces, stories on every Python),
 #      make walk (a quarter of an hour: every state of consensus up to a bound, of which make test
 #      walks to a nearer one),
-#      make mutation (an hour or two: each small slip in core/consensus is noticed by a test;
+#      make mutation (half an hour: each small slip in core/consensus is noticed by a test;
 #      MODULES="lease promise" for some of it; it fetches its tool, and needs Python 3.9),
 #      make search (an hour of random schedules in the simulation; SECONDS=60 for less),
 #      make test-matrix (PostgreSQL 10 to 18, of which make test runs two; VERSIONS="12 17" for some;

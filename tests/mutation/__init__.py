@@ -4,7 +4,7 @@ Cosmic Ray changes one comparison, constant, boolean or sum of `ahmlib/core/cons
 and the tests are run, in stages, until one fails.  What survives all stages is either a missing
 test, which is then written, or changes nothing of value, which `survivors.txt` then explains.
 
-    make mutation                               # an hour or two
+    make mutation                               # half an hour
     make mutation MODULES="lease promise"       # some modules
     make mutation STAGES="consensus units"         # without what takes minutes
 
