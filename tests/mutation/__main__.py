@@ -12,6 +12,7 @@ import concurrent.futures
 import os
 import pathlib
 import queue
+import re
 import shlex
 import shutil
 import subprocess
@@ -44,6 +45,7 @@ class Result(NamedTuple):
     killed: Counter[str]            # by stage
     explained: int
     survived: List[Mutant]
+    gone: List[Mutant]              # are listed, and the tool makes no such mutant any more
     seconds: float
 
 
@@ -114,7 +116,15 @@ def result(module: str, work: WorkDB, mutants: dict, seconds: float) -> Result:
             survived.append(mutants[job])
         else:
             killed[found.output.strip().rpartition(KILLED_BY)[2]] += 1
-    return Result(module, killed, explained, sorted(survived), seconds)
+    return Result(module, killed, explained, sorted(survived), gone(module, mutants), seconds)
+
+
+def gone(module: str, mutants: dict) -> List[Mutant]:
+    """What is listed for this module, and is none of its mutants."""
+    folder, _, name = module.rpartition('/')
+    begins = '%s.%s' % (folder or 'consensus', name)
+    return sorted(Mutant(*each) for each in set(listed()) - set(mutants.values())
+                  if re.match(re.escape(begins) + r'[.:]', each[0]))
 
 
 def tell(found: Result) -> None:
@@ -124,6 +134,8 @@ def tell(found: Result) -> None:
     print('%s: %d mutants in %.0f s: %d killed (%s), %d explained, %d left' % (
         found.module, mutants, found.seconds, sum(found.killed.values()), by, found.explained,
         len(found.survived)), *found.survived, sep='\n    ', flush=True)
+    if found.gone:
+        print('    listed in survivors.txt, and no mutant:', *found.gone, sep='\n    ', flush=True)
 
 
 def main(argv: List[str]) -> int:
@@ -163,7 +175,7 @@ def main(argv: List[str]) -> int:
     print('%d killed, %d explained, %d left, in %.0f minutes' % (
         sum(sum(found.killed.values()) for found in results),
         sum(found.explained for found in results), left, (time.time() - began) / 60))
-    return 1 if left else 0
+    return 1 if left or any(found.gone for found in results) else 0
 
 
 if __name__ == '__main__':
