@@ -5,6 +5,8 @@
 #      make check-versions (tidy, unit, traces, stories on every Python),
 #      make walk (a quarter of an hour: every state of consensus up to a bound, of which make test
 #      walks to a nearer one),
+#      make mutation (half an hour: each small slip in core/consensus is noticed by a test;
+#      MODULES="lease promise" for some of it; it fetches its tool, and needs Python 3.9),
 #      make search (an hour of random schedules in the simulation; SECONDS=60 for less),
 #      make test-matrix (PostgreSQL 10 to 18, of which make test runs two; VERSIONS="12 17" for some;
 #      servers that are missing here are fetched with npm, once),
@@ -20,7 +22,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 
 .PHONY: demo dist deb rpm test test-field test-matrix test-packages test-parameters unit walk
-.PHONY: check-versions search clean
+.PHONY: mutation check-versions search clean
 
 $(VENV)/.ready: requirements-tests.txt .ci/venv
 	@.ci/venv $(VENV)
@@ -60,6 +62,21 @@ unit: $(VENV)/.ready
 
 walk: $(VENV)/.ready
 	$(PYTHON) -m tests.walk
+
+# The tool works in copies of the tree, in an environment of its own: tests/mutation/__init__.py.
+MUTATION := .venv-mutation
+$(MUTATION)/.ready: tests/mutation/requirements.txt $(VENV)/.ready
+	rm -rf $(MUTATION)
+	$(PYTHON) -m venv $(MUTATION)
+	$(MUTATION)/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+MODULES :=
+STAGES :=
+WORKERS := 2
+mutation: $(MUTATION)/.ready
+	nice -n 15 $(MUTATION)/bin/python -m tests.mutation --python $(PYTHON) --workers $(WORKERS) \
+		--stages "$(STAGES)" $(MODULES)
 
 SECONDS := 3600
 FIRST_SEED := 0
