@@ -141,6 +141,12 @@ A node where they differ says so, and is not promoted by hand.
 .PP
 .BR multicast_group ,
 where it is used, has to be the same, too.
+.PP
+Every node, a witness too, logs in to all databases, as its own
+.B db_user
+to
+.BR db_database .
+One that is refused there counts a primary that hangs as alive, and prevents the failover.
 """
 
 WARNINGS = r""".SH WARNINGS
@@ -196,7 +202,9 @@ FAST = r""".PP
 Fast settings cost tolerance: within T_fence a leader that is cut off has to drop the virtual IP and
 stop its database, and a host that is merely slow is sooner taken for lost.
 .BR ahm_simulate (1)
-prints what follows from a file, and shows it, before anything depends on it.
+prints what follows from a file, and shows it, before anything depends on it;
+.BR ahm_check_config (1)
+prints it, too.
 The daemon logs its three durations at its start.
 """
 
@@ -230,6 +238,7 @@ Add what has to be the same on all nodes, where that is not the default:
 node_name: w1
 is_witness: true
 data_dir: /var/lib/ahm
+db_user: ahm
 .fi
 .RE
 .SH FILES
@@ -244,6 +253,7 @@ A file with all parameters, below the directory that AHM was installed into; in 
 .SH SEE ALSO
 .BR ahm (8),
 .BR nodes.conf (5),
+.BR ahm_check_config (1),
 .BR ahm_cluster_status (1),
 .BR ahm_simulate (1),
 .BR ahm_protocol (7)
