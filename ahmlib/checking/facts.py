@@ -21,10 +21,19 @@ class Host(NamedTuple):
 
     user: str                           # who asks, by name
     uid: int
-    data_dir_owner: Optional[int]       # None: there is no such directory
+    #: Whom data_dir belongs to; None: nobody in particular (there is none, or it is sticky, as
+    #: /tmp, where files of AHM are its own whoever owns the directory).
+    data_dir_owner: Optional[int]
     config_mode: int                    # of ahm_config.yml
     has_systemd: bool                   # whether systemd cleans /tmp here
     kept_in_tmp: Sequence[str] = ()     # what its cleaner leaves alone (tmpfiles.d)
+    owner: str = ''                     # data_dir_owner, by name
+    remedy: str = ''                    # how to ask as that user
+
+    @property
+    def is_another(self) -> bool:
+        """Whether another user asks than the one who runs AHM."""
+        return self.data_dir_owner not in (None, self.uid)
 
 
 class Daemon(NamedTuple):
@@ -90,6 +99,13 @@ class Facts(NamedTuple):
     others: Tuple[Server, ...] = ()
     #: Whose servers were asked in the rehearsal of a handover, by the numbers it has for them.
     asked_servers: Tuple[str, ...] = ()
+
+    @property
+    def another_user(self) -> str:
+        """Why what who asks may do says nothing of AHM; '' where it runs as the same user."""
+        if isinstance(self.host, Unknown) or not self.host.is_another:
+            return ''
+        return 'data_dir belongs to %s, and this is run by %s' % (self.host.owner, self.host.user)
 
     @property
     def found(self) -> Union[Found, Unknown]:

@@ -22,7 +22,7 @@ from ahmlib.checking.finding import Unknown
 from ahmlib.core.policy.rehearsals import HANDOVER_LIMIT_SECONDS, LIMIT_SECONDS
 from ahmlib.database import conninfo
 from ahmlib.database.conninfo import Upstream
-from ahmlib.database.probe import Found, SyncStandby, check_local
+from ahmlib.database.probe import REACHABLE, Found, SyncStandby, check_local
 from ahmlib.database.rehearsal import Rehearsed, rehearse_handover
 from ahmlib.database.settings import DatabaseSettings
 from ahmlib.database.survey import Files, Shown, Survey, read_files, survey
@@ -116,12 +116,27 @@ def facts(config: 'Config') -> Facts:
 
 
 def _but_of_another_user(known: Facts, host: Union[Host, Unknown]) -> Facts:
-    """What root or a stranger may read, write and run says nothing of AHM."""
-    if isinstance(host, Unknown) or host.data_dir_owner in (None, host.uid):
+    """What root or a stranger may read, write and run, and as whom they log in, says nothing of
+    AHM.
+    """
+    if isinstance(host, Unknown) or not known.another_user:
         return known
-    why = Unknown('this was asked as %s, and data_dir belongs to uid %d: run this as the user that '
-                  'runs AHM' % (host.user, host.data_dir_owner or 0))
-    return known._replace(memory=why, start=why, takeover=why)
+    why = Unknown(known.another_user)
+    known = known._replace(memory=why, start=why, takeover=why, others=tuple(
+        each._replace(found=Found(reason=why.reason)) if _is_refused(each.found) else each
+        for each in known.others))
+    if isinstance(known.probe, Found) and _is_refused(known.probe):
+        known = known._replace(probe=why, server=why, handover=why)
+    if host.uid == 0:
+        return known
+    if isinstance(known.daemon, Daemon) and known.daemon.pid is None:
+        known = known._replace(daemon=why)          # its PID file may be out of sight
+    return known._replace(files=why, identifier=why, handover=why)
+
+
+def _is_refused(found: Found) -> bool:
+    """By a server that may let in the user that runs AHM, with its ~/.pgpass."""
+    return not found.answered and found.verdict == REACHABLE
 
 
 def _of_host(config: 'Config') -> Questions:

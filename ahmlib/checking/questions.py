@@ -6,11 +6,11 @@ What the daemon asks, too, is asked by its own functions: `probe.check_local`,
 
 import glob
 import os
-import pwd
 import stat
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from ahmlib.checking.facts import Daemon, Host, Memory, Start, Takeover
+from ahmlib.config import host as config_host
 from ahmlib.config import loader
 from ahmlib.core.policy.rehearsals import LIMIT_SECONDS
 from ahmlib.core.settings import split_address
@@ -20,6 +20,7 @@ from ahmlib.database.survey import survey
 from ahmlib.ipc import client, listeners
 from ahmlib.network import rehearsal, vip
 from ahmlib.network.udp import BeaconSocket, UdpError
+from ahmlib.process import users
 from ahmlib.runtime import memory as daemon_memory
 from ahmlib.runtime.find import LIMIT_SECONDS as FIND_SECONDS
 from ahmlib.runtime.find import find_daemon, places, tells
@@ -46,6 +47,9 @@ def load(path: str) -> Answer:
     try:
         return {'ok': True, 'config': pack(loader.load(path))}
     except loader.ConfigError as error:
+        # What the user that runs AHM may do here is not known; all else can be asked.
+        if [problem.code for problem in error.problems] == [config_host.USER]:
+            return {'ok': True, 'config': pack(loader.load(path, check_host=False))}
         return {'ok': False, 'problems': [
             {part: getattr(problem, part) for part in PROBLEM_PARTS} for problem in error.problems]}
 
@@ -54,15 +58,13 @@ def host(config: 'Config') -> Host:
     """The Host as this process sees it."""
     uid = os.geteuid()
     try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:                    # a UID without a name, as in containers
-        user = 'uid %d' % uid
-    try:
-        owner: Optional[int] = os.stat(config.data_dir).st_uid
+        info = os.stat(config.data_dir)
+        owner: Optional[int] = None if info.st_mode & stat.S_ISVTX else info.st_uid
     except OSError:
         owner = None
-    return Host(user, uid, owner, stat.S_IMODE(os.stat(config.path).st_mode),
-                os.path.isdir(SYSTEMD), _kept())
+    return Host(users.called(uid), uid, owner, stat.S_IMODE(os.stat(config.path).st_mode),
+                os.path.isdir(SYSTEMD), _kept(), '' if owner is None else users.called(owner),
+                '' if owner is None else config_host.run_as(owner))
 
 
 def _kept() -> List[str]:

@@ -17,6 +17,7 @@ import os
 import stat
 from typing import Any, Dict, Optional
 
+from ahmlib.process import users
 from ahmlib.runtime import disk_helper
 
 Content = Dict[str, Any]
@@ -126,8 +127,8 @@ def _read(path: str) -> Optional[bytes]:
         return None
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise StateFileError('%s is a symbolic link, expected a file of its own; remove it'
-                                 % path)
+            raise StateFileError('%s is a symbolic link, expected a file of its own; put a regular '
+                                 'file with its content in its place' % path)
         raise _unreadable(path, error)
     try:
         _check_own(path, os.fstat(fd))
@@ -172,9 +173,11 @@ def _check_own(path: str, info: os.stat_result) -> None:
         raise StateFileError('%s is a hard link (it has %d names), expected a file of its own;'
                              ' remove it' % (path, info.st_nlink))
     if info.st_uid != os.geteuid():
-        raise StateFileError('%s is owned by uid %d, expected uid %d, which runs this daemon;'
-                             ' remove it or run AHM as its owner'
-                             % (path, info.st_uid, os.geteuid()))
+        here = os.geteuid()
+        raise StateFileError('%s is owned by %s, expected %s, who runs this; chown %s %s, or run '
+                             'AHM as its owner; do not remove it, it holds votes and promises' % (
+                                 path, users.called(info.st_uid), users.called(here),
+                                 users.word(here), path))
 
 
 def _replace(path: str, data: bytes, is_durable: bool) -> None:

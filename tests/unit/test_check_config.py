@@ -6,6 +6,7 @@ tests/integration/test_check_config.py.
 
 import json
 import os
+import pwd
 import re
 import socket
 import time
@@ -16,13 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahmlib.checking import gather, of_config, questions, show, table
-from ahmlib.checking.finding import ERROR, OK, UNKNOWN, WARNING, Finding
+from ahmlib.checking.facts import Server
+from ahmlib.checking.finding import ERROR, OK, UNKNOWN, WARNING, Finding, Unknown
 from ahmlib.config import loader, timing
 from ahmlib.config.schema import PARAMETERS
 from ahmlib.database import conninfo
+from ahmlib.database.probe import REACHABLE, Found
 from ahmlib.utilities import check_config, common
 
-from .test_checking import PATH, config_of
+from .test_checking import HOST, PATH, config_of, facts_of
 from .test_man import items, plain, section, source
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -286,11 +289,76 @@ def test_a_question_that_hangs_is_cut_short_and_the_others_are_answered():
 def test_what_another_user_may_do_is_not_taken_for_what_ahm_may(witness, capsys):
     if os.geteuid() != 0:
         pytest.skip('only root gives files away')
-    os.chown(os.path.join(os.path.dirname(witness), 'data'), 4711, -1)
+    data_dir = os.path.join(os.path.dirname(witness), 'data')
+    os.chown(data_dir, 4711, -1)
     run('-f', witness, '--json')
-    levels = {each['code']: each['level'] for each in json.loads(capsys.readouterr().out)}
-    assert levels['user'] == WARNING
-    assert {levels[code] for code in ('state-file', 'log', 'ports', 'takeover')} == {UNKNOWN}
+    told = {each['code']: each for each in json.loads(capsys.readouterr().out)}
+    assert told['user']['level'] == WARNING
+    assert told['user']['found'] == '%s belongs to uid 4711, and this is run by root' % data_dir
+    assert told['user']['fix'] == "run this as uid 4711 (sudo -u '#4711' ...)"
+    assert {told[code]['level'] for code in ('state-file', 'log', 'ports', 'takeover', 'data-dir',
+                                             'program')} == {UNKNOWN}
+
+
+def test_in_a_sticky_directory_nobody_is_asked_whose_it_is(witness, capsys):
+    if os.geteuid() != 0:
+        pytest.skip('only root gives files away')
+    data_dir = os.path.join(os.path.dirname(witness), 'data')
+    os.chown(data_dir, 4711, -1)
+    os.chmod(data_dir, 0o1777)
+    run('-f', witness, '--json')
+    out = capsys.readouterr().out
+    levels = {each['code']: each['level'] for each in json.loads(out)}
+    assert {levels[code] for code in ('user', 'state-file', 'log', 'ports', 'takeover',
+                                      'data-dir', 'nodes-changed')} == {OK}
+    assert 'chown' not in out
+
+
+def test_who_may_not_enter_data_dir_is_told_to_ask_as_its_owner(witness, monkeypatch):
+    """And is not told to change the owner of what a daemon uses."""
+    if os.geteuid() != 0:
+        pytest.skip('only root gives files away')
+    postgres = next(each for each in pwd.getpwall() if each.pw_uid)
+    data_dir = os.path.join(os.path.dirname(witness), 'data')
+    os.chown(data_dir, postgres.pw_uid, -1)
+    monkeypatch.setattr(os, 'access', lambda path, mode: not path.startswith(data_dir))
+    config, problems = gather.load(witness)
+    assert problems == []
+    facts = gather.facts(config)
+    told = {each.code: each for each in table.judge(facts)}
+    assert told['user'].found == '%s belongs to %s, and this is run by root' % (
+        data_dir, postgres.pw_name)
+    assert told['user'].fix == 'run this as %s (sudo -u %s ...)' % (postgres.pw_name,
+                                                                    postgres.pw_name)
+    assert told['data-dir'].level == told['socket-dir'].level == UNKNOWN
+    with pytest.raises(loader.ConfigError) as caught:       # as "ahm start" says it
+        loader.load(witness)
+    assert [problem.code for problem in caught.value.problems] == ['user']
+
+
+def test_a_data_dir_that_root_made_is_to_be_given_to_who_runs_ahm(witness, monkeypatch):
+    if os.geteuid() != 0:
+        pytest.skip('only root gives files away')
+    monkeypatch.setattr(os, 'geteuid', lambda: 4711)
+    monkeypatch.setattr(os, 'access', lambda path, mode: False)
+    with pytest.raises(loader.ConfigError) as caught:
+        loader.load(witness)
+    told = next(each for each in caught.value.problems if each.key == 'data_dir')
+    assert told.code == 'data-dir' and told.remedy.startswith('chown 4711 ')
+
+
+def test_a_stranger_is_not_told_that_ahm_is_refused():
+    """Whose ~/.pgpass is another, and who may not look into the directories."""
+    refused = Found(REACHABLE, 'no password supplied')
+    for uid in (0, 99):
+        host = HOST._replace(user='nobody', uid=uid)
+        facts = gather._but_of_another_user(facts_of(
+            host=host, probe=refused, others=(Server('192.0.2.1', 5432, refused, Unknown('')),)),
+            host)
+        told = {each.code: each.level for each in table.judge(facts)}
+        assert told['db-answers'] == told['other-servers'] == told['wal-level'] == UNKNOWN
+        assert told['daemon'] == (UNKNOWN if uid else OK)
+        assert told['command-line'] == (UNKNOWN if uid else OK)
 
 
 def test_files_that_cannot_be_read_in_time_are_an_error(monkeypatch):

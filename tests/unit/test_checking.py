@@ -47,7 +47,7 @@ OF_PRIMARY = FOUND._replace(
     sync_peers=(('two', OWN), ('three', THIRD)))
 FILES = Files(True, version=18, has_conninfo=True, application_name='two', dbname='postgres',
               replication_user='rep', slot='two', has_rewind=True)
-HOST = Host('postgres', 26, 26, 0o644, True)
+HOST = Host('postgres', 26, 26, 0o644, True, (), 'postgres', 'run this as postgres')
 
 
 def config_of(text='', nodes=3, base=BASE):
@@ -118,7 +118,7 @@ SILENT = Found(reason='Connection refused')
 #: Code -> [(facts, level, subject, what is found has these words, so has what is to do)].
 CASES = {
     'user': [(facts_of(host=HOST._replace(user='root', uid=0)), WARNING, 'root',
-              'belongs to uid 26', 'chown')],
+              '/var/lib/ahm belongs to postgres, and this is run by root', 'run this as postgres')],
     'socket-dir-tmp': [(facts_of(config_of(base=IN_TMP)), WARNING, 'socket_dir',
                         '/tmp/.s.AHM.9595', 'x /tmp/.s.AHM.*')],
     'password-file': [
