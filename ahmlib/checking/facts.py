@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Sequence, Tup
 from ahmlib.checking.finding import Unknown
 from ahmlib.database.probe import Found
 from ahmlib.database.rehearsal import Rehearsed
-from ahmlib.database.survey import Files, Survey
+from ahmlib.database.survey import Files, Shown, Survey
 
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config
@@ -92,7 +92,8 @@ class Facts(NamedTuple):
     probe: Union[Found, Unknown]
     server: Union[Survey, Unknown]
     files: Union[Files, Unknown]
-    identifier: Union[str, Unknown]     # the system identifier in db_data_dir
+    #: The system identifier in db_data_dir; '' where that is no data directory.
+    identifier: Union[str, Unknown]
     takeover: Union[Takeover, Unknown]
     handover: Union[Rehearsed, Unknown]
     #: Of all other nodes but those that are known to be witnesses.
@@ -113,6 +114,13 @@ class Facts(NamedTuple):
         if isinstance(self.probe, Found) and not self.probe.answered:
             return NO_ANSWER
         return self.probe
+
+    @property
+    def directory(self) -> str:
+        """In which directory of this host the server here runs; '' where it is not told."""
+        if isinstance(self.server, Unknown):
+            return ''
+        return self.server.settings.get('data_directory', Shown('')).value
 
     @property
     def primary(self) -> Union[Survey, Unknown]:

@@ -20,12 +20,10 @@ from ahmlib.checking.facts import (
 )
 from ahmlib.checking.finding import Unknown
 from ahmlib.core.policy.rehearsals import HANDOVER_LIMIT_SECONDS, LIMIT_SECONDS
-from ahmlib.database import conninfo
 from ahmlib.database.conninfo import Upstream
 from ahmlib.database.probe import REACHABLE, Found, SyncStandby, check_local
 from ahmlib.database.rehearsal import Rehearsed, rehearse_handover
-from ahmlib.database.settings import DatabaseSettings
-from ahmlib.database.survey import Files, Shown, Survey, read_files, survey
+from ahmlib.database.survey import Files, Shown, Survey, read_files, survey_here
 from ahmlib.runtime.children import Children, Result
 from ahmlib.runtime.find import LIMIT_SECONDS as FIND_SECONDS
 from ahmlib.runtime.loop import Loop, clock
@@ -93,10 +91,11 @@ def facts(config: 'Config') -> Facts:
     first = _of_host(config)
     if not config.is_witness:
         _of_database(first, config)
+    _of_others(first, config)
     found = first.answered()
     daemon = _made(found['daemon'], lambda of: Daemon(**of))
     told = daemon.nodes if isinstance(daemon, Daemon) else {}
-    others = [] if config.is_witness else [
+    others = [
         each for each in _others(config, found)
         if not told.get(each.host, {}).get('witness')]
     probe = _made(found.get('probe'), _found)
@@ -150,21 +149,18 @@ def _of_host(config: 'Config') -> Questions:
 
 def _of_database(asked: Questions, config: 'Config') -> None:
     settings, limit = database_settings(config), config.db_connect_timeout
-    role = settings.replication_user or settings.db_user
     asked.ask('probe', check_local, (settings, limit), limit + SLACK_SECONDS)
-    asked.ask('server', _survey_here, (settings, limit), 2 * limit + SLACK_SECONDS)
+    asked.ask('server', survey_here, (settings, limit), 2 * limit + SLACK_SECONDS)
     asked.ask('files', read_files, (settings, limit), limit + FILES_SECONDS)
     asked.ask('identifier', questions.identifier, (settings.db_data_dir,), FILES_SECONDS)
+
+
+def _of_others(asked: Questions, config: 'Config') -> None:
+    settings, limit = database_settings(config), config.db_connect_timeout
+    role = settings.replication_user or settings.db_user
     for host in _hosts(config):
         asked.ask('other ' + host, questions.other, (settings, (host, settings.db_port), role,
                                                      limit), 2 * limit + SLACK_SECONDS)
-
-
-def _survey_here(settings: DatabaseSettings, limit: float) -> Survey:
-    """In the child: the Survey of the server here, by the user that its standbys are."""
-    role = read_files(settings, limit).replication_user
-    return survey(conninfo.local_conn_string(settings),
-                  role or settings.replication_user or settings.db_user, limit)
 
 
 def _hosts(config: 'Config') -> List[str]:

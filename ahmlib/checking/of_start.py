@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Iterator, List, Tuple
 
 from ahmlib.checking import lines
 from ahmlib.checking.facts import Daemon, Host, Memory, Start
-from ahmlib.checking.finding import ERROR, WARNING, Rule, Verdict, well
+from ahmlib.checking.finding import ERROR, UNKNOWN, WARNING, Rule, Verdict, well
 from ahmlib.core.policy.foreign import ORDER
 from ahmlib.database import conninfo
 from ahmlib.ipc.listeners import unix_path
 from ahmlib.runtime.settings import core_settings
+from ahmlib.runtime.state_file import OWNED_BY
 
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config
@@ -77,9 +78,13 @@ def nodes_changed(config: 'Config', running: Daemon, memory: Memory) -> Iterator
                                             'ran here last'), ORDER)
 
 
-def state_file(config: 'Config', memory: Memory) -> Iterator[Verdict]:
+def state_file(config: 'Config', memory: Memory, running: Daemon) -> Iterator[Verdict]:
     """A start without its memory would forget votes and promises."""
-    if memory.refused:
+    if running.pid is not None and OWNED_BY in memory.refused:
+        # In a directory such as /tmp.  Who gives the file away breaks that daemon.
+        yield Verdict(UNKNOWN, 'data_dir', 'not known: %s' % _apart(memory.refused)[0],
+                      'run this as the user that runs AHM, PID %d' % running.pid)
+    elif memory.refused:
         found, remedy = _apart(memory.refused)
         yield Verdict(ERROR, 'data_dir', found, remedy)
     elif memory.damaged:
@@ -134,7 +139,7 @@ RULES = (
          of_database=False),
     Rule('nodes-changed', 'restarted node by node, no majority is left for either',
          ('daemon', 'memory'), nodes_changed, of_database=False),
-    Rule('state-file', 'a start without it would forget votes and promises', ('memory',),
+    Rule('state-file', 'a start without it would forget votes and promises', ('memory', 'daemon'),
          state_file, of_database=False),
     Rule('log', 'why a failover happened, or did not, is in the log alone', ('start',), log,
          of_database=False),

@@ -145,7 +145,13 @@ def _refused_ports(config: 'Config') -> List[str]:
 
 
 def identifier(data_dir: str) -> Answer:
-    """The system identifier of the database in this directory."""
+    """The system identifier of the database in this directory; '' where there is none."""
+    try:
+        os.stat(os.path.join(data_dir, 'PG_VERSION'))
+    except (FileNotFoundError, NotADirectoryError):
+        return {'ok': True, 'identifier': ''}
+    except OSError:
+        pass                            # it is there, and what cannot be read is told below
     try:
         return {'ok': True, 'identifier': control_file.stamp(data_dir).system_identifier}
     except (OSError, ValueError) as error:

@@ -97,7 +97,7 @@ def _line(config: 'Config', name: str, found: str, wanted: str, remedy: str) -> 
 
 def _check_directory(config: 'Config', name: str) -> List[Problem]:
     path = getattr(config, name)
-    wanted = 'a directory that the user %d may read and write' % os.geteuid()
+    wanted = 'a directory that the user %s may read and write' % users.word(os.geteuid())
     if not os.path.exists(path):
         found, remedy = 'no such directory: %s' % show_path(path), 'create it or name another'
     elif not os.path.isdir(path):
@@ -122,7 +122,7 @@ def _check_data_dir(config: 'Config', name: str) -> List[Problem]:
     if not mode & (stat.S_IWGRP | stat.S_IWOTH) or mode & stat.S_ISVTX:
         return []
     return [_line(config, name, 'mode %04o of %s: others may write there' % (mode, show_path(path)),
-                  'a directory that the user %d alone may write' % os.geteuid(),
+                  'a directory that the user %s alone may write' % users.word(os.geteuid()),
                   'chmod go-w %s, or name another' % show_path(path))]
 
 
@@ -135,7 +135,7 @@ def _of_another_user(config: 'Config', name: str, path: str) -> List[Problem]:
     uid = info.st_uid
     if uid == os.geteuid() or not stat.S_ISDIR(info.st_mode) or info.st_mode & stat.S_ISVTX:
         return []
-    wanted = 'a directory that the user %d may read and write' % os.geteuid()
+    wanted = 'a directory that the user %s may read and write' % users.word(os.geteuid())
     if uid == 0:                        # made by root before the first start, as a rule
         return [_line(config, name, belongs(path, uid), wanted,
                       'chown %s %s, or run this as root where AHM runs as root' % (

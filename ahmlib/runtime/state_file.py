@@ -25,6 +25,8 @@ Content = Dict[str, Any]
 FORMAT = 1
 FILE_BYTES_MAX = 4 * 1024 * 1024
 
+OWNED_BY = 'is owned by'            # in what is said of a file of another user
+
 BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id'
 
 
@@ -162,8 +164,8 @@ def _unreadable(path: str, error: OSError) -> StateFileError:
     except OSError:
         pass
     return StateFileError('cannot read %s: %s; expected what this node wrote there: make it '
-                          'readable for uid %d, or mend the disk. A start without it would forget '
-                          'votes and promises' % (path, error.strerror, os.geteuid()))
+                          'readable for %s, or mend the disk. A start without it would forget '
+                          'votes and promises' % (path, error.strerror, users.called(os.geteuid())))
 
 
 def _check_own(path: str, info: os.stat_result) -> None:
@@ -174,9 +176,9 @@ def _check_own(path: str, info: os.stat_result) -> None:
                              ' remove it' % (path, info.st_nlink))
     if info.st_uid != os.geteuid():
         here = os.geteuid()
-        raise StateFileError('%s is owned by %s, expected %s, who runs this; chown %s %s, or run '
+        raise StateFileError('%s %s %s, expected %s, who runs this; chown %s %s, or run '
                              'AHM as its owner; do not remove it, it holds votes and promises' % (
-                                 path, users.called(info.st_uid), users.called(here),
+                                 path, OWNED_BY, users.called(info.st_uid), users.called(here),
                                  users.word(here), path))
 
 

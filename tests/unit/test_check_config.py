@@ -20,9 +20,12 @@ from ahmlib.checking import gather, of_config, questions, show, table
 from ahmlib.checking.facts import Server
 from ahmlib.checking.finding import ERROR, OK, UNKNOWN, WARNING, Finding, Unknown
 from ahmlib.config import loader, timing
+from ahmlib.config.problems import without_password
 from ahmlib.config.schema import PARAMETERS
-from ahmlib.database import conninfo
+from ahmlib.database import conninfo, settings_in_force, survey
 from ahmlib.database.probe import REACHABLE, Found
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.network import ping
 from ahmlib.utilities import check_config, common
 
 from .test_checking import HOST, PATH, config_of, facts_of
@@ -102,7 +105,10 @@ def test_a_witness_that_would_start_is_well_and_nothing_is_left_behind(witness, 
     before = sorted(os.listdir(os.path.dirname(witness)))
     code = run('-f', witness, '--json')
     told = json.loads(capsys.readouterr().out)
-    assert [each for each in told if each['level'] not in (OK, WARNING)] == []
+    assert {each['code'] for each in told if each['level'] not in (OK, WARNING)} == {
+        'other-servers'}            # it asks them, and there are none
+    assert {each['subject'] for each in told if each['code'] == 'other-servers'} == {
+        '192.0.2.1:5432', '192.0.2.2:5432'}
     assert code == 0 and {each['code'] for each in told} >= {'ports', 'state-file', 'log', 'user'}
     assert sorted(os.listdir(os.path.dirname(witness))) == before
     for name in ('data', 'socket'):
@@ -173,6 +179,18 @@ def test_show_blots_passwords_out():
     text = ' '.join(value.value for value in show.values(config))
     assert "'postgresql://u:***@h/d'" in text and "'password=***'" in text
     assert SECRET not in text and text.count('***') == 2
+
+
+@pytest.mark.parametrize('before, after', [
+    ("'", "', expected a number"), ('"', '",'), ("u '", "'"), ('', ' x=1'), ('', ', x')])
+def test_what_stands_behind_a_password_is_shown(before, after):
+    for password in (SECRET, SECRET + ',' + SECRET, SECRET + "'" + SECRET):
+        said = without_password('%shost=a password=%s%s' % (before, password, after))
+        assert said == '%shost=a password=***%s' % (before, after if after[:2] != ', ' else ' x')
+
+
+def test_a_password_that_ends_in_half_an_escape_is_blotted():
+    assert without_password('password=%s\\' % SECRET) == 'password=***\\'
 
 
 @given(st.text(st.sampled_from('ab0 \'"\\=;,@:/#%&?$-'), min_size=6, max_size=12).map(
@@ -359,6 +377,85 @@ def test_a_stranger_is_not_told_that_ahm_is_refused():
         assert told['db-answers'] == told['other-servers'] == told['wal-level'] == UNKNOWN
         assert told['daemon'] == (UNKNOWN if uid else OK)
         assert told['command-line'] == (UNKNOWN if uid else OK)
+
+
+def test_a_directory_without_a_database_is_told_from_one_that_cannot_be_read(tmp_path):
+    for path in (tmp_path, tmp_path / 'none'):
+        assert questions.identifier(str(path)) == {'ok': True, 'identifier': ''}
+    (tmp_path / 'PG_VERSION').write_text('18\n')
+    assert 'cannot be read' in questions.identifier(str(tmp_path))['reason']
+
+
+def test_the_command_line_of_a_stopped_server_is_that_of_its_last_start(tmp_path):
+    for name, text in (('PG_VERSION', '18\n'), ('postgresql.conf', ''), (
+            'postmaster.opts', '/pg "-D" "%s" "-c" "primary_conninfo=host=a"\n' % tmp_path)):
+        (tmp_path / name).write_text(text)
+    files = survey.read_files(DatabaseSettings(db_data_dir=str(tmp_path), db_bin_dir='/pg'), 2.0)
+    assert files.ok and files.on_command_line == ['primary_conninfo'] and not files.is_running
+
+
+def test_a_state_file_of_another_user_is_told_as_a_start_tells_it(witness):
+    if os.geteuid() != 0:
+        pytest.skip('only root gives files away')
+    config, _ = gather.load(witness)
+    path = os.path.join(config.data_dir, 'ahm.state')
+    with open(path, 'w') as file:
+        file.write('{}')
+    os.chown(path, 4711, -1)
+    told, = [each for each in table.judge(gather.facts(config)) if each.code == 'state-file']
+    assert told.level == ERROR
+    assert told.found == '%s is owned by uid 4711, expected root, who runs this' % path
+    assert told.fix == 'chown root %s, or run AHM as its owner; do not remove it, it holds votes ' \
+        'and promises' % path
+
+
+def test_ping_is_asked_for_only_where_it_is_used(monkeypatch):
+    asked = []
+    monkeypatch.setattr(ping, 'hears_itself', lambda *args: asked.append(args) or 'it is deaf: x')
+    for role in ('is_witness: true\n', ''):
+        assert not questions.takeover(config_of(role)).lacks
+        assert asked == []
+        assert 'it is deaf' in questions.takeover(config_of(
+            role + 'trusted_servers: 192.0.2.254\n')).lacks[0]
+        del asked[:]
+
+
+def test_what_all_sessions_get_is_read_from_the_files(tmp_path):
+    """A session of a role that has a value of its own does not see it."""
+    settings = DatabaseSettings(db_data_dir=str(tmp_path), db_bin_dir='/pg')
+    name = 'synchronous_commit'
+
+    def value():
+        return settings_in_force.of_all_sessions(settings, name, 'on')
+    assert value() is None
+    (tmp_path / 'postgresql.conf').write_text("include 'more.conf'\n")
+    assert value() is None
+    path = tmp_path / 'more.conf'
+    path.write_text('')
+    assert value() == ('on', '')
+    path.write_text('Synchronous_Commit = off\n')
+    assert value() == ('off', str(path))
+    auto = tmp_path / 'postgresql.auto.conf'
+    auto.write_text("synchronous_commit = 'local'\n")
+    assert value() == ('local', str(auto))
+    (tmp_path / 'postmaster.opts').write_text('/pg "-D" "%s" "-c" "synchronous_commit=off"\n'
+                                              % tmp_path)
+    assert value() == ('off', settings_in_force.COMMAND_LINE)
+
+
+@pytest.mark.parametrize('commits, value', [
+    ([('', 'ahm', 'off')], 'local'), ([('', '', 'off')], 'local'), ([('d', '', 'off')], 'local'),
+    ([('', 'app', 'off')], 'off'), ([('shop', 'ahm', 'off')], 'off')])
+def test_the_value_of_a_session_of_its_own_is_not_that_of_the_server(tmp_path, monkeypatch,
+                                                                     commits, value):
+    (tmp_path / 'postgresql.conf').write_text('synchronous_commit = local\n')
+    settings = DatabaseSettings(db_data_dir=str(tmp_path), db_bin_dir='/pg')
+    monkeypatch.setattr(survey, 'survey', lambda *args: survey.Survey(
+        True, user='ahm', database='d', address='203.0.113.9', commits=commits, settings={
+            'synchronous_commit': survey.Shown('off'), 'data_directory': survey.Shown('/x')}))
+    found = survey.survey_here(settings, 1.0)
+    assert found.settings['synchronous_commit'].value == value
+    assert 'data_directory' not in found.settings       # it is one of another host
 
 
 def test_files_that_cannot_be_read_in_time_are_an_error(monkeypatch):
