@@ -21,19 +21,21 @@ class Host(NamedTuple):
 
     user: str                           # who asks, by name
     uid: int
-    #: Whom data_dir belongs to; None: nobody in particular (there is none, or it is sticky, as
-    #: /tmp, where files of AHM are its own whoever owns the directory).
-    data_dir_owner: Optional[int]
+    #: As whom AHM runs: whom data_dir belongs to.  None: not told by it (there is none, or it is
+    #: sticky, as /tmp, where files of AHM are its own whoever owns the directory).
+    ahm_uid: Optional[int]
     config_mode: int                    # of ahm_config.yml
     has_systemd: bool                   # whether systemd cleans /tmp here
     kept_in_tmp: Sequence[str] = ()     # what its cleaner leaves alone (tmpfiles.d)
-    owner: str = ''                     # data_dir_owner, by name
+    ahm_user: str = ''                  # what tells that, in words
     remedy: str = ''                    # how to ask as that user
 
     @property
-    def is_another(self) -> bool:
-        """Whether another user asks than the one who runs AHM."""
-        return self.data_dir_owner not in (None, self.uid)
+    def another_user(self) -> str:
+        """Why what who asks may do says nothing of AHM; '' where it runs as the same user."""
+        if self.ahm_uid in (None, self.uid):
+            return ''
+        return '%s, and this is run by %s' % (self.ahm_user, self.user)
 
 
 class Daemon(NamedTuple):
@@ -45,6 +47,7 @@ class Daemon(NamedTuple):
     nodes: Dict[str, Dict[str, Any]] = {}
     #: The capabilities (bits) of a program that it starts; None: not known.
     capabilities: Optional[int] = None
+    uid: Optional[int] = None           # as whom it runs; None: not known
 
 
 class Memory(NamedTuple):
@@ -103,10 +106,8 @@ class Facts(NamedTuple):
 
     @property
     def another_user(self) -> str:
-        """Why what who asks may do says nothing of AHM; '' where it runs as the same user."""
-        if isinstance(self.host, Unknown) or not self.host.is_another:
-            return ''
-        return 'data_dir belongs to %s, and this is run by %s' % (self.host.owner, self.host.user)
+        """That of the Host."""
+        return '' if isinstance(self.host, Unknown) else self.host.another_user
 
     @property
     def found(self) -> Union[Found, Unknown]:

@@ -19,11 +19,13 @@ from ahmlib.checking.facts import (
     Takeover,
 )
 from ahmlib.checking.finding import Unknown
+from ahmlib.config.host import run_as
 from ahmlib.core.policy.rehearsals import HANDOVER_LIMIT_SECONDS, LIMIT_SECONDS
 from ahmlib.database.conninfo import Upstream
 from ahmlib.database.probe import REACHABLE, Found, SyncStandby, check_local
 from ahmlib.database.rehearsal import Rehearsed, rehearse_handover
 from ahmlib.database.survey import Files, Shown, Survey, read_files, survey_here
+from ahmlib.process import users
 from ahmlib.runtime.children import Children, Result
 from ahmlib.runtime.find import LIMIT_SECONDS as FIND_SECONDS
 from ahmlib.runtime.loop import Loop, clock
@@ -102,7 +104,7 @@ def facts(config: 'Config') -> Facts:
     servers = _to_ask(others, probe)
     answers = isinstance(probe, Found) and probe.answered
     last = _last(config, daemon, servers, answers).answered()
-    host = _made(found['host'], lambda of: Host(**of))
+    host = _as_its_daemon(_made(found['host'], lambda of: Host(**of)), daemon)
     return _but_of_another_user(Facts(
         config, host, daemon, _made(found['memory'], lambda of: Memory(**of)),
         _made(last['start'], lambda of: Start(**dict(of, ports=tuple(of['ports'])))),
@@ -112,6 +114,16 @@ def facts(config: 'Config') -> Facts:
         _made(found['takeover'], lambda of: Takeover(**of)),
         _made(last['handover'], lambda of: Rehearsed(**of)) if answers else NO_ANSWER,
         tuple(others), tuple(each.host for each in servers)), host)
+
+
+def _as_its_daemon(host: Union[Host, Unknown],
+                   daemon: Union[Daemon, Unknown]) -> Union[Host, Unknown]:
+    """Where data_dir does not tell as whom AHM runs, a daemon that runs does."""
+    if isinstance(host, Unknown) or isinstance(daemon, Unknown) or daemon.uid is None \
+            or host.ahm_uid is not None:
+        return host
+    return host._replace(ahm_uid=daemon.uid, remedy=run_as(daemon.uid), ahm_user='AHM runs as %s, '
+                         'PID %d' % (users.called(daemon.uid), daemon.pid or 0))
 
 
 def _but_of_another_user(known: Facts, host: Union[Host, Unknown]) -> Facts:

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Iterator, List, Tuple
 
 from ahmlib.checking import lines
 from ahmlib.checking.facts import Daemon, Host, Memory, Start
-from ahmlib.checking.finding import ERROR, UNKNOWN, WARNING, Rule, Verdict, well
+from ahmlib.checking.finding import ERROR, WARNING, Rule, Verdict, well
 from ahmlib.core.policy.foreign import ORDER
 from ahmlib.database import conninfo
 from ahmlib.ipc.listeners import unix_path
 from ahmlib.runtime.settings import core_settings
-from ahmlib.runtime.state_file import OWNED_BY
 
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config
@@ -22,11 +21,11 @@ STRINGS = ('conn_string', 'primary_conninfo_options')
 
 def user(config: 'Config', host: Host) -> Iterator[Verdict]:
     """AHM runs as whom data_dir belongs to."""
-    if not host.is_another:
+    del config
+    if host.another_user:
+        yield Verdict(WARNING, host.user, host.another_user, host.remedy)
+    else:
         yield well(host.user, 'asked as %s' % host.user)
-        return
-    yield Verdict(WARNING, host.user, '%s belongs to %s, and this is run by %s' % (
-        config.data_dir, host.owner, host.user), host.remedy)
 
 
 def socket_in_tmp(config: 'Config', host: Host) -> Iterator[Verdict]:
@@ -78,13 +77,9 @@ def nodes_changed(config: 'Config', running: Daemon, memory: Memory) -> Iterator
                                             'ran here last'), ORDER)
 
 
-def state_file(config: 'Config', memory: Memory, running: Daemon) -> Iterator[Verdict]:
+def state_file(config: 'Config', memory: Memory) -> Iterator[Verdict]:
     """A start without its memory would forget votes and promises."""
-    if running.pid is not None and OWNED_BY in memory.refused:
-        # In a directory such as /tmp.  Who gives the file away breaks that daemon.
-        yield Verdict(UNKNOWN, 'data_dir', 'not known: %s' % _apart(memory.refused)[0],
-                      'run this as the user that runs AHM, PID %d' % running.pid)
-    elif memory.refused:
+    if memory.refused:
         found, remedy = _apart(memory.refused)
         yield Verdict(ERROR, 'data_dir', found, remedy)
     elif memory.damaged:
@@ -139,7 +134,7 @@ RULES = (
          of_database=False),
     Rule('nodes-changed', 'restarted node by node, no majority is left for either',
          ('daemon', 'memory'), nodes_changed, of_database=False),
-    Rule('state-file', 'a start without it would forget votes and promises', ('memory', 'daemon'),
+    Rule('state-file', 'a start without it would forget votes and promises', ('memory',),
          state_file, of_database=False),
     Rule('log', 'why a failover happened, or did not, is in the log alone', ('start',), log,
          of_database=False),

@@ -57,14 +57,13 @@ def load(path: str) -> Answer:
 def host(config: 'Config') -> Host:
     """The Host as this process sees it."""
     uid = os.geteuid()
-    try:
-        info = os.stat(config.data_dir)
-        owner: Optional[int] = None if info.st_mode & stat.S_ISVTX else info.st_uid
-    except OSError:
-        owner = None
-    return Host(users.called(uid), uid, owner, stat.S_IMODE(os.stat(config.path).st_mode),
-                os.path.isdir(SYSTEMD), _kept(), '' if owner is None else users.called(owner),
-                '' if owner is None else config_host.run_as(owner))
+    found = Host(users.called(uid), uid, None, stat.S_IMODE(os.stat(config.path).st_mode),
+                 os.path.isdir(SYSTEMD), _kept())
+    path, owner = config_host.owner_of(config.data_dir)
+    if owner is None:
+        return found
+    return found._replace(ahm_uid=owner, ahm_user='%s belongs to %s' % (path, users.called(owner)),
+                          remedy=config_host.run_as(owner))
 
 
 def _kept() -> List[str]:
@@ -95,7 +94,17 @@ def daemon(config: 'Config') -> Any:
         nodes = {line['address']: line for line in status['nodes']}
     except (client.NoDaemon, client.NotAllowed, client.ProtocolError, KeyError, TypeError):
         nodes = {}                      # it runs; what it would say of the others is not known
-    return Daemon(pid, tells(places(config)).get('cluster'), nodes, rehearsal.passed_on(pid))
+    return Daemon(pid, tells(places(config)).get('cluster'), nodes, rehearsal.passed_on(pid),
+                  _runs_as(pid))
+
+
+def _runs_as(pid: int) -> Optional[int]:
+    """The user of this process; None where it is gone."""
+    try:
+        with open('/proc/%d/status' % pid) as lines:
+            return next(int(line.split()[2]) for line in lines if line.startswith('Uid:'))
+    except (OSError, StopIteration):
+        return None
 
 
 def memory(config: 'Config') -> Memory:

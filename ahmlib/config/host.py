@@ -7,7 +7,16 @@ looks: a fencing script that is not there shows at the failover.
 import os
 import shutil
 import stat
-from typing import TYPE_CHECKING, Container, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Container,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from ahmlib.config import defaults
 from ahmlib.config.problems import Problem, problem, show_path
@@ -48,6 +57,23 @@ def run_as(uid: int) -> str:
 
 def _for_sudo(uid: int) -> str:
     return users.word(uid) if not users.word(uid).isdigit() else "'#%d'" % uid
+
+
+def owner_of(path: str) -> Tuple[str, Optional[int]]:
+    """(the directory `path`, its owner's UID); the UID is None where the owner says nothing.
+
+    That is where there is no such directory, or a sticky one, as /tmp.  One that is out of sight
+    belongs to the owner of the directory above that hides it, which is told in its place.
+    """
+    try:
+        info = os.stat(path)
+    except PermissionError:
+        above = owner_of(os.path.dirname(path))
+        return above if above[1] else (path, None)      # what root hides may be anybody's
+    except OSError:
+        return path, None
+    is_told = stat.S_ISDIR(info.st_mode) and not info.st_mode & stat.S_ISVTX
+    return path, info.st_uid if is_told else None
 
 
 def belongs(path: str, uid: int) -> str:
@@ -128,12 +154,8 @@ def _check_data_dir(config: 'Config', name: str) -> List[Problem]:
 
 def _of_another_user(config: 'Config', name: str, path: str) -> List[Problem]:
     """Who is told to change the owner of a running daemon's directory breaks that daemon."""
-    try:
-        info = os.stat(path)
-    except OSError:
-        return []
-    uid = info.st_uid
-    if uid == os.geteuid() or not stat.S_ISDIR(info.st_mode) or info.st_mode & stat.S_ISVTX:
+    path, uid = owner_of(path)
+    if uid in (None, os.geteuid()):
         return []
     wanted = 'a directory that the user %s may read and write' % users.word(os.geteuid())
     if uid == 0:                        # made by root before the first start, as a rule

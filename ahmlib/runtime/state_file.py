@@ -25,8 +25,6 @@ Content = Dict[str, Any]
 FORMAT = 1
 FILE_BYTES_MAX = 4 * 1024 * 1024
 
-OWNED_BY = 'is owned by'            # in what is said of a file of another user
-
 BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id'
 
 
@@ -176,9 +174,9 @@ def _check_own(path: str, info: os.stat_result) -> None:
                              ' remove it' % (path, info.st_nlink))
     if info.st_uid != os.geteuid():
         here = os.geteuid()
-        raise StateFileError('%s %s %s, expected %s, who runs this; chown %s %s, or run '
+        raise StateFileError('%s is owned by %s, expected %s, who runs this; chown %s %s, or run '
                              'AHM as its owner; do not remove it, it holds votes and promises' % (
-                                 path, OWNED_BY, users.called(info.st_uid), users.called(here),
+                                 path, users.called(info.st_uid), users.called(here),
                                  users.word(here), path))
 
 

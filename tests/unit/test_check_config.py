@@ -9,6 +9,8 @@ import os
 import pwd
 import re
 import socket
+import subprocess
+import sys
 import time
 from urllib.parse import quote
 
@@ -17,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahmlib.checking import gather, of_config, questions, show, table
-from ahmlib.checking.facts import Server
+from ahmlib.checking.facts import Daemon, Server
 from ahmlib.checking.finding import ERROR, OK, UNKNOWN, WARNING, Finding, Unknown
-from ahmlib.config import loader, timing
+from ahmlib.config import host, loader, timing
 from ahmlib.config.problems import without_password
 from ahmlib.config.schema import PARAMETERS
 from ahmlib.database import conninfo, settings_in_force, survey
@@ -332,6 +334,28 @@ def test_in_a_sticky_directory_nobody_is_asked_whose_it_is(witness, capsys):
     assert 'chown' not in out
 
 
+def test_in_a_sticky_directory_the_daemon_that_runs_there_tells_whose_it_is(witness):
+    """Else who asks as root would be told to give its files to root."""
+    here = HOST._replace(ahm_uid=None, ahm_user='', remedy='', uid=0, user='root')
+    user = next(each for each in pwd.getpwall() if each.pw_uid)
+    daemon = Daemon(7, uid=user.pw_uid)
+    told = gather._as_its_daemon(here, daemon)
+    assert told.another_user == 'AHM runs as %s, PID 7, and this is run by root' % user.pw_name
+    assert told.remedy.startswith('run this as %s ' % user.pw_name)
+    assert gather._as_its_daemon(here, Daemon(None)) == gather._as_its_daemon(
+        here, Daemon(7)) == here
+    assert gather._as_its_daemon(here, Daemon(7, uid=0)).another_user == ''
+    assert gather._as_its_daemon(HOST, daemon) == HOST
+    pid = os.getpid()
+    assert questions._runs_as(pid) == os.geteuid()
+    with subprocess.Popen([sys.executable, '-c', '']) as gone:
+        gone.wait()
+    assert questions._runs_as(gone.pid) is None
+    data_dir = loader.load(witness).data_dir
+    os.chmod(data_dir, 0o1777)
+    assert questions.host(loader.load(witness)).ahm_uid is None
+
+
 def test_who_may_not_enter_data_dir_is_told_to_ask_as_its_owner(witness, monkeypatch):
     """And is not told to change the owner of what a daemon uses."""
     if os.geteuid() != 0:
@@ -354,6 +378,27 @@ def test_who_may_not_enter_data_dir_is_told_to_ask_as_its_owner(witness, monkeyp
     assert [problem.code for problem in caught.value.problems] == ['user']
 
 
+def test_a_data_dir_out_of_sight_belongs_to_whom_hides_it(tmp_path, monkeypatch):
+    plain_stat = os.stat
+
+    def stat_of(path, *args, **kwargs):
+        if str(path).startswith(str(tmp_path) + '/'):
+            raise PermissionError(13, 'Permission denied')
+        return plain_stat(path, *args, **kwargs)
+    hidden = str(tmp_path / 'a' / 'b')
+    assert host.owner_of(hidden) == (hidden, None)
+    monkeypatch.setattr(os, 'stat', stat_of)
+    owner = os.geteuid() or None                # what root hides may be anybody's
+    assert host.owner_of(hidden) == (str(tmp_path) if owner else hidden, owner)
+    if owner is None:
+        os.chown(str(tmp_path), 4711, -1)
+        assert host.owner_of(hidden) == (str(tmp_path), 4711)
+        config = config_of(base='node_name: two\ndb_data_dir: /pg\ndata_dir: %s\n' % hidden)
+        line, = host.check_host(config)
+        assert line.code == 'user' and line.found == '%s belongs to uid 4711, and this is run by ' \
+            'root' % tmp_path
+
+
 def test_a_data_dir_that_root_made_is_to_be_given_to_who_runs_ahm(witness, monkeypatch):
     if os.geteuid() != 0:
         pytest.skip('only root gives files away')
@@ -369,10 +414,10 @@ def test_a_stranger_is_not_told_that_ahm_is_refused():
     """Whose ~/.pgpass is another, and who may not look into the directories."""
     refused = Found(REACHABLE, 'no password supplied')
     for uid in (0, 99):
-        host = HOST._replace(user='nobody', uid=uid)
+        here = HOST._replace(user='nobody', uid=uid)
         facts = gather._but_of_another_user(facts_of(
-            host=host, probe=refused, others=(Server('192.0.2.1', 5432, refused, Unknown('')),)),
-            host)
+            host=here, probe=refused, others=(Server('192.0.2.1', 5432, refused, Unknown('')),)),
+            here)
         told = {each.code: each.level for each in table.judge(facts)}
         assert told['db-answers'] == told['other-servers'] == told['wal-level'] == UNKNOWN
         assert told['daemon'] == (UNKNOWN if uid else OK)

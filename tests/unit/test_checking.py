@@ -47,7 +47,8 @@ OF_PRIMARY = FOUND._replace(
     sync_peers=(('two', OWN), ('three', THIRD)))
 FILES = Files(True, version=18, has_conninfo=True, application_name='two', dbname='postgres',
               replication_user='rep', slot='two', has_rewind=True)
-HOST = Host('postgres', 26, 26, 0o644, True, (), 'postgres', 'run this as postgres')
+HOST = Host('postgres', 26, 26, 0o644, True, (), '/var/lib/ahm belongs to postgres',
+            'run this as postgres')
 
 
 def config_of(text='', nodes=3, base=BASE):
@@ -150,9 +151,6 @@ CASES = {
          'it is a link', 'remove it'),
         (facts_of(memory=Memory(refused='/tmp/ahm.state is owned by al, expected bo; chown it')),
          ERROR, 'data_dir', 'owned by al', 'chown it'),
-        (facts_of(daemon=Daemon(7), memory=Memory(
-            refused='/tmp/ahm.state is owned by al, expected bo; chown it')), UNKNOWN, 'data_dir',
-         'owned by al, expected bo', 'run this as the user that runs AHM, PID 7'),
         (facts_of(memory=Memory(damaged='cut short')), WARNING, 'data_dir', 'cut short', 'disk')],
     'log': [
         (facts_of(start=Start(log='cannot write it; correct log_filename')), ERROR,
