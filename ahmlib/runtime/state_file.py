@@ -171,7 +171,7 @@ def _check_own(path: str, info: os.stat_result) -> None:
         raise StateFileError('%s is not a regular file; remove it or set another data_dir' % path)
     if info.st_nlink > 1:
         raise StateFileError('%s is a hard link (it has %d names), expected a file of its own;'
-                             ' remove it' % (path, info.st_nlink))
+                             ' put a copy of it in its place' % (path, info.st_nlink))
     if info.st_uid != os.geteuid():
         here = os.geteuid()
         raise StateFileError('%s is owned by %s, expected %s, who runs this; chown %s %s, or run '

@@ -165,6 +165,14 @@ def test_a_link_is_to_be_replaced_by_its_content(path):
     assert str(caught.value).endswith('; put a regular file with its content in its place')
 
 
+def test_a_file_of_two_names_is_to_be_replaced_by_a_copy(path):
+    state_file.save(path, CONTENT)
+    os.link(path, path + '.elsewhere')
+    with pytest.raises(StateFileError) as caught:
+        state_file.load(path)
+    assert str(caught.value).endswith('; put a copy of it in its place')
+
+
 def test_a_user_without_a_name_is_told_by_number():
     assert (users.called(0), users.word(0)) == ('root', 'root')
     assert (users.called(4711011), users.word(4711011)) == ('uid 4711011', '4711011')
