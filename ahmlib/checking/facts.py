@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Sequence, Tup
 from ahmlib.checking.finding import Unknown
 from ahmlib.database.probe import Found
 from ahmlib.database.rehearsal import Rehearsed
-from ahmlib.database.survey import Files, Survey
+from ahmlib.database.survey import Files, Shown, Survey
 
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config
@@ -21,10 +21,21 @@ class Host(NamedTuple):
 
     user: str                           # who asks, by name
     uid: int
-    data_dir_owner: Optional[int]       # None: there is no such directory
+    #: As whom AHM runs: whom data_dir belongs to.  None: not told by it (there is none, or it is
+    #: sticky, as /tmp, where files of AHM are its own whoever owns the directory).
+    ahm_uid: Optional[int]
     config_mode: int                    # of ahm_config.yml
     has_systemd: bool                   # whether systemd cleans /tmp here
     kept_in_tmp: Sequence[str] = ()     # what its cleaner leaves alone (tmpfiles.d)
+    ahm_user: str = ''                  # what tells that, in words
+    remedy: str = ''                    # how to ask as that user
+
+    @property
+    def another_user(self) -> str:
+        """Why what who asks may do says nothing of AHM; '' where it runs as the same user."""
+        if self.ahm_uid in (None, self.uid):
+            return ''
+        return '%s, and this is run by %s' % (self.ahm_user, self.user)
 
 
 class Daemon(NamedTuple):
@@ -36,6 +47,7 @@ class Daemon(NamedTuple):
     nodes: Dict[str, Dict[str, Any]] = {}
     #: The capabilities (bits) of a program that it starts; None: not known.
     capabilities: Optional[int] = None
+    uid: Optional[int] = None           # as whom it runs; None: not known
 
 
 class Memory(NamedTuple):
@@ -83,7 +95,8 @@ class Facts(NamedTuple):
     probe: Union[Found, Unknown]
     server: Union[Survey, Unknown]
     files: Union[Files, Unknown]
-    identifier: Union[str, Unknown]     # the system identifier in db_data_dir
+    #: The system identifier in db_data_dir; '' where that is no data directory.
+    identifier: Union[str, Unknown]
     takeover: Union[Takeover, Unknown]
     handover: Union[Rehearsed, Unknown]
     #: Of all other nodes but those that are known to be witnesses.
@@ -92,11 +105,23 @@ class Facts(NamedTuple):
     asked_servers: Tuple[str, ...] = ()
 
     @property
+    def another_user(self) -> str:
+        """That of the Host."""
+        return '' if isinstance(self.host, Unknown) else self.host.another_user
+
+    @property
     def found(self) -> Union[Found, Unknown]:
         """What the probe found where a query was answered."""
         if isinstance(self.probe, Found) and not self.probe.answered:
             return NO_ANSWER
         return self.probe
+
+    @property
+    def directory(self) -> str:
+        """In which directory of this host the server here runs; '' where it is not told."""
+        if isinstance(self.server, Unknown):
+            return ''
+        return self.server.settings.get('data_directory', Shown('')).value
 
     @property
     def primary(self) -> Union[Survey, Unknown]:

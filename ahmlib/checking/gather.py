@@ -19,13 +19,13 @@ from ahmlib.checking.facts import (
     Takeover,
 )
 from ahmlib.checking.finding import Unknown
+from ahmlib.config.host import run_as
 from ahmlib.core.policy.rehearsals import HANDOVER_LIMIT_SECONDS, LIMIT_SECONDS
-from ahmlib.database import conninfo
 from ahmlib.database.conninfo import Upstream
-from ahmlib.database.probe import Found, SyncStandby, check_local
+from ahmlib.database.probe import REACHABLE, Found, SyncStandby, check_local
 from ahmlib.database.rehearsal import Rehearsed, rehearse_handover
-from ahmlib.database.settings import DatabaseSettings
-from ahmlib.database.survey import Files, Shown, Survey, read_files, survey
+from ahmlib.database.survey import Files, Shown, Survey, read_files, survey_here
+from ahmlib.process import users
 from ahmlib.runtime.children import Children, Result
 from ahmlib.runtime.find import LIMIT_SECONDS as FIND_SECONDS
 from ahmlib.runtime.loop import Loop, clock
@@ -93,17 +93,18 @@ def facts(config: 'Config') -> Facts:
     first = _of_host(config)
     if not config.is_witness:
         _of_database(first, config)
+    _of_others(first, config)
     found = first.answered()
     daemon = _made(found['daemon'], lambda of: Daemon(**of))
     told = daemon.nodes if isinstance(daemon, Daemon) else {}
-    others = [] if config.is_witness else [
+    others = [
         each for each in _others(config, found)
         if not told.get(each.host, {}).get('witness')]
     probe = _made(found.get('probe'), _found)
     servers = _to_ask(others, probe)
     answers = isinstance(probe, Found) and probe.answered
     last = _last(config, daemon, servers, answers).answered()
-    host = _made(found['host'], lambda of: Host(**of))
+    host = _as_its_daemon(_made(found['host'], lambda of: Host(**of)), daemon)
     return _but_of_another_user(Facts(
         config, host, daemon, _made(found['memory'], lambda of: Memory(**of)),
         _made(last['start'], lambda of: Start(**dict(of, ports=tuple(of['ports'])))),
@@ -115,13 +116,38 @@ def facts(config: 'Config') -> Facts:
         tuple(others), tuple(each.host for each in servers)), host)
 
 
+def _as_its_daemon(host: Union[Host, Unknown],
+                   daemon: Union[Daemon, Unknown]) -> Union[Host, Unknown]:
+    """Where data_dir does not tell as whom AHM runs, a daemon that runs does."""
+    if isinstance(host, Unknown) or isinstance(daemon, Unknown) or daemon.uid is None \
+            or host.ahm_uid is not None:
+        return host
+    return host._replace(ahm_uid=daemon.uid, remedy=run_as(daemon.uid), ahm_user='AHM runs as %s, '
+                         'PID %d' % (users.called(daemon.uid), daemon.pid or 0))
+
+
 def _but_of_another_user(known: Facts, host: Union[Host, Unknown]) -> Facts:
-    """What root or a stranger may read, write and run says nothing of AHM."""
-    if isinstance(host, Unknown) or host.data_dir_owner in (None, host.uid):
+    """What root or a stranger may read, write and run, and as whom they log in, says nothing of
+    AHM.
+    """
+    if isinstance(host, Unknown) or not known.another_user:
         return known
-    why = Unknown('this was asked as %s, and data_dir belongs to uid %d: run this as the user that '
-                  'runs AHM' % (host.user, host.data_dir_owner or 0))
-    return known._replace(memory=why, start=why, takeover=why)
+    why = Unknown(known.another_user)
+    known = known._replace(memory=why, start=why, takeover=why, others=tuple(
+        each._replace(found=Found(reason=why.reason)) if _is_refused(each.found) else each
+        for each in known.others))
+    if isinstance(known.probe, Found) and _is_refused(known.probe):
+        known = known._replace(probe=why, server=why, handover=why)
+    if host.uid == 0:
+        return known
+    if isinstance(known.daemon, Daemon) and known.daemon.pid is None:
+        known = known._replace(daemon=why)          # its PID file may be out of sight
+    return known._replace(files=why, identifier=why, handover=why)
+
+
+def _is_refused(found: Found) -> bool:
+    """By a server that may let in the user that runs AHM, with its ~/.pgpass."""
+    return not found.answered and found.verdict == REACHABLE
 
 
 def _of_host(config: 'Config') -> Questions:
@@ -135,21 +161,18 @@ def _of_host(config: 'Config') -> Questions:
 
 def _of_database(asked: Questions, config: 'Config') -> None:
     settings, limit = database_settings(config), config.db_connect_timeout
-    role = settings.replication_user or settings.db_user
     asked.ask('probe', check_local, (settings, limit), limit + SLACK_SECONDS)
-    asked.ask('server', _survey_here, (settings, limit), 2 * limit + SLACK_SECONDS)
+    asked.ask('server', survey_here, (settings, limit), 2 * limit + SLACK_SECONDS)
     asked.ask('files', read_files, (settings, limit), limit + FILES_SECONDS)
     asked.ask('identifier', questions.identifier, (settings.db_data_dir,), FILES_SECONDS)
+
+
+def _of_others(asked: Questions, config: 'Config') -> None:
+    settings, limit = database_settings(config), config.db_connect_timeout
+    role = settings.replication_user or settings.db_user
     for host in _hosts(config):
         asked.ask('other ' + host, questions.other, (settings, (host, settings.db_port), role,
                                                      limit), 2 * limit + SLACK_SECONDS)
-
-
-def _survey_here(settings: DatabaseSettings, limit: float) -> Survey:
-    """In the child: the Survey of the server here, by the user that its standbys are."""
-    role = read_files(settings, limit).replication_user
-    return survey(conninfo.local_conn_string(settings),
-                  role or settings.replication_user or settings.db_user, limit)
 
 
 def _hosts(config: 'Config') -> List[str]:

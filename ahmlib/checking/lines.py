@@ -28,7 +28,7 @@ def of_setting(server: Survey, name: str, value: str, of_host: str = '') -> str:
     if shown.file.endswith('/' + AUTO_CONF):
         text = 'ALTER SYSTEM SET %s; (it is in %s)' % (written, shown.file)
     elif shown.file:
-        text = '%s:%d: %s' % (shown.file, shown.line, written)
+        text = '%s%s: %s' % (shown.file, shown.line and ':%d' % shown.line or '', written)
     else:
         config_file = server.settings.get('config_file', Shown(''))
         text = '%s: %s' % (config_file.value or 'postgresql.conf', written)

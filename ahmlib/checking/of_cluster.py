@@ -1,5 +1,6 @@
 """The servers of the other nodes, and what of them does not fit this one.
 
+A witness asks them, too, for it looks at the old primary before a failover as every node does.
 A server that does not answer says nothing: it may be down, or its node a witness.  Where the daemon
 runs here it tells which nodes are witnesses, and those are not asked.
 """
@@ -165,7 +166,7 @@ def same_archiving(config: 'Config', server: Survey, primary: Survey) -> Iterato
 
 RULES = (
     Rule('other-servers', 'a server that refuses AHM counts as alive: after a failure of its node '
-         'there is no failover', ('others',), others_answer),
+         'there is no failover', ('others',), others_answer, of_database=False),
     Rule('one-system', 'a server of another database system can follow nobody here',
          ('found', 'others'), one_system),
     Rule('one-primary', 'AHM stops a second primary, and nobody is promoted beside one',

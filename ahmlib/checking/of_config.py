@@ -6,7 +6,7 @@ The rules are those of ahmlib.config, with the codes that they have there.
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional
 
 from ahmlib.checking import lines
-from ahmlib.checking.finding import ERROR, OK, WARNING, Finding
+from ahmlib.checking.finding import ERROR, OK, UNKNOWN, WARNING, Finding
 from ahmlib.config import host, loader, timing
 from ahmlib.config.problems import without_password
 from ahmlib.config.schema import ADVICE, RULES
@@ -40,16 +40,24 @@ def refused(problems: Iterable[Mapping[str, Any]]) -> List[Finding]:
             for each in problems]
 
 
-def judge(config: 'Config') -> Iterator[Finding]:
-    """The Findings of a Config that a start takes."""
+def judge(config: 'Config', another_user: str = '') -> Iterator[Finding]:
+    """The Findings of a Config that a start takes.
+
+    another_user: why what this process may do on this host says nothing of AHM; '' where it does.
+    """
     yield Finding(OK, READ, config.path, '%d parameters set, %d nodes' % (
         len(config.given), len(config.nodes.entries) if config.nodes else 0), WHY[READ], '')
     for rule in RULES:
         if loader.applies(config, rule):
             yield Finding(OK, rule.code, loader.subject(config, rule), rule.text, rule.text, '')
-    for code in host.CODES.values():
-        yield Finding(OK, code, '', 'nothing speaks against it', WHY[code], '')
     yield from _of_advice(config)
+    codes = list(host.CODES.values())
+    if another_user:
+        for code in codes + [PROGRAM, NO_DATABASE]:
+            yield Finding(UNKNOWN, code, '', 'not known: %s' % another_user, WHY[code], '')
+        return
+    for code in codes:
+        yield Finding(OK, code, '', 'nothing speaks against it', WHY[code], '')
     yield from _of_host(config)
 
 

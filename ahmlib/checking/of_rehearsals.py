@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 #: The codes of what the rehearsal of a takeover says.
 TAKEOVERS = ('takeover', 'takeover-lacks')
 #: What a rehearsal names that is no parameter -> the parameter to look at.
-PARAMETER = {'ping': 'ping_path'}
+PING, NO_FAILOVER = 'ping', 'no failover of a lost host: '
+PARAMETER = {PING: 'ping_path'}
+WHY_PING = 'the silence of virtual_IP cannot be shown, and after the loss of a host nobody is ' \
+           'promoted'
+WHY_IDLE = 'this node never takes over; it would need ping to, once it has a priority'
+WHY_TRUSTED = 'trusted_servers are taken for silent, and half the votes do not suffice then'
 
 
 def takeover(config: 'Config', found: Takeover, running: Daemon) -> Iterator[Verdict]:
     """Without these nobody is promoted here, or no client comes through."""
     told = _all(config, ERROR, found.fails, running)
+    if _needs_silence(config):
+        told += _of_ping(config, ERROR, found, WHY_PING)
     yield from told
     if not told:
         yield well(config.node_name, 'it would get through, as far as can be tried'
@@ -32,8 +39,26 @@ def takeover(config: 'Config', found: Takeover, running: Daemon) -> Iterator[Ver
 
 def lacks(config: 'Config', found: Takeover, running: Daemon) -> Iterator[Verdict]:
     """A takeover succeeds without these, and lacks something."""
-    told = _all(config, WARNING, found.lacks, running)
+    told = _all(config, WARNING, [text for text in found.lacks if not _is_of_ping(text)], running)
+    if not _needs_silence(config):
+        told += _of_ping(config, WARNING, found,
+                         WHY_TRUSTED if config.trusted_servers else WHY_IDLE)
     yield from told or [well(config.node_name, 'nothing, as far as can be tried')]
+
+
+def _needs_silence(config: 'Config') -> bool:
+    """Whether a takeover by this node waits until nobody answers for the VIP."""
+    return bool(config.virtual_ip and config.priority and not config.is_witness)
+
+
+def _is_of_ping(text: str) -> bool:
+    return text.startswith(PING + ': ')
+
+
+def _of_ping(config: 'Config', level: str, found: Takeover, why: str) -> List[Verdict]:
+    """The promotion itself does without ping; what has to be known before it does not."""
+    return [_told(config, level, text.replace(NO_FAILOVER, '', 1))._replace(why=why)
+            for text in found.lacks if _is_of_ping(text)]
 
 
 def _all(config: 'Config', level: str, sentences: Sequence[str],

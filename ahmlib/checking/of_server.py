@@ -4,15 +4,17 @@ from typing import TYPE_CHECKING, Iterator, Optional
 
 from ahmlib.checking import lines
 from ahmlib.checking.finding import ERROR, UNKNOWN, WARNING, Rule, Verdict, well
+from ahmlib.database import conninfo, identity
 from ahmlib.database.probe import REACHABLE, Found
 from ahmlib.database.survey import Files, Survey
+from ahmlib.runtime.settings import database_settings
 
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config
 
 #: What pg_basebackup takes beside the standbys, for a node that has to be rebuilt.
 BACKUP_SENDERS = 2
-CORRECT = 'correct conn_string, or db_user, db_database and db_port'
+UNRESOLVED = 'could not translate host name'        # as libpq says it
 LOCAL = ('localhost', '127.0.0.1', '::1')
 EVERYWHERE = ('*', '0.0.0.0', '::')
 
@@ -41,22 +43,53 @@ def answers(config: 'Config', found: Found) -> Iterator[Verdict]:
         yield well('conn_string', 'it answers: PostgreSQL %s, a %s' % (
             _version(found.server_version), 'standby' if found.in_recovery else 'primary'))
     elif found.verdict == REACHABLE:
-        yield Verdict(ERROR, 'conn_string', 'it refuses AHM: %s' % found.reason,
-                      'see the role, pg_hba.conf, and ~/.pgpass of the user that runs AHM; or %s'
-                      % lines.of_config(config, 'conn_string', CORRECT))
+        yield Verdict(ERROR, 'conn_string', '%s: it refuses AHM: %s' % (
+            _login(config), found.reason), 'see the role, pg_hba.conf, and ~/.pgpass of the user '
+            'that runs AHM; or %s' % _correct(config))
+    elif UNRESOLVED in found.reason:
+        yield Verdict(ERROR, 'conn_string', '%s: %s' % (_login(config), found.reason),
+                      _correct(config))
     else:
-        yield Verdict(UNKNOWN, 'conn_string', 'not known: it does not answer: %s' % found.reason,
-                      'start the database, and run this again; or %s' % lines.of_config(
-                          config, 'conn_string', CORRECT))
+        yield Verdict(UNKNOWN, 'conn_string', 'not known: %s: it does not answer: %s' % (
+            _login(config), found.reason), 'start AHM, then the database, and run this again; or '
+            '%s' % _correct(config))
+
+
+def _login(config: 'Config') -> str:
+    """Where AHM looks for the server beside it, and as whom; nothing secret."""
+    settings = database_settings(config)
+    words = conninfo.parse(conninfo.local_conn_string(settings))
+    return 'server %s, database %s, user %s' % (
+        identity.place_text(settings), words.get('dbname') or 'that of the environment',
+        words.get('user') or 'that of the environment')
+
+
+def _correct(config: 'Config') -> str:
+    """The line that leads AHM to this server."""
+    if 'conn_string' in config.given:
+        return lines.of_config(config, 'conn_string', 'correct conn_string')
+    return lines.of_config(config, 'db_port', 'correct db_port, or db_user and db_database')
 
 
 def _version(number: Optional[int]) -> str:
     return '%d.%d' % divmod(number, 10000) if number else 'of a version that it does not tell'
 
 
-def identity(config: 'Config', found: Found, identifier: str) -> Iterator[Verdict]:
-    """AHM stops and starts the server of db_data_dir, and looks at the one that answers."""
-    if found.mismatch:
+def is_ours(config: 'Config', found: Found, identifier: str, directory: str) -> Iterator[Verdict]:
+    """AHM stops and starts the server of db_data_dir, and looks at the one that answers.
+
+    identifier: '' where db_data_dir is no data directory.  directory: in which the server runs
+    on this host; '' where it does not tell.
+    """
+    if not identifier:
+        yield Verdict(ERROR, 'db_data_dir', '%s is no data directory (no PG_VERSION), and the '
+                      'server at %s runs in %s' % (
+                          config.db_data_dir, identity.place_text(database_settings(config)),
+                          directory or 'a directory that it does not tell'),
+                      lines.of_config(config, 'db_data_dir', 'db_data_dir: %s' % directory
+                                      if directory else 'correct db_data_dir, or conn_string and '
+                                      'db_port'))
+    elif found.mismatch:
         yield Verdict(ERROR, 'db_data_dir', found.mismatch.rpartition('; ')[0], lines.of_config(
             config, 'db_data_dir', 'correct db_data_dir, or conn_string and db_port'))
     elif found.system_identifier == identifier:
@@ -162,7 +195,8 @@ def archive(config: 'Config', server: Survey) -> Iterator[Verdict]:
         yield well('archive_mode', '%s, and there is a command or a library' % mode)
     else:
         yield Verdict(WARNING, 'archive_mode', '%s, and archive_command is empty' % mode,
-                      lines.of_setting(server, 'archive_mode', 'off'))
+                      'set archive_command; or %s, where nothing is to be archived'
+                      % lines.of_setting(server, 'archive_mode', 'off'))
 
 
 def rewind(config: 'Config', server: Survey, files: Files) -> Iterator[Verdict]:
@@ -203,22 +237,23 @@ def idle_slots(config: 'Config', server: Survey) -> Iterator[Verdict]:
 def commits(config: 'Config', server: Survey) -> Iterator[Verdict]:
     """What is acknowledged without the WAL on disk, or without the standby, is lost at a failover.
     """
-    del config
     names = shown(server, 'synchronous_standby_names')
     lax = ('off', 'local') if names else ('off',)
     value = shown(server, 'synchronous_commit')
-    if value is None or names is None:
-        yield hidden('synchronous_commit, synchronous_standby_names')
+    if names is None:
+        yield hidden('synchronous_standby_names')
         return
     found = [Verdict(WARNING, _whom(database, role), 'synchronous_commit = %s' % each,
                      _reset(database, role))
              for database, role, each in server.commits if each in lax]
-    own = [each for database, role, each in server.commits
-           if role in ('', server.user) and database in ('', server.database)]
-    if value in lax and value not in own:       # else it is what is set for this very session
+    if value is None:
+        found.append(Verdict(UNKNOWN, 'synchronous_commit', 'not known: it is set for the role or '
+                             'the database of this session, and the files of %s cannot be read'
+                             % config.db_data_dir, 'run this as the user that runs AHM'))
+    elif value in lax:
         found.append(Verdict(WARNING, 'synchronous_commit', value, lines.of_setting(
             server, 'synchronous_commit', 'on')))
-    yield from found or [well('synchronous_commit', value)]
+    yield from found or [well('synchronous_commit', value or '')]
 
 
 def _whom(database: str, role: str) -> str:
@@ -238,7 +273,7 @@ RULES = (
     Rule('db-answers', 'a server that refuses AHM counts as alive: after a failure there is no '
          'failover', ('probe',), answers),
     Rule('db-identity', 'AHM would stop one server and look at another; such a node does not lead '
-         'and is not promoted', ('found', 'identifier'), identity),
+         'and is not promoted', ('found', 'identifier', 'directory'), is_ours),
     Rule('listen-addresses', 'the other nodes have to reach this database, to see whether it lives '
          'and to stream from it', ('server',), listens),
     Rule('db-port', 'all nodes look for all databases at db_port', ('server',), port),

@@ -1,5 +1,6 @@
 """Replication: whether this standby streams, under which name, and what will end its replay."""
 
+import os
 from typing import TYPE_CHECKING, Iterator
 
 from ahmlib.checking import lines
@@ -93,10 +94,15 @@ def _quoted(value: str) -> str:
 
 def command_line(config: 'Config', files: Files) -> Iterator[Verdict]:
     """It wins over all files, so over what AHM writes."""
-    del config
     if not files.on_command_line:
         yield well('command line', 'no recovery setting is there')
     for name in files.on_command_line:
+        if not files.is_running:
+            yield Verdict(WARNING, name, 'was on the command line of the last start (%s)'
+                          % os.path.join(config.db_data_dir or '', 'postmaster.opts'),
+                          'take %s out of it (pg_ctl -o, the unit, start.conf) before the next '
+                          'start' % name)
+            continue
         yield Verdict(ERROR, name, 'set on the command line of the server',
                       'take %s out of it (pg_ctl -o, the unit, start.conf), then restart that '
                       'server' % name)

@@ -21,12 +21,11 @@ STRINGS = ('conn_string', 'primary_conninfo_options')
 
 def user(config: 'Config', host: Host) -> Iterator[Verdict]:
     """AHM runs as whom data_dir belongs to."""
-    if host.data_dir_owner in (None, host.uid):
-        yield well(host.user, 'asked as %s, whom data_dir belongs to' % host.user)
-        return
-    yield Verdict(WARNING, host.user, 'asked as %s, and data_dir %s belongs to uid %d' % (
-        host.user, config.data_dir, host.data_dir_owner or 0),
-        'run this as the user that runs AHM, or chown %s' % config.data_dir)
+    del config
+    if host.another_user:
+        yield Verdict(WARNING, host.user, host.another_user, host.remedy)
+    else:
+        yield well(host.user, 'asked as %s' % host.user)
 
 
 def socket_in_tmp(config: 'Config', host: Host) -> Iterator[Verdict]:

@@ -6,11 +6,11 @@ What the daemon asks, too, is asked by its own functions: `probe.check_local`,
 
 import glob
 import os
-import pwd
 import stat
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from ahmlib.checking.facts import Daemon, Host, Memory, Start, Takeover
+from ahmlib.config import host as config_host
 from ahmlib.config import loader
 from ahmlib.core.policy.rehearsals import LIMIT_SECONDS
 from ahmlib.core.settings import split_address
@@ -20,6 +20,7 @@ from ahmlib.database.survey import survey
 from ahmlib.ipc import client, listeners
 from ahmlib.network import rehearsal, vip
 from ahmlib.network.udp import BeaconSocket, UdpError
+from ahmlib.process import users
 from ahmlib.runtime import memory as daemon_memory
 from ahmlib.runtime.find import LIMIT_SECONDS as FIND_SECONDS
 from ahmlib.runtime.find import find_daemon, places, tells
@@ -46,6 +47,9 @@ def load(path: str) -> Answer:
     try:
         return {'ok': True, 'config': pack(loader.load(path))}
     except loader.ConfigError as error:
+        # What the user that runs AHM may do here is not known; all else can be asked.
+        if [problem.code for problem in error.problems] == [config_host.USER]:
+            return {'ok': True, 'config': pack(loader.load(path, check_host=False))}
         return {'ok': False, 'problems': [
             {part: getattr(problem, part) for part in PROBLEM_PARTS} for problem in error.problems]}
 
@@ -53,16 +57,13 @@ def load(path: str) -> Answer:
 def host(config: 'Config') -> Host:
     """The Host as this process sees it."""
     uid = os.geteuid()
-    try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:                    # a UID without a name, as in containers
-        user = 'uid %d' % uid
-    try:
-        owner: Optional[int] = os.stat(config.data_dir).st_uid
-    except OSError:
-        owner = None
-    return Host(user, uid, owner, stat.S_IMODE(os.stat(config.path).st_mode),
-                os.path.isdir(SYSTEMD), _kept())
+    found = Host(users.called(uid), uid, None, stat.S_IMODE(os.stat(config.path).st_mode),
+                 os.path.isdir(SYSTEMD), _kept())
+    path, owner = config_host.owner_of(config.data_dir)
+    if owner is None:
+        return found
+    return found._replace(ahm_uid=owner, ahm_user='%s belongs to %s' % (path, users.called(owner)),
+                          remedy=config_host.run_as(owner))
 
 
 def _kept() -> List[str]:
@@ -93,7 +94,17 @@ def daemon(config: 'Config') -> Any:
         nodes = {line['address']: line for line in status['nodes']}
     except (client.NoDaemon, client.NotAllowed, client.ProtocolError, KeyError, TypeError):
         nodes = {}                      # it runs; what it would say of the others is not known
-    return Daemon(pid, tells(places(config)).get('cluster'), nodes, rehearsal.passed_on(pid))
+    return Daemon(pid, tells(places(config)).get('cluster'), nodes, rehearsal.passed_on(pid),
+                  _runs_as(pid))
+
+
+def _runs_as(pid: int) -> Optional[int]:
+    """The user of this process; None where it is gone."""
+    try:
+        with open('/proc/%d/status' % pid) as lines:
+            return next(int(line.split()[2]) for line in lines if line.startswith('Uid:'))
+    except (OSError, StopIteration):
+        return None
 
 
 def memory(config: 'Config') -> Memory:
@@ -143,7 +154,13 @@ def _refused_ports(config: 'Config') -> List[str]:
 
 
 def identifier(data_dir: str) -> Answer:
-    """The system identifier of the database in this directory."""
+    """The system identifier of the database in this directory; '' where there is none."""
+    try:
+        os.stat(os.path.join(data_dir, 'PG_VERSION'))
+    except (FileNotFoundError, NotADirectoryError):
+        return {'ok': True, 'identifier': ''}
+    except OSError:
+        pass                            # it is there, and what cannot be read is told below
     try:
         return {'ok': True, 'identifier': control_file.stamp(data_dir).system_identifier}
     except (OSError, ValueError) as error:

@@ -33,8 +33,9 @@ def judge(facts: Facts) -> List[Finding]:
     found = [finding for rule in RULES if not (is_witness and rule.of_database)
              for finding in _of(rule, facts)]
     # A program that the rehearsal missed, too, is told once.
-    missed = {finding.subject for finding in found if finding.code in of_rehearsals.TAKEOVERS}
-    return [finding for finding in of_config.judge(facts.config)
+    missed = {finding.subject for finding in found
+              if finding.subject and finding.code in of_rehearsals.TAKEOVERS}
+    return [finding for finding in of_config.judge(facts.config, facts.another_user)
             if finding.code != of_config.PROGRAM or finding.subject not in missed] + found
 
 

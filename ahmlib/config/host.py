@@ -7,10 +7,20 @@ looks: a fencing script that is not there shows at the failover.
 import os
 import shutil
 import stat
-from typing import TYPE_CHECKING, Container, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Container,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from ahmlib.config import defaults
 from ahmlib.config.problems import Problem, problem, show_path
+from ahmlib.process import users
 
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config
@@ -34,8 +44,42 @@ def check_host(config: 'Config', skip: Container[str] = ()) -> List[Problem]:
     """What on this host keeps a daemon with this Config from working, as problem lines.
 
     The parameters in `skip` (attribute names) are left out: they have problems of their own.
+    Where data_dir belongs to another user, that alone is told: the rest says nothing of AHM then.
     """
-    return [line for name, check in CHECKS if name not in skip for line in check(config, name)]
+    found = [line for name, check in CHECKS if name not in skip for line in check(config, name)]
+    return [line for line in found if line.code == USER] or found
+
+
+def run_as(uid: int) -> str:
+    """What to do where AHM runs as another user than who asks."""
+    return 'run this as %s (sudo -u %s ...)' % (users.called(uid), _for_sudo(uid))
+
+
+def _for_sudo(uid: int) -> str:
+    return users.word(uid) if not users.word(uid).isdigit() else "'#%d'" % uid
+
+
+def owner_of(path: str) -> Tuple[str, Optional[int]]:
+    """(the directory `path`, its owner's UID); the UID is None where the owner says nothing.
+
+    That is where there is no such directory, or a sticky one, as /tmp.  One that is out of sight
+    belongs to the owner of the directory above that hides it, which is told in its place.
+    """
+    try:
+        info = os.stat(path)
+    except PermissionError:
+        above = owner_of(os.path.dirname(path))
+        return above if above[1] else (path, None)      # what root hides may be anybody's
+    except OSError:
+        return path, None
+    is_told = stat.S_ISDIR(info.st_mode) and not info.st_mode & stat.S_ISVTX
+    return path, info.st_uid if is_told else None
+
+
+def belongs(path: str, uid: int) -> str:
+    """What is found where the directory `path` belongs to the user `uid` and another one asks."""
+    return '%s belongs to %s, and this is run by %s' % (path, users.called(uid),
+                                                       users.called(os.geteuid()))
 
 
 def advise_host(config: 'Config') -> List[str]:
@@ -79,7 +123,7 @@ def _line(config: 'Config', name: str, found: str, wanted: str, remedy: str) -> 
 
 def _check_directory(config: 'Config', name: str) -> List[Problem]:
     path = getattr(config, name)
-    wanted = 'a directory that the user %d may read and write' % os.geteuid()
+    wanted = 'a directory that the user %s may read and write' % users.word(os.geteuid())
     if not os.path.exists(path):
         found, remedy = 'no such directory: %s' % show_path(path), 'create it or name another'
     elif not os.path.isdir(path):
@@ -96,16 +140,30 @@ def _check_data_dir(config: 'Config', name: str) -> List[Problem]:
 
     In a directory with the sticky bit, such as /tmp, nobody else may rename or remove AHM's files.
     """
+    path = getattr(config, name)
     problems = _check_directory(config, name)
     if problems:
-        return problems
-    path = getattr(config, name)
+        return _of_another_user(config, name, path) or problems
     mode = stat.S_IMODE(os.stat(path).st_mode)
     if not mode & (stat.S_IWGRP | stat.S_IWOTH) or mode & stat.S_ISVTX:
         return []
     return [_line(config, name, 'mode %04o of %s: others may write there' % (mode, show_path(path)),
-                  'a directory that the user %d alone may write' % os.geteuid(),
+                  'a directory that the user %s alone may write' % users.word(os.geteuid()),
                   'chmod go-w %s, or name another' % show_path(path))]
+
+
+def _of_another_user(config: 'Config', name: str, path: str) -> List[Problem]:
+    """Who is told to change the owner of a running daemon's directory breaks that daemon."""
+    path, uid = owner_of(path)
+    if uid in (None, os.geteuid()):
+        return []
+    wanted = 'a directory that the user %s may read and write' % users.word(os.geteuid())
+    if uid == 0:                        # made by root before the first start, as a rule
+        return [_line(config, name, belongs(path, uid), wanted,
+                      'chown %s %s, or run this as root where AHM runs as root' % (
+                          users.word(os.geteuid()), path))]
+    return [problem(config.path, config.line_of(name), name, belongs(path, uid), wanted,
+                    run_as(uid), USER)]
 
 
 def _check_programs(config: 'Config', name: str) -> List[Problem]:
@@ -157,3 +215,5 @@ CHECKS = (
 #: What ahm_check_config(1) calls them.
 CODES = {'data_dir': 'data-dir', 'socket_dir': 'socket-dir', 'db_bin_dir': 'db-bin-dir',
          'auth_key_file': 'auth-key', 'watchdog_device': 'watchdog'}
+#: The code of a data_dir that belongs to another user.
+USER = 'user'

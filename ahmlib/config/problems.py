@@ -11,8 +11,11 @@ from typing import Iterable
 # More than any configuration needs, and little enough to read without a second thought.
 FILE_BYTES_MAX = 1024 * 1024
 SHOWN_MAX = 60
+# A quote that was opened before the key ends with the text, and is none of the password.
 PASSWORD = re.compile(r"""((?:password|oauth_client_secret|scram_(?:client|server)_key)\s*=\s*)"""
-                      r"""('(?:[^'\\]|\\.)*'?|(?:[^\s\\]|\\.)+)""", re.IGNORECASE)
+                      r"""('(?:[^'\\]|\\.)*'?"""
+                      r"""|(?:[^\s\\]|\\.)+?(?=['"][]:,;.)}]*(?:\s|$)|\s|$)"""
+                      r"""|(?:[^\s\\]|\\.)+)""", re.IGNORECASE)
 URI_PASSWORD = re.compile(r'(://[^/@:\s]*:)[^/@\s]*@')
 
 

@@ -126,6 +126,25 @@ def on_file(settings: DatabaseSettings, without_own: bool = False) -> Files:
         return Files(reader.settings, reader.problem, tuple(reader.paths))
 
 
+def of_all_sessions(settings: DatabaseSettings, name: str, default: str) -> Optional[Setting]:
+    """Return what the files, or the command line, give every session for a setting of any name.
+
+    None where they cannot be read.  default: PostgreSQL's own, where nothing sets it.
+    """
+    try:
+        with control.acting_as(control.as_owner(settings.db_data_dir)):
+            options, reader = command_line(settings.db_data_dir), _Reader((name,))
+            reader.read(config_file(settings, options), 0, is_needed=True)
+            reader.read(os.path.join(settings.db_data_dir, AUTO_CONF), 0, is_needed=False)
+    except OSError:
+        return None
+    if reader.problem:
+        return None
+    if name in options:
+        return Setting(options[name], COMMAND_LINE)
+    return reader.settings.get(name, Setting(default, ''))
+
+
 def config_file(settings: DatabaseSettings, options: Mapping[str, str]) -> str:
     """Return the path of postgresql.conf, by `options` of the last start and db_config_dir."""
     directory = settings.db_config_dir or settings.db_data_dir
@@ -165,8 +184,9 @@ class _Reader:
     A server does not start with such a problem, and a running one loads nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Tuple[str, ...] = NAMES) -> None:
         self.settings: Dict[str, Setting] = OrderedDict()
+        self._names = names
         self.problem = ''
         self.paths: List[str] = []
 
@@ -186,7 +206,7 @@ class _Reader:
             if name in INCLUDES:
                 INCLUDES[name](self, os.path.normpath(os.path.join(os.path.dirname(path), value)),
                                depth + 1)
-            elif name in NAMES:
+            elif name in self._names:
                 self.settings[name] = Setting(value, path)
         return None
 

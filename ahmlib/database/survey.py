@@ -6,7 +6,7 @@ primary_conninfo only what is no secret leaves this module.
 """
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ahmlib.database import conninfo, control, rewind, settings_in_force
+from ahmlib.database import conninfo, control, identity, rewind, settings_in_force
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.settings import DatabaseSettings
 from ahmlib.process.deadline import Deadline
@@ -14,18 +14,19 @@ from ahmlib.process.deadline import Deadline
 #: The settings that are asked for; a version that lacks one does not tell it.
 NAMES = (
     'archive_command', 'archive_library', 'archive_mode', 'cluster_name', 'config_file',
-    'data_checksums', 'full_page_writes', 'hot_standby', 'hot_standby_feedback',
+    'data_checksums', 'data_directory', 'full_page_writes', 'hot_standby', 'hot_standby_feedback',
     'idle_replication_slot_timeout', 'listen_addresses', 'max_connections',
     'max_locks_per_transaction', 'max_prepared_transactions', 'max_replication_slots',
     'max_wal_senders', 'max_worker_processes', 'port', 'sync_replication_slots',
     'synchronous_commit', 'synchronous_standby_names', 'wal_level', 'wal_log_hints')
 COMMANDS, SET = ('archive_command',), 'set'
+COMMIT, COMMIT_DEFAULT = 'synchronous_commit', 'on'
 # reset_val: what AHM sets for its own session is not meant.
 SETTINGS = """SELECT name, reset_val, coalesce(sourcefile, ''), coalesce(sourceline, 0), context
                 FROM pg_settings WHERE name = ANY (%s)"""
 USER = """SELECT session_user::text, rolsuper, pg_has_role(session_user, 'pg_monitor', 'USAGE'),
                  current_setting('server_version_num')::int, pg_is_in_recovery(),
-                 current_database()::text
+                 current_database()::text, coalesce(host(inet_server_addr()), '')
             FROM pg_roles WHERE rolname = session_user"""
 ROLE = 'SELECT rolcanlogin, rolsuper OR rolreplication FROM pg_roles WHERE rolname = %s'
 PER_ROLE = """SELECT coalesce(datname, ''), coalesce(rolname, ''), split_part(entry, '=', 2)
@@ -59,6 +60,7 @@ class Survey(NamedTuple):
     in_recovery: bool = False
     user: str = ''                  # as whom AHM is connected
     database: str = ''              # and to which
+    address: str = ''               # of the server; '': a socket
     is_superuser: bool = False
     is_monitor: bool = False        # a member of pg_monitor, or a superuser
     settings: Dict[str, Shown] = {}
@@ -84,6 +86,7 @@ class Files(NamedTuple):
     #: name -> (value, the file that sets it): recovery targets, and a timeline other than latest.
     targets: Dict[str, Tuple[str, str]] = {}
     on_command_line: Sequence[str] = ()         # which of the recovery settings are there
+    is_running: bool = True                     # else that is the command line of its last start
     has_rewind: bool = False                    # whether pg_rewind is beside the server
 
 
@@ -94,19 +97,41 @@ def survey(conn_string: str, replication_user: str, limit: float) -> Survey:
     """
     try:
         with Connection(conn_string, limit) as connection:
-            user, is_superuser, is_monitor, version, in_recovery, database = \
+            user, is_superuser, is_monitor, version, in_recovery, database, address = \
                 connection.query(USER)[0]
             rows = connection.query(SETTINGS, (list(NAMES),))
             roles = connection.query(ROLE, (replication_user,)) if replication_user else []
             return Survey(
                 True, version=version, in_recovery=in_recovery, user=user,
-                database=database, is_superuser=is_superuser, is_monitor=is_monitor,
+                database=database, address=address, is_superuser=is_superuser,
+                is_monitor=is_monitor,
                 settings={name: Shown(_value(name, value), *more) for name, value, *more in rows},
                 commits=connection.query(PER_ROLE),
                 replication=(roles[0][0], roles[0][1]) if roles else None,
                 no_rewind_calls=_no_rewind_calls(connection, version, is_superuser))
     except (ConnectionFailed, QueryFailed) as error:
         return Survey(False, str(error))
+
+
+def survey_here(settings: DatabaseSettings, limit: float) -> Survey:
+    """The Survey of the server beside this node, by the user that its standbys are.
+
+    What its sessions have by default is its own: a role or a database may say otherwise for this
+    very session.  Its directory is told where it is one of this host.
+    """
+    role = read_files(settings, limit).replication_user
+    found = survey(conninfo.local_conn_string(settings),
+                   role or settings.replication_user or settings.db_user, limit)
+    shown = dict(found.settings)
+    if found.address and not identity.is_of_this_host(found.address):
+        shown.pop('data_directory', None)
+    if any(role in ('', found.user) and database in ('', found.database)
+           for database, role, _ in found.commits):
+        value = settings_in_force.of_all_sessions(settings, COMMIT, COMMIT_DEFAULT)
+        shown.pop(COMMIT, None)
+        if value is not None:
+            shown[COMMIT] = Shown(value.value, value.place)
+    return found._replace(settings=shown)
 
 
 def _value(name: str, value: Optional[str]) -> str:
@@ -142,6 +167,7 @@ def read_files(settings: DatabaseSettings, limit: float) -> Files:
         slot=slot, targets=_targets(everything),
         on_command_line=sorted(name for name, each in everything.items()
                                if each.place == settings_in_force.COMMAND_LINE and each.value),
+        is_running=control.postmaster(settings.db_data_dir) is not None,
         has_rewind=control.find_program(settings.db_bin_dir, *rewind.PROGRAMS) is not None)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Tuple
 
 from ahmlib.config.rules import LOCK_NAME
 from ahmlib.ipc import client
+from ahmlib.process import users
 from ahmlib.runtime.pid_file import PidFileError, pid_path, running_pid
 
 if TYPE_CHECKING:
@@ -101,8 +102,9 @@ def _at_socket(where: Places) -> Optional[int]:
         return None
     if uid not in _trusted(where):
         raise PidFileError('there is no PID file %s of a running AHM daemon, and PID %d, which '
-                           'listens at %s, belongs to uid %d: no signal is sent to it; run this '
-                           'as the user that runs AHM' % (where.pid_path, pid, where.socket, uid))
+                           'listens at %s, belongs to %s: no signal is sent to it; run this '
+                           'as the user that runs AHM' % (where.pid_path, pid, where.socket,
+                                                          users.called(uid)))
     return pid
 
 

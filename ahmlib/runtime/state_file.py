@@ -17,6 +17,7 @@ import os
 import stat
 from typing import Any, Dict, Optional
 
+from ahmlib.process import users
 from ahmlib.runtime import disk_helper
 
 Content = Dict[str, Any]
@@ -126,8 +127,8 @@ def _read(path: str) -> Optional[bytes]:
         return None
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise StateFileError('%s is a symbolic link, expected a file of its own; remove it'
-                                 % path)
+            raise StateFileError('%s is a symbolic link, expected a file of its own; put a regular '
+                                 'file with its content in its place' % path)
         raise _unreadable(path, error)
     try:
         _check_own(path, os.fstat(fd))
@@ -161,8 +162,8 @@ def _unreadable(path: str, error: OSError) -> StateFileError:
     except OSError:
         pass
     return StateFileError('cannot read %s: %s; expected what this node wrote there: make it '
-                          'readable for uid %d, or mend the disk. A start without it would forget '
-                          'votes and promises' % (path, error.strerror, os.geteuid()))
+                          'readable for %s, or mend the disk. A start without it would forget '
+                          'votes and promises' % (path, error.strerror, users.called(os.geteuid())))
 
 
 def _check_own(path: str, info: os.stat_result) -> None:
@@ -170,11 +171,13 @@ def _check_own(path: str, info: os.stat_result) -> None:
         raise StateFileError('%s is not a regular file; remove it or set another data_dir' % path)
     if info.st_nlink > 1:
         raise StateFileError('%s is a hard link (it has %d names), expected a file of its own;'
-                             ' remove it' % (path, info.st_nlink))
+                             ' put a copy of it in its place' % (path, info.st_nlink))
     if info.st_uid != os.geteuid():
-        raise StateFileError('%s is owned by uid %d, expected uid %d, which runs this daemon;'
-                             ' remove it or run AHM as its owner'
-                             % (path, info.st_uid, os.geteuid()))
+        here = os.geteuid()
+        raise StateFileError('%s is owned by %s, expected %s, who runs this; chown %s %s, or run '
+                             'AHM as its owner; do not remove it, it holds votes and promises' % (
+                                 path, users.called(info.st_uid), users.called(here),
+                                 users.word(here), path))
 
 
 def _replace(path: str, data: bytes, is_durable: bool) -> None:

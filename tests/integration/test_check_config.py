@@ -250,20 +250,42 @@ def test_archiving_into_nothing_and_a_standby_that_will_not(cluster):
 
 @on_newest
 def test_a_server_that_refuses_the_others(cluster):
-    """The standby streams, and AHM of its host may not look."""
-    first, second = cluster.nodes[:2]
+    """The standby streams, and AHM of its host, and of the witness, may not look."""
+    first, second, witness = cluster.nodes
     path = os.path.join(first.database.data_dir, 'pg_hba.conf')
     with open(path) as file:
         before = file.read()
     first.host.workspace.write(path, before.replace('host all', 'host nothing'))
     first.database.sql('SELECT pg_reload_conf()')
     try:
-        refused = cluster.wait_until(lambda: told(check(second)[1], 'other-servers').get(
-            '%s:%d' % (first.host.address, cluster.plan.db_port)), 30, 'the refusal')
+        place = '%s:%d' % (first.host.address, cluster.plan.db_port)
+        refused = cluster.wait_until(lambda: told(check(second)[1], 'other-servers').get(place),
+                                     30, 'the refusal')
+        of_witness = told(check(witness)[1], 'other-servers')[place]
     finally:
         first.host.workspace.write(path, before)
         first.database.sql('SELECT pg_reload_conf()')
-    assert refused['level'] == 'ERROR' and 'no pg_hba.conf entry' in refused['found']
+    for each in (refused, of_witness):
+        assert each['level'] == 'ERROR' and 'no pg_hba.conf entry' in each['found']
+
+
+@on_newest
+def test_what_a_role_has_of_its_own_does_not_hide_what_the_server_has(cluster):
+    """And a directory that is none is told from that of the server."""
+    node = cluster.node(FIRST)
+    empty = os.path.join(node.data_dir, 'empty')
+    node.host.run(['mkdir', empty])
+    with altered(node.database, synchronous_commit='off'), statements(node.database, (
+            "ALTER ROLE agens SET synchronous_commit = 'on'", 'ALTER ROLE agens RESET ALL')):
+        _, findings = check(node)
+        with configured(node, db_data_dir=empty):
+            code, elsewhere = check(node)
+    assert told(findings, 'synchronous-commit')['synchronous_commit']['fix'].startswith(
+        'ALTER SYSTEM SET synchronous_commit = on;')
+    identity = told(elsewhere, 'db-identity')['db_data_dir']
+    assert code == 1 and identity['level'] == 'ERROR'
+    assert '%s is no data directory (no PG_VERSION)' % empty in identity['found']
+    assert identity['fix'].endswith(': db_data_dir: ' + node.database.data_dir)
 
 
 # -- what no server is asked for ---------------------------------------------------------------
@@ -391,4 +413,6 @@ def test_a_server_that_hangs_and_one_that_is_down_leave_nothing_well(cluster):
     assert code == 1
     well = {each['code'] for each in findings if each['level'] == 'OK'}
     assert not well & {'wal-level', 'db-identity', 'checkpoint', 'monitor-right', 'db-answers'}
-    assert 'NOT KNOWN db-answers' in text and 'start the database' in text
+    assert 'NOT KNOWN db-answers' in text and 'start AHM, then the database' in text
+    assert ':%d, database ' % cluster.plan.db_port in told(findings, 'db-answers')[
+        'conn_string']['found']

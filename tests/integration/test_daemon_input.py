@@ -72,7 +72,7 @@ def state_of_another_user(lone):
     lone.workspace.write(path, 'precious')
     os.chmod(path, 0o600)
     os.chown(path, 4711, -1)
-    return [path, 'owned by uid 4711', 'expected uid', 'remove it']
+    return [path, 'owned by uid 4711', 'expected', 'do not remove it']
 
 
 def no_socket_dir(lone):

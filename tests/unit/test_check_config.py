@@ -6,8 +6,11 @@ tests/integration/test_check_config.py.
 
 import json
 import os
+import pwd
 import re
 import socket
+import subprocess
+import sys
 import time
 from urllib.parse import quote
 
@@ -16,13 +19,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ahmlib.checking import gather, of_config, questions, show, table
-from ahmlib.checking.finding import ERROR, OK, UNKNOWN, WARNING, Finding
-from ahmlib.config import loader, timing
+from ahmlib.checking.facts import Daemon, Server
+from ahmlib.checking.finding import ERROR, OK, UNKNOWN, WARNING, Finding, Unknown
+from ahmlib.config import host, loader, timing
+from ahmlib.config.problems import without_password
 from ahmlib.config.schema import PARAMETERS
-from ahmlib.database import conninfo
+from ahmlib.database import conninfo, settings_in_force, survey
+from ahmlib.database.probe import REACHABLE, Found
+from ahmlib.database.settings import DatabaseSettings
+from ahmlib.network import ping
 from ahmlib.utilities import check_config, common
 
-from .test_checking import PATH, config_of
+from .test_checking import HOST, PATH, config_of, facts_of
 from .test_man import items, plain, section, source
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -99,7 +107,10 @@ def test_a_witness_that_would_start_is_well_and_nothing_is_left_behind(witness, 
     before = sorted(os.listdir(os.path.dirname(witness)))
     code = run('-f', witness, '--json')
     told = json.loads(capsys.readouterr().out)
-    assert [each for each in told if each['level'] not in (OK, WARNING)] == []
+    assert {each['code'] for each in told if each['level'] not in (OK, WARNING)} == {
+        'other-servers'}            # it asks them, and there are none
+    assert {each['subject'] for each in told if each['code'] == 'other-servers'} == {
+        '192.0.2.1:5432', '192.0.2.2:5432'}
     assert code == 0 and {each['code'] for each in told} >= {'ports', 'state-file', 'log', 'user'}
     assert sorted(os.listdir(os.path.dirname(witness))) == before
     for name in ('data', 'socket'):
@@ -170,6 +181,18 @@ def test_show_blots_passwords_out():
     text = ' '.join(value.value for value in show.values(config))
     assert "'postgresql://u:***@h/d'" in text and "'password=***'" in text
     assert SECRET not in text and text.count('***') == 2
+
+
+@pytest.mark.parametrize('before, after', [
+    ("'", "', expected a number"), ('"', '",'), ("u '", "'"), ('', ' x=1'), ('', ', x')])
+def test_what_stands_behind_a_password_is_shown(before, after):
+    for password in (SECRET, SECRET + ',' + SECRET, SECRET + "'" + SECRET):
+        said = without_password('%shost=a password=%s%s' % (before, password, after))
+        assert said == '%shost=a password=***%s' % (before, after if after[:2] != ', ' else ' x')
+
+
+def test_a_password_that_ends_in_half_an_escape_is_blotted():
+    assert without_password('password=%s\\' % SECRET) == 'password=***\\'
 
 
 @given(st.text(st.sampled_from('ab0 \'"\\=;,@:/#%&?$-'), min_size=6, max_size=12).map(
@@ -286,11 +309,198 @@ def test_a_question_that_hangs_is_cut_short_and_the_others_are_answered():
 def test_what_another_user_may_do_is_not_taken_for_what_ahm_may(witness, capsys):
     if os.geteuid() != 0:
         pytest.skip('only root gives files away')
-    os.chown(os.path.join(os.path.dirname(witness), 'data'), 4711, -1)
+    data_dir = os.path.join(os.path.dirname(witness), 'data')
+    os.chown(data_dir, 4711, -1)
     run('-f', witness, '--json')
-    levels = {each['code']: each['level'] for each in json.loads(capsys.readouterr().out)}
-    assert levels['user'] == WARNING
-    assert {levels[code] for code in ('state-file', 'log', 'ports', 'takeover')} == {UNKNOWN}
+    told = {each['code']: each for each in json.loads(capsys.readouterr().out)}
+    assert told['user']['level'] == WARNING
+    assert told['user']['found'] == '%s belongs to uid 4711, and this is run by root' % data_dir
+    assert told['user']['fix'] == "run this as uid 4711 (sudo -u '#4711' ...)"
+    assert {told[code]['level'] for code in ('state-file', 'log', 'ports', 'takeover', 'data-dir',
+                                             'program')} == {UNKNOWN}
+
+
+def test_in_a_sticky_directory_nobody_is_asked_whose_it_is(witness, capsys):
+    if os.geteuid() != 0:
+        pytest.skip('only root gives files away')
+    data_dir = os.path.join(os.path.dirname(witness), 'data')
+    os.chown(data_dir, 4711, -1)
+    os.chmod(data_dir, 0o1777)
+    run('-f', witness, '--json')
+    out = capsys.readouterr().out
+    levels = {each['code']: each['level'] for each in json.loads(out)}
+    assert {levels[code] for code in ('user', 'state-file', 'log', 'ports', 'takeover',
+                                      'data-dir', 'nodes-changed')} == {OK}
+    assert 'chown' not in out
+
+
+def test_in_a_sticky_directory_the_daemon_that_runs_there_tells_whose_it_is(witness):
+    """Else who asks as root would be told to give its files to root."""
+    here = HOST._replace(ahm_uid=None, ahm_user='', remedy='', uid=0, user='root')
+    user = next(each for each in pwd.getpwall() if each.pw_uid)
+    daemon = Daemon(7, uid=user.pw_uid)
+    told = gather._as_its_daemon(here, daemon)
+    assert told.another_user == 'AHM runs as %s, PID 7, and this is run by root' % user.pw_name
+    assert told.remedy.startswith('run this as %s ' % user.pw_name)
+    assert gather._as_its_daemon(here, Daemon(None)) == gather._as_its_daemon(
+        here, Daemon(7)) == here
+    assert gather._as_its_daemon(here, Daemon(7, uid=0)).another_user == ''
+    assert gather._as_its_daemon(HOST, daemon) == HOST
+    pid = os.getpid()
+    assert questions._runs_as(pid) == os.geteuid()
+    with subprocess.Popen([sys.executable, '-c', '']) as gone:
+        gone.wait()
+    assert questions._runs_as(gone.pid) is None
+    data_dir = loader.load(witness).data_dir
+    os.chmod(data_dir, 0o1777)
+    assert questions.host(loader.load(witness)).ahm_uid is None
+
+
+def test_who_may_not_enter_data_dir_is_told_to_ask_as_its_owner(witness, monkeypatch):
+    """And is not told to change the owner of what a daemon uses."""
+    if os.geteuid() != 0:
+        pytest.skip('only root gives files away')
+    postgres = next(each for each in pwd.getpwall() if each.pw_uid)
+    data_dir = os.path.join(os.path.dirname(witness), 'data')
+    os.chown(data_dir, postgres.pw_uid, -1)
+    monkeypatch.setattr(os, 'access', lambda path, mode: not path.startswith(data_dir))
+    config, problems = gather.load(witness)
+    assert problems == []
+    facts = gather.facts(config)
+    told = {each.code: each for each in table.judge(facts)}
+    assert told['user'].found == '%s belongs to %s, and this is run by root' % (
+        data_dir, postgres.pw_name)
+    assert told['user'].fix == 'run this as %s (sudo -u %s ...)' % (postgres.pw_name,
+                                                                    postgres.pw_name)
+    assert told['data-dir'].level == told['socket-dir'].level == UNKNOWN
+    with pytest.raises(loader.ConfigError) as caught:       # as "ahm start" says it
+        loader.load(witness)
+    assert [problem.code for problem in caught.value.problems] == ['user']
+
+
+def test_a_data_dir_out_of_sight_belongs_to_whom_hides_it(tmp_path, monkeypatch):
+    plain_stat = os.stat
+
+    def stat_of(path, *args, **kwargs):
+        if str(path).startswith(str(tmp_path) + '/'):
+            raise PermissionError(13, 'Permission denied')
+        return plain_stat(path, *args, **kwargs)
+    hidden = str(tmp_path / 'a' / 'b')
+    assert host.owner_of(hidden) == (hidden, None)
+    monkeypatch.setattr(os, 'stat', stat_of)
+    owner = os.geteuid() or None                # what root hides may be anybody's
+    assert host.owner_of(hidden) == (str(tmp_path) if owner else hidden, owner)
+    if owner is None:
+        os.chown(str(tmp_path), 4711, -1)
+        assert host.owner_of(hidden) == (str(tmp_path), 4711)
+        config = config_of(base='node_name: two\ndb_data_dir: /pg\ndata_dir: %s\n' % hidden)
+        line, = host.check_host(config)
+        assert line.code == 'user' and line.found == '%s belongs to uid 4711, and this is run by ' \
+            'root' % tmp_path
+
+
+def test_a_data_dir_that_root_made_is_to_be_given_to_who_runs_ahm(witness, monkeypatch):
+    if os.geteuid() != 0:
+        pytest.skip('only root gives files away')
+    monkeypatch.setattr(os, 'geteuid', lambda: 4711)
+    monkeypatch.setattr(os, 'access', lambda path, mode: False)
+    with pytest.raises(loader.ConfigError) as caught:
+        loader.load(witness)
+    told = next(each for each in caught.value.problems if each.key == 'data_dir')
+    assert told.code == 'data-dir' and told.remedy.startswith('chown 4711 ')
+
+
+def test_a_stranger_is_not_told_that_ahm_is_refused():
+    """Whose ~/.pgpass is another, and who may not look into the directories."""
+    refused = Found(REACHABLE, 'no password supplied')
+    for uid in (0, 99):
+        here = HOST._replace(user='nobody', uid=uid)
+        facts = gather._but_of_another_user(facts_of(
+            host=here, probe=refused, others=(Server('192.0.2.1', 5432, refused, Unknown('')),)),
+            here)
+        told = {each.code: each.level for each in table.judge(facts)}
+        assert told['db-answers'] == told['other-servers'] == told['wal-level'] == UNKNOWN
+        assert told['daemon'] == (UNKNOWN if uid else OK)
+        assert told['command-line'] == (UNKNOWN if uid else OK)
+
+
+def test_a_directory_without_a_database_is_told_from_one_that_cannot_be_read(tmp_path):
+    for path in (tmp_path, tmp_path / 'none'):
+        assert questions.identifier(str(path)) == {'ok': True, 'identifier': ''}
+    (tmp_path / 'PG_VERSION').write_text('18\n')
+    assert 'cannot be read' in questions.identifier(str(tmp_path))['reason']
+
+
+def test_the_command_line_of_a_stopped_server_is_that_of_its_last_start(tmp_path):
+    for name, text in (('PG_VERSION', '18\n'), ('postgresql.conf', ''), (
+            'postmaster.opts', '/pg "-D" "%s" "-c" "primary_conninfo=host=a"\n' % tmp_path)):
+        (tmp_path / name).write_text(text)
+    files = survey.read_files(DatabaseSettings(db_data_dir=str(tmp_path), db_bin_dir='/pg'), 2.0)
+    assert files.ok and files.on_command_line == ['primary_conninfo'] and not files.is_running
+
+
+def test_a_state_file_of_another_user_is_told_as_a_start_tells_it(witness):
+    if os.geteuid() != 0:
+        pytest.skip('only root gives files away')
+    config, _ = gather.load(witness)
+    path = os.path.join(config.data_dir, 'ahm.state')
+    with open(path, 'w') as file:
+        file.write('{}')
+    os.chown(path, 4711, -1)
+    told, = [each for each in table.judge(gather.facts(config)) if each.code == 'state-file']
+    assert told.level == ERROR
+    assert told.found == '%s is owned by uid 4711, expected root, who runs this' % path
+    assert told.fix == 'chown root %s, or run AHM as its owner; do not remove it, it holds votes ' \
+        'and promises' % path
+
+
+def test_ping_is_asked_for_only_where_it_is_used(monkeypatch):
+    asked = []
+    monkeypatch.setattr(ping, 'hears_itself', lambda *args: asked.append(args) or 'it is deaf: x')
+    for role in ('is_witness: true\n', ''):
+        assert not questions.takeover(config_of(role)).lacks
+        assert asked == []
+        assert 'it is deaf' in questions.takeover(config_of(
+            role + 'trusted_servers: 192.0.2.254\n')).lacks[0]
+        del asked[:]
+
+
+def test_what_all_sessions_get_is_read_from_the_files(tmp_path):
+    """A session of a role that has a value of its own does not see it."""
+    settings = DatabaseSettings(db_data_dir=str(tmp_path), db_bin_dir='/pg')
+    name = 'synchronous_commit'
+
+    def value():
+        return settings_in_force.of_all_sessions(settings, name, 'on')
+    assert value() is None
+    (tmp_path / 'postgresql.conf').write_text("include 'more.conf'\n")
+    assert value() is None
+    path = tmp_path / 'more.conf'
+    path.write_text('')
+    assert value() == ('on', '')
+    path.write_text('Synchronous_Commit = off\n')
+    assert value() == ('off', str(path))
+    auto = tmp_path / 'postgresql.auto.conf'
+    auto.write_text("synchronous_commit = 'local'\n")
+    assert value() == ('local', str(auto))
+    (tmp_path / 'postmaster.opts').write_text('/pg "-D" "%s" "-c" "synchronous_commit=off"\n'
+                                              % tmp_path)
+    assert value() == ('off', settings_in_force.COMMAND_LINE)
+
+
+@pytest.mark.parametrize('commits, value', [
+    ([('', 'ahm', 'off')], 'local'), ([('', '', 'off')], 'local'), ([('d', '', 'off')], 'local'),
+    ([('', 'app', 'off')], 'off'), ([('shop', 'ahm', 'off')], 'off')])
+def test_the_value_of_a_session_of_its_own_is_not_that_of_the_server(tmp_path, monkeypatch,
+                                                                     commits, value):
+    (tmp_path / 'postgresql.conf').write_text('synchronous_commit = local\n')
+    settings = DatabaseSettings(db_data_dir=str(tmp_path), db_bin_dir='/pg')
+    monkeypatch.setattr(survey, 'survey', lambda *args: survey.Survey(
+        True, user='ahm', database='d', address='203.0.113.9', commits=commits, settings={
+            'synchronous_commit': survey.Shown('off'), 'data_directory': survey.Shown('/x')}))
+    found = survey.survey_here(settings, 1.0)
+    assert found.settings['synchronous_commit'].value == value
+    assert 'data_directory' not in found.settings       # it is one of another host
 
 
 def test_files_that_cannot_be_read_in_time_are_an_error(monkeypatch):

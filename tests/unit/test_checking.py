@@ -47,7 +47,8 @@ OF_PRIMARY = FOUND._replace(
     sync_peers=(('two', OWN), ('three', THIRD)))
 FILES = Files(True, version=18, has_conninfo=True, application_name='two', dbname='postgres',
               replication_user='rep', slot='two', has_rewind=True)
-HOST = Host('postgres', 26, 26, 0o644, True)
+HOST = Host('postgres', 26, 26, 0o644, True, (), '/var/lib/ahm belongs to postgres',
+            'run this as postgres')
 
 
 def config_of(text='', nodes=3, base=BASE):
@@ -86,6 +87,11 @@ def server(**changes):
     return facts_of(server=setting(SERVER, **changes))
 
 
+def elsewhere(directory):
+    """A Survey of a server that runs there."""
+    return SERVER._replace(settings=dict(SERVER.settings, data_directory=Shown(directory)))
+
+
 def without(name):
     """Facts of a server that does not show this setting."""
     return facts_of(server=SERVER._replace(settings={
@@ -115,10 +121,15 @@ def rightless(daemon):
 
 REFUSED = Found(REACHABLE, 'no pg_hba.conf entry for host "192.0.2.2"')
 SILENT = Found(reason='Connection refused')
+UNRESOLVED = Found(reason='could not translate host name "nowhere" to address: Name or service not '
+                          'known')
+NO_PING = Takeover((), ('ping: no failover of a lost host: it cannot be run: set ping_path',))
+WITH_VIP = ('virtual_IP: 192.0.2.100\nif_up_cmd: ip addr add $_IP_$/24 dev lo\n'
+            'if_down_cmd: ip addr del $_IP_$/24 dev lo\n')
 #: Code -> [(facts, level, subject, what is found has these words, so has what is to do)].
 CASES = {
     'user': [(facts_of(host=HOST._replace(user='root', uid=0)), WARNING, 'root',
-              'belongs to uid 26', 'chown')],
+              '/var/lib/ahm belongs to postgres, and this is run by root', 'run this as postgres')],
     'socket-dir-tmp': [(facts_of(config_of(base=IN_TMP)), WARNING, 'socket_dir',
                         '/tmp/.s.AHM.9595', 'x /tmp/.s.AHM.*')],
     'password-file': [
@@ -138,6 +149,8 @@ CASES = {
     'state-file': [
         (facts_of(memory=Memory(refused='it is a link; remove it')), ERROR, 'data_dir',
          'it is a link', 'remove it'),
+        (facts_of(memory=Memory(refused='/tmp/ahm.state is owned by al, expected bo; chown it')),
+         ERROR, 'data_dir', 'owned by al', 'chown it'),
         (facts_of(memory=Memory(damaged='cut short')), WARNING, 'data_dir', 'cut short', 'disk')],
     'log': [
         (facts_of(start=Start(log='cannot write it; correct log_filename')), ERROR,
@@ -151,12 +164,26 @@ CASES = {
          'cannot listen on TCP', 'stop it')],
     'db-answers': [
         (facts_of(probe=REFUSED), ERROR, 'conn_string', 'refuses AHM: no pg_hba', 'pg_hba.conf'),
-        (facts_of(probe=SILENT), UNKNOWN, 'conn_string', 'does not answer', 'start the database')],
+        (facts_of(config_of('db_user: al\ndb_database: shop\ndb_port: 5433\n'), probe=SILENT),
+         UNKNOWN, 'conn_string',
+         'server localhost:5433, database shop, user al: it does not answer: Connection refused',
+         'start AHM, then the database, and run this again; or %s:9: correct db_port' % PATH),
+        (facts_of(config_of('conn_string: host=h dbname=d user=u password=secret\n'),
+                  probe=SILENT), UNKNOWN, 'conn_string', 'server h:5432, database d, user u: ',
+         'or %s:7: correct conn_string' % PATH),
+        (facts_of(config_of('conn_string: host=nowhere\n'), probe=UNRESOLVED), ERROR,
+         'conn_string', 'server nowhere:5432, database that of the environment, user that of the '
+         'environment: could not translate', PATH + ':7: correct conn_string')],
     'db-identity': [
         (facts_of(probe=FOUND._replace(mismatch='another server; correct it')), ERROR,
          'db_data_dir', 'another server', PATH + ':4: correct db_data_dir'),
         (facts_of(probe=FOUND._replace(system_identifier=None)), UNKNOWN, 'db_data_dir',
-         'does not tell', 'pg_control_system')],
+         'does not tell', 'pg_control_system'),
+        (facts_of(identifier='', server=elsewhere('/data/18')), ERROR, 'db_data_dir',
+         '/pg is no data directory (no PG_VERSION), and the server at localhost:5432 runs in '
+         '/data/18', PATH + ':4: db_data_dir: /data/18'),
+        (facts_of(identifier=''), ERROR, 'db_data_dir', 'a directory that it does not tell',
+         PATH + ':4: correct db_data_dir')],
     'listen-addresses': [
         (server(listen_addresses='localhost'), ERROR, 'listen_addresses', 'localhost',
          "/pg/postgresql.conf:7: listen_addresses = '*'"),
@@ -176,7 +203,8 @@ CASES = {
         (server(max_replication_slots='1'), WARNING, 'max_replication_slots', '1', '= 10'),
         (without('max_wal_senders'), UNKNOWN, 'max_wal_senders', 'not show', 'pg_monitor')],
     'archive': [(server(archive_command=''), WARNING, 'archive_mode', 'command is empty',
-                 'archive_mode = off')],
+                 'set archive_command; or /pg/postgresql.conf:7: archive_mode = off, then reload '
+                 'that server, where nothing is to be archived')],
     'rewind': [
         (facts_of(config_of('use_pg_rewind: true\n'), files=FILES._replace(has_rewind=False)),
          ERROR, 'use_pg_rewind', 'no pg_rewind in /pg/bin', PATH + ':7: use_pg_rewind: false'),
@@ -198,7 +226,11 @@ CASES = {
         (facts_of(server=SERVER._replace(commits=(('shop', 'app', 'off'),))), WARNING,
          'role app in database shop', 'off', 'ALTER ROLE "app" IN DATABASE "shop" RESET'),
         (facts_of(server=setting(SERVER, synchronous_commit='off')._replace(
-            commits=(('', 'ahm', 'off'),))), WARNING, 'role ahm', 'off', 'ALTER ROLE "ahm" RESET')],
+            commits=(('', 'ahm', 'on'),))), WARNING, 'synchronous_commit', 'off', '= on'),
+        (facts_of(server=setting(SERVER, synchronous_commit='on')._replace(
+            commits=(('', 'ahm', 'off'),))), WARNING, 'role ahm', 'off', 'ALTER ROLE "ahm" RESET'),
+        (without('synchronous_commit'), UNKNOWN, 'synchronous_commit', 'cannot be read',
+         'run this as the user')],
     'streaming': [
         (facts_of(probe=FOUND._replace(streaming=False)), WARNING, 'two',
          'does not stream from 192.0.2.1:5432', 'ahm_attach_node'),
@@ -224,7 +256,10 @@ CASES = {
             'recovery_target_time': ('now', 'the command line')})), ERROR, 'recovery_target_time',
          'the command line', 'take recovery_target_time out of the command line')],
     'command-line': [(files(on_command_line=['primary_conninfo']), ERROR, 'primary_conninfo',
-                      'command line', 'pg_ctl -o')],
+                      'command line', 'pg_ctl -o'),
+                     (files(on_command_line=['primary_conninfo'], is_running=False), WARNING,
+                      'primary_conninfo', 'was on the command line of the last start '
+                      '(/pg/postmaster.opts)', 'before the next start')],
     'replication-role': [
         (facts_of(server=SERVER._replace(replication=None)), ERROR, 'rep', 'no such role',
          'CREATE ROLE "rep" LOGIN REPLICATION;'),
@@ -278,10 +313,14 @@ CASES = {
          'if_up_cmd: use sudo'),
         (rightless(Daemon(7, capabilities=1 << 13)), ERROR, 'if_up_cmd', 'no right to run',
          'if_up_cmd: use sudo'),
-        (rightless(Daemon(7)), ERROR, 'if_up_cmd', 'no right to run', 'if_up_cmd: use sudo')],
-    'takeover-lacks': [(facts_of(takeover=Takeover((), (
-        'ping: no failover of a lost host: it cannot be run: set ping_path',))), WARNING,
-        'ping_path', 'no failover of a lost host: it cannot be run', 'ping_path: set')],
+        (rightless(Daemon(7)), ERROR, 'if_up_cmd', 'no right to run', 'if_up_cmd: use sudo'),
+        (facts_of(config_of(WITH_VIP), takeover=NO_PING), ERROR, 'ping_path', 'it cannot be run',
+         'ping_path: set')],
+    'takeover-lacks': [
+        (facts_of(config_of('trusted_servers: 192.0.2.254\n'), takeover=NO_PING), WARNING,
+         'ping_path', 'it cannot be run', 'ping_path: set'),
+        (facts_of(takeover=Takeover((), ('arping_cmd: /x is not there: install it',))), WARNING,
+         'arping_cmd', '/x is not there', 'arping_cmd: install it')],
     'checkpoint': [(handover(no_checkpoint='ahm may not run CHECKPOINT: GRANT pg_checkpoint TO '
                              'ahm'), ERROR, 'CHECKPOINT', 'may not run CHECKPOINT',
                     'on the primary: GRANT pg_checkpoint TO ahm;')],
@@ -345,7 +384,7 @@ def test_a_database_that_is_down_leaves_nothing_of_it_well():
                      handover=Unknown('down'))
     well = {finding.code for finding in table.judge(facts) if finding.level == OK}
     of_database = {rule.code for rule in table.RULES if rule.of_database}
-    assert well & of_database == {'other-servers', 'unique-names', 'sync-names'}
+    assert well & of_database == {'unique-names', 'sync-names'}
 
 
 def test_a_witness_is_asked_nothing_of_databases():
@@ -355,6 +394,25 @@ def test_a_witness_is_asked_nothing_of_databases():
     codes = {finding.code for finding in table.judge(facts)}
     assert not codes & {rule.code for rule in table.RULES if rule.of_database}
     assert {'ports', 'takeover', 'user'} <= codes
+
+
+def test_a_server_that_refuses_a_witness_is_told_as_it_prevents_the_failover():
+    told, = found_of(facts_of(config_of('is_witness: true\n'), others=(
+        Server(FIRST, 5432, REFUSED, Unknown('')),)), 'other-servers')
+    assert told.level == ERROR and 'no pg_hba.conf entry' in told.found
+
+
+def test_ping_that_a_takeover_needs_is_told_once_and_says_what_it_is_for():
+    with_vip = facts_of(config_of(WITH_VIP), takeover=NO_PING)
+    told, = found_of(with_vip, 'takeover')
+    lacks, = found_of(with_vip, 'takeover-lacks')
+    assert 'nobody is promoted' in told.why and lacks.level == OK
+    idle, = found_of(facts_of(config_of(WITH_VIP + 'is_witness: true\n'), takeover=NO_PING),
+                     'takeover-lacks')
+    assert idle.level == WARNING and 'never takes over' in idle.why
+    told, = found_of(facts_of(config_of('trusted_servers: 192.0.2.254\n'), takeover=NO_PING),
+                     'takeover-lacks')
+    assert 'trusted_servers' in told.why and 'failover' not in told.found
 
 
 def test_a_socket_that_the_cleaner_leaves_alone_is_well():

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from ahmlib.process import users
 from ahmlib.runtime import pid_file, state_file
 from ahmlib.runtime.pid_file import AlreadyRunning, PidFile, PidFileError, running_pid
 from ahmlib.runtime.state_file import StateFileCorrupt, StateFileError
@@ -148,12 +149,41 @@ def test_what_is_no_file_is_refused_without_waiting(path, make):
         state_file.load(path)
 
 
+def assert_owner_is_told(path, text):
+    """By name, and nobody is told to remove what holds votes."""
+    here, other = users.called(os.getuid()), os.getuid() + 1
+    assert 'owned by %s, expected %s' % (here, users.called(other)) in text
+    assert text.endswith('; chown %s %s, or run AHM as its owner; do not remove it, it holds votes '
+                         'and promises' % (users.word(other), path))
+
+
+def test_a_link_is_to_be_replaced_by_its_content(path):
+    state_file.save(path + '.elsewhere', CONTENT)
+    os.symlink(path + '.elsewhere', path)
+    with pytest.raises(StateFileError) as caught:
+        state_file.load(path)
+    assert str(caught.value).endswith('; put a regular file with its content in its place')
+
+
+def test_a_file_of_two_names_is_to_be_replaced_by_a_copy(path):
+    state_file.save(path, CONTENT)
+    os.link(path, path + '.elsewhere')
+    with pytest.raises(StateFileError) as caught:
+        state_file.load(path)
+    assert str(caught.value).endswith('; put a copy of it in its place')
+
+
+def test_a_user_without_a_name_is_told_by_number():
+    assert (users.called(0), users.word(0)) == ('root', 'root')
+    assert (users.called(4711011), users.word(4711011)) == ('uid 4711011', '4711011')
+
+
 def test_somebody_elses_file_is_refused(path, monkeypatch):
     state_file.save(path, CONTENT)
     monkeypatch.setattr(os, 'geteuid', lambda: os.getuid() + 1)
     with pytest.raises(StateFileError) as caught:
         state_file.load(path)
-    assert 'owned by uid %d, expected uid %d' % (os.getuid(), os.getuid() + 1) in str(caught.value)
+    assert_owner_is_told(path, str(caught.value))
 
 
 @pytest.mark.parametrize('number, words', [(13, 'Permission denied'), (5, 'Input/output error')])
@@ -182,7 +212,7 @@ def test_a_file_that_is_unreadable_because_another_user_wrote_it_names_that_user
     monkeypatch.setattr(os, 'geteuid', lambda: os.getuid() + 1)
     with pytest.raises(StateFileError) as caught:
         state_file.load(path)
-    assert 'owned by uid %d, expected uid %d' % (os.getuid(), os.getuid() + 1) in str(caught.value)
+    assert_owner_is_told(path, str(caught.value))
 
 
 def test_a_write_that_fails_leaves_the_old_content(path, monkeypatch):

@@ -1,0 +1,17 @@
+"""Users as people know them: by name, and by number where there is no name, as in containers."""
+
+import pwd
+
+
+def word(uid: int) -> str:
+    """What chown and sudo take for this user: its name, else its number."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return '%d' % uid
+
+
+def called(uid: int) -> str:
+    """How a message calls this user: by its name, else "uid 4711"."""
+    name = word(uid)
+    return 'uid %s' % name if name.isdigit() else name
