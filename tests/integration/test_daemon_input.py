@@ -98,13 +98,13 @@ def not_in_nodes(lone):
     return ['%s:1:' % lone.nodes, 'found', 'listen_address ' + lone.plan.node(1), 'expected']
 
 
-def linked(lone, name):
+def linked(lone, name, fix='put a regular file with its content in its place'):
     """A symbolic link in data_dir, to a file that must stay as it is."""
     target = os.path.join(lone.directory, 'target')
     lone.workspace.write(target, 'precious')
     path = os.path.join(lone.data_dir, name)
     os.symlink(target, path)
-    return [path, 'symbolic link', 'remove it']
+    return [path, 'symbolic link', fix]
 
 
 def linked_state(lone):
@@ -116,7 +116,7 @@ def linked_lease(lone):
 
 
 def linked_pid_file(lone):
-    return linked(lone, 'ahm.pid')
+    return linked(lone, 'ahm.pid', 'remove it')
 
 
 def log_in_no_directory(lone):
