@@ -29,7 +29,13 @@ from ahmlib.config.schema import (
     Derived,
     Parameter,
 )
-from ahmlib.config.timing import failover_intervals, timing_of
+from ahmlib.config.timing import (
+    DURATIONS,
+    LETTERS,
+    WINDOWS,
+    failover_intervals,
+    timing_of,
+)
 
 #: Of all pages; it is that of the version.
 DATE = '2026-11-30'
@@ -62,18 +68,10 @@ TOGETHER = (
     ('synchronous_mode', 'synchronous_node_count'),
 )
 
-#: The letters of the formulas.
-LETTERS = {'I': 'beacon_message_interval_seconds', 'R': 'beacon_message_retry_count',
-           'P': 'health_check_period', 'F': 'max_consec_failures', 'C': 'db_connect_timeout'}
-DURATIONS = (('T_lease', 'I x (R + 0.25)'), ('T_hold', '1.1 x T_lease + max(I / 4, 0.5)'),
-             ('T_fence', 'T_hold / 1.1 - T_lease'))
-#: (fault, its field of FailoverIntervals, formula of the least and of the most)
-WINDOWS = (
-    ("the primary's host is lost, or its AHM and its database", 'lost_node', 'T_hold - I',
-     'T_hold'),
-    ("the primary's database refuses connections", 'database_refusing', '(F - 1) x P', 'F x P'),
-    ("the primary's database hangs", 'database_hanging', '(F - 1) x P + 2 x C', 'F x P + 2 x C'),
-)
+#: What the page calls the fault of each of the WINDOWS.
+FAULTS = {'lost_node': "the primary's host is lost, or its AHM and its database",
+          'database_refusing': "the primary's database refuses connections",
+          'database_hanging': "the primary's database hangs"}
 #: Settings whose windows are shown: a title, and the values of the letters.
 SETTINGS: Tuple[Tuple[str, Dict[str, float]], ...] = (
     ('default', {}), ('quicker', {'I': 2, 'R': 2, 'P': 5, 'F': 3, 'C': 2}),
@@ -193,14 +191,15 @@ def _advice() -> str:
 
 def config_of(values: Dict[str, float]) -> loader.Config:
     """The Config of a node with these values of the LETTERS, and the defaults of all others."""
-    lines = ['%s: %s' % (LETTERS[letter], number(value)) for letter, value in values.items()]
+    lines = ['%s: %s' % (dict(LETTERS)[letter], number(value))
+             for letter, value in values.items()]
     return loader.parse('\n'.join(['node_name: a', 'is_witness: true'] + lines), '/a', {})
 
 
 def figures(config: loader.Config) -> Dict[str, float]:
     """The letters and the durations of a Config, as the formulas name them."""
     timing = timing_of(config)
-    found = {letter: getattr(config, name) for letter, name in LETTERS.items()}
+    found = {letter: getattr(config, name) for letter, name in LETTERS}
     return dict(found, T_lease=timing.lease, T_hold=timing.hold, T_fence=timing.fence)
 
 
@@ -210,13 +209,13 @@ def _in_figures(formula: str, known: Dict[str, float]) -> str:
 
 def _letters() -> str:
     return _literal('%s = %s (%s)' % (letter, name, number(BY_NAME[name].default))
-                    for letter, name in LETTERS.items())
+                    for letter, name in LETTERS)
 
 
 def _durations() -> str:
     known = figures(config_of({}))
     lines = []
-    for name, formula in DURATIONS:
+    for name, formula, _ in DURATIONS:
         lines += ['%-7s = %s' % (name, formula),
                   '        = %s = %.4g' % (_in_figures(formula, known), known[name])]
     return _literal(lines)
@@ -226,10 +225,11 @@ def _windows() -> str:
     config = config_of({})
     known, intervals = figures(config), failover_intervals(config)
     lines = []
-    for fault, field, least, most in WINDOWS:
-        lines += [fault, '    %s to %s' % (least, most), '    = %s to %s' % (
-            _in_figures(least, known), _in_figures(most, known)),
-            '    = %.4g to %.4g' % getattr(intervals, field)]
+    for window in WINDOWS:
+        lines += [FAULTS[window.field], '    %s to %s' % (window.least, window.most),
+                  '    = %s to %s' % (_in_figures(window.least, known),
+                                      _in_figures(window.most, known)),
+                  '    = %.4g to %.4g' % getattr(intervals, window.field)]
     return _literal(lines)
 
 
@@ -239,9 +239,9 @@ def _table() -> str:
     rows: List[Tuple[str, List[str]]] = [('', [name for name, _ in SETTINGS])]
     for key in figures(configs[0]):
         rows.append((key, ['%.4g' % figures(config)[key] for config in configs]))
-    for _, field, _, _ in WINDOWS:
-        rows.append((field.replace('_', ' '), ['%.4g to %.4g' % getattr(
-            failover_intervals(config), field) for config in configs]))
+    for window in WINDOWS:
+        rows.append((window.field.replace('_', ' '), ['%.4g to %.4g' % getattr(
+            failover_intervals(config), window.field) for config in configs]))
     return _literal('%-18s' % name + ''.join('%15s' % cell for cell in cells)
                     for name, cells in rows)
 

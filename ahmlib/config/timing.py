@@ -7,7 +7,7 @@ old primary answers, which a silent host draws out to the connect timeout.
 """
 
 import re
-from typing import TYPE_CHECKING, Callable, List, NamedTuple, Tuple
+from typing import TYPE_CHECKING, List, NamedTuple
 
 from ahmlib.core.consensus.timing import Timing
 
@@ -69,31 +69,38 @@ class Sum(NamedTuple):
 #: What the letters of the formulas stand for.
 LETTERS = (('I', 'beacon_message_interval_seconds'), ('R', 'beacon_message_retry_count'),
            ('P', 'health_check_period'), ('F', 'max_consec_failures'), ('C', 'db_connect_timeout'))
-#: (name, formula as README.md and ahm_protocol(7) have it, its value, what it is).  The text of a
-#: formula is for people and computes nothing; a test compares it with the value.
-FORMULAS: Tuple[Tuple[str, str, Callable[['Config'], float], str], ...] = (
-    ('T_lease', 'I x (R + 0.25)', lambda config: timing_of(config).lease,
-     'how long an acknowledged beacon entitles the leader to lead'),
-    ('T_hold', '1.1 x T_lease + max(I / 4, 0.5)', lambda config: timing_of(config).hold,
+#: (name, formula, what it is) of the fields of Timing; formulas as README.md and ahm_protocol(7)
+#: have them.  The text of one is for people and computes nothing; tests compare it with the value.
+DURATIONS = (
+    ('T_lease', 'I x (R + 0.25)', 'how long an acknowledged beacon entitles the leader to lead'),
+    ('T_hold', '1.1 x T_lease + max(I / 4, 0.5)',
      'how long the others are bound to a leader they heard'),
-    ('T_fence', 'T_hold / 1.1 - T_lease', lambda config: timing_of(config).fence,
+    ('T_fence', 'T_hold / 1.1 - T_lease',
      'within it an outvoted leader has dropped the VIP and stopped its database'),
-    ('host lost, at best', 'T_hold - I', lambda config: failover_intervals(config).lost_node.least,
-     'until the takeover begins after the loss of a host, or of AHM and its database'),
-    ('host lost, at worst', 'T_hold', lambda config: failover_intervals(config).lost_node.most,
-     'the same, where it is lost right after a beacon'),
-    ('database refuses, at best', '(F - 1) x P',
-     lambda config: failover_intervals(config).database_refusing.least,
-     'until the takeover begins after the loss of a database that refuses connections'),
-    ('database refuses, at worst', 'F x P',
-     lambda config: failover_intervals(config).database_refusing.most,
-     'the same, where it is lost right after a check'),
-    ('database hangs, at best', '(F - 1) x P + 2 x C',
-     lambda config: failover_intervals(config).database_hanging.least,
-     'until the takeover begins where a database takes connections and never answers'),
-    ('database hangs, at worst', 'F x P + 2 x C',
-     lambda config: failover_intervals(config).database_hanging.most,
-     'the same, where it begins right after a check'),
+)
+
+
+class Window(NamedTuple):
+    """The formulas of one field of FailoverIntervals: at best, and at worst; what each is."""
+
+    name: str
+    field: str
+    least: str
+    most: str
+    meaning: str
+    worst: str
+
+
+WINDOWS = (
+    Window('host lost', 'lost_node', 'T_hold - I', 'T_hold',
+           'until the takeover begins after the loss of a host, or of AHM and its database',
+           'the same, where it is lost right after a beacon'),
+    Window('database refuses', 'database_refusing', '(F - 1) x P', 'F x P',
+           'until the takeover begins after the loss of a database that refuses connections',
+           'the same, where it is lost right after a check'),
+    Window('database hangs', 'database_hanging', '(F - 1) x P + 2 x C', 'F x P + 2 x C',
+           'until the takeover begins where a database takes connections and never answers',
+           'the same, where it begins right after a check'),
 )
 _NAME = re.compile(r'T_\w+|[A-Z]\b')
 
@@ -102,11 +109,19 @@ def arithmetic(config: 'Config') -> List[Sum]:
     """The durations and intervals of a Config, each with its formula and the numbers in it."""
     known = {letter: _text(getattr(config, name)) for letter, name in LETTERS}
     found = []
-    for name, formula, value, meaning in FORMULAS:
-        seconds = value(config)
+
+    def add(name: str, formula: str, seconds: float, meaning: str) -> None:
         numbers = _NAME.sub(lambda match: known[match.group()], formula)
         found.append(Sum(name, formula, numbers, seconds, meaning))
+    timing, intervals = timing_of(config), failover_intervals(config)
+    for name, formula, meaning in DURATIONS:
+        seconds = getattr(timing, name[len('T_'):])
+        add(name, formula, seconds, meaning)
         known[name] = _text(seconds)
+    for window in WINDOWS:
+        least, most = getattr(intervals, window.field)
+        add(window.name + ', at best', window.least, least, window.meaning)
+        add(window.name + ', at worst', window.most, most, window.worst)
     return found
 
 

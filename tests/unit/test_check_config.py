@@ -238,7 +238,7 @@ def test_the_arithmetic_that_is_shown_gives_the_durations_that_are_used(
 
 
 def test_the_formulas_are_those_of_the_protocol_and_of_the_readme():
-    formulas = {name: formula for name, formula, _, _ in timing.FORMULAS}
+    formulas = {each.name: each.formula for each in timing.arithmetic(config_of(''))}
     text = section('ahm_protocol.7', 'DURATIONS')
     for name in ('T_lease', 'T_hold', 'T_fence'):
         on_page = re.search(r'^%s *= (.*)$' % name, text, re.MULTILINE).group(1)

@@ -94,11 +94,12 @@ def test_all_that_is_warned_of_is_in_the_page():
 def test_the_formulas_are_those_by_which_the_daemon_runs(values):
     config = manual_page.config_of(values)
     known = dict(manual_page.figures(config), max=max)
-    for name, formula in manual_page.DURATIONS:
+    for name, formula, _ in manual_page.DURATIONS:
         assert eval(formula.replace(' x ', ' * '), known) == pytest.approx(known[name])
-    for _, field, least, most in manual_page.WINDOWS:
-        bounds = [eval(formula.replace(' x ', ' * '), known) for formula in (least, most)]
-        assert bounds == pytest.approx(list(getattr(failover_intervals(config), field)))
+    for window in manual_page.WINDOWS:
+        bounds = [eval(formula.replace(' x ', ' * '), known)
+                  for formula in (window.least, window.most)]
+        assert bounds == pytest.approx(list(getattr(failover_intervals(config), window.field)))
 
 
 def test_the_figures_are_printed_with_their_arithmetic():
