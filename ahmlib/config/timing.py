@@ -115,7 +115,7 @@ def arithmetic(config: 'Config') -> List[Sum]:
         found.append(Sum(name, formula, numbers, seconds, meaning))
     timing, intervals = timing_of(config), failover_intervals(config)
     for name, formula, meaning in DURATIONS:
-        seconds = getattr(timing, name[len('T_'):])
+        seconds = _duration(timing, name)
         add(name, formula, seconds, meaning)
         known[name] = _text(seconds)
     for window in WINDOWS:
@@ -123,6 +123,11 @@ def arithmetic(config: 'Config') -> List[Sum]:
         add(window.name + ', at best', window.least, least, window.meaning)
         add(window.name + ', at worst', window.most, most, window.worst)
     return found
+
+
+def _duration(timing: Timing, name: str) -> float:
+    """T_lease is Timing.lease, and so on."""
+    return float(getattr(timing, name[len('T_'):]))
 
 
 def _text(seconds: float) -> str:
@@ -138,12 +143,8 @@ def explain(config: 'Config') -> List[str]:
         limit += config.hook_timeout_seconds
         takes += ', what the fencing script takes, and up to %g s for a second look at a host ' \
             'that is silent' % config.db_connect_timeout
-    return [
-        'T_lease %.4g s: how long an acknowledged beacon entitles the leader to lead'
-        % timing.lease,
-        'T_hold %.4g s: how long the others are bound to a leader they heard' % timing.hold,
-        'T_fence %.4g s: within it an outvoted leader has dropped the VIP and stopped its database'
-        % timing.fence,
+    return ['%s %.4g s: %s' % (name, _duration(timing, name), meaning)
+            for name, _, meaning in DURATIONS] + [
         'Lost AHM node or host: %s plus the takeover' % _range(intervals.lost_node),
         'Failed database, refusing connections: %s plus the takeover'
         % _range(intervals.database_refusing),
