@@ -221,8 +221,7 @@ class Node:
         misses = self.consensus.follower.misses_leader
         speaker.want(self.to_save())
         # In an election positions are compared, so those of others have to be the newest.
-        speaker.publish(row, self._is_hurried(), row.lsn if misses else 0)
-        speaker.go_on(self._is_hurried())
+        self.consensus.publish(row, self._is_hurried(), row.lsn if misses else 0)
         why_end = self.parts.namesake.why_end()
         if why_end:
             speaker.say_last(row)       # who reads it knows of both

@@ -23,7 +23,9 @@ PLACEHOLDER = '$_IP_$'
 POLL_SECONDS = 0.02
 REPEAT_SECONDS = 0.1            # between two runs of if_down_cmd
 CHECK_SECONDS = 5.0             # if_check_cmd, at most
-DETECTION_SECONDS = 2.0         # for duplicate address detection: its default is up to 2 s
+# For duplicate address detection: by default the kernel waits for up to 1 s, asks, and listens for
+# 1 s, and its own work may come late.
+DETECTION_SECONDS = 3.0
 
 # What a check says that could not look: its exit status of 1 is then no answer.  `grep -q`, the
 # end of many such commands, exits with 1 as well where what came before it could not run.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Tuple
 
 from ahmlib.core import events
 from ahmlib.core.beacon import Farewell
+from ahmlib.core.consensus.timing import candidacy_seconds
 from ahmlib.core.procedures.step_down import PATIENT_SECONDS
 from ahmlib.simulation import perform
 from ahmlib.simulation.database_faults import (
@@ -28,7 +29,7 @@ from ahmlib.simulation.database_faults import (
     stop_replication,
     thaw_database,
 )
-from ahmlib.simulation.host import FAILS, HANGS, LIES, SLOW
+from ahmlib.simulation.host import FAILS, HANGS, LIES, SAVE_SECONDS, SLOW
 from ahmlib.simulation.lemma import is_obstructed
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ Plan = Iterable[Tuple[float, str, int]]
 Fault = Callable[..., None]
 
 REPAIR_SECONDS = 3.0
+#: A save on a slow disk, in candidacies: the candidate's and its voter's are longer than one.
+SLOW_SAVE = 0.8
 RESTART_SECONDS = 0.3
 
 #: A command that hung ends after so long at most, and is then tried again.
@@ -235,8 +238,15 @@ def stall_disk(world: 'World', place: int) -> None:
     world.hosts[place].disk_stalls = True
 
 
+def slow_disk(world: 'World', place: int) -> None:
+    """each of its saves takes nearly as long as a candidacy lasts"""
+    host = world.hosts[place]
+    host.save_seconds = SLOW_SAVE * candidacy_seconds(host.settings.interval)
+
+
 def unstall_disk(world: 'World', place: int) -> None:
-    """its disk goes on"""
+    """its disk goes on, and is quick"""
+    world.hosts[place].save_seconds = SAVE_SECONDS
     perform.unstall(world, world.hosts[place])
 
 
@@ -338,8 +348,8 @@ FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for fu
     cut, cut_one_way, cut_between, part, mute, deafen, deafen_multicast, heal, replay,
     lose_trusted, reach_trusted, crash, start, crash_and_start, freeze, thaw, stop, stop_twice,
     restart, reload, ask_status, attach, promote, force, shutdown_cluster, hear_stranger,
-    lose_state, fill_disk, free_disk, stall_disk, unstall_disk, power_off, power_on, drop_vip,
-    hide_vip, answer_for_vip, ping_in_vain, vip_unusable, kill_daemon_and_database,
+    lose_state, fill_disk, free_disk, stall_disk, slow_disk, unstall_disk, power_off, power_on,
+    drop_vip, hide_vip, answer_for_vip, ping_in_vain, vip_unusable, kill_daemon_and_database,
     kill_database, hang_database, thaw_database, start_database, crash_recovery,
     restart_standby, pause_replay, hold_replay, resume_replay, hide_wal, refuse_checks,
     promote_by_hand, demote_by_hand, stop_replication, fail_checks, commands_work)}
@@ -350,7 +360,7 @@ OPERATORS = ('attach', 'promote', 'force', 'shutdown-cluster')
 
 #: After these nothing may be promoted, however often they happen (L17).
 HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status', 'hear-stranger',
-            'attach', 'shutdown-cluster', 'stall-disk', 'unstall-disk', 'pause-replay',
+            'attach', 'shutdown-cluster', 'stall-disk', 'slow-disk', 'unstall-disk', 'pause-replay',
             'hold-replay', 'resume-replay', 'refuse-checks', 'restart-standby')
 
 

@@ -10,6 +10,8 @@ from ahmlib.simulation.database import SimulatedDatabase
 #: How a command of a host behaves, where it does not simply work.
 WORKS, SLOW, FAILS, HANGS, LIES = 'works', 'slow', 'fails', 'hangs', 'lies'
 
+SAVE_SECONDS = 0.002
+
 
 class Host:
     """One host of the world: a clock, a disk, an interface, maybe a database, maybe a daemon."""
@@ -27,6 +29,7 @@ class Host:
         self.paused = False
         self.disk_full = False
         self.disk_stalls = False        # what is written to it gets there when it goes on
+        self.save_seconds = SAVE_SECONDS
         self.writing: Optional[Callable[[], None]] = None   # what waits for that
         self.refuses_checks = False     # its database refuses AHM, from everywhere
         self.fencing_works = True

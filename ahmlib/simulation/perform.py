@@ -17,7 +17,6 @@ from ahmlib.simulation.host import FAILS, HANGS, LIES, SLOW, Host
 if TYPE_CHECKING:
     from ahmlib.simulation.world import World
 
-SAVE_SECONDS = 0.002
 COMMAND_SECONDS = 0.03
 PROBE_SECONDS = 0.02
 STRANGER = '02:ff:ff:ff:ff:ff'
@@ -46,14 +45,14 @@ def _save(world: 'World', host: Host, effect: effects.SaveState) -> None:
                        else events.StateSaved(effect.saved))
     assert host.writing is None, 'one save at a time'
     host.writing = written
-    world.after(SAVE_SECONDS, written)
+    world.after(host.save_seconds, written)
 
 
 def unstall(world: 'World', host: Host) -> None:
     """The disk of this host goes on: what waits for it is written."""
     host.disk_stalls = False
     if host.writing is not None:
-        world.after(SAVE_SECONDS, host.writing)
+        world.after(host.save_seconds, host.writing)
 
 
 def _save_lease(world: 'World', host: Host, effect: effects.SaveLease) -> None:

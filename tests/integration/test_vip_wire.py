@@ -398,7 +398,7 @@ def test_an_ipv6_vip_that_was_refused_is_of_no_use(net):
     assert 'dadfailed' in found['reason']
     net.ip('h3', 'addr', 'del', VIP6 + '/64', 'dev', 'eth0')
     found = net.call(vip.raise_vip, ours, 10.0, False)
-    assert found['ok'] and found['here'], 'it is taken off and put on again'
+    assert found['ok'] and found['here'], 'it is taken off and put on again: %s' % found
     checked = net.call(vip.check_vip, ours)
     assert (checked['here'], checked['usable'], checked['reason']) == (True, True, ''), checked
 

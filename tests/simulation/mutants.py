@@ -172,7 +172,7 @@ MUTANTS = (
                Patch(Candidate, '_why_not', 'return self.force.why_not_stand(agree)', "return ''"),
                Patch(Contest, '_why_not', 'if not wish.forced and not self.tie_break',
                      'if False and not self.tie_break'),
-               Patch(Contest, '_why_not', 'if not wish.forced and agree', 'if False and agree'),
+               Patch(Contest, '_why_too_few', 'if not wish.forced and agree', 'if False and agree'),
                Patch(Contest, '_needed', 'if not wish.forced:', 'if False:'))),
     Mutant('evidence is ignored', 4, 'three nodes', ((1.0, 'crash', 0), (0.1, 'drop-vip', 0)), (
         NO_EVIDENCE,)),

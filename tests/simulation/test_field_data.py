@@ -414,6 +414,27 @@ def test_a_stall_is_told_of():
     assert said(world, 'AHM-NODE-2 state: the state file has not been written for')
 
 
+def test_where_the_disks_are_slow_the_first_candidacy_is_enough():
+    """Its own save took of the time for votes, so no vote ever came within a candidacy."""
+    world = formed(THREE)
+    for own in range(3):
+        strike(world, 'slow-disk', own)
+    term = world.hosts[0].node.consensus.term
+    world.power_off(0)
+    assert world.run_until(lambda: world.serves() in (1, 2), 20.0), trace(world)
+    assert world.hosts[1].node.consensus.term == term + 1, trace(world)
+
+
+def test_a_candidate_whose_disk_stalls_gives_way_to_a_rival():
+    world = formed(make_settings(5))
+    world.power_off(0)
+    strike(world, 'stall-disk', 1)
+    assert world.run_until(lambda: world.serves() in (2, 3, 4), 20.0), trace(world)
+    strike(world, 'unstall-disk', 1)
+    world.run(2.0)
+    assert world.hosts[1].node.state is NodeState.STANDBY
+
+
 def test_a_daemon_that_starts_beside_the_writer_of_its_forerunner_waits_for_it():
     world = formed(THREE)
     strike(world, 'stall-disk', 1)

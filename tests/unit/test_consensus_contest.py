@@ -9,7 +9,7 @@ from ahmlib.core.consensus.timing import candidacy_seconds
 from ahmlib.core.consensus.wish import Wish
 from ahmlib.core.states import NodeState, Role
 
-from .rows import hear, one_consensus, row, told
+from .rows import goes_on, hear, one_consensus, row, told
 
 HOLD = one_consensus().facts.hold_seconds
 #: One that may stand, where one other node agrees.
@@ -25,6 +25,7 @@ def a_candidate(**changes):
     consensus.elect(STAND._replace(agree=frozenset((1, 2))))
     assert consensus.role is Role.STANDS
     consensus.members.sent(2, consensus.facts.now)
+    consensus.contest.said()
     told(consensus)
     return consensus
 
@@ -163,7 +164,7 @@ def test_it_stands_in_the_next_term_of_its_own_above_all_that_it_knows():
     hear(consensus, 2, term=7)
     assert consensus.elect(STAND) == 0
     assert (consensus.term, consensus.ballot.voted_for, consensus.role) == (9, 0, Role.STANDS)
-    assert consensus.contest.stand_until == pytest.approx(100.0 + consensus.facts.patience)
+    assert consensus.contest.stand_until is None, 'nobody has been told of it'
     consensus = one_consensus(saved=Saved(term=4))
     consensus.elect(STAND)
     assert consensus.term == 6
@@ -267,6 +268,57 @@ def test_a_candidacy_ends_after_the_patience_and_the_next_one_has_to_wait():
     assert told(consensus)[-1].endswith('was not elected in term 3')
     assert consensus.contest.stand_after == pytest.approx(
         100.0 + patience + pause_after_losing('AHM-NODE-1', 3, patience))
+
+
+def test_a_candidacy_lasts_from_its_first_row_to_whomever_it_goes():
+    """On a slow host its own save took half of the time for votes, and elections were repeated."""
+    consensus = one_consensus()
+    patience, wish = consensus.facts.patience, STAND._replace(agree=frozenset((1, 2)))
+    consensus.elect(wish)
+    for _ in range(3):
+        goes_on(consensus, patience)
+        consensus.speaker.want(consensus.to_save(None, (), None))
+        consensus.publish(consensus.facts.row, False, None)
+        assert consensus.elect(wish) == 0 and consensus.role is Role.STANDS
+    publishes(consensus)
+    assert consensus.contest.stand_until == consensus.facts.now + patience
+    assert consensus.facts.clock.wake_at <= consensus.contest.stand_until
+    until = consensus.contest.stand_until
+    goes_on(consensus, patience / 2)
+    publishes(consensus)
+    assert consensus.contest.stand_until == until, 'a later row gives it no more time'
+    consensus.facts.clock.advance(until)
+    votes(consensus, 1)
+    assert consensus.elect(wish) == 0 and consensus.role is Role.FOLLOWS
+
+
+def publishes(consensus):
+    """Its state is on disk, and its row leaves."""
+    consensus.speaker.want(consensus.to_save(None, (), None))
+    consensus.speaker.saved(consensus.speaker.wanted)
+    consensus.facts.take_row(consensus.facts.row._replace(
+        term=consensus.term, voted_for=consensus.ballot.voted_for, state=consensus.state))
+    consensus.publish(consensus.facts.row, True, None)
+    assert consensus.speaker.out.take().rows
+
+
+def test_what_is_said_by_who_does_not_stand_begins_no_candidacy():
+    consensus = one_consensus()
+    publishes(consensus)
+    assert consensus.contest.stand_until is None
+
+
+@pytest.mark.parametrize('wish', [
+    Wish(due=Due.NOBODY, agree=frozenset((1,))), Wish(due=Due.ANYBODY, due_for=1,
+                                                      agree=frozenset((1,))),
+    Wish(due=Due.ANYBODY)])
+def test_a_candidacy_of_which_nobody_was_told_ends_where_it_would_not_begin(wish):
+    consensus = one_consensus()
+    consensus.elect(STAND)
+    assert consensus.elect(STAND) == 0 and consensus.role is Role.STANDS
+    assert consensus.elect(wish) == 0 and consensus.role is Role.FOLLOWS
+    consensus = a_candidate()
+    assert consensus.elect(wish) == 0 and consensus.role is Role.STANDS, 'somebody may have voted'
 
 
 def test_who_takes_no_part_any_more_ends_its_candidacy_and_who_withdraws_says_why():

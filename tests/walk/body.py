@@ -157,7 +157,7 @@ class Body:
         ballot.take(node.role)
         ballot.state = node.state
         contest.due, contest.due_only = node.due, node.due_only
-        contest.stand_until = node.stand_until * self.step
+        contest.stand_until = None if node.stand_until is None else node.stand_until * self.step
         contest.stand_after = 0.0       # who must wait may wait anyway
         follower.lost_at = 0.0 if node.lost else None
         follower.followed = True
@@ -214,11 +214,13 @@ class Body:
         """The state of the thawed Consensus; what the walk keeps for it is as it was before."""
         consensus = self.consensus
         ballot, contest, follower = consensus.ballot, consensus.contest, consensus.follower
-        pending = stand_until = 0
+        pending = 0
+        stand_until: Optional[int] = 0
         if ballot.voted_for not in (None, SPENT, self.own):
             pending = self._ahead(ballot.pending_until)
         if ballot.role is Role.STANDS:
-            stand_until = self._ahead(contest.stand_until)
+            stand_until = None if contest.stand_until is None \
+                else self._ahead(contest.stand_until)
         return Frozen(
             consensus.incarnation, ballot.term, ballot.voted_for, ballot.leader, pending,
             ballot.role, ballot.state, self._owed(), self._held(),
@@ -288,6 +290,12 @@ class Body:
         saving = node.saving if self.out.save is None else self.out.save.saved
         return self.freeze(node._replace(slept=0, saving=saving))
 
+    def tells(self, node: Frozen) -> Frozen:
+        """This state once its row has left, where it may."""
+        self.thaw(node)
+        self._publish()
+        return self.freeze(node)
+
     def said_now(self, node: Frozen) -> Optional[Said]:
         """What its row says that may leave now; None where none may."""
         self.thaw(node)
@@ -313,7 +321,8 @@ class Body:
                 returned=tuple(None if at is None else max(at - 1, -self.lease)
                                for at in held.returned))
         return node._replace(
-            pending=_less(node.pending), stand_until=_less(node.stand_until), held=held,
+            pending=_less(node.pending), held=held,
+            stand_until=None if node.stand_until is None else _less(node.stand_until),
             peers=tuple(peer and self._peer_later(peer) for peer in node.peers),
             slept=node.slept + 1,
             owed=owed._replace(
@@ -375,9 +384,8 @@ class Body:
             self.consensus.step_down('lease', False)
 
     def _publish(self) -> None:
-        speaker = self.consensus.speaker
-        speaker.want(self.consensus.to_save(None, (), Claim()))
-        speaker.publish(self.own_row(), True, 0)
+        self.consensus.speaker.want(self.consensus.to_save(None, (), Claim()))
+        self.consensus.publish(self.own_row(), True, 0)
 
     # -- events --------------------------------------------------------------------------------
 

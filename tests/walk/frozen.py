@@ -95,7 +95,7 @@ class Frozen(NamedTuple):
     lost: bool
     due: Due
     due_only: Optional[int]
-    stand_until: int
+    stand_until: Optional[int]  # None while no row has told of the candidacy
     peers: Tuple[Optional[Peer], ...]
     disk: Optional[Saved]
     saving: Optional[Saved]

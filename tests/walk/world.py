@@ -158,7 +158,7 @@ class World:
             return [Outcome(self.intern(place, after), elected=elected)]
         cast = new_vote(place, after.disk, after.saving)
         self.lemmas.saved(place, after, after.saving)
-        done = after._replace(disk=after.saving, saving=None)
+        done = self.bodies[place].tells(after._replace(disk=after.saving, saving=None))
         dead = Down(after.incarnation, after.disk, after.primary)
         return [Outcome(self.intern(place, done), '', cast, cast, elected),
                 Outcome(self.intern(place, after), 'slow', None, cast, elected),

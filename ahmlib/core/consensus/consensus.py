@@ -117,6 +117,14 @@ class Consensus:
                      self.promise.bound, self.promise.blind, record, names,
                      self.tenure.reigns if leads else self.promise.reigned, claim)
 
+    def publish(self, row: Beacon, hurried: bool, matters: Any) -> None:
+        """Have the state saved, or say what there is to say; see Speaker."""
+        before = self.speaker.seq
+        self.speaker.publish(row, hurried, matters)
+        self.speaker.go_on(hurried)
+        if self.speaker.seq != before:
+            self.contest.said()
+
     def check(self) -> None:
         """What one node can see of the invariants; a broken one ends the daemon like a crash."""
         ballot, own = self.ballot, self.facts.own

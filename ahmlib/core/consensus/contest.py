@@ -34,7 +34,8 @@ class Contest:
         self.follower = follower
         self.due = Due.NOBODY
         self.due_only: Optional[int] = None
-        self.stand_until = 0.0              # of the candidacy under way
+        # Of the candidacy under way; None until a row has told of it.
+        self.stand_until: Optional[float] = None
         self.stand_after = 0.0              # not again before this instant
         self.why_not = ''                   # why this node does not stand, for people
         self.ready = False                  # it would, were there not a better one
@@ -102,7 +103,7 @@ class Contest:
         if not self.ready or wish.waits:
             return 0
         terms = [row.term for row in self.members.all_rows()] + [self.ballot.term]
-        self.ready, self.stand_until = False, self.facts.now + self.facts.patience
+        self.ready, self.stand_until = False, None
         self.ballot.stand(next_own_term(max(terms), self.facts.own, self.facts.settings.size))
         return self._count(wish)
 
@@ -114,11 +115,20 @@ class Contest:
             return wish.why_not
         if not wish.forced and not self.tie_break.is_heard_out():
             return 'has not listened long enough to know that the other half is silent'
+        return self._why_too_few(wish)
+
+    def _why_too_few(self, wish: Wish) -> str:
         agree = 1 + len(wish.agree)
         if not wish.forced and agree < self.facts.votes_needed:
             return 'only %d of the %d nodes that are needed find an election due' % (
                 agree, self.facts.votes_needed)
         return ''
+
+    def said(self) -> None:
+        """A row has left: from now on the candidacy under way may get votes."""
+        if self.ballot.role is Role.STANDS and self.stand_until is None:
+            self.stand_until = self.facts.now + self.facts.patience
+            self.facts.clock.wake_by(self.stand_until)
 
     def pause(self, seconds: float) -> None:
         """Do not stand for so long."""
@@ -129,7 +139,7 @@ class Contest:
     def _count(self, wish: Wish) -> int:
         """Count the votes of my candidacy: win, go on, yield or lose."""
         ballot = self.ballot
-        if self.facts.reached(self.stand_until) or not self.is_free(wish):
+        if self._is_over(wish) or not self.is_free(wish):
             return self._lose('was not elected in term %d' % ballot.term)
         if wish.withdraws:
             return self._lose(wish.withdraws)
@@ -148,6 +158,12 @@ class Contest:
         if rivals:
             return self._lose('was not elected in term %d' % ballot.term)
         return 0
+
+    def _is_over(self, wish: Wish) -> bool:
+        """Whether no vote counts any more, or none is to be asked for any more (R16)."""
+        if self.stand_until is not None:
+            return self.facts.reached(self.stand_until)
+        return not self._is_due_for(self.facts.own, wish.level) or self._why_too_few(wish) != ''
 
     def _needed(self, wish: Wish) -> int:
         """Votes that elect this candidate; by force: of everybody who is left, or of a majority."""
