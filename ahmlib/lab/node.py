@@ -39,6 +39,8 @@ class Node:
         self.data_dir = host.workspace.make_directory(host.name, 'ahm')
         self.socket_dir = host.workspace.make_directory(host.name, 'ipc')
         self.daemon: Optional[subprocess.Popen[bytes]] = None
+        #: The directory whose AHM and utilities run here; a test has another version in it.
+        self.source = host.workspace.source
 
     def configure(self, settings: Settings, nodes_conf: str) -> None:
         """Write ahm_config.yml (this node's own values under `settings`) and nodes.conf."""
@@ -90,7 +92,7 @@ class Node:
     # The daemon
 
     def _ahm(self, *words: str) -> List[str]:
-        script = os.path.join(self.host.workspace.source, 'ahm.py')
+        script = os.path.join(self.source, 'ahm.py')
         return self.host.python(script, '-f', self.config_file, *words)
 
     def start_ahm(self, env: Optional[Mapping[str, str]] = None) -> None:
@@ -187,7 +189,7 @@ class Node:
 
         `check` (default True) raises LabError on failure, `limit` (default 60) bounds its seconds.
         """
-        script = os.path.join(self.host.workspace.source, 'bin', name)
+        script = os.path.join(self.source, 'bin', name)
         argv = self.host.python(script, '-s', self.socket_dir, '-p', str(self.plan.ipc_port))
         return self.host.run(argv + list(words), **options)
 

@@ -3,7 +3,7 @@
 A datagram is one msgpack array: magic, wire version, fingerprint of the cluster, then the fields
 of the row in the order of FIELDS.  New fields are appended, so a version reads the rows of the
 one before it (a missing tail takes the defaults) and of the one after it (a longer tail is
-ignored).
+ignored, and so is an intent of a kind that is not known here).
 
 Everything is checked before a row is made: types, ranges, lengths, and that numbers of nodes exist.
 What is not a row of this cluster raises, and changes nothing.
@@ -39,6 +39,7 @@ SHARED_MAX = 16
 INTEGER_MAX = 2 ** 63 - 1
 #: Seconds; a row has four decimals, and nothing is divided by less.
 INTERVAL_LEAST = 0.001
+_INTENTS = frozenset(IntentKind)
 
 
 class WireError(ValueError):
@@ -153,8 +154,10 @@ def _intent(value: Any, size: int) -> Optional[Intent]:
     if value is None:
         return None
     kind, node, incarnation, number, term = _array(value, 5)
-    return Intent(_one_of(IntentKind)(kind, size), _node(node, size), _number(incarnation, size),
-                  _number(number, size), _number(term, size))
+    known = _number(kind, size) in _INTENTS     # a later version may ask for more
+    parts = (_node(node, size), _number(incarnation, size), _number(number, size),
+             _number(term, size))
+    return Intent(IntentKind(kind), *parts) if known else None
 
 
 def _at_most(most: int, what: str, value: Any) -> List[Any]:

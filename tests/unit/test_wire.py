@@ -185,6 +185,16 @@ def test_the_shortest_interval_that_is_taken_survives_the_rounding_of_what_is_se
         assert same(wire.decode(wire.encode(row), CLUSTER, 3), row)
 
 
+def test_what_only_a_later_version_can_ask_for_is_ignored_and_the_rest_of_the_row_counts():
+    row = a_row(intent=Intent(IntentKind.PROMOTE, 2, 5, 6, 7))
+    later = changed(row, place_of('intent'), [99, 2, 5, 6, 7])
+    assert same(wire.decode(later, CLUSTER, 3), row._replace(intent=None))
+    for value in ([-1, 2, 5, 6, 7], [True, 2, 5, 6, 7], ['PAUSE', 2, 5, 6, 7], [99, 3, 5, 6, 7],
+                  [99, 2, 5, 6], [0.5, 2, 5, 6, 7]):
+        with pytest.raises(wire.WireError):
+            wire.decode(changed(row, place_of('intent'), value), CLUSTER, 3)
+
+
 def test_unknown_trailing_fields_are_ignored():
     values = msgpack.unpackb(wire.encode(a_row()), raw=False)
     data = msgpack.packb(values + ['later', {'a': 1}, None], use_bin_type=True)

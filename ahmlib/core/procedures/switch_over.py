@@ -69,6 +69,7 @@ def keep_up(parts: Parts, target: int) -> Procedure:
     name, began = parts.facts.name_of(target), parts.facts.now
     parts.checks.soon()
     if (yield Until(lambda: parts.database.asked_at >= began and _is_heard(parts, target, began)
+                    and 0 < _row_of(parts, target).replayed     # else who knows when it has all?
                     and _behind(parts, target) <= BEHIND_MAX_BYTES, KEEP_UP_SECONDS)):
         return ''
     if not _is_heard(parts, target, began):
@@ -76,6 +77,9 @@ def keep_up(parts: Parts, target: int) -> Procedure:
     row = _row_of(parts, target)
     if row.standstill:
         return '%s cannot replay what it receives: %s' % (name, row.standstill)
+    if not row.replayed:
+        return '%s does not tell how far it has replayed, expected that of every standby; where ' \
+            'its AHM is of an earlier version, upgrade that first' % name
     return '%s is %d bytes behind %s%s, and may be %d' % (
         name, _behind(parts, target), parts.facts.settings.name,
         ' in what it has replayed' if row.lsn > row.replayed else '', BEHIND_MAX_BYTES)
