@@ -24,7 +24,7 @@ from ahmlib.core.policy.rehearsals import HANDOVER_LIMIT_SECONDS, LIMIT_SECONDS
 from ahmlib.database.conninfo import Upstream
 from ahmlib.database.probe import REACHABLE, Found, SyncStandby, check_local
 from ahmlib.database.rehearsal import Rehearsed, rehearse_handover
-from ahmlib.database.survey import Files, Shown, Survey, read_files, survey_here
+from ahmlib.database.survey import Files, Shown, Slot, Survey, read_files, survey_here
 from ahmlib.process import users
 from ahmlib.runtime.children import Children, Result
 from ahmlib.runtime.find import LIMIT_SECONDS as FIND_SECONDS
@@ -229,7 +229,8 @@ def _found(of: Result) -> Found:
 def _survey(of: Result) -> Survey:
     replication = of['replication'] and (of['replication'][0], of['replication'][1])
     return Survey(**dict(of, replication=replication, settings={
-        name: Shown(**each) for name, each in of['settings'].items()}))
+        name: Shown(**each) for name, each in of['settings'].items()},
+        slots=[Slot(**each) for each in of['slots']]))
 
 
 def _others(config: 'Config', found: Dict[str, Result]) -> List[Server]:

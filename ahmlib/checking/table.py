@@ -5,8 +5,10 @@ from typing import Dict, Iterator, List, Tuple
 from ahmlib.checking import (
     of_cluster,
     of_config,
+    of_minors,
     of_rehearsals,
     of_server,
+    of_slots,
     of_standby,
     of_start,
 )
@@ -15,7 +17,8 @@ from ahmlib.checking.finding import UNKNOWN, Finding, Rule, Unknown, Verdict, of
 from ahmlib.config import schema
 
 RULES: Tuple[Rule, ...] = (
-    of_start.RULES + of_server.RULES + of_standby.RULES + of_cluster.RULES + of_rehearsals.RULES)
+    of_start.RULES + of_server.RULES + of_minors.RULES + of_standby.RULES + of_slots.RULES
+    + of_cluster.RULES + of_rehearsals.RULES)
 
 
 def codes() -> Dict[str, str]:

@@ -221,7 +221,7 @@ def test_mistakes_of_a_standby(cluster):
         'application_name=' + SECOND, 'application_name=somebody')
         + "recovery_target_name = 'never'\n")
     try:
-        with altered(database, max_connections=70):
+        with altered(database, max_connections=70, wal_receiver_timeout='20min'):
             code, findings = check(node)
     finally:
         database.host.workspace.write(path, before)
@@ -232,6 +232,8 @@ def test_mistakes_of_a_standby(cluster):
     assert name['found'] == 'application_name is somebody, and node_name is ' + SECOND
     target = told(findings, 'recovery-target')['recovery_target_name']
     assert target['level'] == 'ERROR' and target['fix'].startswith('in %s: take the line' % path)
+    late = told(findings, 'replication-timeouts')['wal_receiver_timeout']
+    assert late['level'] == 'WARNING' and late['found'].startswith('1200 s, and neither')
     more = told(findings, 'standby-settings')['max_connections']
     assert more['level'] == 'WARNING' and more['found'].startswith('70 at this standby, and 60')
     assert re.search(r'on the primary: .*: max_connections = 70, then restart', more['fix'])
@@ -246,6 +248,23 @@ def test_archiving_into_nothing_and_a_standby_that_will_not(cluster):
             'archive_mode']['found']
         assert told(check(second)[1], 'same-archiving')['archive_mode']['found'] \
             == 'off, and on at the primary'
+
+
+@on_newest
+def test_logical_slots_that_wait_for_a_standby_or_for_none(cluster):
+    node = cluster.node(FIRST)
+    wanted = '''SELECT pg_create_logical_replication_slot('feed', 'pgoutput', false, false, true)'''
+    with altered(node.database, wal_level='logical'), statements(
+            node.database, (wanted, "SELECT pg_drop_replication_slot('feed')")):
+        none = told(check(node)[1], 'synchronized-slots')['synchronized_standby_slots']
+        with statements(node.database, (
+                "SELECT pg_create_physical_replication_slot('one')",
+                "SELECT pg_drop_replication_slot('one')")), \
+                altered(node.database, synchronized_standby_slots='one'):
+            idle = told(check(node)[1], 'synchronized-slots')['synchronized_standby_slots']
+    assert none['found'] == 'not set, and the logical slots feed have failover'
+    assert idle['found'] == 'it lists one, and no standby uses that slot'
+    assert "SET synchronized_standby_slots = ''" in idle['fix']
 
 
 @on_newest
@@ -381,6 +400,7 @@ def test_settings_with_which_nothing_can_follow_a_server(cluster):
                     synchronous_commit='off')
     if version >= 18:
         settings['idle_replication_slot_timeout'] = '1min'
+    settings['wal_sender_timeout'] = 0
     with altered(node.database, **settings), configured(node, use_pg_rewind=True):
         code, findings = check(node)
         checksums, = node.database.sql('SHOW data_checksums')[0]
@@ -391,6 +411,8 @@ def test_settings_with_which_nothing_can_follow_a_server(cluster):
     assert told(findings, 'max-wal-senders')['max_wal_senders']['level'] == 'ERROR'
     assert told(findings, 'listen-addresses')['listen_addresses']['found'] == 'localhost'
     assert told(findings, 'synchronous-commit')['synchronous_commit']['found'] == 'off'
+    assert told(findings, 'replication-timeouts')['wal_sender_timeout']['fix'].startswith(
+        "ALTER SYSTEM SET wal_sender_timeout = '60s';")
     assert ('wal_log_hints' in told(findings, 'rewind')) is (checksums == 'off')
     assert ('idle-slot-timeout' in {each['code'] for each in findings}) is (version >= 18)
     assert bool(told(findings, 'idle-slot-timeout')) is (version >= 18)
