@@ -19,6 +19,8 @@ unknown, with the reason, and never well.
     of_slots.py     what keeps connections and logical slots
     of_cluster.py   the servers of the other nodes, and how they differ from this one
     of_rehearsals.py    what would fail at a takeover or a handover
+    own.py          what a node says of itself to --cluster, in a child of its daemon
+    of_nodes.py     what has to be the same on all nodes
     table.py        all rules, in the order in which they are told
     show.py         the values of all parameters, and where each comes from
 """

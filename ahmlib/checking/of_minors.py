@@ -57,9 +57,11 @@ def faults(config: 'Config', server: Survey) -> Iterator[Verdict]:
     found = list(known(server.version, config.use_pg_rewind))
     newest = max((mended for _, mended in found), default=0)
     for fault, mended in found:
-        yield Verdict(WARNING, 'PostgreSQL %d.%d' % (major, minor), '%s; mended in %d.%d: see %s' % (
-            fault.text, major, mended, NOTES % (major, mended)), 'update PostgreSQL to the newest '
-            '%d, %d.%d at least: the standbys first, then the primary' % (major, major, newest))
+        yield Verdict(
+            WARNING, 'PostgreSQL %d.%d' % (major, minor), '%s; mended in %d.%d: see %s' % (
+                fault.text, major, mended, NOTES % (major, mended)),
+            'update PostgreSQL to the newest %d, %d.%d at least: the standbys first, then the '
+            'primary' % (major, major, newest))
     if not found:
         yield well('PostgreSQL %d.%d' % (major, minor), 'no known fault of that kind')
 
@@ -88,6 +90,7 @@ def of_versions(versions: Sequence[int]) -> Iterator[Verdict]:
 RULES = (
     Rule('known-faults', 'the release notes of PostgreSQL say so of this minor version',
          ('server',), faults),
-    Rule('mixed-versions', 'a standby that replays WAL of another minor version is tried by few, and '
-         'some have stopped at it; a standby is to be the newer one', ('server', 'others'), mixed),
+    Rule('mixed-versions', 'a standby that replays WAL of another minor version is tried by few, '
+         'and some have stopped at it; a standby is to be the newer one', ('server', 'others'),
+         mixed),
 )

@@ -6,6 +6,7 @@ from ahmlib.checking import (
     of_cluster,
     of_config,
     of_minors,
+    of_nodes,
     of_rehearsals,
     of_server,
     of_slots,
@@ -25,7 +26,7 @@ def codes() -> Dict[str, str]:
     """{code: why it matters} of all there are, in order; ahm_check_config(1) lists the same."""
     found = dict(of_config.WHY)
     found.update((rule.code, rule.text) for rule in schema.RULES + schema.ADVICE)
-    found.update((rule.code, rule.why) for rule in RULES)
+    found.update((rule.code, rule.why) for rule in RULES + of_nodes.RULES)
     found['no-effect'] = 'this version reads the parameter, checks it, and does no more with it'
     return found
 

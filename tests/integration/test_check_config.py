@@ -375,6 +375,37 @@ def test_beside_running_daemons_it_knows_the_witness_and_disturbs_nobody(cluster
         second.status()
 
 
+def test_all_nodes_are_asked_by_one_command():
+    """One node is wrong, and the daemon of another is down: both are told, and what differs."""
+    with Cluster(nodes=3, settings={'health_check_period': 5, 'log_filename': 'ahm.log'},
+                 node_settings={SECOND: {'health_check_period': 7, 'priority': 1,
+                                         'pre_promotion_command': '/bin/true'}}) as made:
+        first, second, third = made.nodes
+        made.start_ahm()
+        made.wait_until(lambda: all(node.status().leader == FIRST for node in made.nodes), 60,
+                        'a leader')
+        second.database.sql("ALTER SYSTEM SET wal_receiver_timeout = 0")
+        second.database.sql('SELECT pg_reload_conf()')
+        made.wait_until(lambda: second.database.sql('SHOW wal_receiver_timeout')[0][0] == '0', 30,
+                        'the setting')
+        code, findings = check(first, '--cluster')
+        assert not told(findings, 'unanswered') and told(findings, 'same-parameters')
+        third.stop_ahm()
+        code, findings = check(first, '--cluster')
+        text = run(first, '--cluster').output
+        assert first.ahm_runs() and second.ahm_runs() and first.status().leader == FIRST
+    assert code == 1
+    silent, = told(findings, 'unanswered').values()
+    assert silent['level'] == 'ERROR' and silent['subject'].startswith(third.host.address)
+    late = told(findings, 'replication-timeouts')['wal_receiver_timeout']
+    assert late['node'] == SECOND and late['level'] == 'WARNING'
+    period = told(findings, 'same-parameters')['health_check_period']
+    assert SECOND in period['found'] and period['node'] == ''
+    assert told(findings, 'priorities')['priority']['found'] == '1 at %s, %s' % (FIRST, SECOND)
+    assert 'wal_receiver_timeout (%s)' % SECOND in text
+    assert re.search(r'clock of %s: [+-]\d\.\d{3} s' % SECOND, text)
+
+
 # -- the last ones: no standby survives them ----------------------------------------------------
 
 
