@@ -14,9 +14,13 @@ unknown, with the reason, and never well.
     of_config.py    what the configuration is refused for, or warned of, and its durations
     of_start.py     what else a start meets: a daemon, files, ports
     of_server.py    the server beside this node
+    of_minors.py    minor versions of PostgreSQL with known faults
     of_standby.py   replication: whom it follows, under which name, and until when
+    of_slots.py     what keeps connections and logical slots
     of_cluster.py   the servers of the other nodes, and how they differ from this one
     of_rehearsals.py    what would fail at a takeover or a handover
+    own.py          what a node says of itself to --cluster, in a child of its daemon
+    of_nodes.py     what has to be the same on all nodes
     table.py        all rules, in the order in which they are told
     show.py         the values of all parameters, and where each comes from
 """

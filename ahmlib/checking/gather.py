@@ -5,6 +5,7 @@ children are those of the daemon (`runtime.children`): at its limit one is kille
 started.
 """
 
+import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union
 
 from ahmlib.checking import questions
@@ -24,8 +25,8 @@ from ahmlib.core.policy.rehearsals import HANDOVER_LIMIT_SECONDS, LIMIT_SECONDS
 from ahmlib.database.conninfo import Upstream
 from ahmlib.database.probe import REACHABLE, Found, SyncStandby, check_local
 from ahmlib.database.rehearsal import Rehearsed, rehearse_handover
-from ahmlib.database.survey import Files, Shown, Survey, read_files, survey_here
-from ahmlib.process import users
+from ahmlib.database.survey import Files, Shown, Slot, Survey, read_files, survey_here
+from ahmlib.process import programs, users
 from ahmlib.runtime.children import Children, Result
 from ahmlib.runtime.find import LIMIT_SECONDS as FIND_SECONDS
 from ahmlib.runtime.loop import Loop, clock
@@ -59,7 +60,8 @@ class Questions:
         def ended(result: Result) -> None:
             self.results[name] = result
         self._asked += 1
-        self._children.start(function, args, limit, ended, 'this question')
+        self._children.start(_asked, (os.getpid(), function) + args, limit, ended,
+                             'this question')
 
     def answered(self) -> Dict[str, Result]:
         """Wait for all that were asked; their results.
@@ -73,6 +75,19 @@ class Questions:
         finally:
             self._children.cancel_all()
         return self.results
+
+
+def _asked(parent: int, function: Callable[..., Any], *args: Any) -> Any:
+    """In the child: it ends with who asked, for it has a process group of its own."""
+    programs.end_with(parent)
+    return function(*args)
+
+
+def seconds(config: 'Config') -> float:
+    """What loading a configuration and all its Facts take at the most."""
+    first = max(3 * FIND_SECONDS, LIMIT_SECONDS, 2 * config.db_connect_timeout,
+                config.db_connect_timeout + FILES_SECONDS)
+    return FILES_SECONDS + first + max(FILES_SECONDS, HANDOVER_LIMIT_SECONDS) + 4 * SLACK_SECONDS
 
 
 def load(path: str) -> Tuple[Optional['Config'], List[Dict[str, Any]]]:
@@ -108,7 +123,7 @@ def facts(config: 'Config') -> Facts:
     return _but_of_another_user(Facts(
         config, host, daemon, _made(found['memory'], lambda of: Memory(**of)),
         _made(last['start'], lambda of: Start(**dict(of, ports=tuple(of['ports'])))),
-        probe, _made(found.get('server'), _survey) if answers or config.is_witness else NO_ANSWER,
+        probe, _made(found.get('server'), survey_of) if answers or config.is_witness else NO_ANSWER,
         _made(found.get('files'), lambda of: Files(**of)),
         _made(found.get('identifier'), lambda of: str(of['identifier'])),
         _made(found['takeover'], lambda of: Takeover(**of)),
@@ -226,10 +241,12 @@ def _found(of: Result) -> Found:
     return Found(**dict(of, **nested))
 
 
-def _survey(of: Result) -> Survey:
+def survey_of(of: Result) -> Survey:
+    """The Survey that crossed a pipe, or the IPC."""
     replication = of['replication'] and (of['replication'][0], of['replication'][1])
     return Survey(**dict(of, replication=replication, settings={
-        name: Shown(**each) for name, each in of['settings'].items()}))
+        name: Shown(**each) for name, each in of['settings'].items()},
+        slots=[Slot(**each) for each in of['slots']]))
 
 
 def _others(config: 'Config', found: Dict[str, Result]) -> List[Server]:
@@ -242,5 +259,5 @@ def _others(config: 'Config', found: Dict[str, Result]) -> List[Server]:
             continue
         probed = _found(result['found'])
         others.append(Server(host, config.db_port, probed, Unknown(
-            probed.reason) if result['survey'] is None else _made(result['survey'], _survey)))
+            probed.reason) if result['survey'] is None else _made(result['survey'], survey_of)))
     return others

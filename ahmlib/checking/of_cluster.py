@@ -88,7 +88,7 @@ def not_smaller(config: 'Config', server: Survey, primary: Survey,
         (each.survey, _place(each)) for each in others if isinstance(each.survey, Survey)
         and each.survey.in_recovery]
     found = [verdict for standby, place in pairs
-             for verdict in _compare(standby, place, primary, 'that server is this one'
+             for verdict in compare(standby, place, primary, 'that server is this one'
                                      if not server.in_recovery else '')]
     if pairs:
         yield from found or [well('standbys and primary', 'have the same %s' % ', '.join(
@@ -100,7 +100,7 @@ def _names(primary: Survey) -> Tuple[str, ...]:
                  if name != 'max_wal_senders' or primary.version >= FIRST_VERSION_WITH_SENDERS)
 
 
-def _compare(standby: Survey, place: str, primary: Survey, whose: str) -> Iterator[Verdict]:
+def compare(standby: Survey, place: str, primary: Survey, whose: str = '') -> Iterator[Verdict]:
     """`place`: of the standby, '' for this server; `whose`: likewise of the primary, in words."""
     who = place or 'this standby'
     for name in _names(primary):

@@ -5,8 +5,11 @@ from typing import Dict, Iterator, List, Tuple
 from ahmlib.checking import (
     of_cluster,
     of_config,
+    of_minors,
+    of_nodes,
     of_rehearsals,
     of_server,
+    of_slots,
     of_standby,
     of_start,
 )
@@ -15,14 +18,15 @@ from ahmlib.checking.finding import UNKNOWN, Finding, Rule, Unknown, Verdict, of
 from ahmlib.config import schema
 
 RULES: Tuple[Rule, ...] = (
-    of_start.RULES + of_server.RULES + of_standby.RULES + of_cluster.RULES + of_rehearsals.RULES)
+    of_start.RULES + of_server.RULES + of_minors.RULES + of_standby.RULES + of_slots.RULES
+    + of_cluster.RULES + of_rehearsals.RULES)
 
 
 def codes() -> Dict[str, str]:
     """{code: why it matters} of all there are, in order; ahm_check_config(1) lists the same."""
     found = dict(of_config.WHY)
     found.update((rule.code, rule.text) for rule in schema.RULES + schema.ADVICE)
-    found.update((rule.code, rule.why) for rule in RULES)
+    found.update((rule.code, rule.why) for rule in RULES + of_nodes.RULES)
     found['no-effect'] = 'this version reads the parameter, checks it, and does no more with it'
     return found
 

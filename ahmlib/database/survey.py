@@ -4,7 +4,7 @@ Nothing is judged here, and nothing is changed.  A survey is one connection with
 of which everybody may ask; what the user that AHM connects as may not see is None.  Of a
 primary_conninfo only what is no secret leaves this module.
 """
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ahmlib.database import conninfo, control, identity, rewind, settings_in_force
 from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
@@ -18,7 +18,9 @@ NAMES = (
     'idle_replication_slot_timeout', 'listen_addresses', 'max_connections',
     'max_locks_per_transaction', 'max_prepared_transactions', 'max_replication_slots',
     'max_wal_senders', 'max_worker_processes', 'port', 'sync_replication_slots',
-    'synchronous_commit', 'synchronous_standby_names', 'wal_level', 'wal_log_hints')
+    'synchronized_standby_slots', 'synchronous_commit', 'synchronous_standby_names',
+    'tcp_keepalives_idle', 'tcp_user_timeout', 'wal_level', 'wal_log_hints',
+    'wal_receiver_timeout', 'wal_sender_timeout')
 COMMANDS, SET = ('archive_command',), 'set'
 COMMIT, COMMIT_DEFAULT = 'synchronous_commit', 'on'
 # reset_val: what AHM sets for its own session is not meant.
@@ -34,6 +36,10 @@ PER_ROLE = """SELECT coalesce(datname, ''), coalesce(rolname, ''), split_part(en
                 LEFT JOIN pg_database ON pg_database.oid = setdatabase
                 LEFT JOIN pg_roles ON pg_roles.oid = setrole
                WHERE split_part(entry, '=', 1) = 'synchronous_commit' ORDER BY 1, 2"""
+# As JSON, for later versions have more columns.
+SLOTS = 'SELECT to_jsonb(slots) FROM pg_replication_slots AS slots ORDER BY slot_name'
+#: Words of a primary_conninfo that end a connection to a host that is gone.
+WORDS_OF_TIME = ('keepalives_idle', 'tcp_user_timeout')
 #: What pg_rewind calls on its source, where its user is no superuser (its manual, "Notes").
 REWIND_CALLS = ('pg_ls_dir(text, boolean, boolean)', 'pg_stat_file(text, boolean)',
                 'pg_read_binary_file(text)',
@@ -49,6 +55,15 @@ class Shown(NamedTuple):
     file: str = ''                  # '': a default, or not for us to see
     line: int = 0
     context: str = ''               # 'postmaster': a change needs a restart
+
+
+class Slot(NamedTuple):
+    """A replication slot; `failover` is of a logical one that standbys are to have, too."""
+
+    name: str
+    is_physical: bool
+    active: bool
+    failover: bool = False
 
 
 class Survey(NamedTuple):
@@ -70,6 +85,7 @@ class Survey(NamedTuple):
     replication: Optional[Tuple[bool, bool]] = None
     #: Which functions that pg_rewind calls its user may not execute.
     no_rewind_calls: Sequence[str] = ()
+    slots: Sequence[Slot] = ()
 
 
 class Files(NamedTuple):
@@ -88,6 +104,8 @@ class Files(NamedTuple):
     on_command_line: Sequence[str] = ()         # which of the recovery settings are there
     is_running: bool = True                     # else that is the command line of its last start
     has_rewind: bool = False                    # whether pg_rewind is beside the server
+    #: Of primary_conninfo, what is there of WORDS_OF_TIME.
+    times: Dict[str, str] = {}
 
 
 def survey(conn_string: str, replication_user: str, limit: float) -> Survey:
@@ -108,7 +126,8 @@ def survey(conn_string: str, replication_user: str, limit: float) -> Survey:
                 settings={name: Shown(_value(name, value), *more) for name, value, *more in rows},
                 commits=connection.query(PER_ROLE),
                 replication=(roles[0][0], roles[0][1]) if roles else None,
-                no_rewind_calls=_no_rewind_calls(connection, version, is_superuser))
+                no_rewind_calls=_no_rewind_calls(connection, version, is_superuser),
+                slots=[_slot(row) for row, in connection.query(SLOTS)])
     except (ConnectionFailed, QueryFailed) as error:
         return Survey(False, str(error))
 
@@ -137,6 +156,11 @@ def survey_here(settings: DatabaseSettings, limit: float) -> Survey:
 def _value(name: str, value: Optional[str]) -> str:
     """A setting's value; of a command, which may hold a secret, only whether it is set."""
     return (value or '') and (SET if name in COMMANDS else value or '')
+
+
+def _slot(row: Dict[str, Any]) -> Slot:
+    return Slot(row['slot_name'], row['slot_type'] == 'physical', bool(row['active']),
+                bool(row.get('failover')))
 
 
 def _no_rewind_calls(connection: Connection, version: int, is_superuser: bool) -> List[str]:
@@ -168,7 +192,8 @@ def read_files(settings: DatabaseSettings, limit: float) -> Files:
         on_command_line=sorted(name for name, each in everything.items()
                                if each.place == settings_in_force.COMMAND_LINE and each.value),
         is_running=control.postmaster(settings.db_data_dir) is not None,
-        has_rewind=control.find_program(settings.db_bin_dir, *rewind.PROGRAMS) is not None)
+        has_rewind=control.find_program(settings.db_bin_dir, *rewind.PROGRAMS) is not None,
+        times={word: words[word] for word in WORDS_OF_TIME if word in words})
 
 
 def _targets(found: Dict[str, settings_in_force.Setting]) -> Dict[str, Tuple[str, str]]:

@@ -98,6 +98,13 @@ def kill_group(child: 'subprocess.Popen[bytes]') -> None:
         time.sleep(POLL_SECONDS)
 
 
+def end_with(parent: int) -> None:
+    """Let this process be killed when `parent`, which forked it, ends; so now, if it has."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(127)
+
+
 def _start(argv: Sequence[str], user: Optional[User], environment: Optional[Environment],
            output: Output) -> 'subprocess.Popen[bytes]':
     if not argv:
@@ -116,9 +123,7 @@ def _start(argv: Sequence[str], user: Optional[User], environment: Optional[Envi
             os.setgroups(user.groups)
             os.setgid(user.gid)
             os.setuid(user.uid)
-        _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(127)
+        end_with(parent)
 
     return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output,
                             stderr=subprocess.STDOUT, env=env, preexec_fn=prepare,

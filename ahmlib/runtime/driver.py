@@ -8,6 +8,7 @@ import ipaddress
 from collections import deque
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Optional, Sequence
 
+from ahmlib.checking import of_nodes
 from ahmlib.core import effects, events
 from ahmlib.core.requests import CHANGING
 from ahmlib.database.attach import attach_standby
@@ -23,6 +24,7 @@ from ahmlib.database.stop import stop_database
 from ahmlib.network import vip, wire
 from ahmlib.network.rehearsal import rehearse
 from ahmlib.runtime import answers, details
+from ahmlib.runtime.checks import Checks
 from ahmlib.runtime.find import REQUEST
 from ahmlib.runtime.hooks import HookQueue
 from ahmlib.runtime.pid_file import pid_path
@@ -81,6 +83,7 @@ class Driver:
         #: Whether a row of this node has left it.
         self.has_spoken = False
         self.hooks = HookQueue(children.start)
+        self.checks = Checks(children)
         self.telling = Telling(node, children.start, log, clock)
         self.configure(config)
 
@@ -131,6 +134,10 @@ class Driver:
                 'ok': True, 'pid_file': pid_path(self.config),
                 'cluster': self.node.settings.cluster,
                 'leader': '' if leader is None else leader.name}))
+            return
+        if request == {'ask': of_nodes.ASK}:
+            token = self.client_tokens
+            self.checks.ask(self.config, lambda answer: self._reply(effects.Reply(token, answer)))
             return
         self.feed(events.ClientAsked(self.client_tokens, request, _who(origin)))
 

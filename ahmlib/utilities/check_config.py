@@ -6,11 +6,14 @@ Usage:
 Options:
   -f, --config-file=FILE  The ahm_config.yml of this node
                           (default: /usr/local/etc/ahm_config.yml).
+  --cluster               The same of all nodes, asked through their daemons, and
+                          what has to be the same on them.
   --strict                Warnings, and what is not known, count as errors.
   --show                  Print the values of all parameters, and where each
                           comes from, instead.
   --json                  Print a list of objects, each with level, code,
-                          subject, found, why and fix; of parameters, with
+                          subject, found, why and fix, with --cluster node,
+                          too; of parameters, with
                           name, value and source, where those are shown.
   --help                  Print this help.
   --version               Print the version.
@@ -30,10 +33,9 @@ import os
 import textwrap
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
-from ahmlib.checking import gather, of_config, show, table
+from ahmlib.checking import gather, of_config, of_nodes, own, show, table
 from ahmlib.checking.finding import ERROR, OK, UNKNOWN, WARNING, Finding
 from ahmlib.config import loader, timing
-from ahmlib.config.problems import without_password
 from ahmlib.utilities import common
 
 if TYPE_CHECKING:
@@ -56,6 +58,9 @@ def main(argv: Sequence[str]) -> int:
     if args['--show'] and args['--strict']:
         raise common.Failure('--strict: found --show besides, expected one of the two; --show '
                              'checks nothing', common.USAGE)
+    if args['--show'] and args['--cluster']:
+        raise common.Failure('--cluster: found --show besides, expected one of the two',
+                             common.USAGE)
     path = _path(args['--config-file'])
     config, problems = gather.load(path)
     if config is None:
@@ -65,9 +70,49 @@ def main(argv: Sequence[str]) -> int:
     if args['--show']:
         _show(args, config)
         return common.OK
+    if args['--cluster']:
+        return _cluster(args, config)
     findings = [_clean(finding) for finding in table.judge(gather.facts(config))]
     _print(args, findings, config)
     return code_of(findings, bool(args['--strict']))
+
+
+def _cluster(args: common.Args, config: 'Config') -> int:
+    """Ask all nodes, print what they say, each thing once, and return the exit code."""
+    nodes = gather_nodes(config)
+    whole = [_clean(finding) for finding in of_nodes.compare(nodes)]
+    where: Dict[Finding, List[str]] = {finding: [] for finding in whole}
+    for each in nodes:
+        for finding in map(_clean, each.findings):
+            # A standby's own comparison is made here again, of what both servers said themselves.
+            if finding.code != 'standby-settings':
+                where.setdefault(finding, []).append(common.printable(each.name))
+    if args['--json']:
+        common.put(json.dumps([dict(finding._asdict(), node=name) for finding, names
+                               in where.items() for name in names or ['']], indent=2))
+    else:
+        _print(args, [finding._replace(subject='%s (%s)' % (finding.subject, ', '.join(names)))
+                      if names and finding.level in TOLD else finding
+                      for finding, names in where.items()], config)
+        for finding in whole:
+            if finding.code == 'clocks' and finding.subject:
+                common.put('clock of %s: %s' % (finding.subject, finding.found))
+    return code_of(list(where), bool(args['--strict']))
+
+
+def gather_nodes(config: 'Config') -> List[of_nodes.Told]:
+    """What all nodes of this Config say, asked side by side; this one through its UNIX socket."""
+    assert config.nodes is not None
+    limit = 2 * gather.seconds(config)          # one that runs already is waited for
+    asked = gather.Questions()
+    places = [entry.address for entry in config.nodes.entries]
+    for number, entry in enumerate(config.nodes.entries):
+        host = None if number == config.nodes.own else entry.host
+        asked.ask(entry.address, of_nodes.ask, (host, config.ipc_port, config.socket_dir, limit),
+                  limit + gather.SLACK_SECONDS)
+    results = asked.answered()
+    return [of_nodes.told(place, results[place].get('answer', results[place]),
+                          results[place].get('at', 0.0)) for place in places]
 
 
 def code_of(findings: Sequence[Finding], is_strict: bool) -> int:
@@ -85,8 +130,7 @@ def _path(given: Optional[str]) -> str:
 
 def _clean(finding: Finding) -> Finding:
     """Without a password, whoever said it, and on one line each."""
-    return Finding(*(common.printable(' '.join(without_password(text).split()))
-                     for text in finding))
+    return Finding(*(common.printable(text) for text in own.clean(finding)))
 
 
 def _print(args: common.Args, findings: List[Finding], config: Optional['Config']) -> None:

@@ -221,7 +221,7 @@ def test_mistakes_of_a_standby(cluster):
         'application_name=' + SECOND, 'application_name=somebody')
         + "recovery_target_name = 'never'\n")
     try:
-        with altered(database, max_connections=70):
+        with altered(database, max_connections=70, wal_receiver_timeout='20min'):
             code, findings = check(node)
     finally:
         database.host.workspace.write(path, before)
@@ -232,6 +232,8 @@ def test_mistakes_of_a_standby(cluster):
     assert name['found'] == 'application_name is somebody, and node_name is ' + SECOND
     target = told(findings, 'recovery-target')['recovery_target_name']
     assert target['level'] == 'ERROR' and target['fix'].startswith('in %s: take the line' % path)
+    late = told(findings, 'replication-timeouts')['wal_receiver_timeout']
+    assert late['level'] == 'WARNING' and late['found'].startswith('1200 s, and neither')
     more = told(findings, 'standby-settings')['max_connections']
     assert more['level'] == 'WARNING' and more['found'].startswith('70 at this standby, and 60')
     assert re.search(r'on the primary: .*: max_connections = 70, then restart', more['fix'])
@@ -246,6 +248,23 @@ def test_archiving_into_nothing_and_a_standby_that_will_not(cluster):
             'archive_mode']['found']
         assert told(check(second)[1], 'same-archiving')['archive_mode']['found'] \
             == 'off, and on at the primary'
+
+
+@on_newest
+def test_logical_slots_that_wait_for_a_standby_or_for_none(cluster):
+    node = cluster.node(FIRST)
+    wanted = '''SELECT pg_create_logical_replication_slot('feed', 'pgoutput', false, false, true)'''
+    with altered(node.database, wal_level='logical'), statements(
+            node.database, (wanted, "SELECT pg_drop_replication_slot('feed')")):
+        none = told(check(node)[1], 'synchronized-slots')['synchronized_standby_slots']
+        with statements(node.database, (
+                "SELECT pg_create_physical_replication_slot('one')",
+                "SELECT pg_drop_replication_slot('one')")), \
+                altered(node.database, synchronized_standby_slots='one'):
+            idle = told(check(node)[1], 'synchronized-slots')['synchronized_standby_slots']
+    assert none['found'] == 'not set, and the logical slots feed have failover'
+    assert idle['found'] == 'it lists one, and no standby uses that slot'
+    assert "SET synchronized_standby_slots = ''" in idle['fix']
 
 
 @on_newest
@@ -356,6 +375,37 @@ def test_beside_running_daemons_it_knows_the_witness_and_disturbs_nobody(cluster
         second.status()
 
 
+def test_all_nodes_are_asked_by_one_command():
+    """One node is wrong, and the daemon of another is down: both are told, and what differs."""
+    with Cluster(nodes=3, settings={'health_check_period': 5, 'log_filename': 'ahm.log'},
+                 node_settings={SECOND: {'health_check_period': 7, 'priority': 1,
+                                         'pre_promotion_command': '/bin/true'}}) as made:
+        first, second, third = made.nodes
+        made.start_ahm()
+        made.wait_until(lambda: all(node.status().leader == FIRST for node in made.nodes), 60,
+                        'a leader')
+        second.database.sql("ALTER SYSTEM SET wal_receiver_timeout = 0")
+        second.database.sql('SELECT pg_reload_conf()')
+        made.wait_until(lambda: second.database.sql('SHOW wal_receiver_timeout')[0][0] == '0', 30,
+                        'the setting')
+        code, findings = check(first, '--cluster')
+        assert not told(findings, 'unanswered') and told(findings, 'same-parameters')
+        third.stop_ahm()
+        code, findings = check(first, '--cluster')
+        text = run(first, '--cluster').output
+        assert first.ahm_runs() and second.ahm_runs() and first.status().leader == FIRST
+    assert code == 1
+    silent, = told(findings, 'unanswered').values()
+    assert silent['level'] == 'ERROR' and silent['subject'].startswith(third.host.address)
+    late = told(findings, 'replication-timeouts')['wal_receiver_timeout']
+    assert late['node'] == SECOND and late['level'] == 'WARNING'
+    period = told(findings, 'same-parameters')['health_check_period']
+    assert SECOND in period['found'] and period['node'] == ''
+    assert told(findings, 'priorities')['priority']['found'] == '1 at %s, %s' % (FIRST, SECOND)
+    assert 'wal_receiver_timeout (%s)' % SECOND in text
+    assert re.search(r'clock of %s: [+-]\d\.\d{3} s' % SECOND, text)
+
+
 # -- the last ones: no standby survives them ----------------------------------------------------
 
 
@@ -381,6 +431,7 @@ def test_settings_with_which_nothing_can_follow_a_server(cluster):
                     synchronous_commit='off')
     if version >= 18:
         settings['idle_replication_slot_timeout'] = '1min'
+    settings['wal_sender_timeout'] = 0
     with altered(node.database, **settings), configured(node, use_pg_rewind=True):
         code, findings = check(node)
         checksums, = node.database.sql('SHOW data_checksums')[0]
@@ -391,6 +442,8 @@ def test_settings_with_which_nothing_can_follow_a_server(cluster):
     assert told(findings, 'max-wal-senders')['max_wal_senders']['level'] == 'ERROR'
     assert told(findings, 'listen-addresses')['listen_addresses']['found'] == 'localhost'
     assert told(findings, 'synchronous-commit')['synchronous_commit']['found'] == 'off'
+    assert told(findings, 'replication-timeouts')['wal_sender_timeout']['fix'].startswith(
+        "ALTER SYSTEM SET wal_sender_timeout = '60s';")
     assert ('wal_log_hints' in told(findings, 'rewind')) is (checksums == 'off')
     assert ('idle-slot-timeout' in {each['code'] for each in findings}) is (version >= 18)
     assert bool(told(findings, 'idle-slot-timeout')) is (version >= 18)

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from ahmlib import checking
-from ahmlib.checking import of_config, table
+from ahmlib.checking import of_config, of_minors, table
 from ahmlib.checking.facts import Daemon, Facts, Host, Memory, Server, Start, Takeover
 from ahmlib.checking.finding import ERROR, LEVELS, OK, UNKNOWN, WARNING, Rule, Unknown
 from ahmlib.config import nodes_file, schema
@@ -18,7 +18,7 @@ from ahmlib.core.settings import Settings
 from ahmlib.database.conninfo import Upstream
 from ahmlib.database.probe import REACHABLE, Found
 from ahmlib.database.rehearsal import Rehearsed
-from ahmlib.database.survey import Files, Shown, Survey
+from ahmlib.database.survey import Files, Shown, Slot, Survey
 from ahmlib.runtime.settings import core_settings
 
 PATH = '/etc/ahm/ahm_config.yml'
@@ -33,15 +33,18 @@ VALUES = {
     'listen_addresses': '*', 'max_connections': '100', 'max_locks_per_transaction': '64',
     'max_prepared_transactions': '0', 'max_replication_slots': '10', 'max_wal_senders': '10',
     'max_worker_processes': '8', 'port': '5432', 'sync_replication_slots': 'on',
-    'synchronous_commit': 'on', 'synchronous_standby_names': 'two', 'wal_level': 'replica',
-    'wal_log_hints': 'on'}
+    'synchronized_standby_slots': 'two', 'synchronous_commit': 'on',
+    'synchronous_standby_names': 'two', 'tcp_keepalives_idle': '0', 'tcp_user_timeout': '0',
+    'wal_level': 'replica', 'wal_log_hints': 'on', 'wal_receiver_timeout': '60000',
+    'wal_sender_timeout': '60000'}
 SERVER = Survey(
-    True, version=180000, in_recovery=True, user='ahm', is_monitor=True, replication=(True, True),
+    True, version=180003, in_recovery=True, user='ahm', is_monitor=True, replication=(True, True),
     settings={name: Shown(value, '/pg/postgresql.conf', 7, 'sighup')
               for name, value in VALUES.items()})
-PRIMARY = SERVER._replace(in_recovery=False)
+PRIMARY = SERVER._replace(in_recovery=False, slots=(
+    Slot('two', True, True), Slot('feed', False, True, failover=True)))
 FOUND = Found(REACHABLE, answered=True, in_recovery=True, system_identifier='77', lsn=5,
-              streaming=True, upstream=Upstream(FIRST, 5432, 'two'), server_version=180000)
+              streaming=True, upstream=Upstream(FIRST, 5432, 'two'), server_version=180003)
 OF_PRIMARY = FOUND._replace(
     in_recovery=False, streaming=None, upstream=None, sync_names=('two',), sync_needed=1,
     sync_peers=(('two', OWN), ('three', THIRD)))
@@ -101,6 +104,18 @@ def without(name):
 def others(found=OF_PRIMARY, survey=PRIMARY):
     """Facts with another server of node 1."""
     return facts_of(others=(Server(FIRST, 5432, found, survey),))
+
+
+def of_minor(version, text=''):
+    """Facts where all servers are of that server_version_num."""
+    return facts_of(config_of(text), server=SERVER._replace(version=version), others=(
+        Server(FIRST, 5432, OF_PRIMARY, PRIMARY._replace(version=version)),))
+
+
+def slots(value, *there):
+    """Facts of a primary with this synchronized_standby_slots, and these slots."""
+    return of_primary(server=setting(PRIMARY, synchronized_standby_slots=value)._replace(
+        slots=there))
 
 
 def handover(**changes):
@@ -231,6 +246,18 @@ CASES = {
             commits=(('', 'ahm', 'off'),))), WARNING, 'role ahm', 'off', 'ALTER ROLE "ahm" RESET'),
         (without('synchronous_commit'), UNKNOWN, 'synchronous_commit', 'cannot be read',
          'run this as the user')],
+    'known-faults': [
+        (of_minor(140021), WARNING, 'PostgreSQL 14.21', 'truncation of multixids in the WAL of a '
+         'primary of an older minor; mended in 14.22: see https://www.postgresql.org/docs/release/'
+         '14.22/', 'to the newest 14, 14.22 at least: the standbys first'),
+        (of_minor(150009, 'use_pg_rewind: true\n'), WARNING, 'PostgreSQL 15.9', 'pg_rewind '
+         'removes WAL', '15.10 at least'),
+        (of_minor(100021), WARNING, 'PostgreSQL 10.21', 'CREATE DATABASE', '10.22 at least')],
+    'mixed-versions': [
+        (others(survey=PRIMARY._replace(version=180001)), WARNING, 'PostgreSQL',
+         'servers of 18.1, 18.3', 'update all to 18.3: the standbys first'),
+        (others(survey=PRIMARY._replace(version=170001)), ERROR, 'PostgreSQL',
+         'servers of 17.1, 18.3', 'pg_upgrade')],
     'streaming': [
         (facts_of(probe=FOUND._replace(streaming=False)), WARNING, 'two',
          'does not stream from 192.0.2.1:5432', 'ahm_attach_node'),
@@ -271,6 +298,20 @@ CASES = {
         (files(dbname=None), WARNING, 'primary_conninfo', 'no dbname', 'dbname=postgres'),
         (files(slot=''), WARNING, 'primary_slot_name', 'no slot', 'primary_slot_name'),
         (server(hot_standby_feedback='off'), WARNING, 'hot_standby_feedback', 'off', '= on')],
+    'replication-timeouts': [
+        (facts_of(server=setting(SERVER, wal_sender_timeout='0')), WARNING, 'wal_sender_timeout',
+         '0: no limit, and neither', "wal_sender_timeout = '60s'"),
+        (facts_of(server=setting(SERVER, wal_receiver_timeout='900000')), WARNING,
+         'wal_receiver_timeout', '900 s, and neither tcp_user_timeout nor keepalives_idle in '
+         'primary_conninfo', "wal_receiver_timeout = '60s'"),
+        (without('wal_sender_timeout'), UNKNOWN, 'wal_sender_timeout', 'not show', 'pg_monitor')],
+    'synchronized-slots': [
+        (slots('one, "three"', Slot('one', True, True)), WARNING, 'synchronized_standby_slots',
+         'it lists three, and there is no such', "synchronized_standby_slots = 'one'"),
+        (slots('one', Slot('one', True, False)), WARNING, 'synchronized_standby_slots',
+         'it lists one, and no standby uses', "synchronized_standby_slots = ''"),
+        (slots('', Slot('feed', False, False, True)), WARNING, 'synchronized_standby_slots',
+         'not set, and the logical slots feed have failover', 'the slots of the standbys')],
     'other-servers': [
         (others(REFUSED, Unknown('')), ERROR, FIRST + ':5432', 'refuses AHM', 'pg_hba.conf'),
         (others(SILENT, Unknown('')), UNKNOWN, FIRST + ':5432', 'does not answer', 'witness')],
@@ -434,6 +475,42 @@ def test_a_program_that_the_rehearsal_missed_too_is_told_once():
     assert [each.subject for each in table.judge(facts) if each.level == WARNING
             and each.code in ('program', 'takeover-lacks')] == [
                 'post_promotion_command', 'notification_command']
+
+
+def test_what_ends_a_silent_connection_may_be_any_of_three():
+    for facts in (server(wal_sender_timeout='0', tcp_keepalives_idle='60'),
+                  server(wal_sender_timeout='0', tcp_user_timeout='30000'),
+                  facts_of(server=setting(SERVER, wal_receiver_timeout='0'),
+                           files=FILES._replace(times={'keepalives_idle': '60'}))):
+        assert {each.level for each in found_of(facts, 'replication-timeouts')} == {OK}
+    for idle in ('0', '7200', 'many'):
+        facts = facts_of(server=setting(SERVER, wal_receiver_timeout='0'),
+                         files=FILES._replace(times={'keepalives_idle': idle}))
+        assert WARNING in {each.level for each in found_of(facts, 'replication-timeouts')}
+
+
+def test_a_slot_that_nobody_lists_is_no_matter_to_who_has_no_logical_ones():
+    for facts in (slots(''), slots('', Slot('feed', False, False))):
+        assert [each.level for each in found_of(facts, 'synchronized-slots')] == [OK]
+
+
+@pytest.mark.parametrize('version, count', [
+    (100022, 0), (100018, 2), (110017, 0), (120009, 2), (130008, 0), (140000, 4), (140003, 2),
+    (140020, 0), (140022, 0), (150000, 0), (160012, 1), (180001, 0), (180002, 1), (190000, 0)])
+def test_only_the_minors_that_have_a_fault_are_told_of_it(version, count):
+    told = [each for each in found_of(of_minor(version), 'known-faults') if each.level == WARNING]
+    assert len(told) == count
+
+
+def test_a_fault_of_pg_rewind_is_told_where_it_is_used():
+    assert [each.level for each in found_of(of_minor(150009), 'known-faults')] == [OK]
+
+
+def test_every_fault_has_a_minor_that_mends_it_and_none_is_told_twice():
+    for fault in of_minors.FAULTS:
+        assert all(10 <= major <= 18 and 0 <= first < mended
+                   for major, (first, mended) in fault.fixed.items())
+    assert len({fault.text for fault in of_minors.FAULTS}) == len(of_minors.FAULTS)
 
 
 def test_a_fingerprint_that_is_the_same_is_well():
