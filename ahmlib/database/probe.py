@@ -84,6 +84,7 @@ class Found(NamedTuple):
     sync_standbys: Optional[Tuple[SyncStandby, ...]] = None         # of a primary
     #: The (application_name, address) of the standbys that a primary has; '' for a socket.
     sync_peers: Optional[Tuple[Tuple[str, str], ...]] = None
+    pending: Tuple[str, ...] = ()       # the parameters that it takes at its next restart
 
 
 def check_local(settings: DatabaseSettings, limit: float) -> Found:
@@ -143,7 +144,9 @@ def _describe(connection: Connection, local: Optional[DatabaseSettings],
         found = _with_primary(connection, found)
     if local is not None:
         with contextlib.suppress(QueryFailed, ConnectionFailed):    # the answer counts without it
-            found = found._replace(remark=slots.remark(connection))
+            found = found._replace(remark=slots.remark(connection), pending=tuple(
+                name for name, in connection.query(
+                    'SELECT name FROM pg_settings WHERE pending_restart ORDER BY 1')))
     return found
 
 

@@ -67,4 +67,4 @@ def checked(token: int, result: Result) -> events.DatabaseChecked:
         tuple((str(name), str(address)) for name, address in result.get('sync_peers') or ()),
         result.get('replayed_lsn') or 0, result.get('standstill') or '', bool(result.get('held')),
         bool(result.get('lsn_known', True)), result.get('mismatch') or '',
-        result.get('remark') or '')
+        result.get('remark') or '', tuple(result.get('pending') or ()))

@@ -12,7 +12,7 @@ long as that lasts.  So is one that is not the server of db_data_dir: what AHM s
 answers it are two servers then.
 """
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple
 
 from ..beacon import Verdict
 from ..events import DatabaseChecked
@@ -70,6 +70,9 @@ class LocalDatabase:
         self.streams_anew = False           # in the newest check, and not in the one before
         #: It is being promoted, stopped or started: a step-down now must not leave it half done.
         self.half_done = False
+        #: It is restarted because an operator asked for that: it is not checked meanwhile.
+        self.restarts = False
+        self.pending: Tuple[str, ...] = ()  # the parameters for which it waits for a restart
 
     def apply(self, event: DatabaseChecked, asked_at: float) -> None:
         """Take the result of a check that began at this instant."""
@@ -86,7 +89,7 @@ class LocalDatabase:
         self.answer, self.ok_at = event, asked_at
         self.stopped = self.reached_by_others = False
         self.timeline, self.lsn, self.lsn_known = timeline, event.lsn, event.lsn_known
-        self.mismatch, self.remark = event.mismatch, event.remark
+        self.mismatch, self.remark, self.pending = event.mismatch, event.remark, event.pending
         comes = self.promoted_at is not None and asked_at < self.promoted_at + STREAM_GRACE_SECONDS
         self.commits_wait = '' if comes else _why_commits_wait(event)
         self.second_primary = False     # one that runs again after its stop is judged anew
@@ -198,6 +201,19 @@ class LocalDatabase:
     def end_change(self) -> None:
         """What was begun is done."""
         self.half_done = False
+
+    def begin_restart(self) -> None:
+        """An operator wants it to be restarted: it works, and where it was is of before (R15)."""
+        self.restarts, self.lsn_known = True, False
+
+    def end_restart(self) -> None:
+        """It is checked again, whatever has become of it."""
+        self.restarts = False
+
+    def has_failed(self, why: str) -> None:
+        """It was to answer by now, and does not: that counts as much as failed checks do."""
+        self.failures = max(self.failures, self.facts.settings.max_consec_failures)
+        self.reason = why
 
     def report_out(self, why: str) -> None:
         """It is out of the cluster until it is attached again."""
