@@ -38,7 +38,8 @@ class SimulatedDatabase:
         self.unarchived = ''                # what its archiver does not do
         self.mismatch = ''                  # why it is not the server of its data directory
         self.hides_wal = False              # what lies unreplayed on its disk cannot be read
-        self.pending: Tuple[str, ...] = ()  # the parameters that it takes at its next start
+        #: The parameters that it takes at its next start; None: it does not tell.
+        self.pending: Optional[Tuple[str, ...]] = ()
         self.starts = self.starts_by_hand = self.promotions = self.thaws = 0
 
     @property

@@ -206,6 +206,9 @@ def test_what_waits_for_a_restart_alone_is_restarted_where_that_is_asked():
     assert task.step == 'nothing: no parameter waits for a restart'
     world.hosts[1].database.pending = ('max_connections',)
     restarted(world, 1, pending=True)
+    world.hosts[1].database.pending = None
+    assert ask(world, 1, 'restart', pending=True)['ok']
+    assert 'could not be found out: its check did not say' in ended(world, 1).reason
     world.hosts[1].refuses_checks = True
     assert ask(world, 1, 'restart', pending=True)['ok']
     assert 'could not be found out: password' in ended(world, 1).reason

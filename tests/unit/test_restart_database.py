@@ -4,11 +4,14 @@ The daemons are a table here; tests/integration/test_restart_database.py has rea
 """
 
 import json
+import re
 
 import pytest
 
 from ahmlib.ipc import client
 from ahmlib.utilities import common, restart_database, tasks
+
+from . import pages
 
 OWN, OTHERS = None, ('192.0.2.2', '192.0.2.3')
 
@@ -181,3 +184,9 @@ def test_where_nothing_waits_for_a_restart_that_is_said(cluster, capsys):
     cluster.steps[OWN] = 'nothing: no parameter waits for a restart'
     assert run('--pending') == 0
     assert capsys.readouterr().out.endswith('Info: N1 nothing to do\n')
+
+
+def test_the_page_has_the_exit_codes_of_the_program():
+    assert list(pages.items('ahm_restart_database.1', 'EXIT STATUS')) == ['0', '1', '2', '3']
+    codes = re.findall(r'(\d) ', restart_database.__doc__.split('Exit status:')[1])
+    assert codes == ['0', '1', '2', '3']

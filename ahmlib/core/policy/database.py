@@ -72,7 +72,8 @@ class LocalDatabase:
         self.half_done = False
         #: It is restarted because an operator asked for that: it is not checked meanwhile.
         self.restarts = False
-        self.pending: Tuple[str, ...] = ()  # the parameters for which it waits for a restart
+        #: The parameters for which it waits for a restart; None: not known.
+        self.pending: Optional[Tuple[str, ...]] = None
 
     def apply(self, event: DatabaseChecked, asked_at: float) -> None:
         """Take the result of a check that began at this instant."""

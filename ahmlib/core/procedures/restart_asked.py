@@ -52,9 +52,9 @@ def restart_asked(parts: Parts, task: Task, limit: float, pending: bool) -> Proc
 def _is_pending(parts: Parts, task: Task) -> Procedure:
     """By a new check, for who asks may have changed a parameter a moment ago."""
     task.is_at('looks whether a parameter waits for a restart')
-    if not (yield from _checked(parts)):
+    if not (yield from _checked(parts)) or parts.database.pending is None:
         task.end('whether a parameter waits for a restart could not be found out: %s' % (
-            parts.database.reason or 'its check did not end'))
+            parts.database.reason or 'its check did not say'))
         return False
     if not parts.database.pending:
         task.is_at('nothing: no parameter waits for a restart')
