@@ -59,6 +59,18 @@ def test_the_vip_stays_and_the_rows_say_why_nothing_answers():
     assert world.hosts[0].node.own_row().problem == ''
 
 
+def test_commits_count_as_waiting_only_where_standbys_have_had_the_time_to_connect_again():
+    """Every restart of a primary under synchronous replication was told as CRITICAL."""
+    world = formed(world={'synchronous': 1}, health_check_period=0.5)
+    for own in (1, 2):
+        world.hosts[own].behaves['replication'] = HANGS
+    restarted(world, 0)
+    database = world.hosts[0].node.parts.database
+    world.run(5.0)
+    assert database.commits_wait == ''
+    assert world.run_until(lambda: database.commits_wait != '', 10.0), trace(world)
+
+
 @pytest.mark.parametrize('own', [1, 2])
 def test_a_standby_is_restarted_and_is_in_again_without_an_attach(own):
     world = formed(health_check_period=0.5, max_consec_failures=2)
