@@ -188,8 +188,14 @@ def _is_worth_its_nodes(config: 'Config') -> bool:
 
 
 def _needs_announcing(config: 'Config') -> bool:
-    """Whether other hosts keep the VIP's hardware address in a cache."""
-    return config.virtual_ip is not None and not ipaddress.ip_address(config.virtual_ip).is_loopback
+    """Whether other hosts keep the VIP's hardware address, and only a command can tell them.
+
+    AHM announces an IPv6 address by itself.
+    """
+    if config.virtual_ip is None:
+        return False
+    address = ipaddress.ip_address(config.virtual_ip)
+    return address.version == 4 and not address.is_loopback
 
 
 def _same_port(config: 'Config') -> bool:

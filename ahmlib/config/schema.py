@@ -179,7 +179,9 @@ PARAMETERS = (
              beyond=True),
     _command(VIP, 'arping_path', 'The directory of the program in arping_cmd where that is no '
              'absolute path.', PATH, '/usr/sbin', example='/usr/sbin'),
-    _command(VIP, 'arping_cmd', 'Announces the VIP by gratuitous ARP.', VIP_COMMAND,
+    _command(VIP, 'arping_cmd', 'Announces the VIP by gratuitous ARP. An IPv6 VIP is announced by '
+             'AHM itself (it needs CAP_NET_RAW), unless this is another program than arping.',
+             VIP_COMMAND,
              example=('/usr/bin/sudo', '/usr/sbin/arping', '-U', '$_IP_$', '-w', '1', '-I',
                       'eno1')),
     _command(VIP, 'ping_path', 'The directory of ping, used to see whether the VIP answers '

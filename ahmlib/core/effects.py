@@ -121,6 +121,15 @@ class StartDatabase(NamedTuple):
     limit: float = 0.0
 
 
+class RestartDatabase(NamedTuple):
+    """Stop the local database (fast) and start it as it is -> ActionEnded, ok when it answers.
+
+    By the operator's own command, where there is one.
+    """
+    token: int = 0
+    limit: float = 0.0
+
+
 class LeaveStandbySignal(NamedTuple):
     """See to it that a later start of the local database cannot make a primary -> ActionEnded."""
     token: int = 0

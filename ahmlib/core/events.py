@@ -61,6 +61,7 @@ class DatabaseChecked(NamedTuple):
     lsn_known: bool = True      # False: more WAL may be on its disk than `lsn` says
     mismatch: str = ''          # why this server is not the one of db_data_dir
     remark: str = ''            # what people should know of it
+    pending: Optional[Tuple[str, ...]] = ()     # what it takes at its next restart; None: not told
 
 
 class DatabaseProbed(NamedTuple):

@@ -75,7 +75,8 @@ def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, no
                           investigation, vip, rehearsals, candidate)
     leaving = Leaving(facts, out, consensus, vip, intents, plan)
     shutdown = ClusterEnd(facts, out, consensus, intents, leaving)
-    operator = Operator(facts, consensus, place, intents, candidate, plan, promotion, shutdown)
+    operator = Operator(facts, consensus, database, place, intents, candidate, plan, promotion,
+                        shutdown)
     duties = Duties(facts, out, consensus, database, intents, investigation, candidate, plan)
     repoint = Repoint(facts, out, consensus, database, place, checks, force, candidate)
     return plan, Parts(

@@ -6,10 +6,14 @@ Whether a client may ask for that at all is decided before, by where it comes fr
 from typing import Any, Callable, Dict
 
 from .parts import Parts
+from .procedures.restart_asked import RESTART_SECONDS
 from .status import status
 
 #: Requests that change something: allowed to the operators of this cluster only.
-CHANGING = frozenset(('attach', 'promote', 'shutdown'))
+CHANGING = frozenset(('attach', 'promote', 'restart', 'shutdown'))
+
+#: The longest that a database may be told to take for its restart.
+RESTART_SECONDS_MAX = 86400
 
 
 def answer(parts: Parts, request: Dict[str, Any], origin: str = '') -> Dict[str, Any]:
@@ -51,6 +55,19 @@ def _promote(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
     return {'ok': True, 'risks': parts.promotion.forced.risks()}
 
 
+def _restart(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
+    limit = request.get('timeout', RESTART_SECONDS)
+    if not isinstance(limit, (int, float)) or isinstance(limit, bool) \
+            or not 1 <= limit <= RESTART_SECONDS_MAX:
+        return {'ok': False, 'reason': 'found a timeout of %r, expected 1 to %d seconds' % (
+            limit, RESTART_SECONDS_MAX)}
+    warnings = parts.operator.restart_warnings()
+    if request.get('dry_run'):
+        return _refused(parts.operator.why_not_restart()) or {'ok': True, 'warnings': warnings}
+    why = parts.operator.restart(float(limit), request.get('pending') is True)
+    return dict(_begun(parts, why), warnings=warnings)
+
+
 def _shutdown(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
     return _refused(parts.operator.shut_down()) or {'ok': True}
 
@@ -67,5 +84,5 @@ def _refused(why: str) -> Dict[str, Any]:
 
 REQUESTS: Dict[str, Callable[[Any, Dict[str, Any]], Dict[str, Any]]] = {
     'status': _status, 'task': _task, 'attach': _attach, 'promote': _promote,
-    'shutdown': _shutdown,
+    'restart': _restart, 'shutdown': _shutdown,
 }

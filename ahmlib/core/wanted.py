@@ -64,6 +64,16 @@ class Rejoin(NamedTuple):
     """Start the database that was stopped as a standby of nobody yet."""
 
 
+class RestartAsked(NamedTuple):
+    """Restart the database, which works, as an operator asked; `limit` is how long it may take.
+
+    `pending`: only if the server waits for a restart itself, to take a parameter.
+    """
+    task: Task
+    limit: float
+    pending: bool
+
+
 class GaveUp(NamedTuple):
     """How a takeover ended that was stopped before anything was changed; not again so soon."""
     why: str
@@ -75,6 +85,7 @@ class GaveUp(NamedTuple):
 OVERTAKES: Dict[type, str] = {
     StepDown: 'step down', TakeOver: 'take over', HandOver: 'switch over', ShutDown: 'shut down',
     Restart: 'restart', Attach: 'attach', Follow: 'follow', ComeBack: 'follow', Rejoin: 'rejoin',
+    RestartAsked: 'restart database',
 }
 _ORDER = list(OVERTAKES)
 

@@ -84,6 +84,8 @@ class Found(NamedTuple):
     sync_standbys: Optional[Tuple[SyncStandby, ...]] = None         # of a primary
     #: The (application_name, address) of the standbys that a primary has; '' for a socket.
     sync_peers: Optional[Tuple[Tuple[str, str], ...]] = None
+    #: The parameters that it takes at its next restart; None: not told.
+    pending: Optional[Tuple[str, ...]] = None
 
 
 def check_local(settings: DatabaseSettings, limit: float) -> Found:
@@ -144,6 +146,8 @@ def _describe(connection: Connection, local: Optional[DatabaseSettings],
     if local is not None:
         with contextlib.suppress(QueryFailed, ConnectionFailed):    # the answer counts without it
             found = found._replace(remark=slots.remark(connection))
+        rows = _rows(connection, 'SELECT name FROM pg_settings WHERE pending_restart ORDER BY 1')
+        found = found._replace(pending=None if rows is None else tuple(name for name, in rows))
     return found
 
 

@@ -53,6 +53,11 @@ def program(arping_cmd: Optional[Sequence[str]], arping_path: str) -> Optional[P
     return Program((plain,), '', False)
 
 
+def names_none(command: Sequence[str]) -> bool:
+    """Whether this command runs another program than an arping."""
+    return not any(os.path.basename(word).startswith('arping') for word in command)
+
+
 def without_rights(found: Program) -> Program:
     """The Program without what comes before it to gain rights (sudo); as it is where nothing does.
 

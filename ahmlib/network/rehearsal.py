@@ -10,8 +10,8 @@ import shutil
 import socket
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
-from ahmlib.network import ping
-from ahmlib.network.vip import arguments
+from ahmlib.network import advertisement, ping
+from ahmlib.network.vip import announces_itself, arguments
 from ahmlib.process import programs
 from ahmlib.process.deadline import Deadline
 
@@ -42,7 +42,10 @@ def rehearse(vip: 'VipSettings', hooks: Mapping[str, Sequence[str]], limit: floa
                 ('if_up_cmd', vip.if_up_cmd, vip.if_cmd_path),
                 ('if_down_cmd', vip.if_down_cmd, vip.if_cmd_path),
                 ('arping_cmd', vip.arping_cmd, vip.arping_path)):
-            if command:
+            if name == 'arping_cmd' and announces_itself(vip):
+                why = advertisement.why_not(vip.virtual_ip)
+                found += why and ['announcement of the virtual_IP: %s' % why] or []
+            elif command:
                 argv = arguments(command, directory, vip.virtual_ip)
                 found += _try_command(name, argv, limit / 5)
     for name in sorted(hooks):

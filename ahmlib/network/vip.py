@@ -12,7 +12,7 @@ import os
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ahmlib.network import addresses, arping, neighbours, ping, who_answers
+from ahmlib.network import addresses, advertisement, arping, neighbours, ping, who_answers
 from ahmlib.network.side_by_side import ENGLISH, await_all
 from ahmlib.process import programs
 from ahmlib.process.deadline import Deadline
@@ -109,7 +109,7 @@ def raise_vip(settings: VipSettings, limit: float, announce: bool = True) -> Res
     parts = [reason, after['reason']]
     if announce:
         parts.append(announce_vip(settings, deadline.remaining())['reason']
-                     if settings.arping_cmd else '')
+                     if settings.arping_cmd or announces_itself(settings) else '')
     told = '; '.join(part for part in parts if part)
     return _raised(told, told)
 
@@ -186,13 +186,23 @@ def lower_vip(settings: VipSettings, limit: float) -> Result:
 def announce_vip(settings: VipSettings, limit: float) -> Result:
     """Run arping_cmd (gratuitous ARP).  Returns {'ok', 'reason', 'here'}; ok where none is set.
 
-    It counts by what arping says it sent.  `here` is None: nothing was looked at.
+    It counts by what arping says it sent.  An IPv6 address, which no arping can announce, is
+    announced from here.  `here` is None: nothing was looked at.
     """
+    if announces_itself(settings):
+        trouble = advertisement.announce(settings.virtual_ip)
+        return _result(not trouble, trouble, None)
     if not settings.arping_cmd:
         return _result(True, 'no arping_cmd is set', None)
     outcome = _run(settings, settings.arping_cmd, settings.arping_path, limit)
     trouble = arping.announcement_trouble(outcome) or _no_carrier(settings)
     return _result(not trouble, trouble and 'arping_cmd: ' + trouble, None)
+
+
+def announces_itself(settings: VipSettings) -> bool:
+    """Whether AHM sends the announcement: of an IPv6 address, unless a program for it is set."""
+    return ':' in (settings.virtual_ip or '') and not (
+        settings.arping_cmd and arping.names_none(settings.arping_cmd))
 
 
 def _no_carrier(settings: VipSettings) -> str:

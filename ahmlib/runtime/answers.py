@@ -4,7 +4,7 @@ A result is a dict that came out of another process, which may have been killed 
 nothing is taken for granted but that it is a dict.
 """
 
-from typing import Tuple
+from typing import Optional, Sequence, Tuple
 
 from ahmlib.core import events
 from ahmlib.core.beacon import Verdict
@@ -67,4 +67,9 @@ def checked(token: int, result: Result) -> events.DatabaseChecked:
         tuple((str(name), str(address)) for name, address in result.get('sync_peers') or ()),
         result.get('replayed_lsn') or 0, result.get('standstill') or '', bool(result.get('held')),
         bool(result.get('lsn_known', True)), result.get('mismatch') or '',
-        result.get('remark') or '')
+        result.get('remark') or '', _names(result.get('pending')))
+
+
+def _names(told: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:
+    """What a child tells as a list, or does not tell."""
+    return None if told is None else tuple(map(str, told))

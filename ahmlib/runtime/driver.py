@@ -18,6 +18,7 @@ from ahmlib.database.probe import check_local, probe_remote
 from ahmlib.database.promotion import promote
 from ahmlib.database.recovery import leave_standby_signal
 from ahmlib.database.rehearsal import rehearse_handover
+from ahmlib.database.restart import restart_database
 from ahmlib.database.settings import DatabaseSettings
 from ahmlib.database.start import start_database
 from ahmlib.database.stop import stop_database
@@ -282,6 +283,9 @@ class Driver:
     def _start_database(self, effect: effects.StartDatabase) -> None:
         self._action(effect, start_database, self.database, effect.limit)
 
+    def _restart_database(self, effect: effects.RestartDatabase) -> None:
+        self._action(effect, restart_database, self.database, effect.limit)
+
     def _leave_signal(self, effect: effects.LeaveStandbySignal) -> None:
         self._action(effect, leave_standby_signal, self.database)
 
@@ -399,7 +403,8 @@ class Driver:
         effects.RaiseVip: _raise_vip, effects.LowerVip: _lower_vip,
         effects.AnnounceVip: _announce_vip, effects.RunHook: _hook,
         effects.Promote: _promote, effects.StopDatabase: _stop_database,
-        effects.StartDatabase: _start_database, effects.LeaveStandbySignal: _leave_signal,
+        effects.StartDatabase: _start_database, effects.RestartDatabase: _restart_database,
+        effects.LeaveStandbySignal: _leave_signal,
         effects.FollowPrimary: _follow, effects.AttachDatabase: _attach,
         effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,
         effects.Reply: _reply, effects.Exit: _exit,

@@ -38,6 +38,8 @@ class SimulatedDatabase:
         self.unarchived = ''                # what its archiver does not do
         self.mismatch = ''                  # why it is not the server of its data directory
         self.hides_wal = False              # what lies unreplayed on its disk cannot be read
+        #: The parameters that it takes at its next start; None: it does not tell.
+        self.pending: Optional[Tuple[str, ...]] = ()
         self.starts = self.starts_by_hand = self.promotions = self.thaws = 0
 
     @property
@@ -82,7 +84,7 @@ class SimulatedDatabase:
         """standby.signal decides what it comes up as."""
         self.starts += 1
         self.starts_by_hand += by_hand
-        self.running, self.in_recovery = True, self.signal
+        self.running, self.in_recovery, self.pending = True, self.signal, ()
 
     def promote(self, branch: int) -> None:
         """Leave recovery on a new timeline of this branch; what cannot be replayed is lost."""

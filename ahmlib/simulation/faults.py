@@ -42,6 +42,8 @@ REPAIR_SECONDS = 3.0
 #: A save on a slow disk, in candidacies: the candidate's and its voter's are longer than one.
 SLOW_SAVE = 0.8
 RESTART_SECONDS = 0.3
+#: What the operator allows a restart of the database.
+RESTART_LIMIT_SECONDS = 30
 
 #: A command that hung ends after so long at most, and is then tried again.
 RETRIED_SECONDS = PATIENT_SECONDS + 1.0
@@ -205,6 +207,12 @@ def force(world: 'World', place: int) -> None:
         world.gone.update(off)
 
 
+def restart_database(world: 'World', place: int) -> None:
+    """an operator restarts its database (ahm_restart_database)"""
+    world.feed(world.hosts[place], events.ClientAsked(
+        0, {'ask': 'restart', 'timeout': RESTART_LIMIT_SECONDS}, 'an operator'))
+
+
 def shutdown_cluster(world: 'World', place: int) -> None:
     """an operator ends all daemons through it (ahm_shutdown_cluster)"""
     _ask(world, place, 'shutdown')
@@ -347,21 +355,23 @@ COMMANDS: Dict[str, Fault] = {
 FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for function in (
     cut, cut_one_way, cut_between, part, mute, deafen, deafen_multicast, heal, replay,
     lose_trusted, reach_trusted, crash, start, crash_and_start, freeze, thaw, stop, stop_twice,
-    restart, reload, ask_status, attach, promote, force, shutdown_cluster, hear_stranger,
-    lose_state, fill_disk, free_disk, stall_disk, slow_disk, unstall_disk, power_off, power_on,
-    drop_vip, hide_vip, answer_for_vip, ping_in_vain, vip_unusable, kill_daemon_and_database,
+    restart, reload, ask_status, attach, promote, force, restart_database, shutdown_cluster,
+    hear_stranger, lose_state, fill_disk, free_disk, stall_disk, slow_disk, unstall_disk,
+    power_off, power_on, drop_vip, hide_vip, answer_for_vip, ping_in_vain, vip_unusable,
+    kill_daemon_and_database,
     kill_database, hang_database, thaw_database, start_database, crash_recovery,
     restart_standby, pause_replay, hold_replay, resume_replay, hide_wal, refuse_checks,
     promote_by_hand, demote_by_hand, stop_replication, fail_checks, commands_work)}
 FAULTS.update(COMMANDS)
 
 #: What operators ask for.
-OPERATORS = ('attach', 'promote', 'force', 'shutdown-cluster')
+OPERATORS = ('attach', 'promote', 'force', 'restart-database', 'shutdown-cluster')
 
 #: After these nothing may be promoted, however often they happen (L17).
 HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status', 'hear-stranger',
             'attach', 'shutdown-cluster', 'stall-disk', 'slow-disk', 'unstall-disk', 'pause-replay',
-            'hold-replay', 'resume-replay', 'refuse-checks', 'restart-standby')
+            'hold-replay', 'resume-replay', 'refuse-checks', 'restart-standby',
+            'restart-database')
 
 
 def strike(world: 'World', fault: str, place: int) -> None:

@@ -24,6 +24,8 @@ STRANGER = '02:ff:ff:ff:ff:ff'
 SILENCE_SECONDS = 1.0
 PROMOTION_SECONDS = 0.2
 START_SECONDS = 0.2
+#: From the order to restart a server until it accepts connections.
+RESTART_SECONDS = 3.0
 #: A slow command takes this many times as long.
 SLOW_FACTOR = 20.0
 
@@ -108,7 +110,8 @@ def _checked(world: 'World', host: Host, token: int) -> events.DatabaseChecked:
         token, Verdict.REACHABLE, '', mine.in_recovery, SYSTEM_ID, mine.timeline,
         mine.replayed if hidden else mine.lsn, streams, upstream, needed, names,
         tuple(world.streaming_from(host)) if needed else (),
-        mine.replayed, mine.standstill, mine.held, not hidden, mine.mismatch)
+        mine.replayed, mine.standstill, mine.held, not hidden, mine.mismatch,
+        pending=mine.pending)
 
 
 def _answer_check(world: 'World', host: Host, target: Host, effect: Any,
@@ -307,6 +310,31 @@ def _start_database(world: 'World', host: Host, effect: effects.StartDatabase) -
     _act(world, host, effect, 'start', START_SECONDS, done)
 
 
+def _restart_database(world: 'World', host: Host, effect: effects.RestartDatabase) -> None:
+    """Down, and up again; a server that is not stopped is not restarted, and that is seen."""
+    if host.behaviour('stop') in (FAILS, HANGS, LIES):
+        _act(world, host, effect, 'stop', COMMAND_SECONDS, lambda: events.ActionEnded(
+            effect.token, False, 'the server that ran before runs on'))
+        return
+    life = host.life
+
+    def down() -> None:
+        if host.life != life:
+            return
+        if not host.database.in_recovery and host.database.writable:
+            _send_the_last(world, host)
+        host.database.stop()
+        world.note(host, 'database stopped (restart)')
+
+    def up() -> events.ActionEnded:
+        if not host.database.running:
+            host.database.start()
+            world.note(host, 'database started (restart)')
+        return events.ActionEnded(effect.token, True)
+    world.after(world.fast_stop_seconds, down)
+    _act(world, host, effect, 'start', world.fast_stop_seconds + RESTART_SECONDS, up)
+
+
 def _leave_signal(world: 'World', host: Host, effect: effects.LeaveStandbySignal) -> None:
     def done() -> events.ActionEnded:
         host.database.signal = True
@@ -343,7 +371,9 @@ def _attach(world: 'World', host: Host, effect: effects.AttachDatabase) -> None:
 
 def _checkpoint(world: 'World', host: Host, effect: effects.CheckpointDatabase) -> None:
     def done() -> events.ActionEnded:
-        return events.ActionEnded(effect.token, host.database.writable, 'it does not answer')
+        mine = host.database
+        return events.ActionEnded(effect.token, mine.running and not mine.hung
+                                  and not mine.starting, 'it does not answer')
     _act(world, host, effect, 'checkpoint', COMMAND_SECONDS, done)
 
 
@@ -375,7 +405,8 @@ PERFORM: Dict[type, Callable[['World', Host, Any], None]] = {
     effects.RaiseVip: _raise_vip, effects.LowerVip: _lower_vip,
     effects.AnnounceVip: _announce, effects.RunHook: _hook,
     effects.Promote: _promote, effects.StopDatabase: _stop_database,
-    effects.StartDatabase: _start_database, effects.LeaveStandbySignal: _leave_signal,
+    effects.StartDatabase: _start_database, effects.RestartDatabase: _restart_database,
+    effects.LeaveStandbySignal: _leave_signal,
     effects.FollowPrimary: _follow, effects.AttachDatabase: _attach,
     effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,
     effects.Reply: _reply, effects.Exit: _exit,

@@ -24,15 +24,19 @@ def succeed(info: str) -> int:
     return common.OK
 
 
-def wait(args: Args, number: int, progress: bool) -> None:
-    """Wait for the end of this task; print its steps if `progress`.  Raises Failure."""
+def wait(args: Args, number: int, progress: bool) -> Message:
+    """Wait for the end of this task; print its steps if `progress`.  Raises Failure.
+
+    Returns the task as it was at its end.
+    """
     try:
         for task in _looks(args, number, progress):
             if task.get('state') == 'failed':
                 raise common.Failure(task.get('reason') or 'the daemon gave no reason')
             if task.get('state') == 'done':
-                return
+                return task
             time.sleep(LOOK_SECONDS)
+        raise AssertionError('the looks at a task come to no end by themselves')
     except KeyboardInterrupt:
         raise common.Failure('interrupted; what was asked for goes on: see ahm_cluster_status, and '
                              'the log of the daemon')

@@ -117,7 +117,9 @@ PARAMETERS = {
         REAL + 'notification_command_runs_at_events_with_its_variables'),
     'db_start_command': (COMMANDS + 'db_start_command_runs_in_place_of_pg_ctl', OWN_COMMANDS),
     'db_stop_command': (COMMANDS + 'db_stop_command_runs_before_any_signal', OWN_COMMANDS),
-    'db_restart_command': (COMMANDS + 'db_restart_command_restarts_the_standby',),
+    'db_restart_command': (
+        COMMANDS + 'db_restart_command_restarts_the_standby',
+        COMMANDS + 'db_restart_command_restarts_a_server_on_request'),
     'hook_timeout_seconds': (
         DECISIONS + 'hook_timeout_seconds_decides_how_long_a_hook_may_take',
         COMMANDS + 'hook_timeout_seconds_ends_a_notification_command',

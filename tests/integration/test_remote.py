@@ -24,7 +24,7 @@ from .scenarios import (
 pytestmark = needs_namespaces
 
 CHANGING = {'ahm_promote_node': 'promote', 'ahm_attach_node': 'attach',
-            'ahm_shutdown_cluster': 'shutdown'}
+            'ahm_restart_database': 'restart', 'ahm_shutdown_cluster': 'shutdown'}
 
 
 @pytest.fixture(scope='module')
@@ -101,3 +101,21 @@ def test_the_primarys_ahm_is_killed_and_one_node_alone_reaches_its_database(thre
         first.start_ahm()
         scenario.healthy()
         scenario.undisturbed(FIRST)
+
+
+def test_all_databases_are_restarted_from_one_host_and_the_vip_stays(three):
+    with three.story() as scenario:
+        cluster = scenario.cluster
+        before = [node.database.postmaster() for node in cluster.nodes]
+        scenario.next_fault()
+        said = succeeds(cluster.nodes[1], 'ahm_restart_database', '--rolling', '-h',
+                        cluster.plan.vip)
+        assert 'AHM-NODE-2 restarted; AHM-NODE-3 restarted; AHM-NODE-1 restarted' in said
+        after = [node.database.postmaster() for node in cluster.nodes]
+        assert not set(before) & set(after) and None not in after
+        assert [node.name for node in cluster.vip_holders()] == [FIRST]
+        scenario.written_through(FIRST)
+        scenario.healthy()
+        assert scenario.accepting() == [FIRST]
+        log = scenario.log(*cluster.nodes)
+        assert 'dropped the VIP' not in log and 'step-down' not in log

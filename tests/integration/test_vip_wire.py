@@ -14,7 +14,7 @@ import time
 import pytest
 
 from ahmlib.lab.users import tool
-from ahmlib.network import neighbours, netlink, vip
+from ahmlib.network import neighbours, netlink, rehearsal, vip
 from tests.lab.network import Switch, call, namespaces_available
 
 WHY_NOT = namespaces_available()
@@ -485,3 +485,77 @@ def test_the_tables_are_read_as_ip_shows_them(net):
 
 def _links():
     return [list(link) for link in netlink.links().values()]
+
+
+# An IPv6 VIP is announced (N)
+
+
+def taught(net):
+    """h2 knows the VIP at the hardware address of h3, whose host is gone now."""
+    net.give('h3', VIP6)
+    assert net.run('h2', tool('ping'), '-6', '-c', '1', '-W', '2', VIP6) == 0
+    net.ip('h3', 'addr', 'del', VIP6 + '/64', 'dev', 'eth0')
+    assert known_on_h2(net) == net.hardware('h3')
+
+
+def known_on_h2(net):
+    """Where h2 would send what is for the VIP."""
+    found = re.search(r'lladdr (\S+)', net.ip('h2', '-6', 'neigh', 'show', VIP6))
+    return found and found.group(1)
+
+
+@pytest.mark.parametrize('command', [None, 'arping'])
+def test_an_ipv6_vip_is_announced_after_a_takeover(net, command):
+    """No arping can do that, and the kernel does not: clients went on sending to the dead host."""
+    ours = settings(VIP6)
+    ours = ours._replace(if_up_cmd=ours.if_up_cmd + ['nodad'],
+                         arping_cmd=ours.arping_cmd if command else None)
+    taught(net)
+    assert net.call(vip.raise_vip, ours, LIMIT, False)['ok']
+    assert known_on_h2(net) == net.hardware('h3'), 'the kernel has told of it by itself'
+    found = net.call(vip.announce_vip, ours, LIMIT)
+    assert found == {'ok': True, 'reason': '', 'here': None}
+    end = time.monotonic() + 5
+    while known_on_h2(net) != net.hardware('h1'):
+        assert time.monotonic() < end, net.ip('h2', '-6', 'neigh', 'show')
+        time.sleep(0.02)
+
+
+def test_who_may_not_announce_an_ipv6_vip_is_told_what_to_do(net):
+    ours = settings(VIP6, arping_cmd=None)
+    net.give('h1', VIP6)
+    found = net.call(vip.announce_vip, ours, LIMIT, as_nobody=True)
+    assert not found['ok'] and 'CAP_NET_RAW' in found['reason'], found
+    assert 'net.ipv6.conf.eth0.ndisc_notify' in found['reason']
+    tried = net.call(rehearsal.rehearse, ours, {}, LIMIT, False, as_nobody=True)
+    assert ['announcement of the virtual_IP: ' + found['reason']] == [
+        each for each in tried['lacks'] if each.startswith('announcement')], tried
+    assert not any(each.startswith('announcement') for each in net.call(
+        rehearsal.rehearse, ours, {}, LIMIT, False)['lacks'])
+
+
+def test_with_ndisc_notify_the_kernel_announces_an_ipv6_vip_itself(net):
+    ours = settings(VIP6, arping_cmd=None)
+    net.sysctl('h1', 'ipv6/conf/eth0/ndisc_notify', '1')
+    taught(net)
+    assert net.call(vip.raise_vip, ours, 10.0, False)['ok']
+    assert net.call(vip.announce_vip, ours, LIMIT, as_nobody=True)['ok']
+    end = time.monotonic() + 5
+    while known_on_h2(net) != net.hardware('h1'):
+        assert time.monotonic() < end, net.ip('h2', '-6', 'neigh', 'show')
+        time.sleep(0.02)
+
+
+def test_a_program_of_the_operator_announces_an_ipv6_vip(net):
+    ours = settings(VIP6, arping_cmd=[tool('false'), 'ndsend', '$_IP_$', 'eth0'])
+    net.give('h1', VIP6)
+    found = net.call(vip.announce_vip, ours, LIMIT)
+    assert not found['ok'] and found['reason'].startswith('arping_cmd: '), found
+
+
+def test_what_is_not_here_is_not_announced(net):
+    found = net.call(vip.announce_vip, settings(VIP6, arping_cmd=None), LIMIT)
+    assert found['reason'] == 'the address is on no interface of this host'
+    net.ip('h1', 'addr', 'add', VIP6 + '/128', 'dev', 'lo', 'nodad')
+    assert net.call(vip.announce_vip, settings(VIP6, arping_cmd=None), LIMIT)['ok'], \
+        'routers announce it'

@@ -27,6 +27,8 @@ from ahmlib.core.consensus.timing import Timing
 from ahmlib.core.node import Node
 from ahmlib.core.policy import election
 from ahmlib.core.policy.candidate import Candidate
+from ahmlib.core.policy.checks import Checks
+from ahmlib.core.policy.duties import Duties
 from ahmlib.core.policy.evidence import Investigation
 from ahmlib.core.policy.isolation import Isolation
 from ahmlib.core.policy.repoint import Repoint
@@ -224,6 +226,10 @@ MUTANTS = (
               'began, given_up = parts.facts.now, _given_up_by_suspect(parts)',
               "return ''\n    yield"),
         Patch(take_over, '_suspect_runs', 'return row is not None and', 'return False and'))),
+    Mutant('a database that is restarted on request is checked meanwhile', 17, 'three nodes',
+           ((1.0, 'restart-database', 0),), (
+               Patch(Checks, '_check_database', 'if self.database.restarts:', 'if False:'),
+               Patch(Duties, '_mind_database', 'or self.plan.is_at(RestartAsked)', 'or False'))),
     Mutant('synchronous standbys are not asked', 18, 'five nodes, synchronous',
            ((0.5, 'stop-replication', 1), (0.0, 'stop-replication', 2),
             (0.0, 'stop-replication', 3), (1.0, 'power-off', 0), (0.0, 'power-off', 4)), (

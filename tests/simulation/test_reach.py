@@ -23,6 +23,7 @@ from .test_force_found import STORIES as FORCE_FOUND
 from .test_found import FOUND
 from .test_leaving import STORIES as LEAVING_STORIES
 from .test_operators import STORIES as OPERATOR_STORIES
+from .test_restart_database import STORIES as RESTART_STORIES
 from .test_shorter_rows import STORIES as SHORTER_ROWS
 from .test_troubles import STORIES as TROUBLES
 from .test_ways_out import STORIES as WAYS_OUT
@@ -124,7 +125,7 @@ def reached():
             recovers(world)
         found.take(world.trace)
     for story in OPERATOR_STORIES + LEAVING_STORIES + FORCE_STORIES + FORCE_FOUND \
-            + FIELD_STORIES + TROUBLES + WAYS_OUT + SHORTER_ROWS:
+            + FIELD_STORIES + TROUBLES + WAYS_OUT + SHORTER_ROWS + RESTART_STORIES:
         with found.watching():
             story()
     return found

@@ -20,6 +20,7 @@ from ahmlib.utilities import (
     check_config,
     cluster_status,
     promote_node,
+    restart_database,
     shutdown_cluster,
     simulate,
 )
@@ -30,8 +31,8 @@ from .rows import one_settings
 #: Page -> the module whose docstring is the usage.
 COMMANDS = {'ahm.8': ahmlib.main, 'ahm_attach_node.1': attach_node,
             'ahm_check_config.1': check_config, 'ahm_cluster_status.1': cluster_status,
-            'ahm_promote_node.1': promote_node, 'ahm_shutdown_cluster.1': shutdown_cluster,
-            'ahm_simulate.1': simulate}
+            'ahm_promote_node.1': promote_node, 'ahm_restart_database.1': restart_database,
+            'ahm_shutdown_cluster.1': shutdown_cluster, 'ahm_simulate.1': simulate}
 DAEMON = 'ahm.8'
 #: Lines of pages with one of these hold options of other programs.
 OTHERS = re.compile(r'\b(jq|sh|arping|install|systemd-run|AmbientCapabilities)\b')

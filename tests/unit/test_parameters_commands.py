@@ -6,6 +6,7 @@ The daemon's own driver performs the effect; its children run here and now, in t
 
 import contextlib
 import os
+import re
 import socket
 import struct
 import threading
@@ -16,7 +17,8 @@ import pytest
 from ahmlib.core import effects, events
 from ahmlib.core.node import Node
 from ahmlib.core.states import NodeState, Role
-from ahmlib.database import conffile, conninfo, follow, start
+from ahmlib.database import conffile, conninfo, follow, restart, start
+from ahmlib.database.control import Process
 from ahmlib.runtime import child_side
 from ahmlib.runtime import settings as runtime_settings
 from ahmlib.runtime.driver import Driver
@@ -378,6 +380,25 @@ def test_db_restart_command_restarts_the_standby(bench, restarts):
     assert bench.does(effects.FollowPrimary(1, 1, LIMIT), db_restart_command=again + ' it',
                       standby_startup_delay=0).ok
     assert bench.calls() == ['%s it' % again] and [what for what, _ in restarts] == ['awaited']
+
+
+def test_db_restart_command_restarts_a_server_on_request(bench, monkeypatch):
+    """And nothing else does: stop and start are the service manager's there."""
+    servers = [4711, 4712, 4712, 4712]
+    monkeypatch.setattr(restart.control, 'postmaster', lambda data_dir: servers.pop(0))
+    monkeypatch.setattr(restart.control, 'look_up', lambda pid: Process(pid, '1', 1, 'S'))
+    monkeypatch.setattr(start, 'await_connections', lambda *_: start.Started(True, '', ''))
+    again = bench.program('again')
+    assert bench.does(effects.RestartDatabase(1, LIMIT), db_restart_command=again + ' it').ok
+    assert bench.calls() == ['%s it' % again]
+    monkeypatch.setattr(start, 'await_connections', lambda *_: pytest.fail('nothing has changed'))
+    answer = bench.does(effects.RestartDatabase(1, LIMIT), db_restart_command=again)
+    assert not answer.ok and answer.reason == \
+        'the server that ran before runs on (db_restart_command: exited with 0)'
+    servers += [4712, None]
+    broken = bench.program('broken', 'exit 3')
+    answer = bench.does(effects.RestartDatabase(1, LIMIT), db_restart_command=broken)
+    assert not answer.ok and re.search('db_restart_command: .*status 3', answer.reason)
 
 
 # Recovery settings

@@ -15,6 +15,7 @@ from ..effects import (
     FollowPrimary,
     PingTrusted,
     Promote,
+    RestartDatabase,
     StartDatabase,
     StopDatabase,
 )
@@ -31,7 +32,8 @@ CHECK_SLACK_SECONDS = 0.5
 #: Between checks while a leader waits for this node's position.
 QUICK_CHECK_SECONDS = 0.2
 #: What this daemon does to its database; also where that failed something may have changed.
-CHANGE_DATABASE = (Promote, StopDatabase, StartDatabase, FollowPrimary, AttachDatabase)
+CHANGE_DATABASE = (Promote, StopDatabase, StartDatabase, RestartDatabase, FollowPrimary,
+                   AttachDatabase)
 #: Until a standby that streams again is checked once more: a walreceiver that is refused is gone by
 #: then, and not back yet (wal_retrieve_retry_interval, 5 s).
 STREAMS_ANEW_SECONDS = 1.0
@@ -60,6 +62,9 @@ class Checks:
     # -- checks --------------------------------------------------------------------------------
 
     def _check_database(self) -> None:
+        if self.database.restarts:
+            self._end_check()       # the server is down on purpose
+            return
         settings, period = self.facts.settings, self.facts.settings.health_check_period
         stale, lost_at = False, self.consensus.follower.lost_at
         if lost_at is not None and not self.consensus.leads:

@@ -12,7 +12,7 @@ long as that lasts.  So is one that is not the server of db_data_dir: what AHM s
 answers it are two servers then.
 """
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple
 
 from ..beacon import Verdict
 from ..events import DatabaseChecked
@@ -22,7 +22,7 @@ from ..states import DatabaseState
 
 #: A standby that does not stream is believed to have lost its primary only after this many seconds
 #: beside a healthy primary: a walreceiver comes back after wal_retrieve_retry_interval, 5 s.
-#: Nor do commits count as waiting for it sooner after a promotion.
+#: Nor do commits count as waiting for it sooner after a promotion or a restart.
 STREAM_GRACE_SECONDS = 10.0
 #: A replay that lags and has not moved for so long is held up; a busy host may cost it less.
 STUCK_SECONDS = 1.0
@@ -63,13 +63,17 @@ class LocalDatabase:
         self.second_primary = False         # found to be a second primary, and dealt with as one
         self.diverged = False               # found to hold what the primary does not have
         self.commits_wait = ''              # for standbys that are not there, as a check found
-        self.promoted_at: Optional[float] = None
+        self.came_up_at: Optional[float] = None     # by a promotion, or a restart on request
         self.out = ''
         self.streaming: Optional[bool] = None
         self.unstreamed_since: Optional[float] = None
         self.streams_anew = False           # in the newest check, and not in the one before
         #: It is being promoted, stopped or started: a step-down now must not leave it half done.
         self.half_done = False
+        #: It is restarted because an operator asked for that: it is not checked meanwhile.
+        self.restarts = False
+        #: The parameters for which it waits for a restart; None: not known.
+        self.pending: Optional[Tuple[str, ...]] = None
 
     def apply(self, event: DatabaseChecked, asked_at: float) -> None:
         """Take the result of a check that began at this instant."""
@@ -86,8 +90,8 @@ class LocalDatabase:
         self.answer, self.ok_at = event, asked_at
         self.stopped = self.reached_by_others = False
         self.timeline, self.lsn, self.lsn_known = timeline, event.lsn, event.lsn_known
-        self.mismatch, self.remark = event.mismatch, event.remark
-        comes = self.promoted_at is not None and asked_at < self.promoted_at + STREAM_GRACE_SECONDS
+        self.mismatch, self.remark, self.pending = event.mismatch, event.remark, event.pending
+        comes = self.came_up_at is not None and asked_at < self.came_up_at + STREAM_GRACE_SECONDS
         self.commits_wait = '' if comes else _why_commits_wait(event)
         self.second_primary = False     # one that runs again after its stop is judged anew
         if not event.in_recovery:
@@ -170,7 +174,7 @@ class LocalDatabase:
         self.timeline, self.lsn, self.ok_at = timeline, lsn, now
         self.lsn_known, self.held, self._unpromotable = True, False, None
         self.streaming = self.unstreamed_since = None
-        self.commits_wait, self.promoted_at = '', now
+        self.commits_wait, self.came_up_at = '', now
 
     def trusted_by_force(self) -> None:
         """An operator wants it to be the primary, whatever was held against it."""
@@ -198,6 +202,20 @@ class LocalDatabase:
     def end_change(self) -> None:
         """What was begun is done."""
         self.half_done = False
+
+    def begin_restart(self) -> None:
+        """An operator wants it to be restarted: it works, and where it was is of before (R15)."""
+        self.restarts, self.lsn_known = True, False
+
+    def end_restart(self) -> None:
+        """It is checked again, whatever has become of it."""
+        if self.restarts:
+            self.restarts, self.came_up_at = False, self.facts.now
+
+    def has_failed(self, why: str) -> None:
+        """It was to answer by now, and does not: that counts as much as failed checks do."""
+        self.failures = max(self.failures, self.facts.settings.max_consec_failures)
+        self.reason = why
 
     def report_out(self, why: str) -> None:
         """It is out of the cluster until it is attached again."""

@@ -13,7 +13,7 @@ from ..facts import Facts
 from ..out import Out
 from ..plan import Plan
 from ..states import DatabaseState, Role
-from ..wanted import HandOver, Reason, Restart, StepDown
+from ..wanted import HandOver, Reason, Restart, RestartAsked, StepDown
 from .candidate import Candidate
 from .database import LocalDatabase
 from .election import best, sentence, why_not_eligible
@@ -114,7 +114,8 @@ class Duties:
 
     def _mind_database(self) -> Union[None, StepDown, Restart]:
         database = self.database
-        if self.facts.settings.witness or self.plan.is_at(Restart):
+        if self.facts.settings.witness or self.plan.is_at(Restart) \
+                or self.plan.is_at(RestartAsked):
             return None
         if database.in_recovery and not database.failures:
             return self._step_down(Reason('not primary', 'its database is in recovery: it is no '
@@ -182,6 +183,10 @@ class Duties:
     def _somebody_could_take_over(self) -> bool:
         return any(not why_not_eligible(row, self.candidate.view())
                    for row in self.consensus.members.in_touch())
+
+    def was_restarted(self) -> None:
+        """A start was tried already for this failure."""
+        self.restarted = True
 
     # -- the successor -------------------------------------------------------------------------
 

@@ -1,19 +1,23 @@
-"""What an operator asked of this node: attach its database, promote it, end the whole cluster.
+"""What an operator asked of this node: attach its database, promote it, restart it, end the whole
+cluster.
 
-One task at a time.  An attach is this node's own affair.  A promotion and the end of the cluster
-concern the others, so they are published as an intent in the row, and everybody acts on that.  A
+One task at a time.  An attach and a restart are this node's own affair.  A promotion and the end of
+the cluster concern the others, so they are published as an intent in the row, and everybody acts on
+that.  A
 task that is asked for while a procedure is under way (a failover that this node still follows up)
 begins when that is over.
 """
 
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, List, NamedTuple, Optional, Union
 
 from ..consensus.consensus import Consensus
 from ..facts import Facts
 from ..plan import Plan
-from ..states import NodeState
-from ..wanted import Attach
+from ..states import DatabaseState, NodeState, Role
+from ..wanted import Attach, RestartAsked
 from .candidate import Candidate
+from .database import LocalDatabase
+from .election import sentence, why_not_eligible
 from .ending import ClusterEnd
 from .intents import Intents
 from .place import PrimaryPlace
@@ -35,16 +39,17 @@ class Waiting(NamedTuple):
 class Operator:
     """The operator's wishes, as far as they came through this node."""
 
-    def __init__(self, facts: Facts, consensus: Consensus, place: PrimaryPlace, intents: Intents,
-                 candidate: Candidate, plan: Plan, promotion: Promotion,
-                 shutdown: ClusterEnd) -> None:
+    def __init__(self, facts: Facts, consensus: Consensus, database: LocalDatabase,
+                 place: PrimaryPlace, intents: Intents, candidate: Candidate, plan: Plan,
+                 promotion: Promotion, shutdown: ClusterEnd) -> None:
         self.facts, self.consensus, self.place, self.intents = facts, consensus, place, intents
+        self.database = database
         self.candidate, self.plan = candidate, plan
         self.promotion, self.shutdown = promotion, shutdown
         self.task: Optional[Task] = None
         self.waiting: Optional[Waiting] = None
         self.asked = 0
-        self.wanted: Optional[Attach] = None
+        self.wanted: Union[None, Attach, RestartAsked] = None
 
     def why_busy(self) -> str:
         """Why nothing more can be asked of this node now; '' if it can."""
@@ -125,13 +130,62 @@ class Operator:
             return '%s does not lead over a primary yet: try again in a moment' % leader.name
         return ''
 
+    # -- a restart of the database -------------------------------------------------------------
+
+    def restart(self, limit: float, pending: bool) -> str:
+        """Restart this database within so many seconds; why not, or ''."""
+        why = self.why_not_restart()
+        if not why:
+            self._begin('restart', lambda task: self._start_restart(task, limit, pending))
+        return why
+
+    def _start_restart(self, task: Task, limit: float, pending: bool) -> str:
+        why = self._why_no_restart()
+        if not why:
+            self.wanted = RestartAsked(task, limit, pending)
+        return why
+
+    def why_not_restart(self) -> str:
+        """Why this database is not restarted now; '' if it can be."""
+        return self.why_busy() or self.why_at_work() or self._why_no_restart()
+
+    def _why_no_restart(self) -> str:
+        name, state = self.facts.settings.name, self.database.state
+        if self.facts.settings.witness:
+            return '%s is a witness: it has no database to restart' % name
+        leads = self.consensus.role is Role.LEADS
+        leader = self.facts.row if leads else self.consensus.leader_in_force()
+        if leader is None or leader.state is not NodeState.LEADER or leader.stepping_down:
+            return 'nobody leads over a primary now: see ahm_cluster_status, and try again once ' \
+                'somebody does'
+        if self.intents.published() is not None or leader.intent is not None:
+            return 'a switchover or the end of the cluster is under way: try again after it'
+        expected = DatabaseState.PRIMARY if leads else DatabaseState.STANDBY
+        if state is not expected:
+            return 'the database of %s is %s%s, and only one that works is restarted: see to ' \
+                'that first' % (name, state.name, ' (%s)' % self.database.reason
+                                if self.database.reason else '')
+        return ''
+
+    def restart_warnings(self) -> List[str]:
+        """What an operator should know before the primary is restarted."""
+        if not self.consensus.leads:
+            return []
+        rows, view = self.consensus.members.in_touch(), self.candidate.view()
+        why = {row.name: why_not_eligible(row, view) for row in rows if not row.witness}
+        if not all(why.values()):
+            return []
+        return ['no standby could take over if this primary does not come back: %s' % (
+            '; '.join(sentence(name, reason) for name, reason in sorted(why.items()))
+            or 'no other node with a database is in contact')]
+
     def shut_down(self) -> str:
         """End all daemons of the cluster; why not, or ''."""
         return self.why_busy() or self.why_at_work() or self.shutdown.ask()
 
     # -- acting --------------------------------------------------------------------------------
 
-    def decide(self) -> Optional[Attach]:
+    def decide(self) -> Union[None, Attach, RestartAsked]:
         """See how far the wishes have come; the procedure that one of them needs."""
         self._begin_what_waits()
         self.promotion.decide()

@@ -14,6 +14,7 @@ from ..wanted import (
                       HandOver,
                       Rejoin,
                       Restart,
+                      RestartAsked,
                       ShutDown,
                       StepDown,
                       TakeOver,
@@ -22,6 +23,7 @@ from .attach import attach
 from .follow import come_back, follow
 from .rejoin import rejoin
 from .restart import restart
+from .restart_asked import restart_asked
 from .shut_down import shut_down
 from .step_down import step_down
 from .switch_over import switch_over
@@ -30,5 +32,6 @@ from .take_over import take_over
 #: The steps of each procedure that a part may want.
 STEPS: Dict[Any, Callable[..., Any]] = {
     Attach: attach, ComeBack: come_back, Follow: follow, HandOver: switch_over, Rejoin: rejoin,
-    Restart: restart, ShutDown: shut_down, StepDown: step_down, TakeOver: take_over,
+    Restart: restart, RestartAsked: restart_asked, ShutDown: shut_down,
+    StepDown: step_down, TakeOver: take_over,
 }
