@@ -10,7 +10,8 @@ Many random faults, and how long each kind keeps clients from writing:
 
 Options:
   -f, --config-file=FILE  The ahm_config.yml of one node; with its nodes.conf
-                          (default: /usr/local/etc/ahm_config.yml).
+                          (default: $AHM_CONFIG, else the first that is there
+                          in /etc/ahm, /usr/local/etc/ahm, /usr/local/etc).
   --fault=FAULT           "FAULT [NODE] [after SECONDS]"; NODE is a name or an
                           address, the leader without one. Several happen one
                           after the other, each so long after the one before.
@@ -91,7 +92,7 @@ class Simulation:
 
     def __init__(self, args: Args) -> None:
         self.args = args
-        self.config = load_config(_config_file(args['--config-file']))
+        self.config = load_config(common.config_path(args))
         plain = scenario.cluster_settings(self.config)
         order = list(plain[0].order)
         witnesses = [order.index(_node(plain, name, '--witness')) for name in args['--witness']]
@@ -207,13 +208,6 @@ def _check_combination(args: Args) -> None:
     if not (args['--fault'] or args['--runs'] or args['--replay']):
         raise _wrong('ahm_simulate', 'nothing to simulate', '--fault, --runs or --replay',
                      'name a fault; "ahm_simulate --list" prints them')
-
-
-def _config_file(path: Optional[str]) -> str:
-    if path is None and not os.path.exists(loader.DEFAULT_PATH):
-        raise _wrong('--config-file', 'no %s' % loader.DEFAULT_PATH,
-                     'the configuration file there', 'name yours with -f FILE')
-    return loader.DEFAULT_PATH if path is None else path
 
 
 def _number(option: str, text: str, least: int, most: int) -> int:

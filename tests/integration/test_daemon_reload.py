@@ -45,7 +45,7 @@ def test_reload_refuses_a_broken_file(lone):
     lone.logs('reload refused: %s priority: found' % lone.line('priority'))
     os.unlink(lone.config)
     os.kill(pid, signal.SIGHUP)
-    lone.logs('reload refused: %s:1: found no such file' % lone.config)
+    lone.logs('reload refused: %s: found no such file' % lone.config)
     assert lone.answers() and lone.pid() == pid
 
 

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ahmlib.config import place
 from ahmlib.simulation import plot, report, scenario
 from ahmlib.simulation.faults import FAULTS
 from ahmlib.simulation.lemmas import OnePrimary
@@ -469,7 +470,7 @@ def test_a_wrong_input_is_one_line_and_exit_code_2(cluster, capsys, argv, part):
 
 
 @pytest.mark.parametrize('text, part', [
-    (None, 'no such file'), ('node_name: a\npriority: -1\n', 'ahm_config.yml:2: priority: found '),
+    (None, 'found no file'), ('node_name: a\npriority: -1\n', 'ahm_config.yml:2: priority: found '),
     ('node_name: a\nvirtual_IP: 192.0.2.11\n', '(and ')])
 def test_a_wrong_file_is_one_line_and_exit_code_2(cluster, capsys, text, part):
     path = cluster()
@@ -498,10 +499,10 @@ def test_every_need_is_one_of_an_existing_fault():
 
 def test_without_a_file_one_is_asked_for(cluster, capsys, monkeypatch):
     cluster()
-    monkeypatch.setattr(simulate.loader, 'DEFAULT_PATH', '/nowhere/ahm_config.yml')
+    monkeypatch.setattr(place, 'DEFAULT_PATHS', ('/nowhere/ahm_config.yml',))
     assert common.run(simulate.main, ['--fault', 'cut']) == common.USAGE
     err = capsys.readouterr().err
-    assert 'found no /nowhere/ahm_config.yml' in err and '-f FILE' in err
+    assert 'there is no /nowhere/ahm_config.yml' in err and 'with -f' in err
 
 
 def test_an_empty_path_is_not_taken_for_the_default(capsys):
