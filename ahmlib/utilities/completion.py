@@ -2,8 +2,8 @@
 
     python3 -m ahmlib.utilities.completion > conf/ahm.bash_completion
 
-A test compares it with the texts, so it cannot drift.  A new command is a row of COMMANDS, a value of
-a new kind one of VALUES.  Names of nodes are asked of the daemon when the key is pressed.
+A test compares it with the texts, so it cannot drift.  A new command is a row of COMMANDS, a value
+of a new kind one of VALUES.  Names of nodes are asked of the daemon when the key is pressed.
 """
 
 import re
@@ -119,7 +119,7 @@ def usage_of(module: str) -> Usage:
 
 def script() -> str:
     """The text of conf/ahm.bash_completion."""
-    lines = ['', '# What each command takes: its options, and those that take a value, by its kind.',
+    lines = ['', '# What each command takes: its options, and those with a value, by its kind.',
              '_ahm_usage() {', '    case $1 in']
     for command, module in COMMANDS.items():
         lines.append('    %s)' % command)

@@ -69,7 +69,7 @@ def known_nodes(here: Where) -> Tuple[Known, str]:
 
 def _of_status(status: object) -> Known:
     nodes = status.get('nodes') if isinstance(status, dict) else None
-    return [(node['name'], node['address']) for node in nodes or ()
+    return [(node['name'], node['address']) for node in (nodes if isinstance(nodes, list) else ())
             if isinstance(node, dict) and isinstance(node.get('name'), str) and node['name']
             and isinstance(node.get('address'), str)]
 

@@ -43,11 +43,8 @@ def where(args: Args) -> Where:
     try:
         return _of(args, found.path, _read_config(found.path))
     except Failure as failure:
-        try:
-            bare = _of(args, found.path, {})
-        except Failure:
-            raise failure
-        return bare._replace(remark='%s was not used: %s' % (found.path, failure))
+        # An option that is wrong is told in place of the file that is.
+        return _of(args, found.path, {})._replace(remark='%s was not used: %s' % (found.path, failure))
 
 
 def refuse_empty(args: Args) -> None:

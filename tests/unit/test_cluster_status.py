@@ -598,7 +598,8 @@ def test_performance_data():
              node(5, name=None, state='DEAD', lag_bytes=None), node(6, lag_bytes='x')]
     line = status_check.check(status(nodes=nodes))[1]
     assert line.split(' | ')[1] == (
-        "nodes_alive=5;;;0;6 nodes_total=6 standbys=3;;;0 lag_AHM-NODE-2=25165824B;;;0 'lag_it_s a_b _?'=7B;;;0"
+        "nodes_alive=5;;;0;6 nodes_total=6 standbys=3;;;0 lag_AHM-NODE-2=25165824B;;;0"
+        " 'lag_it_s a_b _?'=7B;;;0"
         ' lag_210.104.181.81:9500=U lag_AHM-NODE-6=U')
 
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ahmlib.config import place
+from ahmlib.config import place as config_place
 from ahmlib.simulation import plot, report, scenario
 from ahmlib.simulation.faults import FAULTS
 from ahmlib.simulation.lemmas import OnePrimary
@@ -499,7 +499,7 @@ def test_every_need_is_one_of_an_existing_fault():
 
 def test_without_a_file_one_is_asked_for(cluster, capsys, monkeypatch):
     cluster()
-    monkeypatch.setattr(place, 'DEFAULT_PATHS', ('/nowhere/ahm_config.yml',))
+    monkeypatch.setattr(config_place, 'DEFAULT_PATHS', ('/nowhere/ahm_config.yml',))
     assert common.run(simulate.main, ['--fault', 'cut']) == common.USAGE
     err = capsys.readouterr().err
     assert 'there is no /nowhere/ahm_config.yml' in err and 'with -f' in err
