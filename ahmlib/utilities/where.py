@@ -44,7 +44,8 @@ def where(args: Args) -> Where:
         return _of(args, found.path, _read_config(found.path))
     except Failure as failure:
         # An option that is wrong is told in place of the file that is.
-        return _of(args, found.path, {})._replace(remark='%s was not used: %s' % (found.path, failure))
+        return _of(args, found.path, {})._replace(
+            remark='%s was not used: %s' % (found.path, failure))
 
 
 def refuse_empty(args: Args) -> None:

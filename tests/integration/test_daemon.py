@@ -143,7 +143,7 @@ def test_help_into_a_closed_pipe_is_no_error(lone):
 def test_wrong_usage_is_said_and_shown(lone, words):
     code, out, err = lone.ahm(*words)
     assert (code, out) == (2, '')
-    assert words[0] in err.splitlines()[0] and 'ahm [-f CONFIG_FILE]' in err
+    assert words[-1] in err.splitlines()[0] and 'ahm [-f CONFIG_FILE]' in err
     assert lone.files() == [] and lone.processes() == []
 
 

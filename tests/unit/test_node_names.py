@@ -133,7 +133,8 @@ def test_commands_take_a_name_as_an_argument_and_as_an_option(asked, main, reque
 
 @pytest.mark.parametrize('main', [attach_node.main, promote_node.main])
 @pytest.mark.parametrize('words, said', [
-    (['db9'], "NODE: found 'db9'"), (['-h', 'db9'], "--host: found 'db9'"), ([''], "NODE: found ''"),
+    (['db9'], "NODE: found 'db9'"), (['-h', 'db9'], "--host: found 'db9'"),
+    ([''], "NODE: found ''"),
     (['AHM-NODE-1', '-h', 'AHM-NODE-2'], '--host: found NODE besides')])
 def test_a_wrong_name_is_2_and_nothing_is_asked_for(asked, capsys, main, words, said):
     assert common.run(main, words) == 2

@@ -14,7 +14,8 @@ from ahmlib.utilities import cluster_status, promote_node, simulate, usage
     (cluster_status, ['5'], ['5']), (cluster_status, ['-w', '1', '2'], ['2']),
     (cluster_status, ['a', 'b', '--xyz', '-v'], ['a', 'b', '--xyz']),
     (simulate, ['--fault', 'cut', 'AHM-NODE-1', '--runs', '3'], ['AHM-NODE-1']),
-    (ahmlib.main, ['-f', 'x', 'begin'], ['begin']), (ahmlib.main, ['start', '-d', 'stop'], ['stop'])])
+    (ahmlib.main, ['-f', 'x', 'begin'], ['begin']),
+    (ahmlib.main, ['start', '-d', 'stop'], ['stop'])])
 def test_the_words_to_blame(module, words, blamed):
     assert usage.to_blame(module.__doc__, words) == blamed
     with pytest.raises(usage.Wrong) as caught:
@@ -37,8 +38,9 @@ def test_what_docopt_knows_better_is_said_as_it_says_it(words, said):
 
 
 def test_the_options_of_a_text():
-    assert usage.options('Usage: x\n\n  -h, --host=HOST  Which --one.\n  --all  All.\n-n --no  No\n') \
-        == [(('-h', '--host'), 'HOST'), (('--all',), ''), (('-n', '--no'), '')]
+    doc = 'Usage: x\n\n  -h, --host=HOST  Which --one.\n  --all  All.\n-n --no  No\n'
+    assert usage.options(doc) == [
+        (('-h', '--host'), 'HOST'), (('--all',), ''), (('-n', '--no'), '')]
     assert usage.program(promote_node.__doc__) == 'ahm_promote_node'
 
 
