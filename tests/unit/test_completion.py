@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from ahmlib.utilities import completion, usage
+from release import deb, tarball
 
 from .test_cluster_status import ENTRANCE, ROOT, answerer, node, status  # noqa: F401
 
@@ -105,3 +106,37 @@ def test_the_script_registers_every_command():
     with open(SCRIPT, encoding='utf-8') as file:
         names = re.search(r'^complete -F _ahm (.*)$', file.read(), re.MULTILINE).group(1).split()
     assert names == list(completion.COMMANDS)
+
+
+@needs_bash
+def test_the_tarball_has_a_file_for_each_command_that_leads_to_the_one(tmp_path):
+    tree = tarball.own()
+    for path in ('share/bash-completion/completions/ahm_promote_node',
+                 'share/ahm/ahm.bash_completion'):
+        target = tmp_path / path
+        target.parent.mkdir(parents=True)
+        target.write_bytes(tree[path].data)
+    done = subprocess.run(['bash', '-c', '. "$1"; complete -p ahm_promote_node', 'bash', str(
+        tmp_path / 'share/bash-completion/completions/ahm_promote_node')],
+        stdout=subprocess.PIPE, timeout=60)
+    assert done.stdout == b'complete -F _ahm ahm_promote_node\n'
+    assert {path for path in tree if path.startswith('share/bash-completion/')} == {
+        'share/bash-completion/completions/' + name for name in completion.COMMANDS}
+
+
+def test_the_package_of_debian_has_one_for_each_command(tmp_path):
+    deb.stage(str(tmp_path))
+    place = str(tmp_path / deb.COMPLETIONS)
+    assert sorted(os.listdir(place)) == sorted(completion.COMMANDS)
+    with open(SCRIPT, encoding='utf-8') as file:
+        text = file.read()
+    for name in completion.COMMANDS:
+        with open(os.path.join(place, name), encoding='utf-8') as file:
+            assert file.read() == text
+
+
+def test_the_rpm_has_them_too():
+    with open(os.path.join(ROOT, 'conf', 'ahm.spec'), encoding='utf-8') as file:
+        spec = file.read()
+    assert spec.count('bash-completion/completions/') == 3
+    assert '%{_datadir}/bash-completion/completions/ahm*' in spec.split('%files')[1]

@@ -497,6 +497,22 @@ def test_every_need_is_one_of_an_existing_fault():
                    for fault in FAULTS), name
 
 
+@pytest.mark.parametrize('words', [['--fault', 'power-off'], ['--runs', '2', '--fault', 'cut']])
+def test_the_outcome_as_json_has_the_shape_of_all_commands(show, cluster, words):
+    code, out = show('-f', cluster(), '--json', *words)
+    found = json.loads(out)
+    assert (code, found['ok'], found['exit_code'], found['text']) == (0, True, 0, 'done')
+
+
+def test_a_rule_that_was_broken_is_told_as_json_too(show, cluster, monkeypatch):
+    monkeypatch.setattr(simulate.Simulation, '_run', lambda self, seed: scenario.run(
+        self.config, self.settings, self.plan, seed)._replace(broken='L1: two primaries'))
+    code, out = show('-f', cluster(), '--json', '--fault', 'power-off')
+    found = json.loads(out)
+    assert (code, found['ok'], found['exit_code']) == (4, False, 4)
+    assert 'broke a rule' in found['text']
+
+
 def test_without_a_file_one_is_asked_for(cluster, capsys, monkeypatch):
     cluster()
     monkeypatch.setattr(config_place, 'DEFAULT_PATHS', ('/nowhere/ahm_config.yml',))
