@@ -18,12 +18,14 @@ import ahmlib
 from release.tarball import DOCUMENTS, ROOT, SAMPLES, CannotBuild, epoch, sources
 
 HOME = 'usr/lib/ahm'
+COMPLETIONS = 'usr/share/bash-completion/completions'
 #: File of conf/ -> (where it goes, its mode).
 PLACES: Dict[str, Tuple[str, int]] = {
     'ahm.service': ('usr/lib/systemd/system/ahm.service', 0o644),
     'ahm.tmpfiles': ('usr/lib/tmpfiles.d/ahm.conf', 0o644),
     'ahm.logrotate': ('etc/logrotate.d/ahm', 0o644),
     'ahm.sudoers': ('etc/sudoers.d/ahm', 0o440),
+    'ahm.bash_completion': ('usr/share/bash-completion/completions/ahm', 0o644),
     'ahm.xml': ('usr/lib/firewalld/services/ahm.xml', 0o644),
     'ahm-capabilities.conf': ('usr/share/ahm/ahm-capabilities.conf', 0o644),
     'ahm-witness.conf': ('usr/share/ahm/ahm-witness.conf', 0o644),
@@ -39,6 +41,9 @@ def stage(root: str) -> None:
         _put(root, os.path.join(HOME, 'bin', name), text, 0o755)
         os.makedirs(os.path.join(root, 'usr/bin'), exist_ok=True)
         os.symlink('../lib/ahm/bin/' + name, os.path.join(root, 'usr/bin', name))
+        if name != 'ahm':       # each is looked for by its own name, and this one has them all
+            os.makedirs(os.path.join(root, COMPLETIONS), exist_ok=True)
+            os.symlink('ahm', os.path.join(root, COMPLETIONS, name))
     for path in sources('man', ''):
         if re.search(r'\.[1-8]$', path):
             _put(root, 'usr/share/man/man%s/%s' % (path[-1], os.path.basename(path)), _read(path))

@@ -37,6 +37,8 @@ COMPILED = re.compile(r'\.so(\.[\d.]+)?$|^_yaml/')
 #: Of a package of sources: what it installs, and its licence.
 OF_SOURCES = re.compile(r'[^/]+/(docopt\.py|LICENSE[^/]*)$')
 SAMPLES = ('ahm_config.yml.sample', 'nodes.conf.sample', 'failover.sh.sample')
+#: bash looks for it by the name of each command; it is the same for all.
+COMPLETION = '. "${BASH_SOURCE[0]%/*}/../../ahm/ahm.bash_completion"\n'
 DOCUMENTS = ('README.md', 'CHANGELOG.md', 'LICENSE')
 
 
@@ -79,6 +81,7 @@ def own() -> Tree:
     for name in sorted(os.listdir(os.path.join(ROOT, 'bin'))):
         tree['bin/' + name] = File(launcher.replace('@NAME@', name).encode('utf-8'), True)
         tree['libexec/' + name] = _read('bin', name)
+        tree['share/bash-completion/completions/' + name] = File(COMPLETION.encode('ascii'))
     tree.update({'etc/' + name: _read('conf', name) for name in SAMPLES})
     tree.update({'share/ahm/' + name: _read('conf', name)
                  for name in sorted(os.listdir(os.path.join(ROOT, 'conf')))

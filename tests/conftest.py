@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, settings
 #: A data_dir that a group may write is refused, and some distributions make every directory so.
 os.umask(0o022)
 
+#: It names the configuration of whoever runs the tests, and none of theirs.
+os.environ.pop('AHM_CONFIG', None)
+
 PROFILE = os.environ.get('AHM_PROFILE', 'ci')
 
 _CALM = {'deadline': None, 'suppress_health_check': [HealthCheck.too_slow]}

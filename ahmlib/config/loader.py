@@ -26,11 +26,10 @@ from ahmlib.config.problems import (
 from ahmlib.config.rules import Rule
 from ahmlib.config.schema import ADVICE, BY_NAME, PARAMETERS, REQUIRED, RULES, Parameter
 
-__all__ = ['Config', 'ConfigError', 'DEFAULT_PATH', 'differences', 'load', 'parse']
+__all__ = ['Config', 'ConfigError', 'differences', 'load', 'parse']
 
 IsLocal = Callable[[str], bool]
 
-DEFAULT_PATH = '/usr/local/etc/ahm_config.yml'
 NODES_FILENAME = 'nodes.conf'
 
 
@@ -39,7 +38,8 @@ class Config:
 
     Commands are tuples of words, seconds are floats, what is not set is None (a list: empty).
     Besides: `path` of the file; `nodes`, a NodeList (None after `parse`); `warnings`, a list of
-    str; `given`, the frozenset of attribute names that the file sets.
+    str, and `advice`, those of them that no monitor has to be told of; `given`, the frozenset of
+    attribute names that the file sets.
     """
 
     def __init__(self, values: Values, path: str, lines: Dict[str, int]) -> None:
@@ -48,6 +48,7 @@ class Config:
         self.given = frozenset(lines)
         self.nodes: Optional[nodes_file.NodeList] = None
         self.warnings: List[str] = []
+        self.advice: List[str] = []
         self._lines = lines
 
     nodes_filename: Optional[str]
@@ -87,6 +88,7 @@ def load(path: str, environ: Optional[Environ] = None, working_directory: Option
     if problems:
         raise ConfigError(problems)
     config.warnings = advice(config) + (host.advise_host(config) if check_host else [])
+    config.advice = advice(config, pure=True)
     return config
 
 
@@ -101,13 +103,15 @@ def parse(source: Union[str, bytes], path: str, environ: Optional[Environ] = Non
     if problems:
         raise ConfigError(problems)
     config.warnings = advice(config)
+    config.advice = advice(config, pure=True)
     return config
 
 
-def advice(config: Config) -> List[str]:
-    """What is legal and unwise in a Config, one line each."""
+def advice(config: Config, pure: bool = False) -> List[str]:
+    """What is legal and unwise in a Config, one line each; `pure`: only what is just advice."""
     return ['%s: %s; %s' % (subject(config, rule), rule.text, rule.remedy)
-            for rule in ADVICE if applies(config, rule) and not rule.is_met(config)]
+            for rule in ADVICE if applies(config, rule) and not rule.is_met(config)
+            and (rule.is_advice or not pure)]
 
 
 def applies(config: Config, rule: Rule) -> bool:
@@ -244,7 +248,8 @@ def _find_nodes(config: Config, broken: Set[str], directory: str, environ: Envir
                                                                            environ)
     path = next((place for place in places if os.path.exists(place)), None)
     if path is None:
-        return [problem(config.path, config.line_of('nodes_filename'), 'nodes_filename',
+        line = config.line_of('nodes_filename') if 'nodes_filename' in config.given else 0
+        return [problem(config.path, line, 'nodes_filename',
                         'no such file: %s' % ', nor '.join(show_path(place) for place in places),
                         'the list of nodes', 'create it or correct nodes_filename')]
     config.nodes_filename = path

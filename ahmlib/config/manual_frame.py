@@ -19,7 +19,11 @@ ahm_config.yml \- configuration of an AHM node
 reads this file when it starts, and again at
 .BR "ahm reload" .
 Another place of the file is named with
-.BR \-f .
+.BR \-f ,
+or in the variable
+.BR %(variable)s ;
+see
+.BR FILES .
 Every node has a file of its own, because the
 .B node_name
 differs, and often the
@@ -244,8 +248,12 @@ db_user: ahm
 .SH FILES
 .TP
 .I %(path)s
-Where the daemon looks without
-.BR \-f .
+Where the daemon and the utilities look, without
+.B \-f
+and without
+.B %(variable)s
+in the environment; after it
+.IR %(others)s .
 .TP
 .I share/ahm/ahm_config.yml.sample
 A file with all parameters, below the directory that AHM was installed into; in an unpacked archive

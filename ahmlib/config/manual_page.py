@@ -13,7 +13,7 @@ import textwrap
 from typing import Dict, Iterable, List, Set, Tuple
 
 from ahmlib import __version__
-from ahmlib.config import loader, rules
+from ahmlib.config import loader, place, rules
 from ahmlib.config import manual_frame as frame
 from ahmlib.config.kinds import expected, number
 from ahmlib.config.rules import RULES
@@ -83,7 +83,8 @@ def page() -> str:
         'promote_leader_timeout_seconds', 'hook_timeout_seconds',
         'wait_for_primary_timeout_seconds'))
     timeouts = {'limit': number(limit), 'hook': number(limit + hook), 'again': number(again)}
-    path = {'path': loader.DEFAULT_PATH}
+    path = {'path': place.DEFAULT_PATHS[0], 'variable': place.VARIABLE,
+            'others': ' and\n.IR '.join(place.DEFAULT_PATHS[1:])}
     return ''.join(
         [frame.HEAD % dict(path, title=title('AHM_CONFIG.YML', 5)),
          frame.OVERVIEW, _overview(), frame.PARAMETERS]

@@ -43,9 +43,11 @@ def problem(path: str, line: int, key: str, found: str, expected: str, remedy: s
             code: str = 'config') -> Problem:
     """One line: FILE:LINE: key: found X, expected Y; what to do.  `key` may be empty.
 
+    Where it is the file itself that is wrong, or missing, `line` is 0 and is not said.
     `code` names what was looked at (ahm_check_config(1)).
     """
-    subject = '%s:%d: %s' % (path, line, key + ': ' if key else '')
+    place = '%s:%d' % (path, line) if line else path
+    subject = '%s: %s' % (place, key + ': ' if key else '')
     text = Problem('%sfound %s, expected %s; %s' % (subject, found, expected, remedy))
     text.path, text.line, text.key, text.code = path, line, key, code
     text.found, text.expected, text.remedy = found, expected, remedy
@@ -80,19 +82,19 @@ def read_bytes(path: str, what: str) -> bytes:
     expected = '%s, a text file' % what
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ConfigError([problem(path, 1, '', 'something that is no regular file', expected,
+            raise ConfigError([problem(path, 0, '', 'something that is no regular file', expected,
                                        'name the file itself')])
         with open(path, 'rb') as stream:
             source = stream.read(FILE_BYTES_MAX + 1)
     except FileNotFoundError:
-        raise ConfigError([problem(path, 1, '', 'no such file', expected,
+        raise ConfigError([problem(path, 0, '', 'no such file', expected,
                                    'create it or correct the path')])
     except (OSError, ValueError) as error:
         reason = getattr(error, 'strerror', None) or str(error)
-        raise ConfigError([problem(path, 1, '', 'a file that cannot be read (%s)' % reason,
+        raise ConfigError([problem(path, 0, '', 'a file that cannot be read (%s)' % reason,
                                    expected, 'correct the path or the permissions')])
     if len(source) > FILE_BYTES_MAX:
-        raise ConfigError([problem(path, 1, '', 'more than %d bytes' % FILE_BYTES_MAX, expected,
+        raise ConfigError([problem(path, 0, '', 'more than %d bytes' % FILE_BYTES_MAX, expected,
                                    'correct the path')])
     return source
 

@@ -36,6 +36,7 @@ class Rule(NamedTuple):
 
     `code`: what ahm_check_config(1) calls it, for good.
     `text`: in RULES what is required, in ADVICE what happens otherwise.
+    `is_advice`: of ADVICE, it makes nothing worse that a monitor has to be told of.
     """
 
     code: str
@@ -44,6 +45,7 @@ class Rule(NamedTuple):
     remedy: str
     is_met: Callable[['Config'], bool]
     needs_nodes: bool = False
+    is_advice: bool = False
 
 
 def _entries(config: 'Config') -> Tuple[Entry, ...]:
@@ -245,20 +247,24 @@ ADVICE = (
          _has_two_node_majority, needs_nodes=True),
     Rule('even-nodes', ('nodes_filename',),
          'an even number of nodes survives no more failures than one node less',
-         'add or remove a node; a witness is enough', _is_worth_its_nodes, needs_nodes=True),
+         'add or remove a node; a witness is enough', _is_worth_its_nodes, needs_nodes=True,
+         is_advice=True),
     Rule('odd-half-votes', ('failover_consensus_with_half_votes',),
          'with an odd number of nodes half votes mean nothing',
          'leave failover_consensus_with_half_votes out',
-         lambda c: not (_size(c) % 2 and c.failover_consensus_with_half_votes), needs_nodes=True),
+         lambda c: not (_size(c) % 2 and c.failover_consensus_with_half_votes), needs_nodes=True,
+         is_advice=True),
     Rule('one-node', ('nodes_filename',),
          'a single node has nobody to fail over to',
          'list all nodes in nodes.conf', lambda c: _size(c) > 1, needs_nodes=True),
     Rule('data-dir-tmp', ('data_dir',),
          '/tmp is cleaned, and with it goes what AHM has to remember',
-         'name a directory that outlives a reboot, such as /var/lib/ahm', _is_outside_tmp),
+         'name a directory that outlives a reboot, such as /var/lib/ahm', _is_outside_tmp,
+         is_advice=True),
     Rule('priority-zero', ('priority',),
          'a node with priority 0 is never promoted',
-         'give it 1 or more if it may be', lambda c: c.is_witness or c.priority != 0),
+         'give it 1 or more if it may be', lambda c: c.is_witness or c.priority != 0,
+         is_advice=True),
     Rule('vip-announced', ('arping_cmd', 'virtual_IP'),
          'without arping_cmd nobody announces the moved virtual_IP, and clients keep sending to '
          'the old host until their ARP entries expire',
@@ -269,7 +275,8 @@ ADVICE = (
     Rule('check-period', ('db_connect_timeout', 'health_check_period'),
          'a hanging check takes longer than health_check_period, so checks come later than planned',
          'lower db_connect_timeout or raise health_check_period',
-         lambda c: c.is_witness or c.db_connect_timeout <= c.health_check_period),
+         lambda c: c.is_witness or c.db_connect_timeout <= c.health_check_period,
+         is_advice=True),
     Rule('conn-string-port', ('conn_string', 'db_port'),
          'the port in conn_string is not db_port, where the other nodes look for this database',
          'correct one of them', _same_port),

@@ -35,6 +35,7 @@ class Settings(NamedTuple):
     db_data_dir: str = ''
     shared: Tuple[Tuple[str, str], ...] = ()    # what has to be the same everywhere, by parameter
     warnings: Tuple[str, ...] = ()          # of the configuration, shown in the status
+    advice: Tuple[str, ...] = ()            # those of them that no monitor has to be told of
 
     @property
     def size(self) -> int:

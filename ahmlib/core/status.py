@@ -54,6 +54,7 @@ def status(parts: Parts) -> Dict[str, Any]:
         'term': parts.consensus.term,
         'problem': parts.out.problem,
         'warnings': _warnings(parts),
+        'advice': list(parts.facts.settings.advice),
         'nodes': [_node(parts, place, row) for place in parts.facts.settings.order],
     }
 

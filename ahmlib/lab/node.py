@@ -135,16 +135,18 @@ class Node:
             self.host.workspace.write(self.config_file,
                                       yaml.safe_dump(values, default_flow_style=False))
         before = taken()
-        self.ask_to_reload(limit)
+        done = self.ask_to_reload(limit)
+        if done.code != 0:
+            raise LabError('the AHM of %s does not reload: %s' % (self.name, done.output))
         deadline = time.monotonic() + limit
         while taken() == before:
             if time.monotonic() > deadline:
                 raise LabError('the AHM of %s does not reload:\n%s' % (self.name, self.log_tail()))
             time.sleep(0.05)
 
-    def ask_to_reload(self, limit: float = STOP_LIMIT) -> None:
-        """`ahm reload`; what the daemon refuses is in its log."""
-        self.host.run(self._ahm('reload'), limit=limit)
+    def ask_to_reload(self, limit: float = STOP_LIMIT) -> Finished:
+        """`ahm reload`, as an operator types it, also where it is refused."""
+        return self.host.run(self._ahm('reload'), check=False, limit=limit)
 
     def terminate_ahm(self) -> None:
         """SIGTERM, as a service manager's restart sends it, and wait until it has ended."""

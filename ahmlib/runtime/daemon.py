@@ -7,11 +7,9 @@ import os
 import random
 import signal
 import traceback
-from typing import TYPE_CHECKING, Callable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
-from ahmlib.config import loader
 from ahmlib.config.rules import LEASE_NAME, LOCK_NAME
-from ahmlib.config.schema import ALWAYS
 from ahmlib.core import events
 from ahmlib.core.beacon import Farewell
 from ahmlib.core.node import Node
@@ -20,7 +18,7 @@ from ahmlib.core.settings import split_address
 from ahmlib.ipc.listeners import IpcError
 from ahmlib.ipc.server import IpcServer
 from ahmlib.network.udp import BeaconSocket, UdpError
-from ahmlib.runtime import state_file
+from ahmlib.runtime import reload, state_file
 from ahmlib.runtime.changed_nodes import Listening
 from ahmlib.runtime.children import Children
 from ahmlib.runtime.disk import LOG_SYNC_SECONDS, LogWriter, StateWriter
@@ -40,6 +38,7 @@ from ahmlib.utilities import status_check
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config
     from ahmlib.core.settings import Settings
+    from ahmlib.ipc.server import Origin
     from ahmlib.main import Environment
 
 #: `ahm stop` says LEAVING with this one; the others are what service managers and terminals send.
@@ -164,7 +163,7 @@ class Daemon:
         addresses = [split_address(address) for address in driver.node.settings.addresses]
         own = addresses[driver.node.own]
         driver.answer = self.ipc.answer
-        self.ipc.open(driver.client_asked, config.socket_dir, config.ipc_port,
+        self.ipc.open(self._client_asked, config.socket_dir, config.ipc_port,
                       config.listen_address)
         # Last: it may log, and what is said of a start that fails is one line.
         self.beacons = driver.beacons = BeaconSocket(
@@ -286,26 +285,41 @@ class Daemon:
         self.service.stopping()
         self.code, self.reason = code, reason
 
-    def reload(self) -> None:
+    def _client_asked(self, client: Any, request: Dict[str, Any], origin: 'Origin') -> None:
+        """A utility asked something; a reload is none of the core's."""
+        if request != reload.REQUEST:
+            self.driver.client_asked(client, request, origin)
+        elif origin[0] != 'unix':
+            self.ipc.answer(client, {'ok': False, 'reason': 'a reload is asked for on the host of '
+                                     'the daemon: run `ahm reload` there'})
+        else:
+            self.log.notice('a reload was asked for by user %s of this host', origin[1])
+            self.reload(client)
+
+    def reload(self, client: Any = None) -> None:
         """Read the configuration again; take what can change while running, or nothing."""
         self.log.reopen()
-        self.reloading.ask()
+        self.reloading.ask(client)
 
-    def take(self, new: 'Config') -> None:
-        """Take a configuration that was read anew, as far as it can change while running."""
-        refused = [parameter.name for parameter in loader.differences(self.config, new)
-                   if parameter.reload != ALWAYS]
-        if refused or core_settings(new).addresses != self.driver.node.settings.addresses:
-            nodes_change = core_settings(new).cluster != self.driver.node.settings.cluster
-            self.log.error('reload refused: %s cannot change while the daemon runs; %s' % (
-                ', '.join(refused or ['nodes.conf']), ORDER if nodes_change
-                else 'use `ahm restart`'))
-            return
+    def take(self, new: 'Config') -> Dict[str, Any]:
+        """Take a configuration that was read anew, as far as it can change while running.
+
+        Returns what `ahm reload` is answered.
+        """
+        nodes_change = core_settings(new).cluster != self.driver.node.settings.cluster
+        order = ORDER if nodes_change else 'use `ahm restart`'
+        changes = reload.changes(self.config, new, order)
+        refused = [change['name'] for change in changes if change['why']]
+        if refused:
+            reason = '%s cannot change while the daemon runs; %s' % (', '.join(refused), order)
+            self.log.error('reload refused: %s' % reason)
+            return {'ok': False, 'reason': reason, 'changes': changes}
         self.config = new
         self.log.configure(new.log_prefix, self._severity(new), self.destination(new))
         self.driver.configure(new)
         self.driver.feed(events.SettingsChanged(core_settings(new)))
         self.log.notice('reloaded %s' % new.path)
+        return {'ok': True, 'changes': changes}
 
     # -- disks ---------------------------------------------------------------------------------
 

@@ -13,17 +13,25 @@ import os
 import sys
 from typing import Callable, NoReturn
 
+from ahmlib.utilities.progress import Progress
+
 MESSAGE_BYTES_MAX = 64 * 1024
 
 _OK = b'+'
 _FAILED = b'-'
 
 
-def detach() -> Callable[..., None]:
+def say(ok: bool, message: str) -> None:
+    """How the command that was typed tells of the start: the message, if there is one."""
+    if message:
+        sys.stderr.write(message + '\n')
+
+
+def detach(tell: Callable[[bool, str], None] = say) -> Callable[..., None]:
     """Go on as a daemon; return `ready(ok, message='')`, which must be called once it is up.
 
-    The process that called does not return from here: it waits, prints `message` on stderr if
-    there is one, and exits with 0 or 1.  In the daemon, stdin, stdout and stderr are /dev/null
+    The process that called does not return from here: it waits, has `tell(ok, message)` say what
+    came of it, and exits with 0 or 1.  In the daemon, stdin, stdout and stderr are /dev/null
     and the working directory is `/`: resolve relative paths before.
     """
     ensure_stdio()
@@ -34,7 +42,7 @@ def detach() -> Callable[..., None]:
     if child:
         os.close(write_fd)
         os.waitpid(child, 0)
-        _wait_and_exit(read_fd)
+        _wait_and_exit(read_fd, tell)
     os.close(read_fd)
     os.setsid()
     if os.fork():
@@ -77,19 +85,21 @@ def _readiness(write_fd: int) -> Callable[..., None]:
     return ready
 
 
-def _wait_and_exit(read_fd: int) -> NoReturn:
-    with os.fdopen(read_fd, 'rb') as pipe:
-        try:
+def _wait_and_exit(read_fd: int, tell: Callable[[bool, str], None]) -> NoReturn:
+    try:
+        # Its thread begins here, after the fork, and is none of the daemon's.
+        with os.fdopen(read_fd, 'rb') as pipe, Progress('start') as progress:
+            progress.step = 'waits until the daemon is up'
             data = pipe.read()
-        except KeyboardInterrupt:
-            data = _FAILED + b'interrupted; the daemon may still be starting'
+    except KeyboardInterrupt:
+        data = _FAILED + b'interrupted; the daemon may still be starting'
     message = data[1:].decode('utf-8', 'replace')
     is_ok = data[:1] == _OK
     if not data:
         message = 'the daemon ended before it was ready; its log may say why'
-    if message:
-        sys.stderr.write(message + '\n')
-        sys.stderr.flush()
+    tell(is_ok, message)
+    sys.stdout.flush()
+    sys.stderr.flush()
     # Not sys.exit: nothing that the caller prepared for the daemon is to be undone here.
     os._exit(0 if is_ok else 1)
 

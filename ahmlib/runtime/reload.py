@@ -8,15 +8,19 @@ import base64
 import errno
 import os
 import pickle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from ahmlib.config import loader
+from ahmlib.config.nodes_file import sorted_addresses
+from ahmlib.config.schema import ALWAYS
 
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config
     from ahmlib.runtime.children import Result
     from ahmlib.runtime.daemon import Daemon
 
+#: What the driver does not answer, and only at the UNIX socket.
+REQUEST = {'ask': 'reload'}
 #: What reading may take, disk and checks of the host together.
 LIMIT_SECONDS = 60.0
 
@@ -26,19 +30,27 @@ class StartError(Exception):
 
 
 class Reload:
-    """Reads the configuration of a Daemon again and has it taken; one at a time."""
+    """Reads the configuration of a Daemon again and has it taken; one at a time.
+
+    A client that asked for it is told what came of the first reading that began afterwards.
+    """
 
     def __init__(self, daemon: 'Daemon') -> None:
         self._daemon = daemon
         self._runs = False
         self._asked_again = False
+        self._waiting: List[Any] = []
+        self._served: List[Any] = []
 
-    def ask(self) -> None:
+    def ask(self, client: Any = None) -> None:
         """Read it now; once more after that, if it is being read already."""
+        if client is not None:
+            self._waiting.append(client)
         if self._runs:
             self._asked_again = True
             return
         self._runs = True
+        self._served, self._waiting = self._waiting, []
         daemon = self._daemon
         daemon.service.reloading()
         daemon.children.start(read, (daemon,), LIMIT_SECONDS, self._read, 'reading %s'
@@ -49,9 +61,12 @@ class Reload:
         problems = result.get('problems') or ([] if result['ok'] else [result['reason']])
         for text in problems:
             self._daemon.log.error('reload refused: %s' % text)
-        if not problems:
-            self._daemon.take(unpack(result['config']))
+        answer = {'ok': False, 'reason': problems[0], 'problems': problems} if problems \
+            else self._daemon.take(unpack(result['config']))
         self._daemon.service.reloaded()
+        for client in self._served:
+            self._daemon.ipc.answer(client, answer)
+        self._served = []
         if self._asked_again:
             self._asked_again = False
             self.ask()
@@ -68,6 +83,27 @@ def read(daemon: 'Daemon') -> 'Result':
     except StartError as error:
         return {'ok': False, 'problems': [str(error)]}
     return {'ok': True, 'config': pack(new)}
+
+
+def changes(old: 'Config', new: 'Config', order: str) -> List[Dict[str, str]]:
+    """What differs between two Configs, with the values as they can be shown.
+
+    `why` says of what cannot change while the daemon runs what to do: `order`.  '' of all others.
+    """
+    why = 'cannot change while the daemon runs: ' + order
+    found = [{'name': parameter.name, 'before': loader.shown(old, parameter.name),
+              'after': loader.shown(new, parameter.name),
+              'why': '' if parameter.reload == ALWAYS else why}
+             for parameter in loader.differences(old, new)]
+    before, after = _nodes(old), _nodes(new)
+    if before != after:
+        found.append({'name': 'nodes.conf', 'before': before, 'after': after, 'why': why})
+    return found
+
+
+def _nodes(config: 'Config') -> str:
+    assert config.nodes is not None
+    return ', '.join(sorted_addresses(config.nodes))
 
 
 def pack(config: 'Config') -> str:

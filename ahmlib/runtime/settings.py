@@ -49,7 +49,7 @@ def core_settings(config: 'Config') -> Settings:
         restart_failed=config.db_failure_action == 'restart',
         lag_limit=config.failover_lag_limit_bytes or 0, db_port=config.db_port,
         db_data_dir=config.db_data_dir or '', shared=shared(config),
-        warnings=tuple(config.warnings))
+        warnings=tuple(config.warnings), advice=tuple(config.advice))
 
 
 def shared(config: 'Config') -> Tuple[Tuple[str, str], ...]:

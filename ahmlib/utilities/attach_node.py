@@ -1,15 +1,19 @@
 """Bring a node that was reported lost or failed back into the cluster.
 
 Usage:
-  ahm_attach_node [options]
+  ahm_attach_node [NODE] [options]
 
 Options:
-  -h, --host=HOST         AHM node to attach: its address.  Without it, the
-                          node of this host, through its UNIX socket.
+  -h, --host=HOST         AHM node to attach, in place of NODE: its name or
+                          address.  Without both, the node of this host,
+                          through its UNIX socket.
   -p, --port=PORT         Its ipc_port (default: 9595).
   -s, --socket-dir=DIR    Directory of the UNIX socket (default: /tmp).
-  -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml.
+  -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml
+                          (default: $AHM_CONFIG, else the first that is there
+                          in /etc/ahm, /usr/local/etc/ahm, /usr/local/etc).
   --wait                  Show what is being done, step by step.
+  --json                  Print the outcome as one JSON object.
   --help                  Print this help.
   --version               Print the version.
 
@@ -28,6 +32,5 @@ from ahmlib.utilities import common, tasks
 def main(argv: Sequence[str]) -> int:
     """Ask for it, wait for its end, and return the exit code."""
     args = common.arguments(__doc__, argv)
-    number = tasks.number_of(common.ask(args, {'ask': 'attach'}))
-    tasks.wait(args, number, bool(args['--wait']))
-    return tasks.succeed('attach database executed successfully')
+    outcome = tasks.wait(args, common.ask(args, {'ask': 'attach'}), bool(args['--wait']))
+    return common.succeed(args, 'attach database executed successfully', **outcome)

@@ -5,7 +5,8 @@ Usage:
 
 Options:
   -f, --config-file=FILE  The ahm_config.yml of this node
-                          (default: /usr/local/etc/ahm_config.yml).
+                          (default: $AHM_CONFIG, else the first that is there
+                          in /etc/ahm, /usr/local/etc/ahm, /usr/local/etc).
   --cluster               The same of all nodes, asked through their daemons, and
                           what has to be the same on them.
   --strict                Warnings, and what is not known, count as errors.
@@ -25,17 +26,16 @@ beside a daemon that runs, as the user that runs AHM. It changes nothing. What
 could not be asked is told as NOT KNOWN, never as OK. The codes are listed in
 ahm_check_config(1).
 
-Exit status: 0 no errors; 1 errors; 2 wrong usage.
+Exit status: 0 no errors; 1 errors; 2 wrong usage, or there is no such file.
 """
 
 import json
-import os
 import textwrap
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 from ahmlib.checking import gather, of_config, of_nodes, own, show, table
 from ahmlib.checking.finding import ERROR, OK, UNKNOWN, WARNING, Finding
-from ahmlib.config import loader, timing
+from ahmlib.config import timing
 from ahmlib.utilities import common
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
     if args['--show'] and args['--cluster']:
         raise common.Failure('--cluster: found --show besides, expected one of the two',
                              common.USAGE)
-    path = _path(args['--config-file'])
+    path = common.config_path(args)
     config, problems = gather.load(path)
     if config is None:
         findings = [_clean(finding) for finding in of_config.refused(problems)]
@@ -119,13 +119,6 @@ def code_of(findings: Sequence[Finding], is_strict: bool) -> int:
     """The exit code of these Findings."""
     bad = (ERROR, WARNING, UNKNOWN) if is_strict else (ERROR,)
     return common.REFUSED if any(finding.level in bad for finding in findings) else common.OK
-
-
-def _path(given: Optional[str]) -> str:
-    if given is None and not os.path.exists(loader.DEFAULT_PATH):
-        raise common.Failure('--config-file: found no %s, expected the configuration file there; '
-                             'name yours with -f FILE' % loader.DEFAULT_PATH, common.USAGE)
-    return os.path.abspath(loader.DEFAULT_PATH if given is None else given)
 
 
 def _clean(finding: Finding) -> Finding:

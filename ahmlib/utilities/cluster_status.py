@@ -5,18 +5,27 @@ Usage:
   ahm_cluster_status --watch [SECONDS] [options]
 
 Options:
-  -h, --host=HOST         AHM node to ask: an address, or the virtual IP; its
-                          listen_address, where one is set.  Without it, the
-                          daemon of this host is asked through its UNIX socket.
+  -h, --host=HOST         AHM node to ask: its name or address, or the virtual
+                          IP; its listen_address, where one is set.  Without
+                          it, the daemon of this host is asked through its UNIX
+                          socket.
   -p, --port=PORT         Its ipc_port (default: 9595).
   -s, --socket-dir=DIR    Directory of the UNIX socket (default: /tmp).
-  -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml.
+  -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml
+                          (default: $AHM_CONFIG, else the first that is there
+                          in /etc/ahm, /usr/local/etc/ahm, /usr/local/etc).
   -v, --verbose           Below the table: positions, lag, who hears whom, and
                           why each node may lead or may not.
   --json                  Print the status as JSON, which always holds all.
   -w, --watch             Ask and print again and again, until Ctrl-C, with a
                           pause of so many SECONDS in between (default: 2).
   --check                 One line and an exit code for Nagios-like monitors.
+  --lag-warning=SIZE      With --check: WARNING where a standby is further
+                          behind, in bytes, or as 16MB, 1GB.
+  --lag-critical=SIZE     CRITICAL likewise.
+  --standbys-warning=N    With --check: WARNING where fewer than N standbys are
+                          in order.
+  --standbys-critical=N   CRITICAL likewise.
   --help                  Print this help.
   --version               Print the version.
 
@@ -31,12 +40,11 @@ answer within 5 s, refused, or wrong usage.
 import json
 import os
 import sys
-import time
 from typing import Sequence, Tuple
 
 from ahmlib.ipc.client import NoDaemon, ProtocolError
 from ahmlib.ipc.protocol import Message
-from ahmlib.utilities import common, status_check
+from ahmlib.utilities import common, limits, status_check, terminal, watch
 from ahmlib.utilities.common import Args
 from ahmlib.utilities.status_text import render
 
@@ -45,7 +53,6 @@ NO_LEADER = 4
 PAUSE_SECONDS = 2.0
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.1, 86400.0
 CHECK_SECONDS = 5
-CLEAR = '\033[H\033[2J'
 
 
 def main(argv: Sequence[str]) -> int:
@@ -54,11 +61,13 @@ def main(argv: Sequence[str]) -> int:
         return _check(argv)
     args = common.arguments(__doc__, argv)
     pause = _pause(args)
+    limits.refuse(args)
     if args['--watch']:
-        return _watch(args, pause)
+        watch.watch(lambda: _block(args), pause, not args['--json'])
+        return common.OK
     status = _ask(args)
     common.put(_shown(args, status))
-    return common.OK if status.get('leader') else NO_LEADER
+    return _code(status)
 
 
 def _ask(args: Args, limit: float = common.ANSWER_SECONDS) -> Message:
@@ -72,11 +81,28 @@ def _ask(args: Args, limit: float = common.ANSWER_SECONDS) -> Message:
     return status
 
 
+def _code(status: Message) -> int:
+    return common.OK if status.get('leader') else NO_LEADER
+
+
 def _shown(args: Args, status: Message) -> str:
     if args['--json']:
-        # While watching, one object a line: the stream can be read line by line.
-        return json.dumps(status, sort_keys=True, indent=None if args['--watch'] else 2)
-    return render(status, args['--verbose']).rstrip('\n')
+        return _json(args, dict(status, ok=True, text=_verdict(status), exit_code=_code(status)))
+    return render(status, args['--verbose'], terminal.painter(sys.stdout)).rstrip('\n')
+
+
+def _json(args: Args, told: Message) -> str:
+    # While watching, one object a line: the stream can be read line by line.
+    return json.dumps(told, sort_keys=True, indent=None if args['--watch'] else 2)
+
+
+def _verdict(status: Message) -> str:
+    """What --check would say; of a daemon of another version, whose status differs, that."""
+    try:
+        code, text = status_check.verdict(status)
+    except ValueError as error:
+        return str(error)
+    return '%s: %s' % (status_check.WORDS[code], common.printable(text))
 
 
 def _pause(args: Args) -> float:
@@ -94,42 +120,22 @@ def _pause(args: Args) -> float:
     return seconds
 
 
-# -- --watch ----------------------------------------------------------------------------------
-
-
-def _watch(args: Args, pause: float) -> int:
-    """Print until Ctrl-C; a daemon that is not there, or not yet again, is a line like others."""
-    steers = not args['--json'] and _steers_terminal()
-    first = True
-    try:
-        while True:
-            block = _block(args)
-            if not args['--json']:
-                block = '%s\n%s' % (time.strftime('%Y-%m-%d %H:%M:%S'), block)
-                block = (CLEAR if steers else '' if first else '\n') + block
-            common.put(block)
-            sys.stdout.flush()
-            first = False
-            time.sleep(pause)
-    except KeyboardInterrupt:
-        return common.OK
-
-
 def _block(args: Args) -> str:
+    """What --watch shows now; a daemon that is not there, or not yet again, is a line, too."""
     try:
         return _shown(args, _ask(args))
     except common.Failure as failure:
         if failure.code == common.USAGE:
             raise
-        said = str(failure)
-    except (NoDaemon, ProtocolError) as error:
-        said = str(error)
+        said, code = str(failure), failure.code
+    except NoDaemon as error:
+        said, code = str(error), common.NO_DAEMON
+    except ProtocolError as error:
+        said, code = str(error), common.REFUSED
     reason = common.printable(' '.join(said.split()))
-    return json.dumps({'error': reason}) if args['--json'] else 'No status: %s' % reason
-
-
-def _steers_terminal() -> bool:
-    return sys.stdout.isatty() and os.environ.get('TERM', 'dumb') != 'dumb'
+    if args['--json']:
+        return _json(args, {'ok': False, 'text': reason, 'exit_code': code})
+    return terminal.painter(sys.stdout)('No status: %s' % reason, terminal.BAD)
 
 
 # -- --check ----------------------------------------------------------------------------------
@@ -161,4 +167,5 @@ def _checked(argv: Sequence[str]) -> Tuple[int, str]:
     for other in ('--json', '--watch', '--verbose'):
         if args[other]:
             raise common.Failure('--check goes without %s' % other, common.USAGE)
-    return status_check.check(_ask(args, CHECK_SECONDS))
+    limits_given = limits.of(args)
+    return status_check.check(_ask(args, CHECK_SECONDS), limits_given)

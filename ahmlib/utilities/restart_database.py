@@ -5,11 +5,13 @@ Usage:
   ahm_restart_database --rolling [options]
 
 Options:
-  -h, --host=HOST         AHM node to ask: an address.  Without it, the node of
-                          this host, through its UNIX socket.
+  -h, --host=HOST         AHM node to ask: its name or address.  Without it, the
+                          node of this host, through its UNIX socket.
   -p, --port=PORT         Its ipc_port, and that of all others (default: 9595).
   -s, --socket-dir=DIR    Directory of the UNIX socket (default: /tmp).
-  -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml.
+  -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml
+                          (default: $AHM_CONFIG, else the first that is there
+                          in /etc/ahm, /usr/local/etc/ahm, /usr/local/etc).
   --rolling               All nodes: one standby after the other, each only when
                           the one before streams again, then the primary.
   --switchover            With --rolling: the successor becomes the primary, and
@@ -18,7 +20,7 @@ Options:
   --timeout=SECONDS       How long stop and start of one database may take
                           (default: 150).
   --dry-run               Say what would be restarted, in order; change nothing.
-  --json                  Print what became of each node as JSON.
+  --json                  Print what became of each node as one JSON object.
   --help                  Print this help.
   --version               Print the version.
 
@@ -31,7 +33,6 @@ is on stderr, and whatever comes after that node is left as it is; 2 wrong
 usage; 3 no daemon there.
 """
 
-import json
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
@@ -60,9 +61,11 @@ class Step(NamedTuple):
 def main(argv: Sequence[str]) -> int:
     """Restart what is wanted, node by node, and return the exit code."""
     args = common.arguments(__doc__, argv)
+    # NODE is looked up in the status, and need not be the node that is asked.
+    wanted, args['NODE'] = args['NODE'], None
     request = _request(args)
     status = _status(args)
-    steps = _all(args, status) if args['--rolling'] else [_one(args, status)]
+    steps = _all(args, status) if args['--rolling'] else [_one(args, status, wanted)]
     # Who would refuse does so before anything is changed anywhere.
     for step in steps:
         answer = common.ask(step.args, dict(request, dry_run=True))
@@ -109,8 +112,8 @@ def _status(args: Args) -> Message:
     return status
 
 
-def _one(args: Args, status: Message) -> Step:
-    wanted = args['NODE'] or status.get('asked')
+def _one(args: Args, status: Message, wanted: Optional[str]) -> Step:
+    wanted = wanted or status.get('asked')
     for node in status['nodes']:
         if wanted in (node.get('name'), node.get('address')):
             return _step(args, status, node)
@@ -165,7 +168,7 @@ def _would(args: Args, steps: List[Step]) -> int:
              'result': 'would be ' + (SWITCHED if _switches(args, step) else RESTARTED)}
             for step in steps]
     if args['--json']:
-        common.put(json.dumps({'ok': True, 'nodes': done}, sort_keys=True, indent=2))
+        return common.succeed(args, 'nothing was changed', nodes=done)
     for each in done:
         _say(args, '%s (%s): %s' % (each['name'], each['role'], each['result']))
     return common.OK
@@ -202,18 +205,17 @@ class _Run:
         return self._tell(failure)
 
     def _tell(self, failure: Optional[Exception]) -> int:
-        if self.args['--json']:
-            common.put(json.dumps({'ok': failure is None, 'nodes': self.done}, sort_keys=True,
-                                  indent=2))
         if failure is not None:
             at = next(each for each in self.done if each['result'] == FAILED)
             left = [each['name'] for each in self.done if each['result'] == LEFT]
-            raise common.Failure('%s: %s%s' % (at['name'], failure, (
-                '; left as they are: %s' % ', '.join(left)) if left else ''))
-        if self.args['--json']:
-            return common.OK
-        return tasks.succeed('; '.join('%s %s' % (each['name'], each['result'])
-                                       for each in self.done))
+            text = '%s: %s%s' % (at['name'], failure, (
+                '; left as they are: %s' % ', '.join(left)) if left else '')
+            if not self.args['--json']:
+                raise common.Failure(text)
+            common.put_object(False, text, common.REFUSED, nodes=self.done)
+            return common.REFUSED
+        return common.succeed(self.args, '; '.join(
+            '%s %s' % (each['name'], each['result']) for each in self.done), nodes=self.done)
 
     def _restart(self, step: Step) -> str:
         _say(self.args, '%s (%s):' % (step.name, step.role))
@@ -221,12 +223,11 @@ class _Run:
             self._same_leader()
         if _switches(self.args, step):
             return self._switch_over()
-        number = tasks.number_of(common.ask(step.args, self.request))
-        task = tasks.wait(step.args, number, not self.args['--json'])
+        steps = tasks.wait(step.args, common.ask(step.args, self.request), True)['steps']
         if self.args['--rolling']:
             self._until(_first_unwell, STREAM_SECONDS)
         # A task that had nothing to do says so by its last step.
-        return NOTHING if str(task.get('step')).startswith('nothing') else RESTARTED
+        return NOTHING if steps[-1]['text'].startswith('nothing') else RESTARTED
 
     def _same_leader(self) -> None:
         """Whoever takes the role over meanwhile ends this: the order is another one then."""
@@ -244,8 +245,7 @@ class _Run:
             raise common.Failure('no standby could take over; see ahm_cluster_status --verbose')
         there = _step(self.args, status, new)
         _say(self.args, 'promotes %s' % there.name)
-        number = tasks.number_of(common.ask(there.args, {'ask': 'promote', 'force': False}))
-        tasks.wait(there.args, number, not self.args['--json'])
+        tasks.wait(there.args, common.ask(there.args, {'ask': 'promote', 'force': False}), True)
         self._until(lambda status: _first_unwell(status) if status.get('leader') == there.name
                     else '%s does not lead' % there.name, self.request['timeout'] + STREAM_SECONDS)
         return SWITCHED

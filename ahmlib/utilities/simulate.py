@@ -10,7 +10,8 @@ Many random faults, and how long each kind keeps clients from writing:
 
 Options:
   -f, --config-file=FILE  The ahm_config.yml of one node; with its nodes.conf
-                          (default: /usr/local/etc/ahm_config.yml).
+                          (default: $AHM_CONFIG, else the first that is there
+                          in /etc/ahm, /usr/local/etc/ahm, /usr/local/etc).
   --fault=FAULT           "FAULT [NODE] [after SECONDS]"; NODE is a name or an
                           address, the leader without one. Several happen one
                           after the other, each so long after the one before.
@@ -40,7 +41,6 @@ Exit status: 0 done; 1 failed, the reason is on stderr; 2 wrong usage or
 configuration; 4 done, and AHM broke a rule of its own safety: a bug.
 """
 
-import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 Step = Tuple[float, str, int]    # gap, fault, node
 
 BROKEN = 4
+BROKEN_TEXT = 'done, and AHM broke a rule of its own safety: a bug'
 
 RUNS_MAX = 1000000
 SEED_MAX = 2 ** 32 - 1
@@ -91,7 +92,7 @@ class Simulation:
 
     def __init__(self, args: Args) -> None:
         self.args = args
-        self.config = load_config(_config_file(args['--config-file']))
+        self.config = load_config(common.config_path(args))
         plain = scenario.cluster_settings(self.config)
         order = list(plain[0].order)
         witnesses = [order.index(_node(plain, name, '--witness')) for name in args['--witness']]
@@ -104,9 +105,8 @@ class Simulation:
         outcome = self._run(seed)
         names = [self.settings[place].name for place in self.settings[0].order]
         self._draw(plot.timeline(outcome, names))
-        self._print({'outcome': report.outcome_dict(outcome, self.settings)},
-                    report.timeline_text(outcome))
-        return BROKEN if outcome.broken else common.OK
+        return self._end({'outcome': report.outcome_dict(outcome, self.settings)},
+                         report.timeline_text(outcome), bool(outcome.broken))
 
     def show_many(self, seed: int, runs: int) -> int:
         """Many runs, as a table; of those that were done where somebody interrupts."""
@@ -116,12 +116,12 @@ class Simulation:
         self._draw(plot.distribution(self.config, outcomes))
         lines = ['Runs: %d%s, seed %d' % (
             len(outcomes), ' of %d, interrupted' % runs if len(outcomes) < runs else '', seed), '']
-        self._print({'seed': seed, 'runs': len(outcomes), 'runs_asked_for': runs,
-                     'faults': report.groups_dict(outcomes),
-                     'outcomes': [report.outcome_dict(outcome, self.settings, False)
-                                  for outcome in outcomes]},
-                    lines + report.table_text(self.config, outcomes))
-        return BROKEN if any(outcome.broken for outcome in outcomes) else common.OK
+        return self._end({'seed': seed, 'runs': len(outcomes), 'runs_asked_for': runs,
+                          'faults': report.groups_dict(outcomes),
+                          'outcomes': [report.outcome_dict(outcome, self.settings, False)
+                                       for outcome in outcomes]},
+                         lines + report.table_text(self.config, outcomes),
+                         any(outcome.broken for outcome in outcomes))
 
     def _run(self, seed: int) -> 'Outcome':
         plan = self.plan or scenario.draw(self.settings, seed)
@@ -143,14 +143,17 @@ class Simulation:
             sys.stderr.write('\r\x1b[K')
         return outcomes
 
-    def _print(self, result: Any, lines: List[str]) -> None:
+    def _end(self, result: Any, lines: List[str], is_broken: bool) -> int:
+        """Print what came of it; returns the exit code."""
+        code = BROKEN if is_broken else common.OK
         if self.args['--json']:
             result['cluster'] = report.cluster_dict(self.config, self.settings, self.leader)
-            common.put(json.dumps(result, sort_keys=True, indent=2))
-            return
+            common.put_object(not is_broken, BROKEN_TEXT if is_broken else 'done', code, **result)
+            return code
         head = report.cluster_text(self.config, self.settings, self.leader)
         for line in head + [''] + lines:
             common.put(common.printable(line))
+        return code
 
     def _draw(self, picture: str) -> None:
         path = self.args['--plot']
@@ -207,13 +210,6 @@ def _check_combination(args: Args) -> None:
     if not (args['--fault'] or args['--runs'] or args['--replay']):
         raise _wrong('ahm_simulate', 'nothing to simulate', '--fault, --runs or --replay',
                      'name a fault; "ahm_simulate --list" prints them')
-
-
-def _config_file(path: Optional[str]) -> str:
-    if path is None and not os.path.exists(loader.DEFAULT_PATH):
-        raise _wrong('--config-file', 'no %s' % loader.DEFAULT_PATH,
-                     'the configuration file there', 'name yours with -f FILE')
-    return loader.DEFAULT_PATH if path is None else path
 
 
 def _number(option: str, text: str, least: int, most: int) -> int:

@@ -6,11 +6,12 @@ What is wrong is a table: how bad, and a function that says it of the status, on
 """
 
 import collections
-from typing import Iterator, List, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 from ahmlib.ipc.protocol import Message
 from ahmlib.utilities import common
-from ahmlib.utilities.status_text import label
+from ahmlib.utilities.limits import NO_LIMITS, Limits
+from ahmlib.utilities.status_text import label, size
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 WORDS = ('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')
@@ -20,16 +21,17 @@ BAD_DATABASES = ('FAILED', 'QUARANTINED', 'UNKNOWN')
 Rule = collections.namedtuple('Rule', 'code find')
 
 
-def check(status: Message) -> Tuple[int, str]:
+def check(status: Message, limits: Limits = NO_LIMITS) -> Tuple[int, str]:
     """Return (exit code, the line) for a status object.  Raises ValueError where it is none."""
-    code, text = verdict(status)
-    return code, line(code, text, performance(status))
+    code, text = verdict(status, limits)
+    return code, line(code, text, performance(status, limits))
 
 
-def verdict(status: Message) -> Tuple[int, str]:
+def verdict(status: Message, limits: Limits = NO_LIMITS) -> Tuple[int, str]:
     """Return (exit code, what is said) for a status object.  Raises ValueError where it is none."""
     _validate(status)
     found = [(rule.code, text) for rule in RULES for text in rule.find(status)]
+    found += [(rule.code, text) for rule in LIMIT_RULES for text in rule.find(status, limits)]
     code = max([OK] + [code for code, _ in found])
     # Worst first; a text that several rules or nodes say stands there once.
     texts = [text for _, text in sorted(found, key=lambda item: -item[0])]
@@ -42,17 +44,34 @@ def line(code: int, text: str, data: Sequence[str] = ()) -> str:
     return 'AHM %s - %s%s' % (WORDS[code], words, ' | ' + ' '.join(data) if data else '')
 
 
-def performance(status: Message) -> List[str]:
+def performance(status: Message, limits: Limits = NO_LIMITS) -> List[str]:
     """Return the performance data: a list of label=value, U where it is not known."""
     nodes = status['nodes']
+    lag, least = (
+        '%s;%s' % (_threshold(limits.lag_warning), _threshold(limits.lag_critical)),
+        '%s;%s' % (_threshold(limits.standbys_warning, ':'),
+                   _threshold(limits.standbys_critical, ':')))
     data = ['nodes_alive=%d;;;0;%d' % (sum(map(is_alive, nodes)), len(nodes)),
-            'nodes_total=%d' % len(nodes)]
+            'nodes_total=%d' % len(nodes),
+            'standbys=%d;%s;0' % (len(standbys_in_order(status)), least)]
     for node in nodes:
         if not node.get('witness') and not _leads(status, node):
-            lag = node.get('lag_bytes')
-            value = 'U' if not _is_number(lag) else '%dB;;;0' % lag
+            behind = node.get('lag_bytes')
+            value = 'U' if not _is_number(behind) else '%dB;%s;0' % (behind, lag)
             data.append('%s=%s' % (_data_label('lag_' + label(node)), value))
     return data
+
+
+def _threshold(value: Optional[int], ending: str = '') -> str:
+    """As plugins write it: what exceeds N is told of, or with a colon what is below it."""
+    return '' if value is None else '%d%s' % (value, ending)
+
+
+def standbys_in_order(status: Message) -> List[Message]:
+    """The nodes that could be promoted as far as their database goes: alive, and streaming."""
+    return [node for node in _others(status)
+            if is_alive(node) and node.get('database') == 'STANDBY' and not node.get('out')
+            and node.get('streaming') is not False]
 
 
 def is_alive(node: Message) -> bool:
@@ -171,7 +190,11 @@ def _troubles(status: Message, critical: bool) -> Iterator[str]:
 
 
 def _warned(status: Message) -> Iterator[str]:
-    yield from status.get('warnings') or ()
+    """What is unwise, and hurts nobody now, is advice: it is shown, and wakes nobody."""
+    advice = status.get('advice') or ()
+    for text in status.get('warnings') or ():
+        if text not in advice:
+            yield text
 
 
 def _problem(status: Message) -> Iterator[str]:
@@ -193,4 +216,45 @@ RULES = (
     Rule(WARNING, _problem),
     Rule(WARNING, _trouble),
     Rule(WARNING, _warned),
+)
+
+
+def _lag_exceeds(status: Message, most: Optional[int]) -> Iterator[str]:
+    """A lag that is not known exceeds nothing: why it is not known is said by the other rules."""
+    for node in _others(status):
+        lag = node.get('lag_bytes')
+        if most is None or lag is None or not _is_number(lag) or not is_alive(node):
+            continue
+        if lag > most:
+            yield '%s is %s behind, more than %s' % (label(node), size(lag), size(most))
+
+
+def _lag_warning(status: Message, limits: Limits) -> Iterator[str]:
+    return _lag_exceeds(status, limits.lag_warning)
+
+
+def _lag_critical(status: Message, limits: Limits) -> Iterator[str]:
+    return _lag_exceeds(status, limits.lag_critical)
+
+
+def _too_few(status: Message, least: Optional[int]) -> Iterator[str]:
+    count = len(standbys_in_order(status))
+    if least is not None and count < least:
+        yield 'standbys in order: %d, fewer than %d' % (count, least)
+
+
+def _standbys_warning(status: Message, limits: Limits) -> Iterator[str]:
+    return _too_few(status, limits.standbys_warning)
+
+
+def _standbys_critical(status: Message, limits: Limits) -> Iterator[str]:
+    return _too_few(status, limits.standbys_critical)
+
+
+#: Of what the options of --check set.
+LIMIT_RULES = (
+    Rule(CRITICAL, _lag_critical),
+    Rule(CRITICAL, _standbys_critical),
+    Rule(WARNING, _lag_warning),
+    Rule(WARNING, _standbys_warning),
 )

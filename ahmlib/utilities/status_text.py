@@ -4,11 +4,10 @@ Header and table have the manual's shape, which scripts read; whatever else ther
 after an empty line.
 """
 
-import unicodedata
 from typing import Any, Callable, Iterator, List, Sequence
 
 from ahmlib.ipc.protocol import Message
-from ahmlib.utilities import common
+from ahmlib.utilities import common, terminal
 
 NOT_SET = 'Not Set'
 #: In the tables of --verbose, for what is not known or does not apply.
@@ -37,14 +36,19 @@ COLUMNS = (
 UNITS = ('B', 'kB', 'MB', 'GB', 'TB', 'PB')
 
 
-def render(status: Message, verbose: bool = False) -> str:
-    """Return the status object as the text that is printed, with a line end at its end."""
-    lines = ['Cluster Status', '']
-    lines += ['%s %s' % (label, _text(status.get(key))) for key, label in HEAD]
+def render(status: Message, verbose: bool = False, paint: terminal.Paint = terminal.plain) -> str:
+    """Return the status object as the text that is printed, with a line end at its end.
+
+    What needs attention is painted, and nothing is moved by that.
+    """
+    lines = [paint('Cluster Status', terminal.BOLD), '']
+    lines += ['%s %s' % (label, paint(_text(status.get(key)), _style_of_head(status, key)))
+              for key, label in HEAD]
     lines.append('')
     lines += _table([[title for _, title in COLUMNS]]
-                    + [[_text(node.get(key)) for key, _ in COLUMNS] for node in status['nodes']])
-    lines += _remarks(status)
+                    + [[paint(_text(node.get(key)), _style(status, node, key))
+                        for key, _ in COLUMNS] for node in status['nodes']])
+    lines += _remarks(status, paint)
     if verbose:
         for block in (_details(status), _matrix(status), _sentences(status)):
             lines += [''] + block
@@ -87,15 +91,50 @@ def position(lsn: int) -> str:
     return '%X/%X' % (lsn >> 32, lsn & 0xFFFFFFFF)
 
 
+# -- what needs attention ---------------------------------------------------------------------
+
+#: Cells of the table that are not as they are in a cluster that is well, by how bad that is.
+STYLES = {
+    'database': {'FAILED': terminal.BAD, 'QUARANTINED': terminal.BAD,
+                 'UNKNOWN': terminal.DOUBTFUL},
+    'state': {'LEADER': '', 'STANDBY': '', 'LOST': terminal.BAD, 'DEAD': terminal.BAD,
+              'IN_RESOURCE_LIMITATION': terminal.BAD},
+}
+
+
+def _style(status: Message, node: Message, key: str) -> str:
+    if key == 'name':
+        leads = node.get('name') is not None and node.get('name') == status.get('leader')
+        return terminal.BOLD if leads else ''
+    value = str(node.get(key))
+    if key == 'state':
+        return STYLES[key].get(value, terminal.DOUBTFUL)        # on the way from one to another
+    return STYLES.get(key, {}).get(value, '')
+
+
+def _style_of_head(status: Message, key: str) -> str:
+    value = status.get(key)
+    if key == 'leader':
+        return terminal.BOLD if value else terminal.BAD
+    holds = key == 'leader_holds_vip' and status.get('leader') and status.get('virtual_ip')
+    if holds and value is not True:
+        return terminal.BAD if value is False else terminal.DOUBTFUL
+    return ''
+
+
 # -- below the manual's table -----------------------------------------------------------------
 
 
-def _remarks(status: Message) -> List[str]:
+def _remarks(status: Message, paint: terminal.Paint) -> List[str]:
     remarks = []
     if status.get('has_majority') is False:
-        remarks.append('No majority: %s is not in contact with a majority of the nodes; this is'
-                       ' only what it sees' % _text(status.get('asked')))
-    remarks += ['Warning: %s' % _text(warning) for warning in status.get('warnings') or ()]
+        remarks.append(paint('No majority: %s is not in contact with a majority of the nodes; this'
+                             ' is only what it sees' % _text(status.get('asked')), terminal.BAD))
+    advice = status.get('advice') or ()
+    for warning in status.get('warnings') or ():
+        is_advice = warning in advice
+        remarks.append('%s %s' % (paint('Advice:' if is_advice else 'Warning:',
+                                        '' if is_advice else terminal.DOUBTFUL), _text(warning)))
     return [''] + remarks if remarks else []
 
 
@@ -205,17 +244,10 @@ def _address(node: Message) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], gap: str = ' ') -> List[str]:
-    widths = [max(map(_width, column)) for column in zip(*rows)]
+    widths = [max(map(terminal.width, column)) for column in zip(*rows)]
     return [gap.join(_pad(cell, width) for cell, width in zip(row, widths)).rstrip()
             for row in rows]
 
 
-
 def _pad(text: str, width: int) -> str:
-    return text + ' ' * (width - _width(text))
-
-
-def _width(text: str) -> int:
-    """Return the columns that `text` takes on a terminal: Hangul and the like take two."""
-    return sum(2 if unicodedata.east_asian_width(character) in 'WF' else 1
-               for character in text)
+    return text + ' ' * (width - terminal.width(text))

@@ -6,45 +6,54 @@ may just be on the move.  Whatever ends the waiting, the task was begun and goes
 """
 
 import time
-from typing import Iterator
+from typing import Any, Dict, Iterator, List
 
 from ahmlib.ipc import client
 from ahmlib.ipc.protocol import Message
 from ahmlib.utilities import common
 from ahmlib.utilities.common import Args
+from ahmlib.utilities.progress import Progress
 
 LOOK_SECONDS = 0.2
 SILENCE_SECONDS = 30.0
 
 
-def succeed(info: str) -> int:
-    """Print what the manual's utilities print on success."""
-    common.put('Command Success')
-    common.put('Info: %s' % info)
-    return common.OK
+def wait(args: Args, answer: Message, shows: bool) -> Dict[str, Any]:
+    """Wait for the end of the task in `answer`; print its steps if `shows`.  Raises Failure.
 
-
-def wait(args: Args, number: int, progress: bool) -> Message:
-    """Wait for the end of this task; print its steps if `progress`.  Raises Failure.
-
-    Returns the task as it was at its end.
+    Returns what --json tells of it: its steps, and the seconds that all of it took.
     """
+    begun = _task_in(answer)
+    steps: List[Dict[str, Any]] = []
     try:
-        for task in _looks(args, number, progress):
-            if task.get('state') == 'failed':
-                raise common.Failure(task.get('reason') or 'the daemon gave no reason')
-            if task.get('state') == 'done':
-                return task
-            time.sleep(LOOK_SECONDS)
-        raise AssertionError('the looks at a task come to no end by themselves')
+        with Progress(str(begun.get('name') or 'waiting')) as progress:
+            for task in _looks(args, begun['number']):
+                _note(task, steps, progress, shows and not args['--json'])
+                if task.get('state') == 'failed':
+                    raise common.Failure(task.get('reason') or 'the daemon gave no reason')
+                if task.get('state') == 'done':
+                    return {'steps': steps, 'seconds': round(progress.seconds(), 1)}
+                time.sleep(LOOK_SECONDS)
     except KeyboardInterrupt:
         raise common.Failure('interrupted; what was asked for goes on: see ahm_cluster_status, and '
                              'the log of the daemon')
+    raise AssertionError('looking has no end of its own')
 
 
-def _looks(args: Args, number: int, progress: bool) -> Iterator[Message]:
+def _note(task: Message, steps: List[Dict[str, Any]], progress: Progress, prints: bool) -> None:
+    """Keep the step of a task, where it is a new one."""
+    step = str(task.get('step'))
+    if steps and steps[-1]['text'] == step:
+        return
+    steps.append({'text': step, 'at_seconds': round(progress.seconds(), 1)})
+    progress.step = step
+    if prints:
+        progress.say('%s: %s' % (task.get('name'), common.printable(step)))
+
+
+def _looks(args: Args, number: int) -> Iterator[Message]:
     """The task, again and again, as the daemon has it."""
-    shown, heard_at = None, time.monotonic()
+    heard_at = time.monotonic()
     while True:
         try:
             task = _task_in(common.ask(args, {'ask': 'task', 'task': number}))
@@ -56,9 +65,6 @@ def _looks(args: Args, number: int, progress: bool) -> Iterator[Message]:
             time.sleep(LOOK_SECONDS)
             continue
         heard_at = time.monotonic()
-        if progress and task.get('step') != shown:
-            shown = task.get('step')
-            common.put('%s: %s' % (task.get('name'), common.printable(str(shown))))
         yield task
 
 
@@ -68,8 +74,3 @@ def _task_in(answer: Message) -> Message:
         raise client.ProtocolError('the answer holds no task; is an AHM daemon of this version'
                                    ' listening there?')
     return task
-
-
-def number_of(answer: Message) -> int:
-    """The number of the task in an answer to what began it."""
-    return _task_in(answer)['number']

@@ -88,6 +88,11 @@ def test_each_printed_nodes_conf_is_read(section, command):
 
 
 def test_without_f_the_configuration_is_where_the_manual_says(monkeypatch):
+    # Of the places that are looked at, it is the only one where a file is; and -f names one.
+    there = ['/usr/local/etc/ahm_config.yml', '/home/agens/etc/ahm_config.yml']
+    monkeypatch.setattr(os.path, 'exists', there.__contains__)
+    monkeypatch.setattr(os.path, 'lexists', there.__contains__)
+    monkeypatch.delenv('AHM_CONFIG', raising=False)
     asked = []
 
     def load(path):
@@ -96,7 +101,7 @@ def test_without_f_the_configuration_is_where_the_manual_says(monkeypatch):
     monkeypatch.setattr(ahmlib.main.loader, 'load', load)
     assert ahmlib.main.main([]) == 1
     assert ahmlib.main.main(['-f', '/home/agens/etc/ahm_config.yml']) == 1
-    assert asked == ['/usr/local/etc/ahm_config.yml', '/home/agens/etc/ahm_config.yml']
+    assert asked == there
 
 
 def plain(text):
@@ -109,7 +114,7 @@ def test_the_usage_is_the_manuals_with_restart_and_reload():
     usage = [line for line in ahmlib.main.__doc__.splitlines() if line.startswith('  ahm')]
     assert plain(printed) == ['ahm', '[-f', 'CONFIG_FILE]', '[-d]', '[-n]', '[stop|start]']
     assert [plain(line) for line in usage] == [
-        plain(printed)[:-1] + ['[start|stop|restart|reload]']]
+        plain(printed)[:-1] + ['[--json]', '[start|stop|restart|reload]']]
 
 
 @pytest.mark.parametrize('word', ['--help', '-help'])

@@ -10,6 +10,7 @@ import time
 import pytest
 
 import ahmlib.main
+from ahmlib.config import place
 from ahmlib.core.consensus.timing import Timing
 from ahmlib.lab import record
 from ahmlib.runtime.log import syslog_problem
@@ -87,7 +88,7 @@ def test_stop_works_while_nodes_conf_is_gone(lone):
 
 
 def test_stop_without_a_configuration_looks_where_the_manual_says(monkeypatch, tmp_path):
-    monkeypatch.setattr(ahmlib.main.loader, 'DEFAULT_PATH', str(tmp_path / 'none.yml'))
+    monkeypatch.setattr(place, 'DEFAULT_PATHS', (str(tmp_path / 'none.yml'),))
     where = ahmlib.main._places({'--config-file': None})
     assert where.pid_path == '/tmp/ahm.pid' and where.socket == '/tmp/.s.AHM.9595'
 
@@ -119,12 +120,15 @@ def test_help_is_the_specified_text(lone):
         assert lone.ahm(word) == Done(0, ahmlib.main.__doc__, '')
     assert ahmlib.main.__doc__.splitlines() == [
         'ahm version 1.0,', 'HA manager for Agens[SQL|Graph] server', '', 'Usage:',
-        '  ahm [-f CONFIG_FILE] [-d] [-n] [start|stop|restart|reload]', '',
+        '  ahm [-f CONFIG_FILE] [-d] [-n] [--json] [start|stop|restart|reload]', '',
         '-f, --config-file=CONFIG_FILE',
         '    Set the path to the ahm_config.yml configuration file',
         '    (default: /usr/local/etc/ahm_config.yml)',
+        '    Looked for before that one: $AHM_CONFIG, else',
+        '    /etc/ahm/ahm_config.yml, /usr/local/etc/ahm/ahm_config.yml',
         '-h, --help      Print this help', '-d, --debug     Debug mode',
-        '-n --no-detach  Do not detach terminal', '--version       Print the version']
+        '-n --no-detach  Do not detach terminal',
+        '--json          Print the outcome as one JSON object', '--version       Print the version']
 
 
 def test_help_into_a_closed_pipe_is_no_error(lone):
@@ -139,7 +143,7 @@ def test_help_into_a_closed_pipe_is_no_error(lone):
 def test_wrong_usage_is_said_and_shown(lone, words):
     code, out, err = lone.ahm(*words)
     assert (code, out) == (2, '')
-    assert words[0] in err.splitlines()[0] and 'ahm [-f CONFIG_FILE]' in err
+    assert words[-1] in err.splitlines()[0] and 'ahm [-f CONFIG_FILE]' in err
     assert lone.files() == [] and lone.processes() == []
 
 

@@ -11,8 +11,12 @@ def test_reload_takes_severity_and_priority(lone):
     pid = lone.start()
     assert lone.status()['nodes'][0]['priority'] == 3 and lone.log_text() == ''
     lone.configure(log_severity='INFO', priority=7)
-    assert lone.ahm('reload').code == 0
-    wait_until(lambda: lone.status()['nodes'][0]['priority'] == 7, 'the priority')
+    code, out, err = lone.ahm('reload')
+    assert (code, err) == (0, '')
+    assert out.splitlines() == [
+        'AHM reloaded %s: changes taken: 2' % lone.config, 'taken: priority: 3 -> 7',
+        "taken: log_severity: 'ERROR' -> 'INFO'"]
+    assert lone.status()['nodes'][0]['priority'] == 7, 'the command waits until it is taken'
     lone.logs('NOTICE PID:%d' % pid)
     lone.logs('reloaded %s' % lone.config)
 
@@ -26,6 +30,34 @@ def test_reload_by_sighup_refuses_an_interval_and_takes_nothing_with_it(lone):
     lone.configure(beacon_message_interval_seconds=None)
     os.kill(pid, signal.SIGHUP)
     wait_until(lambda: lone.status()['nodes'][0]['priority'] == 7, 'the priority')
+
+
+def test_reload_says_what_it_refuses_and_why_and_is_1(lone):
+    lone.start()
+    lone.configure(beacon_message_interval_seconds=3, priority=7)
+    code, out, err = lone.ahm('reload')
+    head, *changes = err.splitlines()
+    assert (code, out) == (1, '') and head.startswith('AHM refused to reload %s: ' % lone.config)
+    assert 'not taken: priority: 1 -> 7; it is all of the file or nothing' in changes
+    refused, = [line for line in changes if line.startswith('refused: ')]
+    assert refused.startswith('refused: beacon_message_interval_seconds: ')
+    assert refused.endswith('-> 3; cannot change while the daemon runs: use `ahm restart`')
+    assert lone.status()['nodes'][0]['priority'] == 1
+
+
+def test_reload_of_the_same_file_says_that_nothing_has_changed(lone):
+    lone.start()
+    assert lone.ahm('reload') == Done(
+        0, 'AHM reloaded %s: no parameter has changed\n' % lone.config, '')
+
+
+def test_reload_of_a_daemon_whose_socket_is_gone_is_by_a_signal_and_not_known(lone):
+    lone.start()
+    os.unlink(lone.socket)
+    lone.configure(priority=7)
+    code, out, err = lone.ahm('reload')
+    assert (code, out) == (1, '') and 'was asked to reload by a signal' in one_line(err)
+    lone.logs('reloaded %s' % lone.config)
 
 
 def test_reload_refuses_other_nodes(lone):
@@ -45,7 +77,7 @@ def test_reload_refuses_a_broken_file(lone):
     lone.logs('reload refused: %s priority: found' % lone.line('priority'))
     os.unlink(lone.config)
     os.kill(pid, signal.SIGHUP)
-    lone.logs('reload refused: %s:1: found no such file' % lone.config)
+    lone.logs('reload refused: %s: found no such file' % lone.config)
     assert lone.answers() and lone.pid() == pid
 
 

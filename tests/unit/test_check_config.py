@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from ahmlib.checking import gather, of_config, questions, show, table
 from ahmlib.checking.facts import Daemon, Server
 from ahmlib.checking.finding import ERROR, OK, UNKNOWN, WARNING, Finding, Unknown
-from ahmlib.config import host, loader, timing
+from ahmlib.config import host, loader, place, timing
 from ahmlib.config.problems import without_password
 from ahmlib.config.schema import PARAMETERS
 from ahmlib.database import conninfo, settings_in_force, survey
@@ -83,9 +83,9 @@ def test_a_wrong_usage_is_2_in_one_line(words, capsys):
 
 
 def test_without_f_and_without_the_file_it_says_where_it_looked(monkeypatch, capsys):
-    monkeypatch.setattr(loader, 'DEFAULT_PATH', '/no/such/ahm_config.yml')
+    monkeypatch.setattr(place, 'DEFAULT_PATHS', ('/no/such/one.yml', '/no/such/other.yml'))
     assert run() == 2
-    assert 'found no /no/such/ahm_config.yml' in capsys.readouterr().err
+    assert 'there is no /no/such/one.yml, no /no/such/other.yml' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('levels, plainly, strictly', [
@@ -96,11 +96,19 @@ def test_the_exit_code_is_that_of_the_worst(levels, plainly, strictly):
     assert check_config.code_of(findings, True) == strictly
 
 
-def test_a_file_that_is_not_there_is_an_error_of_the_configuration(tmp_path, capsys):
+def test_a_file_that_is_not_there_is_a_wrong_usage(tmp_path, capsys):
     path = str(tmp_path / 'none.yml')
-    assert run('-f', path, '--json') == 1
+    assert run('-f', path, '--json') == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told['ok'], told['exit_code']) == (False, 2)
+    assert told['text'].startswith('-f: found no file %s, expected' % path)
+
+
+def test_a_file_that_cannot_be_read_is_an_error_of_the_configuration(tmp_path, capsys):
+    assert run('-f', str(tmp_path), '--json') == 1
     told, = json.loads(capsys.readouterr().out)
-    assert told['level'] == ERROR and told['subject'] == path and 'no such file' in told['found']
+    assert told['level'] == ERROR and told['subject'] == str(tmp_path)
+    assert 'no regular file' in told['found']
 
 
 def test_a_witness_that_would_start_is_well_and_nothing_is_left_behind(witness, capsys):

@@ -13,7 +13,7 @@ import threading
 import pytest
 
 from ahmlib.ipc import protocol
-from ahmlib.utilities import cluster_status, common, status_check
+from ahmlib.utilities import cluster_status, common, status_check, watch
 from ahmlib.utilities.status_check import CRITICAL, OK, UNKNOWN, WARNING
 from ahmlib.utilities.status_text import duration, position, render, size
 
@@ -129,6 +129,11 @@ def test_warnings_follow_the_table_one_a_line():
     assert text == GOLDEN + '\nWarning: two nodes can split\nWarning: data_dir is /tmp\n'
 
 
+def test_what_is_only_advice_is_called_so():
+    text = render(status(warnings=['two nodes can split', 'even'], advice=['even']))
+    assert text == GOLDEN + '\nWarning: two nodes can split\nAdvice: even\n'
+
+
 def test_nothing_of_an_answer_steers_the_terminal():
     text = render(status(warnings=['a\x1b[2J\nb'], leader='x\ny'))
     assert '\x1b' not in text
@@ -205,7 +210,27 @@ def test_the_entrance_prints_the_status(answerer):
 def test_json_is_the_status_object(answerer):
     code, out, _ = run('--json', '--socket-dir', answerer.directory)
     assert code == 0
-    assert out == json.dumps(status(), sort_keys=True, indent=2) + '\n'
+    assert out == json.dumps(as_json(), sort_keys=True, indent=2) + '\n'
+
+
+def as_json():
+    """What --json prints of the good status: the outcome as of every command, and the status."""
+    return dict(status(), ok=True, exit_code=0,
+                text='OK: leader AHM-NODE-1, successor AHM-NODE-2, 2 of 2 nodes alive')
+
+
+def test_json_without_a_daemon_is_the_outcome_alone_and_stderr_is_empty(tmp_path):
+    code, out, error = run('--json', '-s', str(tmp_path))
+    told = json.loads(out)
+    assert (code, error, sorted(told)) == (3, '', ['exit_code', 'ok', 'text'])
+    assert (told['ok'], told['exit_code']) == (False, 3)
+    assert told['text'].startswith('no AHM daemon at %s' % tmp_path)
+
+
+def test_json_of_a_status_that_no_verdict_fits_is_shown_all_the_same(answerer):
+    answerer.answer = {'ok': True, 'status': status(has_majority=None)}
+    code, out, _ = run('--json', '-s', answerer.directory)
+    assert code == 0 and json.loads(out)['text'] == 'the status holds no proper has_majority'
 
 
 @pytest.mark.parametrize('options', [[], ['--json']])
@@ -250,8 +275,11 @@ def test_no_daemon_at_a_host():
     (['-p'], '-p requires argument'), (['--bogus'], 'not understood: --bogus'),
     (['extra'], 'not understood: extra'), (['-p', 'x'], "--port: found 'x', expected a port"),
     (['-p', '0'], "found '0'"), (['-p', '65536'], "found '65536'"),
-    (['-p', '-1'], "found '-1'"), (['--json=1'], '--json must not have an argument'),
-    (['-p', '1', '-p', '2'], 'not understood'), (['-f', '/nowhere/x.yml'], '/nowhere/x.yml'),
+    (['-p', '-1'], "found '-1'"), (['--watch=1'], '--watch must not have an argument'),
+    (['-p', '1', '-p', '2'], 'not understood: -p 2;'),
+    (['-f', '/nowhere/x.yml'], '-f: found no file /nowhere/x.yml'),
+    (['-v', '--bogus', '-p', '1', 'extra'], 'not understood: --bogus extra;'),
+    (['--lag-warning', '1'], '--lag-warning: found no --check'),
     (['-w', 'x'], "--watch: found 'x'"), (['-w', '0'], "found '0'"), (['-w', 'nan'], "'nan'"),
     (['-w', '0.09'], 'from 0.1 to'), (['1e9', '--watch'], "found '1e9'"),
     (['--watch=2'], '--watch must not have an argument'), (['2'], 'not understood: 2'),
@@ -441,9 +469,10 @@ def test_watch_goes_on_without_a_daemon_and_sees_it_come_back(tmp_path):
 def test_watch_as_json_is_an_object_a_line(answerer):
     watcher = Watcher('-s', answerer.directory, '--json')
     lines = [watcher.process.stdout.readline().decode('utf-8') for _ in range(3)]
-    assert [json.loads(line) for line in lines] == [status()] * 3
+    assert [json.loads(line) for line in lines] == [as_json()] * 3
     answerer.answer = {'ok': False, 'reason': 'no'}
-    assert json.loads(watcher.read_until('"error"').splitlines()[-1]) == {'error': 'no'}
+    assert json.loads(watcher.read_until('"ok": false').splitlines()[-1]) == {
+        'ok': False, 'text': 'no', 'exit_code': 1}
     assert watcher.end()[::2] == (0, '')
 
 
@@ -463,11 +492,11 @@ def test_watch_clears_only_a_terminal_that_can_be_cleared(answerer, term, clears
     watcher = Watcher('-s', answerer.directory, stdout=child, env=dict(os.environ, TERM=term))
     os.close(child)
     seen = b''
-    while seen.count(b'AHM-NODE-2 STANDBY') < 2:
+    while seen.count(b'210.104.181.78 9500') < 2:
         seen += os.read(parent, 65536)
     assert watcher.end()[0] == 0
     os.close(parent)
-    assert seen.startswith(cluster_status.CLEAR.encode()) is clears
+    assert seen.startswith(watch.CLEAR.encode()) is clears
     assert (b'\033' in seen) is clears
 
 
@@ -477,7 +506,7 @@ def test_watch_clears_only_a_terminal_that_can_be_cleared(answerer, term, clears
 def test_all_is_well():
     assert status_check.check(status()) == (
         OK, 'AHM OK - leader AHM-NODE-1, successor AHM-NODE-2, 2 of 2 nodes alive | '
-            'nodes_alive=2;;;0;2 nodes_total=2 lag_AHM-NODE-2=U')
+            'nodes_alive=2;;;0;2 nodes_total=2 standbys=1;;;0 lag_AHM-NODE-2=U')
 
 
 def changed(place, **changes):
@@ -519,7 +548,9 @@ CASES = {
         (changed(1, troubles=[{'kind': 'out', 'critical': False, 'text': 'reported out',
                                'since_seconds': 1.0}]), WARNING, 'AHM-NODE-2: reported out')],
     '_problem': [(changed(1, problem='no disk'), WARNING, 'AHM-NODE-2: no disk')],
-    '_warned': [({'warnings': ['two nodes can split']}, WARNING, 'two nodes can split')],
+    '_warned': [({'warnings': ['two nodes can split']}, WARNING, 'two nodes can split'),
+                ({'warnings': ['an even number', 'two nodes can split'],
+                  'advice': ['an even number']}, WARNING, 'WARNING - two nodes can split |')],
 }
 
 
@@ -541,6 +572,7 @@ def test_what_a_rule_finds(rule, changes, code, said):
 @pytest.mark.parametrize('changes', [
     {'virtual_ip': None, 'leader_holds_vip': None},
     dict(changed(1, witness=True, database='NOT_CONFIGURED'), successor=None),
+    dict(warnings=['/tmp is cleaned', 'even'], advice=['even', '/tmp is cleaned']),
     dict(nodes=[node(1, database='PRIMARY', state='LEADER')], successor=None)])
 def test_what_is_no_fault(changes):
     assert status_check.check(status(**changes))[0] == OK
@@ -566,7 +598,8 @@ def test_performance_data():
              node(5, name=None, state='DEAD', lag_bytes=None), node(6, lag_bytes='x')]
     line = status_check.check(status(nodes=nodes))[1]
     assert line.split(' | ')[1] == (
-        "nodes_alive=5;;;0;6 nodes_total=6 lag_AHM-NODE-2=25165824B;;;0 'lag_it_s a_b _?'=7B;;;0"
+        "nodes_alive=5;;;0;6 nodes_total=6 standbys=3;;;0 lag_AHM-NODE-2=25165824B;;;0"
+        " 'lag_it_s a_b _?'=7B;;;0"
         ' lag_210.104.181.81:9500=U lag_AHM-NODE-6=U')
 
 
@@ -634,7 +667,7 @@ def test_a_check_that_nobody_reads_keeps_its_code(tmp_path):
 
 
 def where(*argv):
-    return common.where(common.arguments(cluster_status.__doc__, list(argv)))
+    return common.where(common.arguments(cluster_status.__doc__, list(argv)))[:2]
 
 
 def test_the_defaults():

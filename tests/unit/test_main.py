@@ -58,7 +58,7 @@ def test_a_restart_command_that_succeeds_is_0_and_silent(witness, capfd):
 @pytest.mark.parametrize('action', ['start', 'stop', 'restart', 'reload'])
 def test_an_empty_path_is_not_taken_for_the_default(action, capfd):
     assert main(['-f', '', action]) == 2
-    line, = capfd.readouterr().err.splitlines()
+    line = capfd.readouterr().err.splitlines()[0]
     assert line.startswith("-f: found '', expected the path of a configuration file")
 
 
@@ -71,7 +71,7 @@ def started(witness, monkeypatch):
     def start(text=''):
         told = []
         idle = types.SimpleNamespace(open=lambda: None, run=lambda ready: ready(True) or 0)
-        monkeypatch.setattr(ahmlib.main.daemonize, 'detach', lambda: lambda ok, message='':
+        monkeypatch.setattr(ahmlib.main.daemonize, 'detach', lambda tell: lambda ok, message='':
                             told.append((ok, message)))
         monkeypatch.setattr(ahmlib.main, 'Daemon', lambda *_, **__: idle)
         assert main(witness(text) + ['start']) == 0

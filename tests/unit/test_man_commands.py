@@ -10,7 +10,7 @@ import types
 import pytest
 
 import ahmlib.main
-from ahmlib.config import loader, rules
+from ahmlib.config import loader, place, rules
 from ahmlib.core.node import Node
 from ahmlib.database import start
 from ahmlib.database.settings import DatabaseSettings
@@ -123,7 +123,9 @@ def test_the_files_of_the_daemons_page_are_those_that_it_uses():
     found = tags(DAEMON, 'FILES')
     path = start.log_path(DatabaseSettings(work_dir='', db_port=5432))
     lease = lease_place.lease_paths('/')
-    assert found[:2] == [loader.DEFAULT_PATH, loader.NODES_FILENAME]
+    assert found[:2] == [place.DEFAULT_PATHS[0], loader.NODES_FILENAME]
+    assert ', and then '.join(place.DEFAULT_PATHS[1:]) in plain(
+        section(DAEMON, 'FILES')).replace(' ,', ',')
     assert found[2:5] == ['ahm.pid', rules.STATE_NAME, rules.LOCK_NAME]
     assert found[5] == path.replace('5432', 'PORT') and found[6] == 'socket_dir/.s.AHM.ipc_port'
     assert all(re.fullmatch(r'ahm-\d+-\w+\.lease', os.path.basename(each)) for each in lease[:-1])
@@ -155,6 +157,7 @@ def test_the_variables_of_the_daemons_page_are_those_that_it_reads(tmp_path):
         loader.load(str(tmp_path / 'c.yml'), environ, str(tmp_path))
     text = section(DAEMON, 'ENVIRONMENT').split('.SS ')[0]
     named = [shown(line).split(', ') for line in re.findall(r'^\.TP\n(.*)$', text, re.MULTILINE)]
+    place.find(None, environ)
     assert {name for names in named for name in names} == set(environ.names)
 
 

@@ -207,7 +207,8 @@ def test_an_answer_without_a_task_is_a_failure(daemon, name, answer, capsys):
 
 
 @pytest.mark.parametrize('name', sorted(UTILITIES))
-@pytest.mark.parametrize('argv', [['--nonsense'], ['word'], ['--port', 'x'], ['-f', '/no/file']])
+@pytest.mark.parametrize('argv', [['--nonsense'], ['a', 'word'], ['--port', 'x'], ['-h', ''],
+                                  ['-f', '/no/file']])
 def test_a_wrong_usage_is_2_in_one_line(daemon, name, argv, capsys):
     assert common.run(UTILITIES[name].main, argv) == 2
     assert capsys.readouterr().err.count('\n') == 1

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ahmlib.config import place as config_place
 from ahmlib.simulation import plot, report, scenario
 from ahmlib.simulation.faults import FAULTS
 from ahmlib.simulation.lemmas import OnePrimary
@@ -469,7 +470,7 @@ def test_a_wrong_input_is_one_line_and_exit_code_2(cluster, capsys, argv, part):
 
 
 @pytest.mark.parametrize('text, part', [
-    (None, 'no such file'), ('node_name: a\npriority: -1\n', 'ahm_config.yml:2: priority: found '),
+    (None, 'found no file'), ('node_name: a\npriority: -1\n', 'ahm_config.yml:2: priority: found '),
     ('node_name: a\nvirtual_IP: 192.0.2.11\n', '(and ')])
 def test_a_wrong_file_is_one_line_and_exit_code_2(cluster, capsys, text, part):
     path = cluster()
@@ -496,12 +497,28 @@ def test_every_need_is_one_of_an_existing_fault():
                    for fault in FAULTS), name
 
 
+@pytest.mark.parametrize('words', [['--fault', 'power-off'], ['--runs', '2', '--fault', 'cut']])
+def test_the_outcome_as_json_has_the_shape_of_all_commands(show, cluster, words):
+    code, out = show('-f', cluster(), '--json', *words)
+    found = json.loads(out)
+    assert (code, found['ok'], found['exit_code'], found['text']) == (0, True, 0, 'done')
+
+
+def test_a_rule_that_was_broken_is_told_as_json_too(show, cluster, monkeypatch):
+    monkeypatch.setattr(simulate.Simulation, '_run', lambda self, seed: scenario.run(
+        self.config, self.settings, self.plan, seed)._replace(broken='L1: two primaries'))
+    code, out = show('-f', cluster(), '--json', '--fault', 'power-off')
+    found = json.loads(out)
+    assert (code, found['ok'], found['exit_code']) == (4, False, 4)
+    assert 'broke a rule' in found['text']
+
+
 def test_without_a_file_one_is_asked_for(cluster, capsys, monkeypatch):
     cluster()
-    monkeypatch.setattr(simulate.loader, 'DEFAULT_PATH', '/nowhere/ahm_config.yml')
+    monkeypatch.setattr(config_place, 'DEFAULT_PATHS', ('/nowhere/ahm_config.yml',))
     assert common.run(simulate.main, ['--fault', 'cut']) == common.USAGE
     err = capsys.readouterr().err
-    assert 'found no /nowhere/ahm_config.yml' in err and '-f FILE' in err
+    assert 'there is no /nowhere/ahm_config.yml' in err and 'with -f' in err
 
 
 def test_an_empty_path_is_not_taken_for_the_default(capsys):

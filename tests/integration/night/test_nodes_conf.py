@@ -25,7 +25,8 @@ def gets_more(node):
 def test_a_nodes_conf_that_is_changed_node_by_node(night):
     scenario, first, second, third = night
     before, daemon = gets_more(second), second.daemon
-    second.ask_to_reload()
+    done = second.ask_to_reload()
+    assert done.code == 1 and 'refused: nodes.conf: ' in done.output and ORDER in done.output
     refused = 'reload refused: nodes.conf cannot change while the daemon runs; ' + ORDER
     scenario.cluster.wait_until(lambda: refused in scenario.log(second), LIMIT, refused)
     done = second.restart_ahm()
