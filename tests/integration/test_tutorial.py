@@ -1,9 +1,9 @@
 """docs/tutorial.md, followed to the letter on three hosts with its own addresses.
 
-What it has done as `postgres` is done, its files are written, and what it says is printed has to be
-printed.  Other here are the places of files, for three hosts share one machine's, and what STAND_INS
-says.  What is done as root is not done here but for the service; the test names it, so that a step
-that is added there is noticed.
+What it has done as `postgres` is done, its files are written, and what it says is printed has to
+be printed.  Different here are the places of files, for three hosts share one machine's, and what
+STAND_INS says.  What is done as root is not done here but for the service; the test names it, so
+that a step that is added there is noticed.
 """
 
 import glob
