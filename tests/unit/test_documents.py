@@ -137,3 +137,9 @@ def test_the_documents_go_into_the_tarball_and_the_packages():
     assert set(docs) >= {'README.md', 'README.ko.md', 'docs'}
     with open(os.path.join(ROOT, 'setup.py'), encoding='utf-8') as setup:
         assert 'share/doc/ahm' in setup.read()
+
+
+def test_readme_says_how_many_lemmas_there_are():
+    said = re.search(r'ahm_protocol.7` \| .*, in (\d+) lemmas', document('README.md')).group(1)
+    lemmas = re.findall(r'^\.B L\d+$', document('man', 'ahm_protocol.7'), re.MULTILINE)
+    assert len(lemmas) == int(said)
