@@ -19,7 +19,7 @@ from ahmlib.lab.users import lab_user, tool
 from ahmlib.lab.workspace import Workspace
 from tests.lab.hosts import NamespaceHost
 from tests.lab.network import Switch
-from tests.unit.documents import document
+from tests.unit.documents import below, document, rows
 
 from .scenarios import needs_namespaces
 
@@ -41,7 +41,11 @@ for each in ahm_cluster_status ahm_attach_node ahm_promote_node; do
     eval "$each() { '{python}' '{source}/bin/$each' -s '{directory}/ipc' \\"\\$@\\"; }"
 done
 systemctl() {
-    [ "$*" = "enable --now ahm" ] && ahm -f '{directory}/etc/ahm_config.yml' start
+    case "$*" in
+        "enable --now ahm" | "start ahm") ahm -f '{directory}/etc/ahm_config.yml' start ;;
+        "stop ahm") kill $(head -1 '{directory}/lib/ahm.pid') ;;
+        *) return 1 ;;
+    esac
 }
 '''
 
@@ -80,7 +84,8 @@ class Follower:
     """Three hosts, and who does there what the tutorial says."""
 
     def __init__(self, workspace, switch, installation):
-        self.workspace, self.installation = workspace, installation
+        self.workspace, self.switch, self.installation = workspace, switch, installation
+        self.well = None
         self.hosts = {name: NamespaceHost(workspace, name, address, VIP, switch)
                       for name, address in ADDRESSES.items()}
         for host in self.hosts.values():
@@ -135,6 +140,42 @@ class Follower:
             else:
                 self.wait_until_printed(host, block, printed)
 
+    def by_hand(self, text):
+        """What the table of drills has done with cables and plugs of db1."""
+        for words, what in BY_HAND.items():
+            if words in text:
+                getattr(self.switch, what)('db1')
+
+    def by_table(self, text):
+        """The commands of a cell of that table."""
+        for name, command in DONE.findall(text):
+            host = self.hosts[name]
+            if command.startswith('ahm_promote_node'):      # "ask before"
+                self.succeeds(host, 'ahm_promote_node --dry-run')
+            if 'once %s shows the leader' % name in text:
+                self.succeeds(host, 'ahm_cluster_status')
+            self.do(host, command, command.startswith('systemctl'))
+
+    def succeeds(self, host, command):
+        """Do it again and again until it succeeds."""
+        deadline = time.monotonic() + LIMIT
+        while True:
+            try:
+                return self.do(host, command)
+            except LabError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    def waits_for(self, host, text):
+        """Wait until the status shows this, and a leader over a primary."""
+        deadline, said = time.monotonic() + LIMIT, ''
+        while text not in said or not re.search(r' PRIMARY .* LEADER$', said, re.MULTILINE):
+            if time.monotonic() > deadline:
+                raise LabError('%s does not show %s\n%s\n%s' % (host.name, text, said, self.logs()))
+            said = self.do(host, 'ahm_cluster_status || true')
+            time.sleep(0.2)
+
     def logs(self):
         """The end of what daemons and servers have logged."""
         found = []
@@ -158,17 +199,54 @@ class Follower:
             time.sleep(0.2)
 
 
-@needs_namespaces
-def test_the_tutorial_is_followed_from_its_first_command_to_its_last():
+@pytest.fixture(scope='module')
+def follower():
+    """A Follower who has followed all steps."""
     if lab_user().name != 'postgres':
         pytest.skip('the tutorial is for the user postgres, and this lab runs as another one')
     installation = find_postgres()
     if installation.version < 15 or not all(map(installation.program, ('pg_basebackup', 'psql'))):
         pytest.skip('the tutorial needs psql and pg_basebackup of PostgreSQL 15 or later')
-    text = document('docs', 'tutorial.md')
-    found = steps(text)
+    found = steps(document('docs', 'tutorial.md'))
     assert len(found) > 20
     with Workspace() as workspace, Switch() as switch:
-        follower = Follower(workspace, switch, installation)
+        one = Follower(workspace, switch, installation)
         for step in found:
-            follower.follow(step)
+            one.follow(step)
+        one.well = found[-2]        # what step 8 prints begins and ends each drill
+        yield one
+
+
+@needs_namespaces
+def test_the_tutorial_is_followed_from_its_first_command_to_its_last(follower):
+    """By the fixture; what step 8 prints is printed still."""
+    assert follower.well[3].strip() == 'ahm_cluster_status'
+    follower.follow(follower.well)
+
+
+def drills():
+    """The rows of the table of drills that can be done here."""
+    return [row for row in rows(below(document('docs', 'tutorial.md'), '9. Drills, every quarter'))
+            if row[0] != 'a monitor that sees it']
+
+
+DONE = re.compile(r'on (\w+) `([^`]+)`')
+#: What hands do, by the words of the table.
+BY_HAND = {'pull the cable of db1': 'cut', 'put the cable back': 'heal',
+           'pull the plug of db1': 'power_off', 'power on': 'power_on'}
+
+
+@needs_namespaces
+@pytest.mark.parametrize('drill, do, see, end', drills(), ids=[row[0] for row in drills()])
+def test_a_drill_is_seen_and_ended_as_the_table_says(follower, drill, do, see, end):
+    follower.by_hand(do)
+    follower.by_table(do)
+    host, text = (DONE.findall(see) + [('db1', 'LEADER')])[0]
+    follower.waits_for(follower.hosts[host], text)
+    if 'then step 3' in do:
+        for step in steps(document('docs', 'tutorial.md')):
+            if step[3].startswith('pg_basebackup '):
+                follower.follow(step)
+    follower.by_hand(end)
+    follower.by_table(end)
+    follower.follow(follower.well)
