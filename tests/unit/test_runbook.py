@@ -35,9 +35,23 @@ TELLERS = {
     'core/policy/candidate.py': ('reasons', 'why_stale', '_why_not'),
     'core/policy/claims.py': ('_mapped',),
     'core/policy/database.py': ('_why_commits_wait',),
-    'core/policy/forced.py': ('warning',),
+    'core/policy/forced.py': ('warning', '_why_somebody_leads', '_why_not_gone'),
     'core/policy/foreign.py': ('told',),
     'core/policy/vip.py': ('problem', '_described'),
+    'core/policy/promotion.py': None,
+    'core/policy/operator.py': ('why_busy', 'why_at_work', '_why_not_attach'),
+    'core/policy/ending.py': ('ask',),
+    'core/policy/force.py': ('lost', 'why_no_database', 'why_not_all_vote', 'why_two_primaries',
+                             'why_not_stand', '_why_not_return'),
+    'core/procedures/attach.py': ('attach',),
+    'core/procedures/take_over.py': None,
+    'core/procedures/switch_over.py': None,
+    'database/attach.py': None,
+    'database/attach_job.py': None,
+    'database/attach_stream.py': None,
+    'ipc/client.py': ('ask', '_exchange', '_connect_unix', '_connect_tcp'),
+    'utilities/promote_node.py': None,
+    'utilities/tasks.py': None,
     'core/status.py': ('_texts', '_held_back', '_warnings'),
     'database/rehearsal.py': ('_no_checkpoint', '_no_room', '_no_start', '_unarchived'),
     'database/replay.py': ('judge', '_target_text', '_lower_settings'),
@@ -53,6 +67,20 @@ INNER = ('it has gone again', 'another process has made it')
 #: Words that stand for something in a text, or are put together elsewhere.
 NO_TEXTS = ('not set', 'it failed', 'reason', 'strerror', 'use `ahm restart`', 'Warning: %s',
             '"ahm_promote_node%s" on %s (%s)')
+#: What tells of a step, or that all went well: nobody has to look it up.
+STEPS = (
+    '%s prepares', '%s stops its database', 'asks the cluster for it', 'raises the VIP', 'takes over',
+    'waits for its election', 'it does not stream any more', 'makes the database a standby of %s',
+    'the database is a standby of %s, and streams', 'the leader changed', 'it does not accept writes',
+    'waits for a check of the database', ' in what it has replayed', 'handed over to %s',
+    '%s; starting the database again', 'hands over to %s, as an operator asked there',
+    'it has asked for this', 'undone: leads over the primary as before', 'Command Success',
+    'pre_promotion_command succeeded', 'the database is primary now, on timeline %d',
+    'takes over: %s; waits for the end of that, for %.0f s at most', 'the daemon gave no reason',
+    'the data directory may be damaged now, ', 'Info: the node can be promoted %snow',
+    'Promote node task successfully finished', 'Promote node task successfully scheduled',
+    'Promotion by force.  What you vouch for, or give up:',
+    'Are all of these nodes gone for good, and do you want that?  Type "%s":')
 #: Put together of parts in the source, so not to be found there in one piece.
 ASSEMBLED = ('is LOST', 'is DEAD', 'cannot bind the beacon port, UDP')
 #: Findings of ahm_check_config that the status shows as well, and are not of ADVICE.
@@ -73,7 +101,7 @@ def said(text):
 def missing_in(text, told):
     """Those of these texts whose beginning the runbook does not quote."""
     have = said(text)
-    return sorted({one for one in told if one not in NO_TEXTS and pieces(one)
+    return sorted({one for one in told if one not in NO_TEXTS + STEPS and pieces(one)
                    and pieces(one)[0] not in have})
 
 
@@ -240,7 +268,8 @@ def test_every_warning_that_is_in_the_log_alone_is_quoted(runbook):
 def quoted(runbook):
     """What the runbook says to be printed, outside of its commands: with a blank and lower case."""
     for section in ('Lines of --check', 'Why a node may not lead', 'Nobody leads',
-                    'Warnings of the status', 'The daemon does not start, or ends',
+                    'Warnings of the status', 'What commands refuse', 'No answer',
+                    'Why a takeover or a switchover was stopped', 'The daemon does not start, or ends',
                     'Lines of the log alone'):
         for row in rows(below(runbook, section)):
             yield from codes(row[0])
