@@ -1,4 +1,4 @@
-"""docs/coming-from.md: a live cluster is taken over, and given back, and its clients do not notice."""
+"""docs/coming-from.md: a live cluster is taken over and given back, and no client notices."""
 
 import pytest
 
@@ -15,7 +15,6 @@ from .scenarios import (
     needs_namespaces,
     succeeds,
 )
-
 
 pytestmark = needs_namespaces
 
@@ -55,5 +54,5 @@ def test_a_live_cluster_is_taken_over_in_the_order_that_is_said_and_given_back(s
     assert [node.name for node in cluster.primaries()] == [FIRST]
     assert all(node.database.is_running() for node in cluster.nodes)
     cluster.wait_until(lambda: all(node.database.streams_from(first.database)
-                                   for node in (second, third)), FORM_LIMIT, 'both to stream', PAUSE)
+                                   for node in (second, third)), FORM_LIMIT, 'both', PAUSE)
     served.undisturbed(FIRST)

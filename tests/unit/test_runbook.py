@@ -69,12 +69,13 @@ NO_TEXTS = ('not set', 'it failed', 'reason', 'strerror', 'use `ahm restart`', '
             '"ahm_promote_node%s" on %s (%s)')
 #: What tells of a step, or that all went well: nobody has to look it up.
 STEPS = (
-    '%s prepares', '%s stops its database', 'asks the cluster for it', 'raises the VIP', 'takes over',
-    'waits for its election', 'it does not stream any more', 'makes the database a standby of %s',
-    'the database is a standby of %s, and streams', 'the leader changed', 'it does not accept writes',
-    'waits for a check of the database', ' in what it has replayed', 'handed over to %s',
-    '%s; starting the database again', 'hands over to %s, as an operator asked there',
-    'it has asked for this', 'undone: leads over the primary as before', 'Command Success',
+    '%s prepares', '%s stops its database', 'asks the cluster for it', 'raises the VIP',
+    'takes over', 'waits for its election', 'it does not stream any more',
+    'makes the database a standby of %s', 'the database is a standby of %s, and streams',
+    'the leader changed', 'it does not accept writes', 'waits for a check of the database',
+    ' in what it has replayed', 'handed over to %s', '%s; starting the database again',
+    'hands over to %s, as an operator asked there', 'it has asked for this',
+    'undone: leads over the primary as before', 'Command Success',
     'pre_promotion_command succeeded', 'the database is primary now, on timeline %d',
     'takes over: %s; waits for the end of that, for %.0f s at most', 'the daemon gave no reason',
     'the data directory may be damaged now, ', 'Info: the node can be promoted %snow',
@@ -269,8 +270,8 @@ def quoted(runbook):
     """What the runbook says to be printed, outside of its commands: with a blank and lower case."""
     for section in ('Lines of --check', 'Why a node may not lead', 'Nobody leads',
                     'Warnings of the status', 'What commands refuse', 'No answer',
-                    'Why a takeover or a switchover was stopped', 'The daemon does not start, or ends',
-                    'Lines of the log alone'):
+                    'Why a takeover or a switchover was stopped',
+                    'The daemon does not start, or ends', 'Lines of the log alone'):
         for row in rows(below(runbook, section)):
             yield from codes(row[0])
     for text in sections(runbook).values():
