@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from ahmlib.config.schema import PARAMETERS
+from ahmlib.config.schema import ALWAYS, PARAMETERS
 from release import tarball
 
 from .documents import document, headings, parsed, rows
@@ -110,6 +110,18 @@ def test_what_is_called_ahms_is_a_parameter_or_a_command_of_ahm():
             assert ours != '-' or mind or title == 'Patroni', (title, ours)
             tables += 1
     assert tables > 80
+
+
+@pytest.mark.parametrize('page', ['docs/coming-from.md', 'docs/runbook.md'])
+def test_a_row_that_says_ahm_reload_names_parameters_that_a_reload_takes(page):
+    policies, seen = {row.name: row.reload for row in PARAMETERS}, 0
+    for row in rows(document(*page.split('/'))):
+        for cell in row:
+            if '`ahm reload`' in cell and 'ahm restart' not in cell:
+                for name in set(re.findall(r'`(\w+)(?:: \w+)?`', cell)) & set(policies):
+                    assert policies[name] == ALWAYS, (name, cell)
+                    seen += 1
+    assert seen
 
 
 def test_events_that_are_named_are_told():
