@@ -13,6 +13,7 @@
 #      make test-field (ten minutes: whole stories of the field, with real daemons),
 #      make dist (dist/AHM_1.0.tar.gz, which unpacks and runs anywhere; WHEELS=DIRECTORY holds what it
 #      brings, or gets it),
+#      make picture (docs/failover.svg, which README shows, drawn anew by ahm_simulate),
 #      make deb, make rpm (packages in dist, with dpkg-deb and rpmbuild),
 #      make test-packages (minutes: what is made for who installs AHM, on every Python),
 #      make test-parameters (half an hour: each test of a parameter on real databases fails where
@@ -21,7 +22,7 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: demo dist deb rpm test test-field test-matrix test-packages test-parameters unit walk
+.PHONY: demo dist deb rpm picture test test-field test-matrix test-packages test-parameters unit walk
 .PHONY: mutation check-versions search clean
 
 $(VENV)/.ready: requirements-tests.txt .ci/venv
@@ -39,6 +40,9 @@ dist: $(VENV)/.ready
 
 deb: $(VENV)/.ready
 	@$(PYTHON) -m release.deb dist
+
+picture: $(VENV)/.ready
+	@$(PYTHON) -m release.picture
 
 rpm: dist
 	@release/rpm.sh dist/AHM_*.tar.gz dist

@@ -9,6 +9,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 COMMANDS = sorted(os.path.join('bin', name) for name in os.listdir(os.path.join(HERE, 'bin')))
 CONFIGURATION = sorted(os.path.join('conf', name) for name in os.listdir(os.path.join(HERE, 'conf'))
                        if os.path.isfile(os.path.join(HERE, 'conf', name)) and name != 'ahm.spec')
+DOCUMENTS = sorted(os.path.join('docs', name) for name in os.listdir(os.path.join(HERE, 'docs')))
 PAGES = sorted(name for name in os.listdir(os.path.join(HERE, 'man')) if name[-2:-1] == '.')
 
 
@@ -27,7 +28,9 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['ahmlib', 'ahmlib.*']),
     scripts=COMMANDS,
-    data_files=[('share/ahm', CONFIGURATION)]
+    data_files=[('share/ahm', CONFIGURATION),
+                ('share/doc/ahm', ['README.md', 'README.ko.md', 'CHANGELOG.md']),
+                ('share/doc/ahm/docs', DOCUMENTS)]
     + [('share/man/man' + name[-1], [os.path.join('man', name)]) for name in PAGES],
     python_requires='>=3.6',
     install_requires=['PyYAML>=5.1', 'psycopg2-binary>=2.8', 'msgpack>=0.6', 'docopt>=0.6.2'],

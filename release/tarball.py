@@ -39,7 +39,8 @@ OF_SOURCES = re.compile(r'[^/]+/(docopt\.py|LICENSE[^/]*)$')
 SAMPLES = ('ahm_config.yml.sample', 'nodes.conf.sample', 'failover.sh.sample')
 #: bash looks for it by the name of each command; it is the same for all.
 COMPLETION = '. "${BASH_SOURCE[0]%/*}/../../ahm/ahm.bash_completion"\n'
-DOCUMENTS = ('README.md', 'CHANGELOG.md', 'LICENSE')
+DOCUMENTS = ('README.md', 'README.ko.md', 'CHANGELOG.md', 'LICENSE', 'docs/coming-from.md',
+             'docs/failover.svg', 'docs/runbook.md', 'docs/tutorial.md')
 
 
 class File(NamedTuple):

@@ -1,7 +1,7 @@
 """The time of a node, and when it wants to be called again.
 
 Whoever asks whether an instant has come, and hears that it has not, is asked again at that instant:
-the clock remembers the least of these.  So nobody keeps a list of deadlines beside his conditions.
+the clock remembers the least of these.  So nobody keeps a list of deadlines beside its conditions.
 """
 
 #: Between two looks where nobody waits for anything.

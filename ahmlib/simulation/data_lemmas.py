@@ -86,7 +86,7 @@ class MostAdvanced(Lemma):
                 mine.name, mine.timeline, mine.lsn, row.name, row.timeline, row.lsn))
 
     def _could_win(self, node: Node) -> bool:
-        """Whether a majority finds an election due for everybody, or for whom can fence."""
+        """Whether a majority finds an election due for everybody, or for whoever can fence."""
         rows = [row for row in node.consensus.contact_rows()
                 if row.due == 3 and row.due_only is None]
         return len(rows) >= node.facts.votes_needed \

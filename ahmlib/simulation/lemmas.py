@@ -2,7 +2,7 @@
 
     L1   A term has at most one leader.
     L2   At no instant do two hosts hold the VIP over a database that accepts writes.
-    L3   Who leads was elected: so many nodes as it needs have their vote for it on disk.
+    L3   Who leads was elected: as many nodes as it needs have their vote for it on disk.
     L4   Nothing is promoted while anybody alive says that the old primary answers,
          unless it was fenced first.
     L5   A voter that could lead itself votes only for a database that has all that it has.
@@ -104,7 +104,7 @@ class OnePrimary(Lemma):
 
 
 class Elected(Lemma):
-    """Who leads was elected: so many nodes as it needs have their vote for it on disk."""
+    """Who leads was elected: as many nodes as it needs have their vote for it on disk."""
     number = 3
     watches = (effects.SendBeacon,)
     watches_disks = True

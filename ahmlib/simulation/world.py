@@ -173,7 +173,7 @@ class World:
     # -- daemons and hosts ---------------------------------------------------------------------
 
     def start(self, own: int) -> None:
-        """Start the daemon of this host; it waits for what its forerunner has still to write."""
+        """Start the daemon of this host; it waits for what its predecessor has still to write."""
         host = self.hosts[own]
         if host.writing is not None:
             life = host.life

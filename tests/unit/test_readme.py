@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from release import picture
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 QUICK_START = {'nodes.conf': '### 2. ', 'ahm_config.yml': '### 3. '}
 BLOCK = re.compile(r'\n\n((?:(?:    .*)?\n)*?    .*\n)(?!    |\n    )')
@@ -54,3 +56,10 @@ def test_the_outages_of_many_runs_are_those_that_readme_says(readme, simulate):
     least, median, _, most = map(float, re.search(
         r'^power-off +leader +\d+ +(\S+) +(\S+) +(\S+) +(\S+)', printed, re.MULTILINE).groups())
     assert said.groups()[1:] == tuple('%.1f' % value for value in (least, most, median))
+
+
+def test_the_picture_of_a_failover_is_what_ahm_simulate_draws(readme, tmp_path):
+    assert '](%s)' % picture.PICTURE in readme
+    picture.draw(str(tmp_path / 'anew.svg'))
+    with open(os.path.join(ROOT, picture.PICTURE), 'rb') as file:
+        assert file.read() == (tmp_path / 'anew.svg').read_bytes(), '`make picture` draws it anew'

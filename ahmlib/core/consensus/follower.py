@@ -147,7 +147,7 @@ class Follower:
     def _is_freed_by_others(self, record: Any) -> bool:
         """Whether somebody who is not bound owes my leader nothing any more.
 
-        He finds an election due, and not for my leader's return alone, or leads in a later term.
+        It finds an election due, and not for my leader's return alone, or leads in a later term.
         My leader counts me only while all who did not leave acknowledge it, so it counts me no
         more.  One that reigns needs nobody, so it takes a later leader, or one whom an operator
         wants by force, or wanted since.

@@ -59,7 +59,7 @@ class Tenure:
         return ended
 
     def heard(self, row: Beacon, counts: bool, restarted: bool) -> None:
-        """A row came: it may acknowledge, or show that who had left is back."""
+        """A row came: it may acknowledge, or show that one that had left is back."""
         if not self.ballot.leads:
             return
         if restarted:

@@ -1,7 +1,7 @@
 """What the rest of the core wishes of an election: it can refuse, and grants nothing.
 
-Consensus knows terms and promises; who is fit to lead, and whether the old leader is gone, is told
-it here, before every step.
+Consensus knows terms and promises. Who is fit to lead, and whether the old leader is gone, it is
+told here, before every step.
 """
 
 from typing import FrozenSet, NamedTuple, Optional, Tuple

@@ -42,7 +42,7 @@ class Namesake:
     """The older node of this one's name: then this one ends, and the others are to know why.
 
     A row counts only with those whose rows it echoes.  So this node goes on until its word counts
-    with all, or a round of beacons later: else only whom it heard first would know of it.
+    with all, or a round of beacons later: else only the first that it heard would know of it.
     """
 
     def __init__(self, facts: Facts, consensus: Consensus) -> None:

@@ -111,7 +111,7 @@ class Candidate:
         return _LEVELS[self._weigh()], None
 
     def _due_at_first(self) -> Tuple[Due, Optional[int]]:
-        """How due an election is where nobody has followed a leader: only for whom is wanted."""
+        """How due an election is where nobody has followed a leader: for the wanted one only."""
         rows = self.consensus.contact_rows()
         wanted = [(row.intent.kind is not IntentKind.FORCE, row.sender) for row in rows
                   if row.intent is not None and row.intent.kind is not IntentKind.SHUTDOWN

@@ -4,7 +4,7 @@ The claim is the whole list of synchronous_standby_names with its number, whoeve
 standby that confirmed a row and died has that row still.  The leader makes it; everybody keeps the
 newest one on disk and repeats it, so restarts forget nothing.
 
-A change is claimed in two steps.  The join of both settings holds until so many nodes as the new
+A change is claimed in two steps.  The join of both settings holds until as many nodes as the new
 one needs have all that was there when two checks in a row had shown it; then that holds alone.
 """
 
@@ -161,7 +161,7 @@ class Claims:
                 needed, ', '.join(self.facts.name_of(place) for place in nodes)))
 
     def _is_caught(self, needed: int, nodes: Tuple[int, ...]) -> bool:
-        """Whether so many of them as confirm a commit have all that was there before.
+        """Whether as many of them as confirm a commit have all that was there before.
 
         Where none is to confirm any more, whoever might be promoted has to have it.
         """

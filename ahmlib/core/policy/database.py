@@ -101,7 +101,7 @@ class LocalDatabase:
     def _take_replay(self, event: DatabaseChecked, asked_at: float) -> None:
         """What its replay is about.  One that lags and has not moved for long waits for something.
 
-        The end of a record that never came looks the same; it is level with who has replayed all.
+        The end of a record that never came looks the same; it is level with a full replay.
         """
         lags = bool(event.in_recovery) and event.replayed < event.lsn
         if not lags or event.replayed != self.replayed:

@@ -150,7 +150,7 @@ def _why_sync_forbids(row: Beacon, known: Sequence[Beacon], view: View, claim: C
 def best(rows: List[Beacon], view: View, lsn_step: int = 0) -> Optional[Beacon]:
     """The best eligible row, or None.
 
-    Who is behind the first by no more than `lsn_step` bytes counts as level with it.
+    One that is behind the first by no more than `lsn_step` bytes counts as level with it.
     """
     eligible = [row for row in rows if not why_not_eligible(row, view)]
     if not eligible:

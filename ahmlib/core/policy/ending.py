@@ -65,8 +65,8 @@ class ClusterEnd:
 
         No follower leaves while the primary role is on its way from one node to another.
 
-        Who left counts for the lease only while all others acknowledge, and who is missing does
-        not: the leader would have to step down as soon as a follower has left.
+        A node that left counts for the lease only while all others acknowledge, one that is missing
+        does not: the leader would have to step down as soon as a follower has left.
         """
         if not self.consensus.leads and self._role_moves(leaves_at):
             return False
@@ -75,7 +75,7 @@ class ClusterEnd:
         return not self.consensus.leads or self._others_left()
 
     def _role_moves(self, leaves_at: float) -> bool:
-        """Whether the primary role is on its way: who takes it over needs those who follow.
+        """Whether the primary role is on its way: whoever takes it over needs those who follow.
 
         Not for ever: a step-down may never be through, and a row may go on naming a successor.
         """

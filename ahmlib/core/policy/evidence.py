@@ -3,7 +3,7 @@
 A majority of votes says who may lead; it does not say that the old primary is gone.  So every node
 tries the database of the primary on record by new connections: while its leader is merely late, so
 that the verdict is at hand when it counts as lost, and for as long as nobody leads.  One REACHABLE
-stops the failover, except for who can fence.  A leader may also ask everybody to look anew (an
+stops the failover, except for whoever can fence.  A leader may also ask everybody to look anew (an
 inquiry): when its own checks fail, or when it has fenced.
 
 Verdicts are published in the row; a node that died takes its verdict with it.

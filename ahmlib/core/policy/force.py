@@ -116,7 +116,7 @@ class Force:
     # -- reigning ------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """An operator has asked for it: his word ends a promise that has no end."""
+        """An operator has asked for it: that word ends a promise that has no end."""
         self.said = False
         self.consensus.answer_by_force()
 

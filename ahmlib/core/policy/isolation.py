@@ -13,7 +13,7 @@ start it may run until the lease on file has ended, and for the part of T_fence 
 leaves; where that has ended already, for T_hold: that is how long it takes to be heard.
 
 A primary that is found later was started by somebody.  Who hears others then waits for T_lease to
-be answered by them; who hears nobody is cut off.
+be answered by them; one that hears nobody is cut off.
 
 After a boot of its host a node knows of no lease.  It may be the first of a cluster that starts, so
 it waits for the others with its primary, and owes all this only once it was heard by enough.

@@ -1,7 +1,7 @@
 """Where the primary is, and was: what this node has seen, and what is on record (R32).
 
-The record is learnt from rows, and made by who leads over a primary.  `suspect` is the node whose
-database was the primary last: nobody is promoted beside it.
+The record is learnt from rows, and made by whoever leads over a primary.  `suspect` is the node
+whose database was the primary last: nobody is promoted beside it.
 """
 
 from typing import Optional
@@ -51,7 +51,7 @@ class PrimaryPlace:
                 self.record = row.record    # this cluster's databases are others by now
 
     def _is_settled(self) -> bool:
-        """Whether a leader is the one on record: then it is that for itself and who follows it.
+        """Whether a leader is the one on record: then it is that for itself and its followers.
 
         A record that is newer all the same is of a primary beside it, which had no majority.
         """

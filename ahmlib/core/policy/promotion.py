@@ -3,8 +3,8 @@
 Where somebody leads, that one hands over (procedures.switch_over); where nobody leads, and nobody
 would by itself because no node has followed a leader since its start, the intent is what makes the
 election due for this node.  All rules of an election hold for it, and all evidence against the old
-primary is asked for: the operator chooses, and vouches for nothing.  What he may vouch for, where a
-majority is gone for good, stands in `force`.
+primary is asked for: the operator chooses, and vouches for nothing.  What may be vouched for,
+where a majority is gone for good, stands in `force`.
 """
 
 from typing import Optional

@@ -94,7 +94,7 @@ class Rehearsals:
         self.out.ask(RehearseHandover(0, servers, HANDOVER_LIMIT_SECONDS), self._handover_rehearsed)
 
     def _forget(self, servers: Tuple[int, ...], streams_from: Optional[int]) -> None:
-        """Who let it in and is not there is asked again when it is back; a refusal lasts."""
+        """One that let it in and is not there is asked again when it is back; a refusal lasts."""
         self.said = {place: why for place, why in self.said.items()
                      if place in servers or why and place != streams_from}
 

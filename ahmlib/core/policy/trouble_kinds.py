@@ -121,7 +121,7 @@ def _handover(parts: Parts) -> str:
 
 
 def _lets_in(parts: Parts) -> str:
-    """Who leads no more has not mended what kept it from handing over."""
+    """A node that leads no more has not mended what kept it from handing over."""
     return 'a switchover would get through now, as far as can be tried' \
         if parts.rehearsals.is_well() else ''
 

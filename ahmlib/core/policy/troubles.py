@@ -2,8 +2,8 @@
 
 A trouble is looked for anew in every round, in a table of kinds.  Its text may change while it
 lasts (a count, say); people are told when it begins, every hour, and when it is over.  The row
-carries it, so every node can tell it of every other one: who asks through the VIP must not be sent
-to another host to find out what is the matter there.
+carries it, so every node can tell it of every other one: whoever asks through the VIP must not be
+sent to another host to find out what is the matter there.
 """
 
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple

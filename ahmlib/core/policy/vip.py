@@ -5,8 +5,8 @@ ordered. The takeover raises the VIP and the step-down drops it; this module kee
 between: a leader puts a lost VIP back, and every other node drops one that it finds on itself.
 
 An address that the kernel does not use (duplicate address detection refused it) is none: a leader
-removes it and raises it again.  Who holds the VIP looks now and then whether somebody else answers
-for it, too; such a rival is named, and the VIP is announced again and again until it is gone.
+removes it and raises it again.  Its holder looks now and then whether somebody else answers for
+it, too; such a rival is named, and the VIP is announced again and again until it is gone.
 """
 
 from typing import Any, List, NamedTuple, Optional

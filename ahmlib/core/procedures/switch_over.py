@@ -92,7 +92,7 @@ def _row_of(parts: Parts, target: int) -> Beacon:
 
 
 def _is_heard(parts: Parts, target: int, since: float) -> bool:
-    """Whether it is there now: who died a moment ago counts as alive for T_hold."""
+    """Whether it is there now: one that died a moment ago counts as alive for T_hold."""
     members = parts.consensus.members
     return members.living_row(target) is not None and members.row_at(target) > since
 

@@ -170,7 +170,7 @@ def _compare_again(parts: Parts, suspect: int) -> Procedure:
 
     One standby may have got that and another not: so positions are compared as of after fencing,
     and who has more goes first; once, for its own takeover may be stopped again and again.  The
-    question about the old primary makes everybody look at his own position, too.
+    question about the old primary makes every node look at its own position, too.
     """
     began, members = parts.facts.now, parts.consensus.members
 
