@@ -10,6 +10,12 @@ from .search import attempt
 
 #: What must not happen again: (cluster, plan, loss of rows, seed of the world).
 FOUND = {
+    'nobody is promoted before one that came into contact meanwhile has looked, too': (
+        'four nodes, half votes, a trusted server',
+        [(0.6107169807836274, 'power-off', 3), (3.260896359101783, 'hook-lies', 2),
+         (1.5890040188492316, 'power-off', 1), (0.12468984744876932, 'hook-lies', 2),
+         (1.1099905492276316, 'drop-vip', 0), (0.7933600435604797, 'stop-lies', 0),
+         (1.480628937547994, 'hang-database', 0)], 0.3, 1069296370),
     'a leader that steps down does not make the others count as not streaming': (
         'two nodes and a witness',
         [(1.4967671383128165, 'kill-database', 0), (0.4824021163978637, 'vip-hangs', 0),

@@ -95,7 +95,7 @@ class Investigation:
             self._forget()
             self.about = suspect
         self._note_starting(suspect)
-        if self.token is None and (self.facts.reached(self.next_at) or self._is_stale()):
+        if self.token is None and (self.facts.reached(self.next_at) or self.is_stale()):
             self._probe()
 
     def _note_starting(self, suspect: int) -> None:
@@ -155,7 +155,7 @@ class Investigation:
             self.out.report('INFO', 'evidence', 'the database of %s is %s from here%s' % (
                 self.facts.name_of(self.about), event.verdict.name,
                 ': ' + event.reason if event.reason else ''))
-        if event.verdict is not self.verdict or self._is_stale():
+        if event.verdict is not self.verdict or self.is_stale():
             self.same_since = self.facts.now
         self.verdict, self.formed_at = event.verdict, began
         if self.answers[0] is not None:
@@ -214,7 +214,7 @@ class Investigation:
         rows = self._speaking(suspect)
         verdicts = [row.evidence.verdict for row in rows
                     if row.evidence is not None and row.evidence.about == suspect]
-        own = self.verdict if self.about == suspect and not self._is_stale() else None
+        own = self.verdict if self.about == suspect and not self.is_stale() else None
         return verdicts, own, len(rows) - len(verdicts)
 
     def _sum(self, suspect: int, strict: bool, theirs: Optional[Beacon]) -> Optional[Verdict]:
@@ -233,7 +233,7 @@ class Investigation:
             return None
         return Verdict.UNREACHABLE
 
-    def _is_stale(self) -> bool:
+    def is_stale(self) -> bool:
         """Whether the own verdict is older than a contact that was regained since."""
         return self.formed_at < self.consensus.members.regained_at
 

@@ -104,8 +104,8 @@ def _half_is_silent(parts: Parts) -> bool:
 def _make_sure(parts: Parts) -> Procedure:
     """Fence, listen, ask; the reason not to promote, or ''.
 
-    What was said before the election holds for a moment only: after a fencing script, or a wait for
-    the VIP, everybody looks again.
+    What was said before the election holds for a moment only: after a fencing script, a wait for
+    the VIP, or a contact that was regained, everybody looks again.
     """
     began, settings, suspect = parts.facts.now, parts.facts.settings, parts.place.suspect
     if settings.pre_promotion:
@@ -118,7 +118,8 @@ def _make_sure(parts: Parts) -> Procedure:
     if not why and settings.pre_promotion and suspect is not None \
             and suspect != parts.facts.own and not parts.force.claims:
         why = yield from _compare_again(parts, suspect)
-    if not why and (settings.pre_promotion or parts.facts.now > began + LOOK_AGAIN_SECONDS):
+    if not why and (settings.pre_promotion or parts.facts.now > began + LOOK_AGAIN_SECONDS
+                    or parts.investigation.is_stale()):
         why = yield from _look_again(parts)
     elif not why and _suspect_runs(parts):
         why = 'the database of %s runs, as its own daemon says' % parts.facts.name_of(suspect)
