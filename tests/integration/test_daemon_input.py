@@ -28,7 +28,7 @@ def malformed_node(lone):
 
 def no_configuration(lone):
     os.unlink(lone.config)
-    return [lone.config, 'found no such file', 'expected']
+    return ['found no file %s' % lone.config, 'expected']
 
 
 def no_nodes(lone):
