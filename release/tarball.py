@@ -37,7 +37,8 @@ COMPILED = re.compile(r'\.so(\.[\d.]+)?$|^_yaml/')
 #: Of a package of sources: what it installs, and its licence.
 OF_SOURCES = re.compile(r'[^/]+/(docopt\.py|LICENSE[^/]*)$')
 SAMPLES = ('ahm_config.yml.sample', 'nodes.conf.sample', 'failover.sh.sample')
-DOCUMENTS = ('README.md', 'CHANGELOG.md', 'LICENSE')
+DOCUMENTS = ('README.md', 'CHANGELOG.md', 'LICENSE', 'docs/quick-start-debian.md',
+             'docs/quick-start-el.md')
 
 
 class File(NamedTuple):

@@ -64,6 +64,10 @@ class Rejoin(NamedTuple):
     """Start the database that was stopped as a standby of nobody yet."""
 
 
+class StartUp(NamedTuple):
+    """Start the database that does not run since this host booted."""
+
+
 class GaveUp(NamedTuple):
     """How a takeover ended that was stopped before anything was changed; not again so soon."""
     why: str
@@ -75,6 +79,7 @@ class GaveUp(NamedTuple):
 OVERTAKES: Dict[type, str] = {
     StepDown: 'step down', TakeOver: 'take over', HandOver: 'switch over', ShutDown: 'shut down',
     Restart: 'restart', Attach: 'attach', Follow: 'follow', ComeBack: 'follow', Rejoin: 'rejoin',
+    StartUp: 'start',
 }
 _ORDER = list(OVERTAKES)
 

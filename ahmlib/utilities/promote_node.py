@@ -9,6 +9,11 @@ Options:
   -p, --port=PORT         Its ipc_port (default: 9595).
   -s, --socket-dir=DIR    Directory of the UNIX socket (default: /tmp).
   -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml.
+  --elsewhere             Asked at the node that leads: promote its successor
+                          instead, so that this host can go down.  Does nothing
+                          where this node does not lead.
+  --at-shutdown           With --elsewhere: only where this host goes down
+                          (systemctl is-system-running says: stopping).
   --wait                  Show what is being done until it is done or failed.
   --dry-run               Say whether it would begin, and if not, why; change
                           nothing.
@@ -27,14 +32,19 @@ Exit status: 0 scheduled, or with --wait done; 1 refused, failed or not
 answered in time, the reason is on stderr; 2 wrong usage; 3 no daemon there.
 """
 
+import subprocess
 import sys
-from typing import Sequence
+from typing import Optional, Sequence
 
 from ahmlib.ipc import client
 from ahmlib.ipc.protocol import Message
 from ahmlib.utilities import common, tasks
 
 YES = 'yes'
+#: What tells whether this host goes down, and what it says then.
+SYSTEM_STATE = ('systemctl', 'is-system-running')
+STOPPING = 'stopping'
+STATE_SECONDS = 10.0
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,6 +56,12 @@ def main(argv: Sequence[str]) -> int:
                              'could be waited for', common.USAGE)
     if args['--yes'] and not force:
         raise common.Failure('--yes goes with --force: nothing else is asked', common.USAGE)
+    _check_elsewhere(args)
+    if args['--elsewhere']:
+        successor = _successor(args)
+        if successor is None:
+            return common.OK
+        args = dict(args, **{'--host': successor})
     request = {'ask': 'promote', 'force': force}
     if force:
         _show_risks(common.ask(args, dict(request, dry_run=True)))
@@ -59,6 +75,48 @@ def main(argv: Sequence[str]) -> int:
         tasks.wait(args, tasks.number_of(answer), True)
         return tasks.succeed('Promote node task successfully finished')
     return tasks.succeed('Promote node task successfully scheduled')
+
+
+def _check_elsewhere(args: common.Args) -> None:
+    if args['--at-shutdown'] and not args['--elsewhere']:
+        raise common.Failure('--at-shutdown goes with --elsewhere', common.USAGE)
+    if args['--elsewhere'] and args['--force']:
+        raise common.Failure('--elsewhere and --force exclude each other: a node that leads has '
+                             'no need of force', common.USAGE)
+
+
+def _successor(args: common.Args) -> Optional[str]:
+    """The address of the node that is to take over from the one that is asked; None: nobody has
+    to.
+    """
+    if args['--at-shutdown'] and not _goes_down():
+        common.put('Info: this host does not go down: nothing is handed over')
+        return None
+    status = common.ask(args, {'ask': 'status'}).get('status')
+    if not isinstance(status, dict) or not isinstance(status.get('asked'), str):
+        raise client.ProtocolError('the answer holds no status; is an AHM daemon of this version '
+                                   'listening there?')
+    if status['asked'] != status.get('leader'):
+        common.put('Info: %s does not lead: nothing is handed over' % status['asked'])
+        return None
+    host = status.get('successor_host')
+    if not isinstance(host, str):
+        raise common.Failure('%s leads, and no other node could take over: see ahm_cluster_status '
+                             '--verbose' % status['asked'])
+    common.put('Info: %s hands over to %s (%s)' % (
+        status['asked'], common.printable(str(status.get('successor'))), common.printable(host)))
+    return host
+
+
+def _goes_down() -> bool:
+    try:
+        said = subprocess.run(SYSTEM_STATE, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, timeout=STATE_SECONDS,
+                              universal_newlines=True).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise common.Failure('--at-shutdown: %s cannot be asked whether this host goes down: %s'
+                             % (' '.join(SYSTEM_STATE), error))
+    return said.strip() == STOPPING
 
 
 def _show_risks(answer: Message) -> None:

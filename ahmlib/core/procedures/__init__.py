@@ -15,6 +15,7 @@ from ..wanted import (
                       Rejoin,
                       Restart,
                       ShutDown,
+                      StartUp,
                       StepDown,
                       TakeOver,
 )
@@ -23,6 +24,7 @@ from .follow import come_back, follow
 from .rejoin import rejoin
 from .restart import restart
 from .shut_down import shut_down
+from .start_up import start_up
 from .step_down import step_down
 from .switch_over import switch_over
 from .take_over import take_over
@@ -30,5 +32,6 @@ from .take_over import take_over
 #: The steps of each procedure that a part may want.
 STEPS: Dict[Any, Callable[..., Any]] = {
     Attach: attach, ComeBack: come_back, Follow: follow, HandOver: switch_over, Rejoin: rejoin,
-    Restart: restart, ShutDown: shut_down, StepDown: step_down, TakeOver: take_over,
+    Restart: restart, ShutDown: shut_down, StartUp: start_up, StepDown: step_down,
+    TakeOver: take_over,
 }
