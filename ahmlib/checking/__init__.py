@@ -14,6 +14,7 @@ unknown, with the reason, and never well.
     of_config.py    what the configuration is refused for, or warned of, and its durations
     of_start.py     what else a start meets: a daemon, files, ports
     of_server.py    the server beside this node
+    of_service.py   who starts it: AHM, or a service manager
     of_standby.py   replication: whom it follows, under which name, and until when
     of_cluster.py   the servers of the other nodes, and how they differ from this one
     of_rehearsals.py    what would fail at a takeover or a handover

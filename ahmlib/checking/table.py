@@ -7,6 +7,7 @@ from ahmlib.checking import (
     of_config,
     of_rehearsals,
     of_server,
+    of_service,
     of_standby,
     of_start,
 )
@@ -15,7 +16,8 @@ from ahmlib.checking.finding import UNKNOWN, Finding, Rule, Unknown, Verdict, of
 from ahmlib.config import schema
 
 RULES: Tuple[Rule, ...] = (
-    of_start.RULES + of_server.RULES + of_standby.RULES + of_cluster.RULES + of_rehearsals.RULES)
+    of_start.RULES + of_server.RULES + of_service.RULES + of_standby.RULES + of_cluster.RULES
+    + of_rehearsals.RULES)
 
 
 def codes() -> Dict[str, str]:

@@ -90,8 +90,8 @@ class Node:
     """One node of the cluster.
 
     `saved`: what was on disk, None without a readable state file.  `incarnation`: random, non-zero.
-    `lease_until`: until when a VIP found at the start may stay (0: not at all).  `booted`: no daemon ran
-    since this host booted.
+    `lease_until`: until when a VIP found at the start may stay (0: not at all).
+    `booted`: no daemon ran since this host booted.
     """
 
     def __init__(self, settings: Settings, saved: Optional[Saved], incarnation: int, now: float,

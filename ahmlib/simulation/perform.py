@@ -311,6 +311,8 @@ def _start_database(world: 'World', host: Host, effect: effects.StartDatabase) -
 def _inspect_database(world: 'World', host: Host, effect: effects.InspectDatabase) -> None:
     def done() -> events.DatabaseInspected:
         mine = host.database
+        if host.behaviour('inspect') == FAILS:
+            return events.DatabaseInspected(effect.token, None, 'it cannot be read')
         if mine.running:
             return events.DatabaseInspected(effect.token, None, 'it runs already')
         return events.DatabaseInspected(effect.token, mine.signal, '', mine.timeline, SYSTEM_ID)

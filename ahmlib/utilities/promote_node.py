@@ -34,6 +34,7 @@ answered in time, the reason is on stderr; 2 wrong usage; 3 no daemon there.
 
 import subprocess
 import sys
+import time
 from typing import Optional, Sequence
 
 from ahmlib.ipc import client
@@ -45,6 +46,9 @@ YES = 'yes'
 SYSTEM_STATE = ('systemctl', 'is-system-running')
 STOPPING = 'stopping'
 STATE_SECONDS = 10.0
+#: For so long a host that goes down tries to hand over: one that has just become the primary has
+#: no standby yet that follows it.
+SHUTDOWN_SECONDS, RETRY_SECONDS = 30.0, 1.0
 
 
 def main(argv: Sequence[str]) -> int:
@@ -58,15 +62,18 @@ def main(argv: Sequence[str]) -> int:
         raise common.Failure('--yes goes with --force: nothing else is asked', common.USAGE)
     _check_elsewhere(args)
     if args['--elsewhere']:
-        successor = _successor(args)
-        if successor is None:
-            return common.OK
-        args = dict(args, **{'--host': successor})
+        return _hand_over(args)
     request = {'ask': 'promote', 'force': force}
     if force:
         _show_risks(common.ask(args, dict(request, dry_run=True)))
         if not dry_run and not args['--yes']:
             _make_sure()
+    return _promote(args, request)
+
+
+def _promote(args: common.Args, request: Message) -> int:
+    """Ask for it, and see it through where that is wanted."""
+    force, dry_run = bool(args['--force']), bool(args['--dry-run'])
     answer = common.ask(args, dict(request, dry_run=dry_run))
     if dry_run:
         common.put('Info: the node can be promoted %snow' % ('by force ' if force else ''))
@@ -85,13 +92,29 @@ def _check_elsewhere(args: common.Args) -> None:
                              'no need of force', common.USAGE)
 
 
+def _hand_over(args: common.Args) -> int:
+    """Promote the successor of the node that is asked; a host that goes down tries again."""
+    if args['--at-shutdown'] and not _goes_down():
+        common.put('Info: this host does not go down: nothing is handed over')
+        return common.OK
+    until = time.monotonic() + (SHUTDOWN_SECONDS if args['--at-shutdown'] else 0.0)
+    while True:
+        try:
+            successor = _successor(args)
+            if successor is None:
+                return common.OK
+            return _promote(dict(args, **{'--host': successor}), {'ask': 'promote', 'force': False})
+        except (common.Failure, client.NoDaemon, client.ProtocolError) as error:
+            if time.monotonic() >= until:
+                raise
+            common.put('Info: not yet: %s' % common.printable(str(error)))
+        time.sleep(RETRY_SECONDS)
+
+
 def _successor(args: common.Args) -> Optional[str]:
     """The address of the node that is to take over from the one that is asked; None: nobody has
     to.
     """
-    if args['--at-shutdown'] and not _goes_down():
-        common.put('Info: this host does not go down: nothing is handed over')
-        return None
     status = common.ask(args, {'ask': 'status'}).get('status')
     if not isinstance(status, dict) or not isinstance(status.get('asked'), str):
         raise client.ProtocolError('the answer holds no status; is an AHM daemon of this version '

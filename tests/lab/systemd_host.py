@@ -77,6 +77,7 @@ if [ ! -e "$m/etc/systemd/.installed" ]; then      # the first boot of this disk
     done
     : >"$m/etc/fstab"
     echo "$name" >"$m/etc/hostname"
+    printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$name" >"$m/etc/hosts"
     : >"$m/etc/systemd/.installed"
 fi
 mount --bind /proc/self/fd/9 "$m/mnt"
@@ -84,16 +85,16 @@ mkdir -p "$m/old"
 cd "$m"
 pivot_root . old
 umount -l /old
-exec env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin %s --unit=multi-user.target \
+exec env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD --unit=multi-user.target \
     --log-target=null --show-status=no </dev/null
-''' % SYSTEMD
+'''.replace('SYSTEMD', SYSTEMD)
 
 
 class SystemdHost:
     """It runs from `boot` to `close`, but for power cuts.  What is in `given` is in /mnt there.
 
-    `layer`: a tarball that lies over the root of this machine (`packages.layer`).  `switch`: a Switch
-    that has a host of this `name` plugged in; without it there is loopback alone.
+    `layer`: a tarball that lies over the root of this machine (`packages.layer`).  `switch`: a
+    Switch that has a host of this `name` plugged in; without it there is loopback alone.
     """
 
     def __init__(self, state, given, name='db1', switch=None, layer=''):
@@ -136,7 +137,9 @@ class SystemdHost:
             return log.read().strip() or 'systemd was not up after %d s' % LIMIT
 
     def _first_process(self):
-        """The PID of its init, once that has its own root."""
+        """The PID of its init, once that has its own root: before, a login would end up in the root
+        of this machine.
+        """
         path = '/proc/%d/task/%d/children' % (self._unshare.pid, self._unshare.pid)
         with open(path) as file:
             children = file.read().split()
@@ -182,12 +185,18 @@ class SystemdHost:
             self.switch.power_off(self.name)
         self._kill()
 
-    def shut_down(self, limit=LIMIT):
-        """`systemctl poweroff`: returns once its first process has ended."""
-        self.run('systemctl --no-block poweroff')
-        self._unshare.wait(limit)
+    def reboot(self, script='systemctl --no-block reboot', shell='sh', limit=2 * LIMIT):
+        """Run this script, which reboots it, and wait until it is up again; what it printed."""
+        said = self.run(script, shell)[1]
+        try:
+            self._unshare.wait(limit)
+        except subprocess.TimeoutExpired:
+            raise AssertionError('%s does not go down: %s\n%s' % (self.name, script, said))
         if self.switch is not None:
             self.switch.power_off(self.name)
+        why = self.boot()
+        assert why is None, why
+        return said
 
     @property
     def runs(self):

@@ -6,7 +6,6 @@ import shutil
 import pytest
 
 from release import tarball
-
 from tests.lab.systemd_host import booted
 
 CONFIGURATION = '''\

@@ -12,6 +12,7 @@ from ahmlib.core.wanted import (
     GaveUp,
     Reason,
     Rejoin,
+    StartUp,
     StepDown,
     TakeOver,
     overtakes,
@@ -105,10 +106,10 @@ def test_how_a_procedure_ended_is_told_once():
 
 def test_who_stands_lower_waits_and_who_stands_higher_overtakes():
     order = list(OVERTAKES)
-    assert order.index(StepDown) == 0 and order.index(Rejoin) == len(order) - 1
+    assert order.index(StepDown) == 0 and order.index(StartUp) == len(order) - 1
     assert overtakes(STOP, TakeOver()) and not overtakes(TakeOver(), STOP)
     assert overtakes(TakeOver(), Follow(1)) and overtakes(Follow(1), Rejoin())
-    assert not overtakes(Rejoin(), Follow(1))
+    assert not overtakes(Rejoin(), Follow(1)) and overtakes(Rejoin(), StartUp())
 
 
 def test_a_step_down_gives_way_to_one_that_cannot_wait_and_nothing_else_to_its_like():
