@@ -48,7 +48,7 @@ STOPPING = 'stopping'
 STATE_SECONDS = 10.0
 #: For so long a host that goes down tries to hand over: one that has just become the primary has
 #: no standby yet that follows it.
-SHUTDOWN_SECONDS, RETRY_SECONDS = 30.0, 1.0
+SHUTDOWN_SECONDS, RETRY_SECONDS = 20.0, 1.0
 
 
 def main(argv: Sequence[str]) -> int:
@@ -99,16 +99,22 @@ def _hand_over(args: common.Args) -> int:
         return common.OK
     until = time.monotonic() + (SHUTDOWN_SECONDS if args['--at-shutdown'] else 0.0)
     while True:
+        successor = None
         try:
             successor = _successor(args)
             if successor is None:
                 return common.OK
             return _promote(dict(args, **{'--host': successor}), {'ask': 'promote', 'force': False})
         except (common.Failure, client.NoDaemon, client.ProtocolError) as error:
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or (successor is None and _is_not_there(error)):
                 raise
             common.put('Info: not yet: %s' % common.printable(str(error)))
         time.sleep(RETRY_SECONDS)
+
+
+def _is_not_there(error: Exception) -> bool:
+    """Whether no daemon of this host was found, so that nothing here is to be handed over."""
+    return isinstance(error, client.NoDaemon) and not isinstance(error, client.NoAnswer)
 
 
 def _successor(args: common.Args) -> Optional[str]:

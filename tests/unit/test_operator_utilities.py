@@ -280,7 +280,8 @@ def test_a_host_that_goes_down_right_after_it_was_promoted_hands_over_once_it_ma
     daemon.answers = [
         status_of(), {'ok': False, 'reason': 'db2 does not stream from db1'},
         status_of(), task('running'), task('failed', reason='it lacks the last of the WAL'),
-        client.NoDaemon('nobody there'), status_of(), task('running'), task('done')]
+        client.NoAnswer('busy'), status_of(), client.NoDaemon('nobody there'),
+        status_of(), task('running'), task('done')]
     assert common.run(promote_node.main, ['--elsewhere', '--at-shutdown', '--wait']) == 0
     said = capsys.readouterr().out
     assert 'not yet: db2 does not stream' in said and 'not yet: it lacks' in said
@@ -293,6 +294,13 @@ def test_a_host_that_goes_down_does_not_try_for_ever(daemon, going, monkeypatch,
     daemon.answers = [status_of(), {'ok': False, 'reason': 'db2 does not stream from db1'}]
     assert common.run(promote_node.main, ['--elsewhere', '--at-shutdown', '--wait']) == 1
     assert 'db2 does not stream from db1' in capsys.readouterr().err
+
+
+def test_a_host_without_a_daemon_goes_down_at_once(daemon, going):
+    going('stopping')
+    daemon.answers = [client.NoDaemon('nobody there')]
+    assert common.run(promote_node.main, ['--elsewhere', '--at-shutdown', '--wait']) == 3
+    assert daemon.asked == [{'ask': 'status'}]
 
 
 def test_where_systemctl_cannot_be_asked_nothing_is_done_and_it_is_said(

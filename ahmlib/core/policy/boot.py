@@ -23,8 +23,8 @@ from .database import LocalDatabase
 from .intents import Intents
 from .place import PrimaryPlace
 
-#: Between two tries.
-RETRY_SECONDS = 2.0
+#: Between two looks whether it may be started, and before another start where one failed.
+RETRY_SECONDS, FAILED_SECONDS = 2.0, 30.0
 
 
 class Boot:
@@ -56,6 +56,13 @@ class Boot:
     def ended(self) -> None:
         """It runs: from now on its end has another reason than a boot."""
         self.is_over, self.why = True, ''
+
+    def failed(self, why: str) -> None:
+        """It could not be started; that is tried again."""
+        self.next_at = self.facts.now + FAILED_SECONDS
+        self.why = 'its database could not be started: %s' % why
+        self.out.report('WARNING', 'boot', 'this host has booted, and %s; tried again in %.0f s' % (
+            self.why, FAILED_SECONDS))
 
     def waits_for(self, why: str) -> None:
         """It was not started, for this reason; people are told once."""

@@ -23,5 +23,5 @@ def start_up(parts: Parts) -> Procedure:
     if event.ok:
         boot.ended()
     else:
-        boot.waits_for('it could not be started: %s' % event.reason)
+        boot.failed(event.reason)
     parts.checks.soon()
