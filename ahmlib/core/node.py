@@ -54,7 +54,7 @@ ROUNDS_MAX = 16
 
 
 def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, now: float,
-                lease_until: float, booted: bool) -> Tuple[Plan, Parts]:
+                lease_until: float, booted: bool = False) -> Tuple[Plan, Parts]:
     """All parts of a node, and the plan that runs its procedures."""
     on_disk = saved or Saved()
     facts, out = Facts(settings, now, on_disk.names), Out()

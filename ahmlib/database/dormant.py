@@ -12,7 +12,7 @@ class Inspected(NamedTuple):
     ok: bool
     reason: str = ''
     standby: bool = False               # it comes up in recovery, and stays there
-    timeline: int = 0                   # of its newest checkpoint
+    timeline: int = 0                   # that it comes up on as a primary
     system_identifier: str = ''
 
 
@@ -27,6 +27,7 @@ def inspect(settings: DatabaseSettings) -> Inspected:
     try:
         standby = recovery.is_standby_on_file(settings)
         known = control_file.read(data_dir)
+        timeline = control_file.timeline_of_start(data_dir)
     except (OSError, ValueError) as error:
         return Inspected(False, 'the files of %s cannot be read: %s; see whether it is mounted' % (
             data_dir, getattr(error, 'strerror', None) or error))
@@ -34,4 +35,4 @@ def inspect(settings: DatabaseSettings) -> Inspected:
     if not standby and os.path.exists(signal):
         return Inspected(False, 'it would recover to a target and end as a primary; remove %s, or '
                          'start it yourself' % signal)
-    return Inspected(True, '', standby, known.timeline, known.system_identifier)
+    return Inspected(True, '', standby, timeline, known.system_identifier)

@@ -49,6 +49,9 @@ STATE_SECONDS = 10.0
 #: For so long a host that goes down tries to hand over: one that has just become the primary has
 #: no standby yet that follows it.
 SHUTDOWN_SECONDS, RETRY_SECONDS = 20.0, 1.0
+#: Before that it hears whether the others go down, too, as where a whole room is shut down: a role
+#: that is handed to a host that ends as well is nobody's afterwards.
+GRACE_SECONDS = 2.0
 
 
 def main(argv: Sequence[str]) -> int:
@@ -97,7 +100,10 @@ def _hand_over(args: common.Args) -> int:
     if args['--at-shutdown'] and not _goes_down():
         common.put('Info: this host does not go down: nothing is handed over')
         return common.OK
-    until = time.monotonic() + (SHUTDOWN_SECONDS if args['--at-shutdown'] else 0.0)
+    until = time.monotonic()
+    if args['--at-shutdown'] and _leads(args):
+        time.sleep(GRACE_SECONDS)
+        until += GRACE_SECONDS + SHUTDOWN_SECONDS
     while True:
         successor = None
         try:
@@ -121,10 +127,7 @@ def _successor(args: common.Args) -> Optional[str]:
     """The address of the node that is to take over from the one that is asked; None: nobody has
     to.
     """
-    status = common.ask(args, {'ask': 'status'}).get('status')
-    if not isinstance(status, dict) or not isinstance(status.get('asked'), str):
-        raise client.ProtocolError('the answer holds no status; is an AHM daemon of this version '
-                                   'listening there?')
+    status = _status(args)
     if status['asked'] != status.get('leader'):
         common.put('Info: %s does not lead: nothing is handed over' % status['asked'])
         return None
@@ -135,6 +138,22 @@ def _successor(args: common.Args) -> Optional[str]:
     common.put('Info: %s hands over to %s (%s)' % (
         status['asked'], common.printable(str(status.get('successor'))), common.printable(host)))
     return host
+
+
+def _leads(args: common.Args) -> bool:
+    try:
+        status = _status(args)
+    except client.NoAnswer:
+        return True                     # it may: it is asked again
+    return bool(status['asked'] == status.get('leader'))
+
+
+def _status(args: common.Args) -> Message:
+    status = common.ask(args, {'ask': 'status'}).get('status')
+    if not isinstance(status, dict) or not isinstance(status.get('asked'), str):
+        raise client.ProtocolError('the answer holds no status; is an AHM daemon of this version '
+                                   'listening there?')
+    return status
 
 
 def _goes_down() -> bool:

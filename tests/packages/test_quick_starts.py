@@ -125,7 +125,7 @@ class Site:
     def is_owned_by_systemd(self):
         """Whether systemd has every server, as its own main process."""
         for host in self.hosts.values():
-            assert host.says('systemctl is-active %s' % self.unit).strip() == 'active'
+            host.wait_until('systemctl is-active %s' % self.unit, 'active')
             pid = host.says('systemctl show -p MainPID --value %s' % self.unit).strip()
             assert host.says('ps -o comm= -p %s' % pid).strip() == 'postgres', pid
 
@@ -302,6 +302,18 @@ def test_debian_a_former_primary_is_not_started_where_another_one_was_promoted(d
         == 'inactive'
     debian.power_on(new)
     debian.leads(new, third)
+    debian.is_owned_by_systemd()
+
+
+def test_debian_where_the_whole_room_is_shut_down_the_primary_is_started_again(debian):
+    """As a power supply does it whose battery is empty; then the power is back."""
+    leader = debian.leader()
+    at_once = [threading.Thread(target=host.reboot) for host in debian.hosts.values()]
+    for thread in at_once:
+        thread.start()
+    for thread in at_once:
+        thread.join()
+    debian.leads(leader)
     debian.is_owned_by_systemd()
 
 

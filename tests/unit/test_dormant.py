@@ -14,17 +14,18 @@ def settings(tmp_path, monkeypatch):
     """DatabaseSettings of a data directory of PostgreSQL 15 that was a primary."""
     (tmp_path / 'PG_VERSION').write_text('15\n')
     monkeypatch.setattr(dormant.control_file, 'read', lambda data_dir: KNOWN)
+    monkeypatch.setattr(dormant.control_file, 'timeline_of_start', lambda data_dir: 4)
     return DatabaseSettings()._replace(db_data_dir=str(tmp_path))
 
 
-def test_without_a_signal_it_is_a_primary_on_the_timeline_of_its_checkpoint(settings):
-    assert dormant.inspect(settings) == dormant.Inspected(True, '', False, 3, '77')
+def test_without_a_signal_it_is_a_primary_on_the_timeline_of_its_start(settings):
+    assert dormant.inspect(settings) == dormant.Inspected(True, '', False, 4, '77')
 
 
 def test_with_a_standby_signal_it_is_a_standby_whatever_lies_beside_it(settings, tmp_path):
     (tmp_path / 'standby.signal').write_text('')
     (tmp_path / 'recovery.signal').write_text('')
-    assert dormant.inspect(settings) == dormant.Inspected(True, '', True, 3, '77')
+    assert dormant.inspect(settings) == dormant.Inspected(True, '', True, 4, '77')
 
 
 def test_what_recovers_to_a_target_first_is_not_started(settings, tmp_path):

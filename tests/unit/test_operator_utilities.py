@@ -236,6 +236,7 @@ def going(monkeypatch):
     def says(*words):
         monkeypatch.setattr(promote_node, 'SYSTEM_STATE', ('echo',) + words)
     monkeypatch.setattr(promote_node, 'RETRY_SECONDS', 0.0)
+    monkeypatch.setattr(promote_node, 'GRACE_SECONDS', 0.0)
     return says
 
 
@@ -278,7 +279,7 @@ def test_a_host_that_goes_down_right_after_it_was_promoted_hands_over_once_it_ma
     """The successor had not followed yet: the refusal was the last word, and a failover came."""
     going('stopping')
     daemon.answers = [
-        status_of(), {'ok': False, 'reason': 'db2 does not stream from db1'},
+        status_of(), status_of(), {'ok': False, 'reason': 'db2 does not stream from db1'},
         status_of(), task('running'), task('failed', reason='it lacks the last of the WAL'),
         client.NoAnswer('busy'), status_of(), client.NoDaemon('nobody there'),
         status_of(), task('running'), task('done')]
@@ -291,7 +292,8 @@ def test_a_host_that_goes_down_right_after_it_was_promoted_hands_over_once_it_ma
 def test_a_host_that_goes_down_does_not_try_for_ever(daemon, going, monkeypatch, capsys):
     going('stopping')
     monkeypatch.setattr(promote_node, 'SHUTDOWN_SECONDS', 0.0)
-    daemon.answers = [status_of(), {'ok': False, 'reason': 'db2 does not stream from db1'}]
+    daemon.answers = [status_of(), status_of(),
+                      {'ok': False, 'reason': 'db2 does not stream from db1'}]
     assert common.run(promote_node.main, ['--elsewhere', '--at-shutdown', '--wait']) == 1
     assert 'db2 does not stream from db1' in capsys.readouterr().err
 
