@@ -25,7 +25,7 @@ REDO = struct.Struct('=QI')             # redo position, timeline
 # PostgreSQL 12: with max_wal_senders, and a copy of the checkpoint of 88 bytes, before of 80.
 VERSION_WITH_SENDERS = 1201
 CHECKPOINT_SIZES = (80, 88)
-END = struct.Struct('=QQI')             # behind it: unlogged position, end of recovery, its timeline
+END = struct.Struct('=QQI')             # behind it: unlogged position, end of recovery, timeline
 SETTINGS_AT, FLOAT_AT = 52, 80          # behind the checkpoint, too
 FLOAT = struct.Struct('=d')
 FLOAT_FORMAT = 1234567.0                # a constant, which shows that this is the right place
@@ -102,7 +102,7 @@ def read(data_dir: str) -> ControlFile:
 
 
 def timeline_of_start(data_dir: str) -> int:
-    """Return the timeline that a start as a primary comes up on; raises OSError, ValueError as read.
+    """Return the timeline that a start as a primary comes up on; raises as read does.
 
     For minutes after a promotion the newest checkpoint is of the timeline before.  What a promotion
     writes at once is up to where a crash has to recover.

@@ -19,7 +19,7 @@ TOLD = {'db_start_at_boot': True, 'auto_attach': True}
 def lose_memory(node):
     """What lies in the memory of this node's host is gone, as after a power cut."""
     which = re.search(r'-([0-9a-f]+)\.lease$', '\n'.join(
-        lease_paths(node.data_dir, ('/dev/shm',)))).group(1)
+        lease_paths(node.data_dir, ('/dev/shm',))), re.MULTILINE).group(1)
     for place in PLACES:
         for path in glob.glob(os.path.join(place, 'ahm-*-%s.lease' % which)):
             os.unlink(path)

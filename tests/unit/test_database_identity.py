@@ -60,7 +60,7 @@ def test_the_control_file_is_read_as_the_server_reads_it(data_dir):
 @pytest.mark.parametrize('of_recovery, timeline', [(0, 1), (2, 2), (1, 1)])
 def test_a_crash_right_after_a_promotion_does_not_take_the_timeline_back(
         data_dir, of_recovery, timeline):
-    """The checkpoint on file was of timeline 1 for minutes, and what was promoted was not started."""
+    """The checkpoint on file is of timeline 1 for minutes: what was promoted was not started."""
     path = data_dir / 'global' / 'pg_control'
     known = path.read_bytes()
     at = len(known) - 200           # behind the unlogged position and that of the end of recovery
