@@ -129,6 +129,12 @@ class Site:
             pid = host.says('systemctl show -p MainPID --value %s' % self.unit).strip()
             assert host.says('ps -o comm= -p %s' % pid).strip() == 'postgres', pid
 
+    def is_level(self, leader):
+        """Wait until the standbys have all that this primary has."""
+        self.hosts[leader].wait_until(
+            'cd /; runuser -u postgres -- psql -Atqc "SELECT count(*) FROM pg_stat_replication '
+            'WHERE flush_lsn = pg_current_wal_lsn()"', '2')
+
     def sql(self, host, *statements):
         """Run statements as the superuser; what they print."""
         words = ' '.join('-c "%s"' % each for each in statements)
@@ -265,6 +271,7 @@ def test_debian_systemctl_restart_postgresql_restarts_what_ahm_started(debian):
 def test_debian_a_lost_host_comes_back_as_a_standby_without_anybody(debian):
     lost = debian.leader()
     at = next(name for name in debian.hosts if name != lost)
+    debian.is_level(lost)
     debian.hosts[lost].power_off()
     debian.hosts[at].wait_until(
         "ahm_cluster_status | sed -n 's/^Leader Node: //p' | grep -v %s" % lost, at, LIMIT)
@@ -284,9 +291,22 @@ def test_debian_after_a_power_cut_of_all_the_same_primary_leads_without_anybody(
     debian.is_owned_by_systemd()
 
 
+def test_debian_where_the_whole_room_is_shut_down_the_primary_is_started_again(debian):
+    """As a power supply does it whose battery is empty; then the power is back."""
+    leader = debian.leader()
+    at_once = [threading.Thread(target=host.reboot) for host in debian.hosts.values()]
+    for thread in at_once:
+        thread.start()
+    for thread in at_once:
+        thread.join()
+    debian.leads(leader)
+    debian.is_owned_by_systemd()
+
+
 def test_debian_a_former_primary_is_not_started_where_another_one_was_promoted(debian):
     stale = debian.leader()
     new, third = (name for name in debian.hosts if name != stale)
+    debian.is_level(stale)
     debian.hosts[stale].power_off()
     debian.hosts[third].wait_until(
         "ahm_cluster_status | sed -n 's/^Leader Node: //p' | grep -v %s" % stale, new, LIMIT)
@@ -301,20 +321,11 @@ def test_debian_a_former_primary_is_not_started_where_another_one_was_promoted(d
     assert debian.hosts[stale].run('systemctl is-active postgresql@15-main')[1].strip() \
         == 'inactive'
     debian.power_on(new)
-    debian.leads(new, third)
-    debian.is_owned_by_systemd()
-
-
-def test_debian_where_the_whole_room_is_shut_down_the_primary_is_started_again(debian):
-    """As a power supply does it whose battery is empty; then the power is back."""
-    leader = debian.leader()
-    at_once = [threading.Thread(target=host.reboot) for host in debian.hosts.values()]
-    for thread in at_once:
-        thread.start()
-    for thread in at_once:
-        thread.join()
-    debian.leads(leader)
-    debian.is_owned_by_systemd()
+    debian.hosts[third].wait_until(STATES + " | grep -o '%s [A-Z]* [A-Z]*'" % new,
+                                   '%s PRIMARY LEADER' % new, LIMIT)
+    # It may have WAL that nobody had received, and has to be rewound then; it is no primary.
+    debian.hosts[stale].wait_until(
+        "cd /; runuser -u postgres -- psql -Atqc 'SELECT pg_is_in_recovery()'", 't')
 
 
 # -- Enterprise Linux -------------------------------------------------------------------------
