@@ -185,8 +185,8 @@ class SystemdHost:
             self.switch.power_off(self.name)
         self._kill()
 
-    def reboot(self, script='systemctl --no-block reboot', shell='sh', limit=2 * LIMIT):
-        """Run this script, which reboots it, and wait until it is up again; what it printed."""
+    def shut_down(self, script='systemctl --no-block poweroff', shell='sh', limit=2 * LIMIT):
+        """Run this script, which ends it, and wait until it has ended; what the script printed."""
         said = self.run(script, shell)[1]
         try:
             self._unshare.wait(limit)
@@ -194,6 +194,11 @@ class SystemdHost:
             raise AssertionError('%s does not go down: %s\n%s' % (self.name, script, said))
         if self.switch is not None:
             self.switch.power_off(self.name)
+        return said
+
+    def reboot(self, script='systemctl --no-block reboot', shell='sh'):
+        """Run this script, which reboots it, and wait until it is up again; what it printed."""
+        said = self.shut_down(script, shell)
         why = self.boot()
         assert why is None, why
         return said

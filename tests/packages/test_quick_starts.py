@@ -291,18 +291,6 @@ def test_debian_after_a_power_cut_of_all_the_same_primary_leads_without_anybody(
     debian.is_owned_by_systemd()
 
 
-def test_debian_where_the_whole_room_is_shut_down_the_primary_is_started_again(debian):
-    """As a power supply does it whose battery is empty; then the power is back."""
-    leader = debian.leader()
-    at_once = [threading.Thread(target=host.reboot) for host in debian.hosts.values()]
-    for thread in at_once:
-        thread.start()
-    for thread in at_once:
-        thread.join()
-    debian.leads(leader)
-    debian.is_owned_by_systemd()
-
-
 def test_debian_a_former_primary_is_not_started_where_another_one_was_promoted(debian):
     stale = debian.leader()
     new, third = (name for name in debian.hosts if name != stale)

@@ -199,7 +199,19 @@ def whom_an_operator_promotes_is_not_overtaken():
     return world
 
 
+def after_the_end_of_the_cluster_and_a_shutdown_of_all_the_same_primary_leads():
+    """ahm_shutdown_cluster, and all hosts go down in order: nobody does anything afterwards."""
+    world = world_of(THREE)
+    assert ask(world, 1, 'shutdown') == {'ok': True}
+    assert world.run_until(lambda: all(host.node is None for host in world.hosts), LIMIT)
+    cut_power(world, 0, 1, 2)
+    boot(world, 2, 1, 0)
+    assert world.run_until(lambda: well_under(world, 0), LIMIT), trace(world)
+    return world
+
+
 STORIES = [
+    after_the_end_of_the_cluster_and_a_shutdown_of_all_the_same_primary_leads,
     after_a_power_cut_the_same_primary_leads, a_former_primary_waits_for_the_newest,
     a_standby_whose_host_boots_is_back,
     a_primary_whose_host_boots_beside_a_new_leader_becomes_its_standby,
