@@ -40,6 +40,7 @@ Reading order:
     vip         the VIP on this host: seen, wanted, put right
     rehearsals  what is needed on the bad day only, looked at on good days
     repoint     where the local database belongs
+    boot        what is started once its host has booted
     force       an operator's word in place of a majority that is gone
     forced      what is asked before that
     promotion   an operator wants this database to be the primary
@@ -56,7 +57,8 @@ Reading order:
     parts       all parts of a node, each knowing those above it only
     trouble_kinds   the kinds of trouble, as a table (in policy)
     variables   what the operator's commands are told in their environment
-    procedures  take over, step down, switch over, shut down, follow, attach, rejoin, restart
+    procedures  take over, step down, switch over, shut down, follow, attach, rejoin, restart,
+                start up
     own_row     the one place where facts become claims
     settling    the state for people, where it follows from all the rest
     node        ties these together

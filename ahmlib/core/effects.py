@@ -130,6 +130,13 @@ class RestartDatabase(NamedTuple):
     limit: float = 0.0
 
 
+class InspectDatabase(NamedTuple):
+    """Read in its files what the local database, which does not run, would come up as ->
+    DatabaseInspected."""
+    token: int = 0
+    limit: float = 0.0
+
+
 class LeaveStandbySignal(NamedTuple):
     """See to it that a later start of the local database cannot make a primary -> ActionEnded."""
     token: int = 0

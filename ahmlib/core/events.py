@@ -64,6 +64,15 @@ class DatabaseChecked(NamedTuple):
     pending: Optional[Tuple[str, ...]] = ()     # what it takes at its next restart; None: not told
 
 
+class DatabaseInspected(NamedTuple):
+    """What the local database would come up as; `standby` None: could not be found out."""
+    token: int
+    standby: Optional[bool]
+    reason: str = ''
+    timeline: int = 0
+    system_id: str = ''
+
+
 class DatabaseProbed(NamedTuple):
     """A probe of another node's database ended."""
     token: int

@@ -19,6 +19,7 @@ from .own_row import build_row
 from .parts import Parts
 from .plan import Plan
 from .policy.agreement import Namesake
+from .policy.boot import Boot
 from .policy.candidate import Candidate
 from .policy.checks import Checks
 from .policy.claims import Claims
@@ -53,7 +54,7 @@ ROUNDS_MAX = 16
 
 
 def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, now: float,
-                lease_until: float) -> Tuple[Plan, Parts]:
+                lease_until: float, booted: bool = False) -> Tuple[Plan, Parts]:
     """All parts of a node, and the plan that runs its procedures."""
     on_disk = saved or Saved()
     facts, out = Facts(settings, now, on_disk.names), Out()
@@ -79,10 +80,11 @@ def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, no
                         shutdown)
     duties = Duties(facts, out, consensus, database, intents, investigation, candidate, plan)
     repoint = Repoint(facts, out, consensus, database, place, checks, force, candidate)
+    boot = Boot(facts, out, consensus, database, place, intents, booted)
     return plan, Parts(
         facts, out, consensus, database, place, Foreign(), Namesake(facts, consensus), claims,
         intents, force, checks, investigation, standby, isolation, vip, rehearsals, candidate,
-        promotion, shutdown, operator, duties, repoint, leaving, Troubles(facts, out))
+        promotion, shutdown, operator, duties, repoint, leaving, boot, Troubles(facts, out))
 
 
 class Node:
@@ -90,11 +92,13 @@ class Node:
 
     `saved`: what was on disk, None without a readable state file.  `incarnation`: random, non-zero.
     `lease_until`: until when a VIP found at the start may stay (0: not at all).
+    `booted`: no daemon ran since this host booted.
     """
 
     def __init__(self, settings: Settings, saved: Optional[Saved], incarnation: int, now: float,
-                 lease_until: float = 0.0) -> None:
-        self.plan, self.parts = build_parts(settings, saved, incarnation, now, lease_until)
+                 lease_until: float = 0.0, booted: bool = False) -> None:
+        self.plan, self.parts = build_parts(settings, saved, incarnation, now, lease_until,
+                                            booted)
         self.facts, self.out = self.parts.facts, self.parts.out
         self.consensus = self.parts.consensus
         self.wake_at = now
@@ -156,7 +160,7 @@ class Node:
             parts.claims.decide, self._elect, self._advance,
             self._starts(parts.operator.decide), self._starts(parts.leaving.decide),
             parts.standby.decide, self._starts(parts.isolation.decide), parts.checks.decide,
-            self._repoint, parts.rehearsals.decide, parts.vip.decide,
+            self._repoint, self._starts_up, parts.rehearsals.decide, parts.vip.decide,
             lambda: parts.troubles.decide(parts, KINDS)]
 
     def _starts(self, decide: Callable[[], Any]) -> Callable[[], None]:
@@ -170,6 +174,10 @@ class Node:
     def _repoint(self) -> None:
         if not self.plan.busy and not self.parts.intents.leaving:
             self._start(self.parts.repoint.decide())
+
+    def _starts_up(self) -> None:
+        if not self.plan.busy:
+            self._start(self.parts.boot.decide())
 
     def own_row(self) -> Beacon:
         """The row of this node, as of now."""
@@ -370,6 +378,7 @@ class Node:
         events.DatabaseChecked: _on_answer, events.DatabaseProbed: _on_answer,
         events.VipChecked: _on_answer, events.VipPinged: _on_answer,
         events.TrustedPinged: _on_answer, events.ActionEnded: _on_answer,
+        events.DatabaseInspected: _on_answer,
         events.Rehearsed: _on_answer, events.HandoverRehearsed: _on_answer,
         events.StopAsked: _on_stop,
         events.ClientAsked: _on_client,

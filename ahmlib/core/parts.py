@@ -9,6 +9,7 @@ from .consensus.consensus import Consensus
 from .facts import Facts
 from .out import Out
 from .policy.agreement import Namesake
+from .policy.boot import Boot
 from .policy.candidate import Candidate
 from .policy.checks import Checks
 from .policy.claims import Claims
@@ -56,4 +57,5 @@ class Parts(NamedTuple):
     duties: Duties
     repoint: Repoint
     leaving: Leaving
+    boot: Boot
     troubles: Troubles

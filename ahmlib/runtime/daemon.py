@@ -153,10 +153,22 @@ class Daemon:
                                  'ran here last: listening for a leader by the one before, for '
                                  '%.4g s' % settings.timing.lease))
         incarnation = random.SystemRandom().randrange(1, 2 ** 32)
-        node = Node(settings, saved, incarnation, clock(), memory.load_lease())
+        lease_until = memory.load_lease()
+        node = Node(settings, saved, incarnation, clock(), lease_until, memory.is_first_of_boot)
+        self._mark_boot(memory)
         self.driver = Driver(self.config, node, memory, self.children, self.log, clock,
                              self._exit)
         self.driver.listening = self.listening
+
+    def _mark_boot(self, memory: Memory) -> None:
+        """Leave a lease that has ended: the next daemon of this boot is not the first."""
+        if not memory.is_first_of_boot:
+            return
+        try:
+            memory.save_lease(0.0)
+        except StateFileError as error:
+            self.remarks.append(('WARNING', '%s; the next start counts as the first since this '
+                                 'host booted (db_start_at_boot)' % error))
 
     def _open_sockets(self) -> None:
         config, driver = self.config, self.driver

@@ -13,6 +13,7 @@ from ahmlib.core import effects, events
 from ahmlib.core.requests import CHANGING
 from ahmlib.database.attach import attach_standby
 from ahmlib.database.checkpoint import checkpoint
+from ahmlib.database.dormant import inspect
 from ahmlib.database.follow import follow_primary
 from ahmlib.database.probe import check_local, probe_remote
 from ahmlib.database.promotion import promote
@@ -286,6 +287,10 @@ class Driver:
     def _restart_database(self, effect: effects.RestartDatabase) -> None:
         self._action(effect, restart_database, self.database, effect.limit)
 
+    def _inspect_database(self, effect: effects.InspectDatabase) -> None:
+        self._child(effect, inspect, (self.database,),
+                    lambda result: answers.inspected(effect.token, result))
+
     def _leave_signal(self, effect: effects.LeaveStandbySignal) -> None:
         self._action(effect, leave_standby_signal, self.database)
 
@@ -404,6 +409,7 @@ class Driver:
         effects.AnnounceVip: _announce_vip, effects.RunHook: _hook,
         effects.Promote: _promote, effects.StopDatabase: _stop_database,
         effects.StartDatabase: _start_database, effects.RestartDatabase: _restart_database,
+        effects.InspectDatabase: _inspect_database,
         effects.LeaveStandbySignal: _leave_signal,
         effects.FollowPrimary: _follow, effects.AttachDatabase: _attach,
         effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,

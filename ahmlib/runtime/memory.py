@@ -52,6 +52,8 @@ class Memory:
         self._addresses = addresses
         self._places = {address: place for place, address in enumerate(addresses)}
         self._boot = state_file.boot_id()
+        #: Whether no daemon wrote a lease in this boot before; known once `load_lease` has looked.
+        self.is_first_of_boot = False
 
     @property
     def lease_path(self) -> str:
@@ -96,7 +98,8 @@ class Memory:
         is taken along to where this daemon writes it.  Raises StateFileError.
         """
         found = [self._lease_at(path) for path in self.lease_paths]
-        until = max(found)[1]
+        written_at, until = max(found)
+        self.is_first_of_boot = written_at <= 0.0
         strangers = [path for path, lease in zip(self.lease_paths[1:], found[1:])
                      if lease != _NO_LEASE]
         if strangers:

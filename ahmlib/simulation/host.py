@@ -21,6 +21,7 @@ class Host:
         self.settings = settings
         self.rate, self.origin = rate, origin
         self.saved: Optional[Saved] = None      # the state file: fsynced, outlives everything
+        self.booted = False             # and no daemon was started since
         self.lease_until = 0.0          # the lease file: written without fsync, lost with power
         self.database = database
         self.has_vip = False

@@ -184,7 +184,8 @@ class World:
         host.paused, host.backlog, host.resumed_at = False, [], self.now
         now = host.clock(self.now)
         host.node = Node(host.settings, host.saved, self.random.randrange(1, 2 ** 32), now,
-                         host.lease_until)
+                         host.lease_until, host.booted)
+        host.booted = False
         host.raising = None
         self.note(host, 'daemon starts')
         self.feed(host, events.Started())
@@ -219,7 +220,7 @@ class World:
     def power_on(self, own: int) -> None:
         """The host boots: no VIP, no database, no daemon, another boot."""
         host = self.hosts[own]
-        host.powered, host.lease_until = True, 0.0
+        host.powered, host.lease_until, host.booted = True, 0.0, True
 
     def pause(self, own: int) -> None:
         """SIGSTOP of the daemon."""

@@ -17,6 +17,7 @@ from .mutants import MUTANTS
 from .plans import formed, recovers
 from .reach import LISTED, Reached, listed, matches
 from .search import draw, place
+from .test_boot import STORIES as BOOT_STORIES
 from .test_field_data import STORIES as FIELD_STORIES
 from .test_force import STORIES as FORCE_STORIES
 from .test_force_found import STORIES as FORCE_FOUND
@@ -125,7 +126,8 @@ def reached():
             recovers(world)
         found.take(world.trace)
     for story in OPERATOR_STORIES + LEAVING_STORIES + FORCE_STORIES + FORCE_FOUND \
-            + FIELD_STORIES + TROUBLES + WAYS_OUT + SHORTER_ROWS + RESTART_STORIES:
+            + FIELD_STORIES + TROUBLES + WAYS_OUT + SHORTER_ROWS + RESTART_STORIES \
+            + BOOT_STORIES:
         with found.watching():
             story()
     return found

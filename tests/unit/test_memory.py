@@ -43,6 +43,19 @@ def test_what_was_saved_is_loaded(tmp_path_factory, saved):
     assert Memory(directory, ADDRESSES).load() == saved
 
 
+def test_the_first_daemon_of_a_boot_is_told_from_the_next(tmp_path, monkeypatch):
+    def first():
+        memory = Memory(str(tmp_path), ADDRESSES)
+        memory.load_lease()
+        return memory.is_first_of_boot
+    assert first()
+    assert first()                          # that one has not said yet that it was there
+    Memory(str(tmp_path), ADDRESSES).save_lease(0.0)
+    assert not first()
+    monkeypatch.setattr(state_file, 'boot_id', lambda: 'another boot')
+    assert first()
+
+
 def test_another_cluster_than_before_is_noticed(tmp_path):
     assert Memory(str(tmp_path), ADDRESSES, cluster=5).cluster_before is None
     Memory(str(tmp_path), ADDRESSES, cluster=5).save(SAVED)
