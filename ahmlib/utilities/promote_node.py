@@ -39,7 +39,7 @@ answered in time, the reason is on stderr; 2 wrong usage; 3 no daemon there.
 import subprocess
 import sys
 import time
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Sequence
 
 from ahmlib.ipc import client
 from ahmlib.ipc.protocol import Message
