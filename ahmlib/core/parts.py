@@ -18,6 +18,7 @@ from .policy.ending import ClusterEnd
 from .policy.evidence import Investigation
 from .policy.force import Force
 from .policy.foreign import Foreign
+from .policy.history import History
 from .policy.intents import Intents
 from .policy.isolation import Isolation
 from .policy.leaving import Leaving
@@ -57,3 +58,4 @@ class Parts(NamedTuple):
     repoint: Repoint
     leaving: Leaving
     troubles: Troubles
+    history: History

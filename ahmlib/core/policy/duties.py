@@ -62,7 +62,7 @@ class Duties:
             row.name, row.term, self.consensus.term), 'immediate'))
 
     def _step_down(self, reason: Reason) -> StepDown:
-        self.out.report('WARNING', 'step-down', 'steps down: %s' % reason.text)
+        self.out.report('WARNING', 'step-down', 'steps down: %s' % reason.text, cause=reason.text)
         return StepDown(reason)
 
     def ended(self) -> None:

@@ -69,7 +69,8 @@ def keep_up(parts: Parts, target: int) -> Procedure:
     name, began = parts.facts.name_of(target), parts.facts.now
     parts.checks.soon()
     if (yield Until(lambda: parts.database.asked_at >= began and _is_heard(parts, target, began)
-                    and _behind(parts, target) <= BEHIND_MAX_BYTES, KEEP_UP_SECONDS)):
+                    and _behind(parts, target) <= BEHIND_MAX_BYTES, KEEP_UP_SECONDS,
+                    step='the target keeps up')):
         return ''
     if not _is_heard(parts, target, began):
         return '%s is not heard any more' % name
@@ -142,7 +143,7 @@ def _stop(parts: Parts, target: int) -> Procedure:
         row = parts.consensus.members.living_row(target)
         return row is not None and row.farewell is Farewell.NONE and row.timeline == timeline \
             and row.replayed > lsn
-    if (yield Until(has_it, RECEIVE_SECONDS)):
+    if (yield Until(has_it, RECEIVE_SECONDS, step='the target has all')):
         return ''
     row = parts.consensus.members.living_row(target)
     if row is None:
@@ -166,7 +167,7 @@ def _undo(parts: Parts, why: str, text: str) -> Procedure:
         parts.checks.soon()
         event = event._replace(ok=(yield Until(
             lambda: database.runs_as_primary and not database.failures,
-            parts.facts.settings.connect_timeout + 1.0, parts.checks.soon)))
+            parts.facts.settings.connect_timeout + 1.0, parts.checks.soon, 'seen to be up')))
     database.end_change()
     parts.out.note(text)
     if event.ok:
