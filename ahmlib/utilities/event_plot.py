@@ -44,8 +44,8 @@ def picture(told: Message, events: Sequence[Message]) -> str:
     listed, height = _listed(told, shown, begin, bottom + AXIS)
     total = sum(step['took'] for step in told['steps'])
     return shapes.picture(height + MARGIN, '%s: %s' % (told['kind'], told['text']), (
-        'term %d, %.3f s from the last sign of life of the old primary; 0 s is %.3f s before that '
-        '(%s)' % (told['term'], total, AROUND_SECONDS / 2, told['steps'][0]['at']),), parts + listed)
+        'term %d, %.3f s since the last sign of life of the old primary (%s), which is at %g s' % (
+            told['term'], total, told['steps'][0]['at'], AROUND_SECONDS / 2),), parts + listed)
 
 
 def _steps(event: Message, begin: float, most: float, y: float) -> List[str]:
