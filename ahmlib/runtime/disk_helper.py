@@ -1,7 +1,7 @@
 """The process that waits for a disk, so that the daemon's loop never does.
 
 A disk that stalls holds up whoever writes to it, in the kernel, where no signal ends the wait.  So
-the daemon has two of these, one for its state and one for its log: each is asked through a socket,
+the daemon has three of these, for its state, its log and its events: each is asked by a socket,
 does one thing after the other, and answers.  It ends when the daemon's end of the socket closes,
 after all that was asked for; no signal that ends the daemon ends it before.
 

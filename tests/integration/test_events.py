@@ -67,8 +67,8 @@ def test_a_switchover_says_who_asked_and_events_outlive_the_daemon():
         switched_over(scenario, second)
         all_stream_from(cluster, second.name)
         switchover, = of_kind(told(cluster.nodes[2]), 'switchover')
-        user = cluster.workspace.user or pwd.getpwuid(os.geteuid())
-        by = {'address': None, 'uid': user.pw_uid, 'user': user.pw_name}
+        uid = cluster.workspace.user.uid
+        by = {'address': None, 'uid': uid, 'user': pwd.getpwuid(uid).pw_name}
         assert switchover['by'] == by and switchover['node'] == second.name
         assert switchover['steps'][0]['name'] == 'handover'
         asked, = of_kind(told(cluster.nodes[2]), 'asked')
