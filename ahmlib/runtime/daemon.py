@@ -169,7 +169,7 @@ class Daemon:
         learn_users()
         self.history = History(
             self.event_writer, self.config.node_name, clock, lambda: node.consensus.term,
-            lambda text: self.driver.feed(events.HistoryLooked(text)))
+            self._events_are_lost)
         try:
             self.history.go_on(event_file.read(self.config.data_dir))
         except OSError as error:
@@ -342,6 +342,10 @@ class Daemon:
 
     def _helper_died(self, text: str) -> None:
         self.log.warning('%s; another one is made' % text)
+
+    def _events_are_lost(self, text: str) -> None:
+        if self.code is None:           # else it is the last words that could not be written
+            self.driver.feed(events.HistoryLooked(text))
 
     def _disk_is_slow(self, seconds: float) -> None:
         self.log.warning('the disk of %s has not answered for %.1f s: nothing new is remembered '
