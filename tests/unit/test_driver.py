@@ -242,6 +242,8 @@ def kept(shell):
 
 
 def test_what_is_told_is_kept_once_and_what_a_record_tells_better_is_not(shell, kept):
+    shell.driver.configure(types.SimpleNamespace(notification_command=()))
+
     def tell(*report):
         shell.driver.PERFORM[effects.Report](shell.driver, effects.Report(*report))
     tell('NOTICE', 'state', 'A -> B: why', '', 'why')

@@ -169,7 +169,7 @@ def test_a_full_disk_drops_events_and_counts_them_until_there_is_room(tmp_path):
                 file.write(b'x' * 4096)
         for number in range(30):
             kept.history.add('state', '', ('number %d ' % number) + 'x' * 900)
-        for number in range(30):        # what room a page of the disk has left is for short ones
+        for _ in range(30):             # what room a page of the disk has left is for short ones
             kept.history.add('short', '', '')
         kept.written()
         lost = kept.history.lost

@@ -31,7 +31,8 @@ from .rows import one_settings
 #: Page -> the module whose docstring is the usage.
 COMMANDS = {'ahm.8': ahmlib.main, 'ahm_attach_node.1': attach_node,
             'ahm_check_config.1': check_config, 'ahm_cluster_status.1': cluster_status,
-            'ahm_events.1': events, 'ahm_promote_node.1': promote_node, 'ahm_shutdown_cluster.1': shutdown_cluster,
+            'ahm_events.1': events, 'ahm_promote_node.1': promote_node,
+            'ahm_shutdown_cluster.1': shutdown_cluster,
             'ahm_simulate.1': simulate}
 DAEMON = 'ahm.8'
 #: Lines of pages with one of these hold options of other programs.
