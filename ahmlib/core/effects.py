@@ -175,6 +175,8 @@ class Report(NamedTuple):
 UNKEPT = '-'
 #: Of a trouble that begins and ends; `cause` is which.  However often it comes, it is kept.
 TROUBLE, TROUBLE_OVER = 'trouble', 'trouble over'
+#: What a leader that is to hand over tells; a switchover is the whole, at who takes over.
+HAND_OVER = 'hand over'
 
 
 class Record(NamedTuple):

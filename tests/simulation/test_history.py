@@ -71,6 +71,7 @@ def test_a_switchover_says_who_asked_and_so_does_a_refusal():
     record, = told(world, 2, 'switchover')
     assert record.by == BY and record.steps[0].name == 'handover'
     assert record.cause == 'AHM-NODE-1 leads no more: handed over to AHM-NODE-3'
+    assert told(world, 0, 'switchover') == [] and len(told(world, 0, 'hand over')) == 1
     old, = told(world, 0, 'switch over')
     assert 'the target has all' in [step.name for step in old.steps]
     # One that nobody asked for has nobody's name, also after one that somebody did.
@@ -119,8 +120,8 @@ def test_since_when_a_state_holds_is_in_every_row():
     assert new.state_age < 1.0 and new.database_age < 1.0 and world.now > began
 
 
-STORIES = (test_one_event_holds_the_whole_timeline_of_a_failover,
+STORIES = [test_one_event_holds_the_whole_timeline_of_a_failover,
            test_a_failed_database_is_told_by_who_gave_up_and_by_who_took_over,
            test_a_switchover_says_who_asked_and_so_does_a_refusal,
            test_a_takeover_that_is_stopped_says_why_and_after_which_steps,
-           test_events_that_cannot_be_kept_are_a_trouble_that_every_node_tells)
+           test_events_that_cannot_be_kept_are_a_trouble_that_every_node_tells]
