@@ -129,7 +129,7 @@ class History:
         if isinstance(wanted, TakeOver):
             self._takeover_ended(ending, self._elected or self._of_election(parts))
             return
-        by, cause = None, ''
+        by, cause, name = None, '', name_of(wanted)
         if isinstance(wanted, StepDown):
             cause = wanted.reason.text
         elif isinstance(wanted, HandOver):
@@ -138,7 +138,7 @@ class History:
             by, cause = self._by.pop('attach', None), wanted.task.reason
         if isinstance(outcome, StepDown):
             cause = outcome.reason.text
-        self._tell(name_of(wanted), cause, name_of(wanted), ending, by)
+        self._tell(name, cause, name + ' ended' + (cause and ': ' + cause), ending, by)
 
     def _takeover_ended(self, ending: Ending, elected: Elected) -> None:
         outcome, own, by = ending.outcome, self.facts.settings.name, elected.by
