@@ -51,8 +51,10 @@ Reading order:
     foreign     nodes of another cluster
     ways_out    the command that ends a state in which the cluster waits for a person
     troubles    what is wrong here for as long as it lasts, told once
+    history     what the history of events keeps: timelines, who asked, since when
     and above them:
     wanted      the procedures that parts want, and which one overtakes which
+    steps       what a procedure waited for, and how long
     plan        runs one procedure at a time
     parts       all parts of a node, each knowing those above it only
     trouble_kinds   the kinds of trouble, as a table (in policy)

@@ -172,6 +172,9 @@ class Beacon(NamedTuple):
     no_handover: str = ''                       # why a switchover from here would be undone
     # for people, last: ages change all the time
     troubles: Tuple[Trouble, ...] = ()          # what lasts here, the critical first
+    state_age: Optional[float] = None           # since when it has this state; None: does not say
+    database_age: Optional[float] = None        # likewise its database
+    events: int = 0                             # the number of its newest event, or one heard of
 
     @property
     def leads(self) -> bool:

@@ -35,6 +35,11 @@ class OwnFilesLooked(NamedTuple):
     reason: str
 
 
+class HistoryLooked(NamedTuple):
+    """Why events are lost that should be kept has changed; '' where none are."""
+    reason: str
+
+
 class DatabaseChecked(NamedTuple):
     """A check of the local database ended.
 
@@ -160,6 +165,7 @@ class ClientAsked(NamedTuple):
     token: int
     request: Dict[str, Any]
     origin: str = ''        # who asked, in words
+    by: Optional[Dict[str, Any]] = None     # the same, as the history of events keeps it
 
 
 class SettingsChanged(NamedTuple):

@@ -12,7 +12,7 @@ from . import events
 from .beacon import Beacon, Farewell, Verdict, significant
 from .consensus.consensus import Consensus
 from .consensus.saved import Saved
-from .effects import ProbeDatabase, Reply
+from .effects import UNKEPT, ProbeDatabase, Reply
 from .facts import Facts
 from .out import Out, Ready
 from .own_row import build_row
@@ -29,6 +29,7 @@ from .policy.ending import ClusterEnd
 from .policy.evidence import Investigation, runs_by_its_word
 from .policy.force import Force
 from .policy.foreign import Foreign
+from .policy.history import History
 from .policy.intents import Intents
 from .policy.isolation import Isolation
 from .policy.leaving import Leaving
@@ -84,7 +85,8 @@ def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, no
     return plan, Parts(
         facts, out, consensus, database, place, Foreign(), Namesake(facts, consensus), claims,
         intents, force, checks, investigation, standby, isolation, vip, rehearsals, candidate,
-        promotion, shutdown, operator, duties, repoint, leaving, boot, Troubles(facts, out))
+        promotion, shutdown, operator, duties, repoint, leaving, boot, Troubles(facts, out),
+        History(facts, out, plan))
 
 
 class Node:
@@ -161,7 +163,7 @@ class Node:
             self._starts(parts.operator.decide), self._starts(parts.leaving.decide),
             parts.standby.decide, self._starts(parts.isolation.decide), parts.checks.decide,
             self._repoint, self._starts_up, parts.rehearsals.decide, parts.vip.decide,
-            lambda: parts.troubles.decide(parts, KINDS)]
+            lambda: parts.troubles.decide(parts, KINDS), lambda: parts.history.decide(parts)]
 
     def _starts(self, decide: Callable[[], Any]) -> Callable[[], None]:
         """Let this part decide, and begin what it wants."""
@@ -320,7 +322,7 @@ class Node:
         self.out.note('takeover stopped: %s' % outcome.why)
         self.parts.investigation.close()
         self.parts.force.stopped()
-        self.out.report('ERROR', 'takeover stopped', 'no promotion: %s' % outcome.why)
+        self.out.report('ERROR', 'takeover stopped', 'no promotion: %s' % outcome.why, UNKEPT)
         self.consensus.resign()
         self.parts.candidate.stopped(outcome.seconds)
 
@@ -347,6 +349,9 @@ class Node:
     def _on_own_files(self, event: events.OwnFilesLooked) -> None:
         self.parts.troubles.own_files_looked(event.reason)
 
+    def _on_history(self, event: events.HistoryLooked) -> None:
+        self.parts.troubles.history_looked(event.reason)
+
     def _on_answer(self, event: Any) -> None:
         if event.token == self.plan.token and self.plan.token is not None:
             self.parts.checks.action_ended(self.out.waiting[event.token][0], event)
@@ -358,7 +363,8 @@ class Node:
 
     def _on_client(self, event: events.ClientAsked) -> None:
         self.facts.take_row(self.own_row())     # ages as of now
-        self.out.emit(Reply(event.token, answer(self.parts, event.request, event.origin)))
+        self.out.emit(Reply(event.token, answer(
+            self.parts, event.request, event.origin, event.by)))
 
     def _on_foreign(self, event: events.ForeignHeard) -> None:
         self.parts.foreign.take(self.facts.settings, event, self.facts.now)
@@ -374,7 +380,7 @@ class Node:
         events.Started: _ignore, events.Ticked: _ignore,
         events.BeaconHeard: _on_beacon,
         events.StateSaved: _on_saved, events.StateSaveFailed: _on_save_failed,
-        events.OwnFilesLooked: _on_own_files,
+        events.OwnFilesLooked: _on_own_files, events.HistoryLooked: _on_history,
         events.DatabaseChecked: _on_answer, events.DatabaseProbed: _on_answer,
         events.VipChecked: _on_answer, events.VipPinged: _on_answer,
         events.TrustedPinged: _on_answer, events.ActionEnded: _on_answer,

@@ -35,12 +35,12 @@ def build_row(parts: Parts) -> Beacon:
         primary_lsn=parts.place.lsn, sync_needed=claim.needed, sync_nodes=claim.nodes,
         sync_term=claim.term, sync_version=claim.version,
         sync_doubt=cut(parts.claims.doubt), problem=cut(_problem(parts)),
-        nodes=settings.addresses if parts.foreign.heard else (),
-        intent=parts.intents.published(),
+        nodes=settings.addresses if parts.foreign.heard else (), intent=parts.intents.published(),
         forced=consensus.tenure.reigns if ballot.leads else parts.force.claims,
         shared=settings.shared, hindered=bool(parts.rehearsals.would_fail),
         refused_by=tuple(parts.rehearsals.refused_by()),
-        no_handover=cut(parts.rehearsals.why_no_handover()), troubles=parts.troubles.published())
+        no_handover=cut(parts.rehearsals.why_no_handover()), troubles=parts.troubles.published(),
+        state_age=parts.history.state_age(), database_age=parts.history.database_age())
     rightful = parts.place.is_rightful(row, parts.force.claims)
     return row._replace(rightful=True) if rightful else row
 

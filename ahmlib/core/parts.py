@@ -19,6 +19,7 @@ from .policy.ending import ClusterEnd
 from .policy.evidence import Investigation
 from .policy.force import Force
 from .policy.foreign import Foreign
+from .policy.history import History
 from .policy.intents import Intents
 from .policy.isolation import Isolation
 from .policy.leaving import Leaving
@@ -59,3 +60,4 @@ class Parts(NamedTuple):
     leaving: Leaving
     boot: Boot
     troubles: Troubles
+    history: History

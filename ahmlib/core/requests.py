@@ -3,8 +3,9 @@
 Whether a client may ask for that at all is decided before, by where it comes from.
 """
 
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
+from .effects import UNKEPT
 from .parts import Parts
 from .procedures.restart_asked import RESTART_SECONDS
 from .status import status
@@ -16,16 +17,20 @@ CHANGING = frozenset(('attach', 'promote', 'restart', 'shutdown'))
 RESTART_SECONDS_MAX = 86400
 
 
-def answer(parts: Parts, request: Dict[str, Any], origin: str = '') -> Dict[str, Any]:
+def answer(parts: Parts, request: Dict[str, Any], origin: str = '',
+           by: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
     """The answer to one request of a utility."""
     asked = request.get('ask')
     known = REQUESTS.get(asked) if isinstance(asked, str) else None
     if known is None:
         return {'ok': False, 'reason': 'this daemon does not know the request %r' % (asked,)}
-    if asked in CHANGING and not request.get('dry_run'):
-        parts.out.report('NOTICE', 'asked', '%s was asked for by %s' % (
-            asked, origin or 'somebody'))
-    return known(parts, request)
+    if asked not in CHANGING or request.get('dry_run'):
+        return known(parts, request)
+    who = origin or 'somebody'
+    parts.out.report('NOTICE', 'asked', '%s was asked for by %s' % (asked, who), UNKEPT)
+    answered = known(parts, request)
+    parts.history.asked(asked, by, who, answered.get('reason', ''))
+    return answered
 
 
 def _status(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:

@@ -26,6 +26,7 @@ NEVER_HEARD: Dict[str, Any] = {
     'problem': '', 'troubles': [], 'term': None, 'timeline': 0, 'lsn': 0, 'lag_bytes': None,
     'last_beacon_seconds': None, 'sync_state': None, 'streaming': None, 'uptime_seconds': None,
     'hears': None, 'out': None, 'holds_vip': None,
+    'state_since_seconds': None, 'database_since_seconds': None,
 }
 ONE_WAY = 'its beacons arrive, but do not repeat those of this node: see whether the network ' \
           'lets beacons through to it'
@@ -102,8 +103,15 @@ def _node(parts: Parts, place: int, leader: Optional[Beacon]) -> Dict[str, Any]:
         lag_bytes=_lag(parts, row, leader) if alive else None,
         last_beacon_seconds=round(silence, 3), sync_state=_sync_state(row, leader),
         streaming=row.streaming, uptime_seconds=round(row.uptime, 3),
-        hears=_hears(parts, row) if alive else None, out=row.out, holds_vip=row.holds_vip)
+        hears=_hears(parts, row) if alive else None, out=row.out, holds_vip=row.holds_vip,
+        state_since_seconds=_since(row.state_age if alive else 0.0, silence),
+        database_since_seconds=_since(row.database_age, silence))
     return line
+
+
+def _since(age: Optional[float], silence: float) -> Optional[float]:
+    """For how long, by the age in a row that came so long ago; LOST since the last row."""
+    return None if age is None else round(age + silence, 1)
 
 
 def _why_not(parts: Parts, row: Beacon) -> str:

@@ -216,6 +216,8 @@ FIELDS = (
     Field('sync_term', _number), Field('sync_version', _number), Field('sync_doubt', _text),
     Field('troubles', _troubles), Field('shared', _shared),
     Field('refused_by', _some_nodes), Field('no_handover', _text), Field('hindered', _truth),
+    Field('state_age', _maybe_seconds), Field('database_age', _maybe_seconds),
+    Field('events', _number),
 )
 _HEAD = 3
 _PLACES = {field.name: place for place, field in enumerate(FIELDS)}

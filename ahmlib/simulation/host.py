@@ -2,6 +2,7 @@
 
 from typing import Any, Callable, Dict, List, Optional
 
+from ahmlib.core import effects
 from ahmlib.core.consensus.saved import Saved
 from ahmlib.core.node import Node
 from ahmlib.core.settings import Settings
@@ -47,6 +48,7 @@ class Host:
         self.obstructed_until = float('-inf')   # its step-down could not be done in time till then
         self.answered: Dict[str, Any] = {}      # to the utility that asked last
         self.raising: Optional[int] = None      # the token of the command that raises the VIP
+        self.history: List[effects.Record] = []     # of events, the newest last
         self.fenced_others_at = float('-inf')   # when its fencing script last succeeded
 
     def clock(self, now: float) -> float:

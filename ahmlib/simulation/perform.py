@@ -394,6 +394,13 @@ def _cancel(world: 'World', host: Host, effect: effects.Cancel) -> None:
 
 def _report(world: 'World', host: Host, effect: effects.Report) -> None:
     world.note(host, '%s: %s' % (effect.event, effect.text))
+    if effect.kind != effects.UNKEPT:
+        _record(world, host, effects.Record(effect.kind or effect.event, effect.cause, effect.text))
+
+
+def _record(world: 'World', host: Host, effect: effects.Record) -> None:
+    """The history of events of this host; it outlives the daemon, as the file does."""
+    host.history.append(effect)
 
 
 def _reply(world: 'World', host: Host, effect: effects.Reply) -> None:
@@ -420,5 +427,6 @@ PERFORM: Dict[type, Callable[['World', Host, Any], None]] = {
     effects.LeaveStandbySignal: _leave_signal, effects.InspectDatabase: _inspect_database,
     effects.FollowPrimary: _follow, effects.AttachDatabase: _attach,
     effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,
+    effects.Record: _record,
     effects.Reply: _reply, effects.Exit: _exit,
 }

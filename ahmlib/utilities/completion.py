@@ -19,6 +19,7 @@ COMMANDS: Dict[str, str] = {
     'ahm_attach_node': 'ahmlib.utilities.attach_node',
     'ahm_check_config': 'ahmlib.utilities.check_config',
     'ahm_cluster_status': 'ahmlib.utilities.cluster_status',
+    'ahm_events': 'ahmlib.utilities.events',
     'ahm_promote_node': 'ahmlib.utilities.promote_node',
     'ahm_restart_database': 'ahmlib.utilities.restart_database',
     'ahm_shutdown_cluster': 'ahmlib.utilities.shutdown_cluster',

@@ -188,10 +188,10 @@ MUTANTS = (
               'self.term, self.voted_for = 0, None'),)),
     Mutant('the VIP goes up before the record is known', 11, 'three nodes', DEAD, (
         Patch(take_over, 'take_over', 'if not (yield Until(parts.place.is_on_record, '
-              'facts.hold_seconds)):', 'if False:'),)),
+              "facts.hold_seconds, step='on record')):", 'if False:'),)),
     Mutant('a winner acts before it holds a lease', 11, 'three nodes', DEAD, (
         Patch(take_over, 'take_over', 'if not (yield Until(consensus.tenure.has_lease, '
-              'facts.lease_seconds)):', 'if False:'),)),
+              "facts.lease_seconds, step='lease')):", 'if False:'),)),
     Mutant('timers come after what waits in the queue', 11, 'three nodes with fencing',
            ((1.0, 'power-off', 0), (2.05, 'freeze', 1), (3.0, 'thaw', 1)), (
                Patch(Node, 'handle', 'self._start(self.parts.duties.lease_ended())',
@@ -276,8 +276,8 @@ MUTANTS = (
                Patch(switch_over, '_stop', 'row.replayed > lsn', 'row.lsn > lsn'),)),
     Mutant('a switchover does not wait for its target', 21, 'three nodes',
            ((1.0, 'hold-replay', 1), (0.2, 'promote', 1)), (
-               Patch(switch_over, '_stop', 'if (yield Until(has_it, RECEIVE_SECONDS)):',
-                     'if True or (yield Until(has_it, RECEIVE_SECONDS)):'),)),
+               Patch(switch_over, '_stop', 'if (yield Until(has_it, ',
+                     'if True or (yield Until(has_it, '),)),
     Mutant('whose daemon lives counts as a dead house', 22, 'three nodes', STUCK_VIP, (
         NOT_DROPPED_FIRST,
         Patch(take_over, '_why_no_dead_house', 'if suspect is not None and '

@@ -22,6 +22,7 @@ from .test_field_data import STORIES as FIELD_STORIES
 from .test_force import STORIES as FORCE_STORIES
 from .test_force_found import STORIES as FORCE_FOUND
 from .test_found import FOUND
+from .test_history import STORIES as HISTORY
 from .test_leaving import STORIES as LEAVING_STORIES
 from .test_operators import STORIES as OPERATOR_STORIES
 from .test_restart_database import STORIES as RESTART_STORIES
@@ -127,7 +128,7 @@ def reached():
         found.take(world.trace)
     for story in OPERATOR_STORIES + LEAVING_STORIES + FORCE_STORIES + FORCE_FOUND \
             + FIELD_STORIES + TROUBLES + WAYS_OUT + SHORTER_ROWS + RESTART_STORIES \
-            + BOOT_STORIES:
+            + BOOT_STORIES + HISTORY:
         with found.watching():
             story()
     return found

@@ -133,7 +133,8 @@ class Checks:
         if after is not before:
             self.out.report('WARNING' if self.database.failures else 'NOTICE', 'database',
                         'the database is %s%s' % (after.name, ': ' + self.database.reason
-                                                  if self.database.reason else ''))
+                                                  if self.database.reason else ''),
+                            cause=self.database.reason)
 
     def _ping_trusted(self) -> None:
         if not self.consensus.tie_break.is_needed or self.trusted_token is not None \

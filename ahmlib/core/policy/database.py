@@ -224,7 +224,8 @@ class LocalDatabase:
     def tell_out(self, why: str) -> None:
         """The same, and people are told."""
         self.out = why
-        self.reports.report('WARNING', 'out', 'reported out until attached again: %s' % why)
+        self.reports.report('WARNING', 'out', 'reported out until attached again: %s' % why,
+                            cause=why)
 
     def has_diverged(self, diverged: bool) -> None:
         """Whether it was found to hold what the primary does not have."""

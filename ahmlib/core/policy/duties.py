@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 from ..beacon import Beacon, Farewell, Intent, IntentKind, Verdict
 from ..consensus.consensus import Consensus
 from ..consensus.lease import FOREVER
-from ..effects import SaveLease
+from ..effects import HAND_OVER, SaveLease
 from ..facts import Facts
 from ..out import Out
 from ..plan import Plan
@@ -62,7 +62,7 @@ class Duties:
             row.name, row.term, self.consensus.term), 'immediate'))
 
     def _step_down(self, reason: Reason) -> StepDown:
-        self.out.report('WARNING', 'step-down', 'steps down: %s' % reason.text)
+        self.out.report('WARNING', 'step-down', 'steps down: %s' % reason.text, cause=reason.text)
         return StepDown(reason)
 
     def ended(self) -> None:
@@ -98,7 +98,7 @@ class Duties:
             if not why:
                 return HandOver(intent)
             self.out.note('no switchover: %s' % sentence(row.name, why))
-            self.out.report('ERROR', 'switchover', self.out.problem)
+            self.out.report('ERROR', 'switchover', self.out.problem, HAND_OVER)
         return None
 
     def _note_lease(self) -> None:

@@ -193,6 +193,8 @@ KINDS = (
         'every node has a name of its own')),
     Kind('own files', _always('WARNING'), lambda parts: parts.troubles.of_own_files, _once_over(
         'the PID file and the UNIX socket are there again')),
+    Kind('events', _always('WARNING'), lambda parts: parts.troubles.of_history, _once_over(
+        'events are kept again')),
     Kind('vip', _always('CRITICAL'), lambda parts: parts.vip.problem, _once_over(''), begins=False),
     Kind(OUT, _always('WARNING'), _out, _once_over(''), begins=False),
 )
