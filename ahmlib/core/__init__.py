@@ -44,6 +44,7 @@ Reading order:
     forced      what is asked before that
     promotion   an operator wants this database to be the primary
     leaving     being asked to end          ending      all daemons end
+    maintenance  one node left to its operator
     operator    what an operator asked of this node, one task at a time
     task        one such task
     agreement   what all nodes have to agree on

@@ -170,6 +170,7 @@ class Beacon(NamedTuple):
     hindered: bool = False                      # its takeover would fail, as it was rehearsed
     refused_by: Tuple[int, ...] = ()            # whose servers would not let this one in
     no_handover: str = ''                       # why a switchover from here would be undone
+    maintenance: bool = False                   # left to its operator: no candidate, not judged
     # for people, last: ages change all the time
     troubles: Tuple[Trouble, ...] = ()          # what lasts here, the critical first
 

@@ -31,6 +31,7 @@ from .policy.foreign import Foreign
 from .policy.intents import Intents
 from .policy.isolation import Isolation
 from .policy.leaving import Leaving
+from .policy.maintenance import Maintenance
 from .policy.operator import Operator
 from .policy.place import PrimaryPlace
 from .policy.promotion import Promotion
@@ -59,7 +60,7 @@ def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, no
     facts, out = Facts(settings, now, on_disk.names), Out()
     plan = Plan(facts, out)
     consensus = Consensus(facts, out, saved, incarnation)
-    database = LocalDatabase(facts, out)
+    database = LocalDatabase(facts, out, on_disk.maintenance)
     place = PrimaryPlace(facts, consensus, database, on_disk)
     claims = Claims(facts, out, consensus, database, on_disk.claim)
     intents = Intents(facts, consensus)
@@ -75,13 +76,15 @@ def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, no
                           investigation, vip, rehearsals, candidate)
     leaving = Leaving(facts, out, consensus, vip, intents, plan)
     shutdown = ClusterEnd(facts, out, consensus, intents, leaving)
-    operator = Operator(facts, consensus, place, intents, candidate, plan, promotion, shutdown)
+    maintenance = Maintenance(facts, out, consensus, database, checks, candidate)
+    operator = Operator(facts, consensus, place, intents, candidate, plan, promotion, shutdown,
+                        database, maintenance)
     duties = Duties(facts, out, consensus, database, intents, investigation, candidate, plan)
     repoint = Repoint(facts, out, consensus, database, place, checks, force, candidate)
     return plan, Parts(
         facts, out, consensus, database, place, Foreign(), Namesake(facts, consensus), claims,
         intents, force, checks, investigation, standby, isolation, vip, rehearsals, candidate,
-        promotion, shutdown, operator, duties, repoint, leaving, Troubles(facts, out))
+        promotion, shutdown, maintenance, operator, duties, repoint, leaving, Troubles(facts, out))
 
 
 class Node:
@@ -231,7 +234,7 @@ class Node:
     def to_save(self) -> Saved:
         """What must not be forgotten, as of now."""
         return self.consensus.to_save(self.parts.place.record, tuple(self.facts.names),
-                                      self.parts.claims.claim)
+                                      self.parts.claims.claim, self.parts.database.maintained)
 
     def _is_hurried(self) -> bool:
         """Whether rows are repeated quickly: an election or a procedure is under way."""

@@ -13,7 +13,7 @@ def build_row(parts: Parts) -> Beacon:
     follows = ballot.leader is not None
     row = Beacon(
         cluster=settings.cluster, sender=facts.own, name=settings.name,
-        priority=settings.priority, witness=settings.witness,
+        priority=settings.priority, witness=settings.witness, maintenance=database.maintained,
         interval=settings.interval, retries=settings.retries,
         incarnation=consensus.incarnation, seq=consensus.speaker.seq,
         uptime=facts.now - facts.started_at, heard=consensus.members.heard(),

@@ -21,6 +21,7 @@ from .policy.foreign import Foreign
 from .policy.intents import Intents
 from .policy.isolation import Isolation
 from .policy.leaving import Leaving
+from .policy.maintenance import Maintenance
 from .policy.operator import Operator
 from .policy.place import PrimaryPlace
 from .policy.promotion import Promotion
@@ -52,6 +53,7 @@ class Parts(NamedTuple):
     candidate: Candidate
     promotion: Promotion
     shutdown: ClusterEnd
+    maintenance: Maintenance
     operator: Operator
     duties: Duties
     repoint: Repoint

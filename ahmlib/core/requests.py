@@ -9,7 +9,7 @@ from .parts import Parts
 from .status import status
 
 #: Requests that change something: allowed to the operators of this cluster only.
-CHANGING = frozenset(('attach', 'promote', 'shutdown'))
+CHANGING = frozenset(('attach', 'promote', 'shutdown', 'pause', 'resume'))
 
 
 def answer(parts: Parts, request: Dict[str, Any], origin: str = '') -> Dict[str, Any]:
@@ -55,6 +55,16 @@ def _shutdown(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
     return _refused(parts.operator.shut_down()) or {'ok': True}
 
 
+def _pause(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
+    remarks = parts.maintenance.remarks()
+    answer = _begun(parts, parts.operator.maintain(True, request.get('node')))
+    return dict(answer, remarks=remarks) if answer['ok'] else answer
+
+
+def _resume(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
+    return _begun(parts, parts.operator.maintain(False, request.get('node')))
+
+
 def _begun(parts: Parts, why: str) -> Dict[str, Any]:
     task = parts.operator.task
     assert why or task is not None
@@ -67,5 +77,5 @@ def _refused(why: str) -> Dict[str, Any]:
 
 REQUESTS: Dict[str, Callable[[Any, Dict[str, Any]], Dict[str, Any]]] = {
     'status': _status, 'task': _task, 'attach': _attach, 'promote': _promote,
-    'shutdown': _shutdown,
+    'shutdown': _shutdown, 'pause': _pause, 'resume': _resume,
 }

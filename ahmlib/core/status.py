@@ -25,7 +25,7 @@ NEVER_HEARD: Dict[str, Any] = {
               'beacons through',
     'problem': '', 'troubles': [], 'term': None, 'timeline': 0, 'lsn': 0, 'lag_bytes': None,
     'last_beacon_seconds': None, 'sync_state': None, 'streaming': None, 'uptime_seconds': None,
-    'hears': None, 'out': None, 'holds_vip': None,
+    'hears': None, 'out': None, 'holds_vip': None, 'maintenance': None,
 }
 ONE_WAY = 'its beacons arrive, but do not repeat those of this node: see whether the network ' \
           'lets beacons through to it'
@@ -34,6 +34,7 @@ SILENT = {
     Farewell.LEAVING: 'its AHM was stopped %.0f s ago: start it with "ahm start"',
     Farewell.RESTARTING: 'its AHM said %.0f s ago that it restarts, and is not back: see its log',
 }
+IN_MAINTENANCE = '; it is in maintenance'
 LEAVES = 'its AHM is about to end'
 
 
@@ -91,6 +92,7 @@ def _node(parts: Parts, place: int, leader: Optional[Beacon]) -> Dict[str, Any]:
     silence = 0.0 if place == parts.facts.own else max(0.0, parts.consensus.members.silence(place))
     alive = place == parts.facts.own or parts.consensus.members.is_alive(place)
     why = _why_not(parts, row) if alive else SILENT[row.farewell] % silence
+    why += IN_MAINTENANCE if row.maintenance and not alive else ''
     line.update(
         priority=row.priority, witness=row.witness, database=row.database.name,
         state=(row.state if alive else NodeState.LOST).name, alive=alive,
@@ -101,7 +103,8 @@ def _node(parts: Parts, place: int, leader: Optional[Beacon]) -> Dict[str, Any]:
         lag_bytes=_lag(parts, row, leader) if alive else None,
         last_beacon_seconds=round(silence, 3), sync_state=_sync_state(row, leader),
         streaming=row.streaming, uptime_seconds=round(row.uptime, 3),
-        hears=_hears(parts, row) if alive else None, out=row.out, holds_vip=row.holds_vip)
+        hears=_hears(parts, row) if alive else None, out=row.out, holds_vip=row.holds_vip,
+        maintenance=row.maintenance)
     return line
 
 

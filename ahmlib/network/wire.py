@@ -213,6 +213,7 @@ FIELDS = (
     Field('sync_term', _number), Field('sync_version', _number), Field('sync_doubt', _text),
     Field('troubles', _troubles), Field('shared', _shared),
     Field('refused_by', _some_nodes), Field('no_handover', _text), Field('hindered', _truth),
+    Field('maintenance', _truth),
 )
 _HEAD = 3
 _PLACES = {field.name: place for place, field in enumerate(FIELDS)}

@@ -154,6 +154,7 @@ class Memory:
             'term': saved.term, 'voted_for': self._name(saved.voted_for),
             'leader': self._name(saved.leader), 'hold': saved.hold, 'bound': saved.bound,
             'blind': saved.blind, 'forced': saved.forced, 'cluster': self.cluster,
+            'maintenance': saved.maintenance,
             'claim': [saved.claim.term, saved.claim.version, saved.claim.needed,
                       [self._addresses[place] for place in saved.claim.nodes]],
             'record': record and [record.timeline, record.term, self._name(record.node),
@@ -173,7 +174,8 @@ class Memory:
             _kind(content, 'bound', bool), _kind(content, 'blind', bool),
             self._record(content['record']),
             tuple(names.get(address) for address in self._addresses),
-            _kind(content, 'forced', bool), self._claim(content.get('claim')))
+            _kind(content, 'forced', bool), self._claim(content.get('claim')),
+            _kind(dict({'maintenance': False}, **content), 'maintenance', bool))
 
     def _record(self, found: Any) -> Optional[Record]:
         if found is None:

@@ -207,6 +207,22 @@ def shutdown_cluster(world: 'World', place: int) -> None:
     _ask(world, place, 'shutdown')
 
 
+def pause_node(world: 'World', place: int) -> None:
+    """an operator puts it in maintenance (ahm_pause_cluster --node)"""
+    _ask_node(world, place, 'pause')
+
+
+def resume_node(world: 'World', place: int) -> None:
+    """an operator ends its maintenance (ahm_resume_cluster --node)"""
+    _ask_node(world, place, 'resume')
+
+
+def _ask_node(world: 'World', place: int, what: str) -> None:
+    host = world.hosts[place]
+    world.feed(host, events.ClientAsked(0, {'ask': what, 'node': host.settings.name},
+                                        'an operator'))
+
+
 def hear_stranger(world: 'World', place: int) -> None:
     """a host of its nodes.conf belongs to another cluster"""
     settings = world.hosts[place].settings
@@ -337,7 +353,8 @@ COMMANDS: Dict[str, Fault] = {
 FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for function in (
     cut, cut_one_way, cut_between, part, mute, deafen, deafen_multicast, heal, replay,
     lose_trusted, reach_trusted, crash, start, crash_and_start, freeze, thaw, stop, stop_twice,
-    restart, reload, ask_status, attach, promote, force, shutdown_cluster, hear_stranger,
+    restart, reload, ask_status, attach, promote, force, shutdown_cluster, pause_node, resume_node,
+    hear_stranger,
     lose_state, fill_disk, free_disk, stall_disk, unstall_disk, power_off, power_on, drop_vip,
     hide_vip, answer_for_vip, ping_in_vain, vip_unusable, kill_daemon_and_database,
     kill_database, hang_database, thaw_database, start_database, crash_recovery,
@@ -346,12 +363,13 @@ FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for fu
 FAULTS.update(COMMANDS)
 
 #: What operators ask for.
-OPERATORS = ('attach', 'promote', 'force', 'shutdown-cluster')
+OPERATORS = ('attach', 'promote', 'force', 'shutdown-cluster', 'pause-node', 'resume-node')
 
 #: After these nothing may be promoted, however often they happen (L17).
 HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status', 'hear-stranger',
             'attach', 'shutdown-cluster', 'stall-disk', 'unstall-disk', 'pause-replay',
-            'hold-replay', 'resume-replay', 'refuse-checks', 'restart-standby')
+            'hold-replay', 'resume-replay', 'refuse-checks', 'restart-standby', 'pause-node',
+            'resume-node')
 
 
 def strike(world: 'World', fault: str, place: int) -> None:
@@ -389,6 +407,8 @@ def repair(world: 'World') -> None:
 
 
 def _keep_started(world: 'World') -> None:
-    for place in range(len(world.hosts)):
+    for place, host in enumerate(world.hosts):
         start(world, place)
+        if host.node is not None and host.node.parts.database.maintained:
+            resume_node(world, place)
     world.after(REPAIR_SECONDS, lambda: _keep_started(world))

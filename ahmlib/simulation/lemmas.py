@@ -28,6 +28,8 @@
     L21  Who hands over names a successor that has replayed all that it has.
     L22  A takeover raises the VIP only where no node in contact says that it holds it.
     L23  A standby that runs, and that nobody was cut off from, is not reported out.
+    L24  Of a node in maintenance nothing is promoted, and its daemon leaves its database alone,
+         unless that accepts writes.
 
 L1 and L2 are what users care about; the others are the steps of the proof.  Any q voters and any
 n - q + 1 acknowledgers share a node.  That node is bound to the leader it acknowledged for as long
@@ -64,6 +66,7 @@ from ahmlib.core.states import NodeState
 from ahmlib.simulation.data_lemmas import (
     Eligible,
     Evidence,
+    LeftAlone,
     MostAdvanced,
     NothingLost,
     OneWritable,
@@ -425,4 +428,4 @@ class AloneWithVip(Lemma):
 LEMMAS = (OneLeader, OnePrimary, Elected, Evidence, MostAdvanced, NeverBack, SavedBeforeSaid,
           OneLease, Backed, NoVoteUnderPromise, UnderLease, DeadlinesFirst, CompleteStepDown,
           Eligible, OldRowsIgnored, ProceduresEnd, RestartsPromoteNothing, NothingLost, OwnTerms,
-          OneWritable, SuccessorHasAll, AloneWithVip, StaysIn)
+          OneWritable, SuccessorHasAll, AloneWithVip, StaysIn, LeftAlone)

@@ -22,6 +22,7 @@ from .test_force import STORIES as FORCE_STORIES
 from .test_force_found import STORIES as FORCE_FOUND
 from .test_found import FOUND
 from .test_leaving import STORIES as LEAVING_STORIES
+from .test_maintenance import STORIES as MAINTENANCE
 from .test_operators import STORIES as OPERATOR_STORIES
 from .test_troubles import STORIES as TROUBLES
 from .test_ways_out import STORIES as WAYS_OUT
@@ -123,7 +124,7 @@ def reached():
             recovers(world)
         found.take(world.trace)
     for story in OPERATOR_STORIES + LEAVING_STORIES + FORCE_STORIES + FORCE_FOUND \
-            + FIELD_STORIES + TROUBLES + WAYS_OUT:
+            + FIELD_STORIES + TROUBLES + WAYS_OUT + MAINTENANCE:
         with found.watching():
             story()
     return found

@@ -113,7 +113,7 @@ def test_a_sound_file_with_senseless_content_is_corrupt(memory, changes):
 def test_a_file_that_lacks_a_part_is_corrupt(memory):
     memory.save(SAVED)
     whole = state_file.load(memory.state_path)
-    for name in set(whole) - {'claim', 'cluster'}:  # the version before wrote none
+    for name in set(whole) - {'claim', 'cluster', 'maintenance'}:  # the version before wrote none
         state_file.save(memory.state_path,
                         {key: value for key, value in whole.items() if key != name})
         with pytest.raises(StateFileCorrupt) as corrupt:
@@ -173,3 +173,12 @@ def test_a_damaged_lease_is_none(memory, tmp_path):
                     whole.replace(b'1234.5', b'NaN')):
         path.write_bytes(damaged)
         assert memory.load_lease() == 0.0
+
+
+def test_maintenance_is_on_file_and_the_version_before_wrote_none(memory):
+    memory.save(SAVED._replace(maintenance=True))
+    assert memory.load().maintenance is True
+    whole = state_file.load(memory.state_path)
+    del whole['maintenance']
+    state_file.save(memory.state_path, whole)
+    assert memory.load().maintenance is False

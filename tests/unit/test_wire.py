@@ -66,7 +66,7 @@ def fields(size):
         'troubles': st.lists(st.builds(Trouble, texts, st.booleans(), texts, seconds),
                              max_size=wire.TROUBLES_MAX).map(tuple),
         'hindered': st.booleans(), 'refused_by': st.lists(nodes, max_size=size).map(tuple),
-        'no_handover': texts,
+        'no_handover': texts, 'maintenance': st.booleans(),
         'shared': st.lists(st.tuples(texts, texts), max_size=wire.SHARED_MAX).map(tuple),
     }
     assert set(values) == set(Beacon._fields), 'a field of the row has no strategy'

@@ -107,7 +107,8 @@ class Consensus:
         """Vote and stand; the votes with which this node is elected now, or 0."""
         return self.contest.decide(wish)
 
-    def to_save(self, record: Any, names: Tuple[Optional[str], ...], claim: Any) -> Saved:
+    def to_save(self, record: Any, names: Tuple[Optional[str], ...], claim: Any,
+                maintenance: bool = False) -> Saved:
         """What must not be forgotten, as of now, with what others keep beside it."""
         # Who retreats beside a leader of its own leads nothing, and owes its promise.
         leads = self.ballot.leads or self.tenure.reigns \
@@ -115,7 +116,7 @@ class Consensus:
         return Saved(self.ballot.term, self.ballot.voted_for,
                      self.facts.own if leads else self.promise.leader, self.promise.hold,
                      self.promise.bound, self.promise.blind, record, names,
-                     self.tenure.reigns if leads else self.promise.reigned, claim)
+                     self.tenure.reigns if leads else self.promise.reigned, claim, maintenance)
 
     def check(self) -> None:
         """What one node can see of the invariants; a broken one ends the daemon like a crash."""

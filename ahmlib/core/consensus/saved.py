@@ -20,3 +20,4 @@ class Saved(NamedTuple):
     names: Tuple[Optional[str], ...] = ()   # by node: the name once heard
     forced: bool = False                    # that leader leads by force, as far as is known here
     claim: Claim = Claim()                  # the newest claim known here
+    maintenance: bool = False               # this node is left alone (R55)

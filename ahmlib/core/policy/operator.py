@@ -6,7 +6,7 @@ task that is asked for while a procedure is under way (a failover that this node
 begins when that is over.
 """
 
-from typing import Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from ..consensus.consensus import Consensus
 from ..facts import Facts
@@ -14,8 +14,10 @@ from ..plan import Plan
 from ..states import NodeState
 from ..wanted import Attach
 from .candidate import Candidate
+from .database import LocalDatabase
 from .ending import ClusterEnd
 from .intents import Intents
+from .maintenance import Maintenance
 from .place import PrimaryPlace
 from .promotion import Promotion
 from .task import Task
@@ -36,11 +38,12 @@ class Operator:
     """The operator's wishes, as far as they came through this node."""
 
     def __init__(self, facts: Facts, consensus: Consensus, place: PrimaryPlace, intents: Intents,
-                 candidate: Candidate, plan: Plan, promotion: Promotion,
-                 shutdown: ClusterEnd) -> None:
+                 candidate: Candidate, plan: Plan, promotion: Promotion, shutdown: ClusterEnd,
+                 database: LocalDatabase, maintenance: Maintenance) -> None:
         self.facts, self.consensus, self.place, self.intents = facts, consensus, place, intents
         self.candidate, self.plan = candidate, plan
         self.promotion, self.shutdown = promotion, shutdown
+        self.database, self.maintenance = database, maintenance
         self.task: Optional[Task] = None
         self.waiting: Optional[Waiting] = None
         self.asked = 0
@@ -114,6 +117,9 @@ class Operator:
     def _why_not_attach(self) -> str:
         if self.facts.settings.witness:
             return '%s is a witness: it has no database to attach' % self.facts.settings.name
+        if self.database.maintained:
+            return '%s is in maintenance: end that first, with "ahm_resume_cluster --node=%s"' % (
+                2 * (self.facts.settings.name,))
         if self.consensus.leads:
             return '%s leads: there is nothing to attach' % self.facts.settings.name
         leader = self.consensus.leader_row()
@@ -123,6 +129,23 @@ class Operator:
                 or 'see ahm_cluster_status')
         if leader.state is not NodeState.LEADER or not leader.rightful or leader.stepping_down:
             return '%s does not lead over a primary yet: try again in a moment' % leader.name
+        return ''
+
+    def maintain(self, on: bool, name: Any) -> str:
+        """Put this node, of that name, in maintenance, or end that; why not, or ''."""
+        own = self.facts.settings.name
+        if name != own:
+            return 'this is %s, and it was asked for %.60s: ask that node itself, with -h' % (
+                own, name)
+        why = self.why_busy()
+        if on and not self.database.maintained:
+            why = why or self.why_at_work() or self.maintenance.why_not_begin()
+        if not why:
+            self._begin('pause' if on else 'resume', lambda task: self._start_maintenance(on, task))
+        return why
+
+    def _start_maintenance(self, on: bool, task: Task) -> str:
+        self.maintenance.set(on, task)
         return ''
 
     def shut_down(self) -> str:
@@ -136,6 +159,7 @@ class Operator:
         self._begin_what_waits()
         self.promotion.decide()
         self.shutdown.decide()
+        self.maintenance.decide()
         wanted, self.wanted = self.wanted, None
         if wanted is not None and not self.plan.may_start(wanted):
             wanted.task.end(self.why_at_work())     # something else has begun at this very instant

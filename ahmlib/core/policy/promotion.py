@@ -71,6 +71,9 @@ class Promotion:
         name = self.facts.settings.name
         if self.facts.settings.witness:
             return '%s is a witness: it has no database to promote' % name
+        if self.database.maintained:
+            return '%s is in maintenance: end that first, with "ahm_resume_cluster --node=%s"' % (
+                name, name)
         if self.consensus.leads:
             return '%s is the primary already' % name if self.consensus.role is not Role.ELECTED \
                 else '%s is taking over already' % name

@@ -160,6 +160,18 @@ def _as_leader(parts: Parts) -> str:
         'the parameters that have to be the same everywhere are those of %s' % leader.name
 
 
+def _maintenance(parts: Parts) -> str:
+    return 'in maintenance: it is no candidate, and its database is left alone; end that with ' \
+        '"ahm_resume_cluster --node=%s"' % parts.facts.settings.name \
+        if parts.database.maintained else ''
+
+
+def _judged(say: Callable[[Parts], str]) -> Callable[[Parts], str]:
+    """Of a database that is left to its operator nothing is said, also not that a trouble is over.
+    """
+    return lambda parts: '' if parts.database.maintained else say(parts)
+
+
 def _always(severity: str) -> Callable[[Parts], str]:
     return lambda parts: severity
 
@@ -173,15 +185,17 @@ def _of_mismatch(parts: Parts) -> str:
 
 
 KINDS = (
-    Kind('checks', _always('WARNING'), _failing_checks, _passes_again),
+    Kind('maintenance', _always('WARNING'), _maintenance, _once_over('in maintenance no more')),
+    Kind('checks', _always('WARNING'), _judged(_failing_checks), _judged(_passes_again)),
     Kind('quarantined', _of_mismatch, _distrust, _trusted_again),
     Kind('down', _always('CRITICAL'), _down, _is_up),
-    Kind('replay', _always('ERROR'), _standstill, _replays_again),
-    Kind('not streaming', _always('WARNING'), _not_streaming, _streams_again, ends='streaming'),
+    Kind('replay', _always('ERROR'), _judged(_standstill), _judged(_replays_again)),
+    Kind('not streaming', _always('WARNING'), _judged(_not_streaming), _judged(_streams_again),
+         ends='streaming'),
     Kind('commits', _always('CRITICAL'), _commits_wait, _commits_end),
-    Kind('takeover', _always('ERROR'), _takeover,
-         _once_over('a takeover here would get through now, as far as can be tried')),
-    Kind('handover', _always('ERROR'), _handover, _lets_in),
+    Kind('takeover', _always('ERROR'), _judged(_takeover), _judged(
+        _once_over('a takeover here would get through now, as far as can be tried'))),
+    Kind('handover', _always('ERROR'), _judged(_handover), _judged(_lets_in)),
     Kind('archiver', _always('WARNING'), _archiver, _archives_again),
     Kind('state', _of_silence, _unwritable, _once_over('the state file can be written again')),
     Kind('unlike the leader', _always('ERROR'),

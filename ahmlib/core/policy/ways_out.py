@@ -12,7 +12,7 @@ from ..consensus.consensus import Consensus
 from ..facts import Facts
 from ..states import DatabaseState
 from .candidate import Candidate
-from .election import best, why_not_eligible
+from .election import View, best, why_not_eligible
 from .place import PrimaryPlace
 
 
@@ -29,7 +29,7 @@ def way_out(facts: Facts, consensus: Consensus, place: PrimaryPlace, candidate: 
             second[0].name)
     able = best([row for row in rows if not why_not_eligible(row, view)], view)
     if able is None:
-        return _nobody_may(facts, rows)
+        return _nobody_may(facts, rows, view)
     if not any(row.followed for row in rows):
         return 'run %s: no AHM has seen a leader since its start, so nobody is promoted by itself' \
             % _promote(facts, able)
@@ -49,7 +49,11 @@ def _without_majority(facts: Facts, rows: List[Beacon]) -> str:
     return 'start the AHM of %s, or mend the network to it%s' % (' or '.join(missing), gone)
 
 
-def _nobody_may(facts: Facts, rows: List[Beacon]) -> str:
+def _nobody_may(facts: Facts, rows: List[Beacon], view: View) -> str:
+    resumed = [row for row in rows if row.maintenance
+               and not why_not_eligible(row._replace(maintenance=False), view)]
+    if resumed:
+        return 'run "ahm_resume_cluster --node=%s": it is in maintenance' % resumed[0].name
     able = _most(rows)
     if able is None:
         return 'start the database of the node that had the newest data, as a standby, then ask ' \
@@ -60,7 +64,8 @@ def _nobody_may(facts: Facts, rows: List[Beacon]) -> str:
 
 def _most(rows: List[Beacon]) -> Optional[Beacon]:
     """Who has the most data, whatever is held against it; its server has answered."""
-    able = [row for row in rows if not row.witness and row.lsn and row.system_id
+    able = [row for row in rows
+            if not (row.witness or row.maintenance) and row.lsn and row.system_id
             and (row.out or row.database in (DatabaseState.STANDBY, DatabaseState.PRIMARY))]
     return max(able, key=lambda row: (row.timeline, row.lsn, -row.priority), default=None)
 

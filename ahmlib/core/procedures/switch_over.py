@@ -69,11 +69,14 @@ def keep_up(parts: Parts, target: int) -> Procedure:
     name, began = parts.facts.name_of(target), parts.facts.now
     parts.checks.soon()
     if (yield Until(lambda: parts.database.asked_at >= began and _is_heard(parts, target, began)
+                    and not _row_of(parts, target).maintenance
                     and _behind(parts, target) <= BEHIND_MAX_BYTES, KEEP_UP_SECONDS)):
         return ''
     if not _is_heard(parts, target, began):
         return '%s is not heard any more' % name
     row = _row_of(parts, target)
+    if row.maintenance:
+        return '%s is in maintenance' % name
     if row.standstill:
         return '%s cannot replay what it receives: %s' % (name, row.standstill)
     return '%s is %d bytes behind %s%s, and may be %d' % (
@@ -140,8 +143,8 @@ def _stop(parts: Parts, target: int) -> Procedure:
     def has_it() -> bool:
         """Whether the target has replayed the shutdown checkpoint record."""
         row = parts.consensus.members.living_row(target)
-        return row is not None and row.farewell is Farewell.NONE and row.timeline == timeline \
-            and row.replayed > lsn
+        return row is not None and row.farewell is Farewell.NONE and not row.maintenance \
+            and row.timeline == timeline and row.replayed > lsn
     if (yield Until(has_it, RECEIVE_SECONDS)):
         return ''
     row = parts.consensus.members.living_row(target)
