@@ -26,6 +26,7 @@ Reading order:
     policy:
     record      which primary database is the rightful one
     database    the local database, as far as its checks tell
+    pause       the whole cluster is paused: nothing fails over
     place       where the primary is, and was: what was seen, what is on record
     claims      what the primary's commits wait for
     intents     what operators asked of the whole cluster

@@ -14,7 +14,7 @@ def build_row(parts: Parts) -> Beacon:
     row = Beacon(
         cluster=settings.cluster, sender=facts.own, name=settings.name,
         priority=settings.priority, witness=settings.witness, maintenance=database.maintained,
-        interval=settings.interval, retries=settings.retries,
+        interval=settings.interval, retries=settings.retries, pause=parts.paused.pause,
         incarnation=consensus.incarnation, seq=consensus.speaker.seq,
         uptime=facts.now - facts.started_at, heard=consensus.members.heard(),
         term=ballot.term, voted_for=ballot.voted_for, leader=ballot.leader,

@@ -23,6 +23,7 @@ from .policy.isolation import Isolation
 from .policy.leaving import Leaving
 from .policy.maintenance import Maintenance
 from .policy.operator import Operator
+from .policy.pause import Paused
 from .policy.place import PrimaryPlace
 from .policy.promotion import Promotion
 from .policy.rehearsals import Rehearsals
@@ -38,6 +39,7 @@ class Parts(NamedTuple):
     out: Out
     consensus: Consensus
     database: LocalDatabase
+    paused: Paused
     place: PrimaryPlace
     foreign: Foreign
     namesake: Namesake

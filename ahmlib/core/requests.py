@@ -56,12 +56,16 @@ def _shutdown(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _pause(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
+    if request.get('node') is None:
+        return _begun(parts, parts.operator.pause(True))
     remarks = parts.maintenance.remarks()
     answer = _begun(parts, parts.operator.maintain(True, request.get('node')))
     return dict(answer, remarks=remarks) if answer['ok'] else answer
 
 
 def _resume(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
+    if request.get('node') is None:
+        return _begun(parts, parts.operator.pause(False))
     return _begun(parts, parts.operator.maintain(False, request.get('node')))
 
 

@@ -54,6 +54,7 @@ def status(parts: Parts) -> Dict[str, Any]:
         'has_majority': parts.consensus.members.has_majority(),
         'term': parts.consensus.term,
         'problem': parts.out.problem,
+        'paused': parts.paused.on,
         'warnings': _warnings(parts),
         'nodes': [_node(parts, place, row) for place in parts.facts.settings.order],
     }

@@ -1,4 +1,4 @@
-"""The lemmas that keep the data (L4, L5, L14, L18, L20, L21, L23, L24): who is promoted, when."""
+"""The lemmas that keep the data (L4, L5, L14, L17, L18, L20, L21, L23 to L25): who is promoted."""
 
 from typing import TYPE_CHECKING, Any, Dict, Set, Tuple
 
@@ -8,7 +8,7 @@ from ahmlib.core.consensus.saved import SPENT, Saved
 from ahmlib.core.node import Node
 from ahmlib.core.policy.election import why_not_eligible
 from ahmlib.core.states import DatabaseState
-from ahmlib.simulation.lemma import Lemma, Violated, by_force, excused, halves
+from ahmlib.simulation.lemma import Lemma, Violated, by_force, excused, halves, spared
 
 if TYPE_CHECKING:
     from ahmlib.simulation.host import Host
@@ -113,6 +113,17 @@ class Eligible(Lemma):
                 ', out: ' + node.parts.database.out if node.parts.database.out else ''))
 
 
+class RestartsPromoteNothing(Lemma):
+    """Restarts of daemons and questions promote nothing."""
+    number = 17
+    watches = (effects.Promote,)
+
+    def performed(self, host: 'Host', effect: effects.Promote) -> None:
+        if self.world.harmless:
+            raise Violated('%s promotes its database, and nothing but restarts had happened'
+                           % host.settings.name)
+
+
 class NothingLost(Lemma):
     """With synchronous replication a promotion loses no acknowledged row."""
     number = 18
@@ -155,7 +166,7 @@ class OneWritable(Lemma):
 
     def performed(self, host: 'Host', effect: effects.Promote) -> None:
         world = self.world
-        if halves(world) or by_force(world, host):
+        if halves(world) or by_force(world, host) or world.pause_forgotten:
             return
         for other in world.hosts:
             if other is not host and self._should_have_stopped(other):
@@ -258,7 +269,8 @@ class LeftAlone(Lemma):
         self.out: Dict[int, str] = {}
 
     def saved(self, host: 'Host', saved: Saved) -> None:
-        if saved.maintenance:
+        node = host.node    # a save that was under way when it was ended tells nothing
+        if saved.maintenance and node is not None and node.parts.database.maintained:
             self.maintained.add(host.settings.own)
 
     def handled(self, host: 'Host', event: Any) -> None:
@@ -289,3 +301,18 @@ class LeftAlone(Lemma):
         if host.saved is None:
             self.maintained.discard(host.settings.own)
         return host.settings.own in self.maintained
+
+
+class SparedAlone(Lemma):
+    """While a pause spares a database that accepts writes, no other one is promoted."""
+    number = 25
+    watches = (effects.Promote,)
+
+    def performed(self, host: 'Host', effect: effects.Promote) -> None:
+        if by_force(self.world, host) or self.world.pause_forgotten:
+            return
+        for other in self.world.hosts:
+            if other is not host and other.powered and spared(other) \
+                    and other.database is not None and other.database.writable:
+                raise Violated('%s is promoted while a pause spares the database of %s' % (
+                    host.settings.name, other.settings.name))

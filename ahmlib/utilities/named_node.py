@@ -1,4 +1,4 @@
-"""Asking one node of the cluster by its name, through whichever daemon the options name.
+"""Asking one node of the cluster by its name or role, through whichever daemon the options name.
 
 What concerns one node is decided there.  So the daemon that is asked first only says where that
 node is, and the request goes there by TCP, as with -h.
@@ -18,19 +18,34 @@ def ask_named(args: Args, what: str) -> Tuple[Args, Message]:
     """
     name = args['--node']
     if not name:
-        raise common.Failure('--node: found %s, expected the node_name of a node' % (
-            'nothing' if name is None else repr(name)), common.USAGE)
+        raise common.Failure("--node: found '', expected the node_name of a node", common.USAGE)
     there = _options_of(args, name)
     return there, common.ask(there, {'ask': what, 'node': name})
 
 
-def _options_of(args: Args, name: str) -> Args:
+def ask_leader(args: Args, what: str) -> Tuple[Args, Message]:
+    """Ask the node that leads for this, likewise.  Raises Failure where nobody does."""
+    status = _status(args)
+    if not isinstance(status.get('leader'), str):
+        raise common.Failure('nobody leads, as %s sees it, and only a leader begins or ends a '
+                             'pause; see ahm_cluster_status' % status.get('asked'))
+    there = _options_of(args, status['leader'])
+    return there, common.ask(there, {'ask': what})
+
+
+def _status(args: Args) -> Message:
     status = common.ask(args, {'ask': 'status'}).get('status')
     nodes = status.get('nodes') if isinstance(status, dict) else None
     if not isinstance(status, dict) or not isinstance(nodes, list) \
             or not all(isinstance(node, dict) for node in nodes):
         raise ProtocolError('the answer holds no status; is an AHM daemon of this version'
                             ' listening there?')
+    return status
+
+
+def _options_of(args: Args, name: str) -> Args:
+    status = _status(args)
+    nodes = status['nodes']
     if name == status.get('asked'):
         return args
     found = [node for node in nodes if node.get('name') == name]

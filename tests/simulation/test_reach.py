@@ -24,6 +24,7 @@ from .test_found import FOUND
 from .test_leaving import STORIES as LEAVING_STORIES
 from .test_maintenance import STORIES as MAINTENANCE
 from .test_operators import STORIES as OPERATOR_STORIES
+from .test_pause import STORIES as PAUSES
 from .test_troubles import STORIES as TROUBLES
 from .test_ways_out import STORIES as WAYS_OUT
 
@@ -124,7 +125,7 @@ def reached():
             recovers(world)
         found.take(world.trace)
     for story in OPERATOR_STORIES + LEAVING_STORIES + FORCE_STORIES + FORCE_FOUND \
-            + FIELD_STORIES + TROUBLES + WAYS_OUT + MAINTENANCE:
+            + FIELD_STORIES + TROUBLES + WAYS_OUT + MAINTENANCE + PAUSES:
         with found.watching():
             story()
     return found

@@ -263,7 +263,8 @@ def test_the_node_of_this_host_is_asked_through_its_socket(monkeypatch, daemon):
 
 @pytest.mark.parametrize('utility', [pause_cluster, resume_cluster])
 @pytest.mark.parametrize('argv, code, said', [
-    ([], 2, '--node: found nothing, expected the node_name of a node'),
+    ([], 1, 'nobody leads, as a sees it, and only a leader begins or ends a pause; see '
+     'ahm_cluster_status'),
     (['--node='], 2, "--node: found '', expected the node_name of a node"),
     (['--node=c'], 1, 'no node is called c; a knows a, b, 192.0.2.13')])
 def test_a_node_that_is_not_there_is_asked_for_nothing(daemon, capsys, utility, argv, code, said):
@@ -277,3 +278,14 @@ def test_what_does_not_answer_like_a_daemon_names_no_nodes(daemon, capsys):
     daemon.answers = [{'ok': True, 'status': {'nodes': [7]}}]
     assert common.run(pause_cluster.main, ['--node=b']) == 1
     assert 'holds no status' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('utility, what, info', [
+    (pause_cluster, 'pause', 'the cluster is paused'),
+    (resume_cluster, 'resume', 'the cluster is paused no more')])
+def test_the_leader_is_asked_about_the_whole_cluster(daemon, capsys, utility, what, info):
+    led = {'ok': True, 'status': dict(STATUS['status'], leader='b')}
+    daemon.answers = [led, led, task('running'), task('done')]
+    assert common.run(utility.main, []) == 0
+    assert capsys.readouterr().out == 'Command Success\nInfo: %s\n' % info
+    assert daemon.asked[2] == {'ask': what}

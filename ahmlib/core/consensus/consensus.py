@@ -6,7 +6,7 @@ instants until which it holds.
 
 from typing import Any, List, Optional, Tuple
 
-from ..beacon import Beacon, Farewell
+from ..beacon import Beacon, Farewell, Pause
 from ..facts import Facts
 from ..out import Out
 from ..states import NodeState, Role
@@ -108,7 +108,7 @@ class Consensus:
         return self.contest.decide(wish)
 
     def to_save(self, record: Any, names: Tuple[Optional[str], ...], claim: Any,
-                maintenance: bool = False) -> Saved:
+                maintenance: bool = False, pause: Optional[Pause] = None) -> Saved:
         """What must not be forgotten, as of now, with what others keep beside it."""
         # Who retreats beside a leader of its own leads nothing, and owes its promise.
         leads = self.ballot.leads or self.tenure.reigns \
@@ -116,7 +116,8 @@ class Consensus:
         return Saved(self.ballot.term, self.ballot.voted_for,
                      self.facts.own if leads else self.promise.leader, self.promise.hold,
                      self.promise.bound, self.promise.blind, record, names,
-                     self.tenure.reigns if leads else self.promise.reigned, claim, maintenance)
+                     self.tenure.reigns if leads else self.promise.reigned, claim, maintenance,
+                     pause or Pause())
 
     def check(self) -> None:
         """What one node can see of the invariants; a broken one ends the daemon like a crash."""

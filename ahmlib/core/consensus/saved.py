@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Optional, Tuple
 
-from ..beacon import Claim, Record
+from ..beacon import Claim, Pause, Record
 
 #: `Saved.voted_for` of a vote that is spent without having been given to anybody.
 SPENT = -1
@@ -21,3 +21,4 @@ class Saved(NamedTuple):
     forced: bool = False                    # that leader leads by force, as far as is known here
     claim: Claim = Claim()                  # the newest claim known here
     maintenance: bool = False               # this node is left alone (R55)
+    pause: Pause = Pause()                  # the newest pause known here (R56)

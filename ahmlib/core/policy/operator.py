@@ -11,13 +11,14 @@ from typing import Any, Callable, NamedTuple, Optional
 from ..consensus.consensus import Consensus
 from ..facts import Facts
 from ..plan import Plan
-from ..states import NodeState
+from ..states import NodeState, Role
 from ..wanted import Attach
 from .candidate import Candidate
 from .database import LocalDatabase
 from .ending import ClusterEnd
 from .intents import Intents
 from .maintenance import Maintenance
+from .pause import Paused
 from .place import PrimaryPlace
 from .promotion import Promotion
 from .task import Task
@@ -39,11 +40,11 @@ class Operator:
 
     def __init__(self, facts: Facts, consensus: Consensus, place: PrimaryPlace, intents: Intents,
                  candidate: Candidate, plan: Plan, promotion: Promotion, shutdown: ClusterEnd,
-                 database: LocalDatabase, maintenance: Maintenance) -> None:
+                 database: LocalDatabase, maintenance: Maintenance, paused: Paused) -> None:
         self.facts, self.consensus, self.place, self.intents = facts, consensus, place, intents
         self.candidate, self.plan = candidate, plan
         self.promotion, self.shutdown = promotion, shutdown
-        self.database, self.maintenance = database, maintenance
+        self.database, self.maintenance, self.paused = database, maintenance, paused
         self.task: Optional[Task] = None
         self.waiting: Optional[Waiting] = None
         self.asked = 0
@@ -146,6 +147,40 @@ class Operator:
 
     def _start_maintenance(self, on: bool, task: Task) -> str:
         self.maintenance.set(on, task)
+        return ''
+
+    def pause(self, on: bool) -> str:
+        """Pause the whole cluster, or end that; why not, or ''."""
+        why = self.why_busy() or self._why_no_leader(on)
+        if on and not self.paused.on:
+            why = why or self.why_at_work() or self._why_moving()
+        if not why:
+            self._begin('pause' if on else 'resume', lambda task: self._start_pause(on, task))
+        return why
+
+    def _why_no_leader(self, on: bool) -> str:
+        if self.consensus.role is Role.LEADS and self.consensus.tenure.has_lease():
+            return ''
+        row = self.consensus.leader_row()
+        return '%s does not lead, and only a leader %s a pause: %s' % (
+            self.facts.settings.name, 'begins' if on else 'ends',
+            'ask %s' % row.name if row is not None else 'nobody leads; see ahm_cluster_status')
+
+    def _why_moving(self) -> str:
+        """Why a pause cannot begin: the primary role moves, or there is none."""
+        if self.consensus.tenure.reigns or not self.database.runs_as_primary \
+                or self.database.failures:
+            return '%s does not lead over a healthy primary, by the votes of a majority' % \
+                self.facts.settings.name
+        moving = [row.name for row in self.consensus.members.living()
+                  if row.intent is not None or row.role in (Role.STANDS, Role.ELECTED)]
+        if moving or self.intents.published() is not None:
+            return 'a switchover or a failover is under way%s: try again when it is over' % (
+                ' (%s)' % moving[0] if moving else '')
+        return ''
+
+    def _start_pause(self, on: bool, task: Task) -> str:
+        self.paused.set(on, task)
         return ''
 
     def shut_down(self) -> str:

@@ -76,8 +76,12 @@ def _distrust(parts: Parts) -> str:
 def _down(parts: Parts) -> str:
     """A leader whose primary nobody reaches leads on where nobody could take over."""
     database = parts.database
-    if not parts.consensus.leads or not database.failed or not parts.duties.has_no_heir:
+    if not parts.consensus.leads or not database.failed \
+            or not (parts.duties.has_no_heir or parts.paused.is_held):
         return ''
+    if parts.paused.is_held:
+        return around('the database is down (', database.reason, '), and nothing fails over in a '
+                      'pause: start it')
     return around('the database is down (', database.reason, '), and no other node may take over: '
                   'start it; if it is gone for good, run "ahm stop" here, and see the status of '
                   'the others')
@@ -166,6 +170,15 @@ def _maintenance(parts: Parts) -> str:
         if parts.database.maintained else ''
 
 
+def _paused(parts: Parts) -> str:
+    """Its holder says it; where it does not lead, all do."""
+    paused = parts.paused
+    if not paused.on or not (paused.is_held or parts.consensus.leader_row() is None):
+        return ''
+    return 'the cluster is paused: nothing fails over, and only %s may lead; end that with ' \
+        '"ahm_resume_cluster"' % parts.facts.name_of(paused.pause.holder)
+
+
 def _judged(say: Callable[[Parts], str]) -> Callable[[Parts], str]:
     """Of a database that is left to its operator nothing is said, also not that a trouble is over.
     """
@@ -185,6 +198,7 @@ def _of_mismatch(parts: Parts) -> str:
 
 
 KINDS = (
+    Kind('paused', _always('WARNING'), _paused, _once_over('')),
     Kind('maintenance', _always('WARNING'), _maintenance, _once_over('in maintenance no more')),
     Kind('checks', _always('WARNING'), _judged(_failing_checks), _judged(_passes_again)),
     Kind('quarantined', _of_mismatch, _distrust, _trusted_again),

@@ -23,6 +23,10 @@ def way_out(facts: Facts, consensus: Consensus, place: PrimaryPlace, candidate: 
     rows, view = consensus.contact_rows(), candidate.view()
     if not consensus.members.has_majority():
         return _without_majority(facts, rows)
+    holder = candidate.paused.pause.holder
+    if candidate.paused.on and not any(
+            row.sender == holder and row.database is DatabaseState.PRIMARY for row in rows):
+        return _paused(facts, rows, holder)
     second = [row for row in rows if row.database is DatabaseState.PRIMARY and not row.rightful]
     if second:
         return 'stop the database of %s: it is a primary, and not the one on record' % (
@@ -37,6 +41,19 @@ def way_out(facts: Facts, consensus: Consensus, place: PrimaryPlace, candidate: 
         return 'start the AHM of %s ("ahm start" there), whose database answers, or stop that ' \
             'database' % facts.name_of(place.suspect)
     return ''
+
+
+def _paused(facts: Facts, rows: List[Beacon], holder: Optional[int]) -> str:
+    """In a pause nobody but its holder leads: by its primary, or asked to."""
+    name = facts.name_of(holder)
+    row = next((row for row in rows if row.sender == holder), None)
+    asks = ', or run %s' % _promote(facts, row) \
+        if row is not None and row.database is DatabaseState.STANDBY else ''
+    able = _most([each for each in rows if each.sender != holder])
+    gone = '' if able is None else '; if it is gone for good: run %s' % _promote(
+        facts, able, ' --force')
+    return 'the cluster is paused, and only %s may lead: start its AHM, and its database as the ' \
+        'primary that it was%s%s' % (name, asks, gone)
 
 
 def _without_majority(facts: Facts, rows: List[Beacon]) -> str:
