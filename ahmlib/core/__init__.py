@@ -26,6 +26,7 @@ Reading order:
     policy:
     record      which primary database is the rightful one
     database    the local database, as far as its checks tell
+    pause       the whole cluster is paused: nothing fails over
     place       where the primary is, and was: what was seen, what is on record
     claims      what the primary's commits wait for
     intents     what operators asked of the whole cluster
@@ -45,6 +46,7 @@ Reading order:
     forced      what is asked before that
     promotion   an operator wants this database to be the primary
     leaving     being asked to end          ending      all daemons end
+    maintenance  one node left to its operator
     operator    what an operator asked of this node, one task at a time
     task        one such task
     agreement   what all nodes have to agree on

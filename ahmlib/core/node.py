@@ -33,7 +33,9 @@ from .policy.history import History
 from .policy.intents import Intents
 from .policy.isolation import Isolation
 from .policy.leaving import Leaving
+from .policy.maintenance import Maintenance
 from .policy.operator import Operator
+from .policy.pause import Paused
 from .policy.place import PrimaryPlace
 from .policy.promotion import Promotion
 from .policy.rehearsals import Rehearsals
@@ -61,7 +63,8 @@ def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, no
     facts, out = Facts(settings, now, on_disk.names), Out()
     plan = Plan(facts, out)
     consensus = Consensus(facts, out, saved, incarnation)
-    database = LocalDatabase(facts, out)
+    database = LocalDatabase(facts, out, on_disk.maintenance)
+    paused = Paused(facts, out, consensus, database, on_disk.pause)
     place = PrimaryPlace(facts, consensus, database, on_disk)
     claims = Claims(facts, out, consensus, database, on_disk.claim)
     intents = Intents(facts, consensus)
@@ -69,24 +72,27 @@ def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, no
     checks = Checks(facts, out, consensus, database, claims, intents)
     investigation = Investigation(facts, out, consensus, database, place, checks)
     standby = StandbyWatch(facts, out, consensus, database, investigation, plan)
-    isolation = Isolation(facts, out, consensus, database, place, intents, plan, lease_until)
-    vip = Vip(facts, out, consensus, database, place, isolation, lease_until)
+    isolation = Isolation(facts, out, consensus, database, paused, place, intents, plan,
+                          lease_until)
+    vip = Vip(facts, out, consensus, database, paused, place, isolation, lease_until)
     rehearsals = Rehearsals(facts, out, consensus, database, plan)
-    candidate = Candidate(facts, consensus, database, place, force, investigation, vip)
-    promotion = Promotion(facts, out, consensus, database, place, intents, checks, force,
+    candidate = Candidate(facts, consensus, database, paused, place, force, investigation, vip)
+    promotion = Promotion(facts, out, consensus, database, paused, place, intents, checks, force,
                           investigation, vip, rehearsals, candidate)
     leaving = Leaving(facts, out, consensus, vip, intents, plan)
     shutdown = ClusterEnd(facts, out, consensus, intents, leaving)
+    maintenance = Maintenance(facts, out, consensus, database, checks, candidate)
     operator = Operator(facts, consensus, database, place, intents, candidate, plan, promotion,
-                        shutdown)
-    duties = Duties(facts, out, consensus, database, intents, investigation, candidate, plan)
+                        shutdown, maintenance, paused)
+    duties = Duties(facts, out, consensus, database, paused, intents, investigation, candidate,
+                    plan)
     repoint = Repoint(facts, out, consensus, database, place, checks, force, candidate)
     boot = Boot(facts, out, consensus, database, place, intents, booted)
     return plan, Parts(
-        facts, out, consensus, database, place, Foreign(), Namesake(facts, consensus), claims,
-        intents, force, checks, investigation, standby, isolation, vip, rehearsals, candidate,
-        promotion, shutdown, operator, duties, repoint, leaving, boot, Troubles(facts, out),
-        History(facts, out, plan))
+        facts, out, consensus, database, paused, place, Foreign(), Namesake(facts, consensus),
+        claims, intents, force, checks, investigation, standby, isolation, vip, rehearsals,
+        candidate, promotion, shutdown, maintenance, operator, duties, repoint, leaving, boot,
+        Troubles(facts, out), History(facts, out, plan))
 
 
 class Node:
@@ -159,7 +165,7 @@ class Node:
         return [
             self._notice_changes, self._follow, parts.force.decide, parts.investigation.decide,
             self._starts(parts.duties.lease_ended), self._starts(parts.duties.decide),
-            parts.claims.decide, self._elect, self._advance,
+            parts.claims.decide, parts.paused.decide, self._elect, self._advance,
             self._starts(parts.operator.decide), self._starts(parts.leaving.decide),
             parts.standby.decide, self._starts(parts.isolation.decide), parts.checks.decide,
             self._repoint, self._starts_up, parts.rehearsals.decide, parts.vip.decide,
@@ -241,7 +247,8 @@ class Node:
     def to_save(self) -> Saved:
         """What must not be forgotten, as of now."""
         return self.consensus.to_save(self.parts.place.record, tuple(self.facts.names),
-                                      self.parts.claims.claim)
+                                      self.parts.claims.claim, self.parts.database.maintained,
+                                      self.parts.paused.pause)
 
     def _is_hurried(self) -> bool:
         """Whether rows are repeated quickly: an election or a procedure is under way."""
@@ -335,6 +342,7 @@ class Node:
         self.facts.learn_name(row.sender, row.name)
         parts.namesake.heard(row)
         parts.claims.learn(row)
+        parts.paused.learn(row)
         believed = row.database is DatabaseState.PRIMARY or row.sender == parts.place.suspect and (
             runs_by_its_word(row) or row.database is DatabaseState.UNKNOWN)
         if believed and not row.leads and not parts.database.runs_as_primary:

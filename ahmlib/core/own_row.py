@@ -13,8 +13,8 @@ def build_row(parts: Parts) -> Beacon:
     follows = ballot.leader is not None
     row = Beacon(
         cluster=settings.cluster, sender=facts.own, name=settings.name,
-        priority=settings.priority, witness=settings.witness,
-        interval=settings.interval, retries=settings.retries,
+        priority=settings.priority, witness=settings.witness, maintenance=database.maintained,
+        interval=settings.interval, retries=settings.retries, pause=parts.paused.pause,
         incarnation=consensus.incarnation, seq=consensus.speaker.seq,
         uptime=facts.now - facts.started_at, heard=consensus.members.heard(),
         term=ballot.term, voted_for=ballot.voted_for, leader=ballot.leader,

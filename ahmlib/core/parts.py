@@ -23,7 +23,9 @@ from .policy.history import History
 from .policy.intents import Intents
 from .policy.isolation import Isolation
 from .policy.leaving import Leaving
+from .policy.maintenance import Maintenance
 from .policy.operator import Operator
+from .policy.pause import Paused
 from .policy.place import PrimaryPlace
 from .policy.promotion import Promotion
 from .policy.rehearsals import Rehearsals
@@ -39,6 +41,7 @@ class Parts(NamedTuple):
     out: Out
     consensus: Consensus
     database: LocalDatabase
+    paused: Paused
     place: PrimaryPlace
     foreign: Foreign
     namesake: Namesake
@@ -54,6 +57,7 @@ class Parts(NamedTuple):
     candidate: Candidate
     promotion: Promotion
     shutdown: ClusterEnd
+    maintenance: Maintenance
     operator: Operator
     duties: Duties
     repoint: Repoint

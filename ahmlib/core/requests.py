@@ -11,7 +11,7 @@ from .procedures.restart_asked import RESTART_SECONDS
 from .status import status
 
 #: Requests that change something: allowed to the operators of this cluster only.
-CHANGING = frozenset(('attach', 'promote', 'restart', 'shutdown'))
+CHANGING = frozenset(('attach', 'promote', 'restart', 'shutdown', 'pause', 'resume'))
 
 #: The longest that a database may be told to take for its restart.
 RESTART_SECONDS_MAX = 86400
@@ -77,6 +77,20 @@ def _shutdown(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
     return _refused(parts.operator.shut_down()) or {'ok': True}
 
 
+def _pause(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
+    if request.get('node') is None:
+        return _begun(parts, parts.operator.pause(True))
+    remarks = parts.maintenance.remarks()
+    answer = _begun(parts, parts.operator.maintain(True, request.get('node')))
+    return dict(answer, remarks=remarks) if answer['ok'] else answer
+
+
+def _resume(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
+    if request.get('node') is None:
+        return _begun(parts, parts.operator.pause(False))
+    return _begun(parts, parts.operator.maintain(False, request.get('node')))
+
+
 def _begun(parts: Parts, why: str) -> Dict[str, Any]:
     task = parts.operator.task
     assert why or task is not None
@@ -89,5 +103,5 @@ def _refused(why: str) -> Dict[str, Any]:
 
 REQUESTS: Dict[str, Callable[[Any, Dict[str, Any]], Dict[str, Any]]] = {
     'status': _status, 'task': _task, 'attach': _attach, 'promote': _promote,
-    'restart': _restart, 'shutdown': _shutdown,
+    'restart': _restart, 'shutdown': _shutdown, 'pause': _pause, 'resume': _resume,
 }

@@ -218,6 +218,39 @@ def shutdown_cluster(world: 'World', place: int) -> None:
     _ask(world, place, 'shutdown')
 
 
+def pause_node(world: 'World', place: int) -> None:
+    """an operator puts it in maintenance (ahm_pause_cluster --node)"""
+    _ask_node(world, place, 'pause')
+
+
+def resume_node(world: 'World', place: int) -> None:
+    """an operator ends its maintenance (ahm_resume_cluster --node)"""
+    _ask_node(world, place, 'resume')
+
+
+def pause_cluster(world: 'World', place: int) -> None:
+    """an operator pauses the cluster through it (ahm_pause_cluster)"""
+    _ask_leader(world, place, 'pause')
+
+
+def resume_cluster(world: 'World', place: int) -> None:
+    """an operator ends the pause of the cluster through it (ahm_resume_cluster)"""
+    _ask_leader(world, place, 'resume')
+
+
+def _ask_leader(world: 'World', place: int, what: str) -> None:
+    """The command asks the leader that this node follows."""
+    node = world.hosts[place].node
+    row = None if node is None else node.leader_row()
+    _ask(world, place if row is None else row.sender, what)
+
+
+def _ask_node(world: 'World', place: int, what: str) -> None:
+    host = world.hosts[place]
+    world.feed(host, events.ClientAsked(0, {'ask': what, 'node': host.settings.name},
+                                        'an operator'))
+
+
 def hear_stranger(world: 'World', place: int) -> None:
     """a host of its nodes.conf belongs to another cluster"""
     settings = world.hosts[place].settings
@@ -228,6 +261,8 @@ def hear_stranger(world: 'World', place: int) -> None:
 def lose_state(world: 'World', place: int) -> None:
     """its daemon is killed and its state file is gone"""
     crash(world, place)
+    saved = world.hosts[place].saved
+    world.pause_forgotten = world.pause_forgotten or saved is not None and saved.pause.on
     world.hosts[place].saved, world.hosts[place].lease_until = None, 0.0
 
 
@@ -356,6 +391,7 @@ FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for fu
     cut, cut_one_way, cut_between, part, mute, deafen, deafen_multicast, heal, replay,
     lose_trusted, reach_trusted, crash, start, crash_and_start, freeze, thaw, stop, stop_twice,
     restart, reload, ask_status, attach, promote, force, restart_database, shutdown_cluster,
+    pause_node, resume_node, pause_cluster, resume_cluster,
     hear_stranger, lose_state, fill_disk, free_disk, stall_disk, slow_disk, unstall_disk,
     power_off, power_on, drop_vip, hide_vip, answer_for_vip, ping_in_vain, vip_unusable,
     kill_daemon_and_database,
@@ -365,13 +401,14 @@ FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for fu
 FAULTS.update(COMMANDS)
 
 #: What operators ask for.
-OPERATORS = ('attach', 'promote', 'force', 'restart-database', 'shutdown-cluster')
+OPERATORS = ('attach', 'promote', 'force', 'restart-database', 'shutdown-cluster', 'pause-node',
+             'resume-node', 'pause-cluster', 'resume-cluster')
 
 #: After these nothing may be promoted, however often they happen (L17).
 HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status', 'hear-stranger',
             'attach', 'shutdown-cluster', 'stall-disk', 'slow-disk', 'unstall-disk', 'pause-replay',
             'hold-replay', 'resume-replay', 'refuse-checks', 'restart-standby',
-            'restart-database')
+            'restart-database', 'pause-node', 'resume-node', 'pause-cluster', 'resume-cluster')
 
 
 def strike(world: 'World', fault: str, place: int) -> None:
@@ -409,6 +446,10 @@ def repair(world: 'World') -> None:
 
 
 def _keep_started(world: 'World') -> None:
-    for place in range(len(world.hosts)):
+    for place, host in enumerate(world.hosts):
         start(world, place)
+        if host.node is not None and host.node.parts.database.maintained:
+            resume_node(world, place)
+        if host.node is not None and host.node.leads and host.node.parts.paused.on:
+            resume_cluster(world, place)
     world.after(REPAIR_SECONDS, lambda: _keep_started(world))

@@ -165,7 +165,7 @@ def test_a_client_that_was_answered_is_forgotten(shell):
 
 @pytest.mark.parametrize('origin', [('unix', 0), ('tcp', '192.0.2.3'), ('tcp', '::ffff:192.0.2.3'),
                                     ('tcp', '127.0.0.1'), ('tcp', '::1'), ('tcp', '192.0.2.100')])
-@pytest.mark.parametrize('what', ['attach', 'promote', 'restart', 'shutdown'])
+@pytest.mark.parametrize('what', ['attach', 'promote', 'restart', 'shutdown', 'pause', 'resume'])
 def test_the_hosts_of_the_cluster_and_the_unix_socket_may_change_something(shell, what, origin):
     shell.core.settings = shell.core.settings._replace(vip='192.0.2.100')
     shell.driver.client_asked('somebody', {'ask': what}, origin)
@@ -175,7 +175,7 @@ def test_the_hosts_of_the_cluster_and_the_unix_socket_may_change_something(shell
 
 
 @pytest.mark.parametrize('origin', [('tcp', '192.0.2.4'), ('tcp', '2001:db8::1'), ('tcp', '')])
-@pytest.mark.parametrize('what', ['attach', 'promote', 'restart', 'shutdown'])
+@pytest.mark.parametrize('what', ['attach', 'promote', 'restart', 'shutdown', 'pause', 'resume'])
 def test_strangers_may_change_nothing_and_are_told_so(shell, what, origin):
     answered = []
     shell.driver.answer = lambda client, message: answered.append(message)

@@ -20,8 +20,10 @@ from ahmlib.utilities import (
     check_config,
     cluster_status,
     events,
+    pause_cluster,
     promote_node,
     restart_database,
+    resume_cluster,
     shutdown_cluster,
     simulate,
 )
@@ -32,8 +34,9 @@ from .rows import one_settings
 #: Page -> the module whose docstring is the usage.
 COMMANDS = {'ahm.8': ahmlib.main, 'ahm_attach_node.1': attach_node,
             'ahm_check_config.1': check_config, 'ahm_cluster_status.1': cluster_status,
-            'ahm_events.1': events, 'ahm_promote_node.1': promote_node,
-            'ahm_restart_database.1': restart_database,
+            'ahm_events.1': events, 'ahm_pause_cluster.1': pause_cluster,
+            'ahm_promote_node.1': promote_node, 'ahm_restart_database.1': restart_database,
+            'ahm_resume_cluster.1': resume_cluster,
             'ahm_shutdown_cluster.1': shutdown_cluster, 'ahm_simulate.1': simulate}
 DAEMON = 'ahm.8'
 #: Lines of pages with one of these hold options of other programs.

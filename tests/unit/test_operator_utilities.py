@@ -8,7 +8,15 @@ import re
 import pytest
 
 from ahmlib.ipc import client
-from ahmlib.utilities import attach_node, common, promote_node, shutdown_cluster, tasks
+from ahmlib.utilities import (
+    attach_node,
+    common,
+    pause_cluster,
+    promote_node,
+    resume_cluster,
+    shutdown_cluster,
+    tasks,
+)
 
 from . import pages
 
@@ -318,3 +326,65 @@ def test_where_systemctl_cannot_be_asked_nothing_is_done_and_it_is_said(
     ['--at-shutdown'], ['--elsewhere', '--force'], ['--elsewhere', '--force', '--yes']])
 def test_elsewhere_goes_with_what_it_goes_with(daemon, words):
     assert common.run(promote_node.main, words) == 2 and daemon.asked == []
+
+
+# -- one node, by its name ---------------------------------------------------------------------
+
+STATUS = {'ok': True, 'status': {'asked': 'a', 'nodes': [
+    {'name': 'a', 'address': '192.0.2.11'}, {'name': 'b', 'address': '192.0.2.12'},
+    {'name': None, 'address': '192.0.2.13'}]}}
+
+
+@pytest.mark.parametrize('utility, what, info', [
+    (pause_cluster, 'pause', 'b is in maintenance'),
+    (resume_cluster, 'resume', 'b is in maintenance no more')])
+def test_a_node_is_asked_by_its_name(monkeypatch, daemon, capsys, utility, what, info):
+    hosts = []
+    asks = client.ask
+    monkeypatch.setattr(client, 'ask', lambda request, **where: (
+        hosts.append(where['host']), asks(request, **where))[1])
+    daemon.answers = [STATUS, dict(task('running'), remarks=['nobody could take over']),
+                      task('done')]
+    assert common.run(utility.main, ['--node=b', '-p', '9000']) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith('Command Success\nInfo: %s\n' % info)
+    assert ('Warning: nobody could take over' in printed) is (what == 'pause')
+    assert daemon.asked == [{'ask': 'status'}, {'ask': what, 'node': 'b'},
+                            {'ask': 'task', 'task': 7}]
+    assert hosts == [None, '192.0.2.12', '192.0.2.12']
+
+
+def test_the_node_of_this_host_is_asked_through_its_socket(monkeypatch, daemon):
+    daemon.answers = [STATUS, task('done'), task('done')]
+    assert common.run(pause_cluster.main, ['--node=a']) == 0
+    assert daemon.asked[1] == {'ask': 'pause', 'node': 'a'}
+
+
+@pytest.mark.parametrize('utility', [pause_cluster, resume_cluster])
+@pytest.mark.parametrize('argv, code, said', [
+    ([], 1, 'nobody leads, as a sees it, and only a leader begins or ends a pause; see '
+     'ahm_cluster_status'),
+    (['--node='], 2, "--node: found '', expected the node_name of a node"),
+    (['--node=c'], 1, 'no node is called c; a knows a, b, 192.0.2.13')])
+def test_a_node_that_is_not_there_is_asked_for_nothing(daemon, capsys, utility, argv, code, said):
+    daemon.answers = [STATUS]
+    assert common.run(utility.main, argv) == code
+    assert capsys.readouterr().err == 'Command Failed: %s\n' % said
+    assert all(asked == {'ask': 'status'} for asked in daemon.asked)
+
+
+def test_what_does_not_answer_like_a_daemon_names_no_nodes(daemon, capsys):
+    daemon.answers = [{'ok': True, 'status': {'nodes': [7]}}]
+    assert common.run(pause_cluster.main, ['--node=b']) == 1
+    assert 'holds no status' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('utility, what, info', [
+    (pause_cluster, 'pause', 'the cluster is paused'),
+    (resume_cluster, 'resume', 'the cluster is paused no more')])
+def test_the_leader_is_asked_about_the_whole_cluster(daemon, capsys, utility, what, info):
+    led = {'ok': True, 'status': dict(STATUS['status'], leader='b')}
+    daemon.answers = [led, led, task('running'), task('done')]
+    assert common.run(utility.main, []) == 0
+    assert capsys.readouterr().out == 'Command Success\nInfo: %s\n' % info
+    assert daemon.asked[2] == {'ask': what}

@@ -131,7 +131,8 @@ class Checks:
         self.claims.checked(event)
         after = self.database.state
         if after is not before:
-            self.out.report('WARNING' if self.database.failures else 'NOTICE', 'database',
+            bad = self.database.failures and not self.database.maintained
+            self.out.report('WARNING' if bad else 'NOTICE', 'database',
                         'the database is %s%s' % (after.name, ': ' + self.database.reason
                                                   if self.database.reason else ''),
                             cause=self.database.reason)

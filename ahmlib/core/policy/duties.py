@@ -20,14 +20,16 @@ from .election import best, sentence, why_not_eligible
 from .evidence import LOOK_AGAIN_SECONDS, Investigation
 from .grace import Grace
 from .intents import Intents
+from .pause import Paused
 
 
 class Duties:
     """This node as leader; idle while it is none."""
 
     def __init__(self, facts: Facts, out: Out, consensus: Consensus, database: LocalDatabase,
-                 intents: Intents, investigation: Investigation, candidate: Candidate,
-                 plan: Plan) -> None:
+                 paused: Paused, intents: Intents, investigation: Investigation,
+                 candidate: Candidate, plan: Plan) -> None:
+        self.paused = paused
         self.facts, self.out, self.consensus, self.database = facts, out, consensus, database
         self.intents, self.investigation, self.candidate = intents, investigation, candidate
         self.plan = plan
@@ -120,9 +122,9 @@ class Duties:
         if database.in_recovery and not database.failures:
             return self._step_down(Reason('not primary', 'its database is in recovery: it is no '
                                           'primary any more', 'none'))
-        if database.failed:
+        if database.failed and not self.paused.is_held:
             return self._ask_everybody()
-        if self.investigation.asked is not None:
+        if self.investigation.asked is not None and not database.failed:
             self.out.report('NOTICE', 'database', 'the database answers its checks again')
         self.investigation.close()
         self.starting.note(False)

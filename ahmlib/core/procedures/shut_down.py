@@ -53,7 +53,7 @@ def _can_hand_over(parts: Parts) -> bool:
     consensus, database = parts.consensus, parts.database
     if consensus.role is not Role.LEADS or not parts.facts.settings.pre_promotion \
             or not consensus.members.has_majority() or not database.runs_as_primary \
-            or database.failed or not _can_lead_without(parts):
+            or database.failed or parts.paused.on or not _can_lead_without(parts):
         return False
     successor = parts.duties.successor
     row = consensus.members.living_row(successor) if successor is not None else None

@@ -70,6 +70,7 @@ def keep_up(parts: Parts, target: int) -> Procedure:
     name, began = parts.facts.name_of(target), parts.facts.now
     parts.checks.soon()
     if (yield Until(lambda: parts.database.asked_at >= began and _is_heard(parts, target, began)
+                    and not _row_of(parts, target).maintenance
                     and 0 < _row_of(parts, target).replayed     # else who knows when it has all?
                     and _behind(parts, target) <= BEHIND_MAX_BYTES, KEEP_UP_SECONDS,
                     step='the target keeps up')):
@@ -77,6 +78,8 @@ def keep_up(parts: Parts, target: int) -> Procedure:
     if not _is_heard(parts, target, began):
         return '%s is not heard any more' % name
     row = _row_of(parts, target)
+    if row.maintenance:
+        return '%s is in maintenance' % name
     if row.standstill:
         return '%s cannot replay what it receives: %s' % (name, row.standstill)
     if not row.replayed:
@@ -119,6 +122,7 @@ def hand_over(parts: Parts, target: int) -> Procedure:
     parts.database.end_change()
     parts.duties.ended()
     parts.place.handed_over(target)
+    parts.paused.hand_to(target)
     parts.out.note('handed over to %s' % name)
     parts.consensus.stepped_down(parts.out.problem, NodeState.PARTICIPATE_IN_ELECTION)
     return ''
@@ -146,8 +150,8 @@ def _stop(parts: Parts, target: int) -> Procedure:
     def has_it() -> bool:
         """Whether the target has replayed the shutdown checkpoint record."""
         row = parts.consensus.members.living_row(target)
-        return row is not None and row.farewell is Farewell.NONE and row.timeline == timeline \
-            and row.replayed > lsn
+        return row is not None and row.farewell is Farewell.NONE and not row.maintenance \
+            and row.timeline == timeline and row.replayed > lsn
     if (yield Until(has_it, RECEIVE_SECONDS, step='the target has all')):
         return ''
     row = parts.consensus.members.living_row(target)
