@@ -87,7 +87,7 @@ def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, no
     duties = Duties(facts, out, consensus, database, paused, intents, investigation, candidate,
                     plan)
     repoint = Repoint(facts, out, consensus, database, place, checks, force, candidate)
-    boot = Boot(facts, out, consensus, database, place, intents, booted)
+    boot = Boot(facts, out, consensus, database, paused, place, intents, booted)
     return plan, Parts(
         facts, out, consensus, database, paused, place, Foreign(), Namesake(facts, consensus),
         claims, intents, force, checks, investigation, standby, isolation, vip, rehearsals,

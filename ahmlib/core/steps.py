@@ -10,11 +10,13 @@ from .effects import (
     AttachDatabase,
     CheckpointDatabase,
     FollowPrimary,
+    InspectDatabase,
     LeaveStandbySignal,
     LowerVip,
     PingVip,
     Promote,
     RaiseVip,
+    RestartDatabase,
     RunHook,
     StartDatabase,
     StopDatabase,
@@ -23,9 +25,10 @@ from .effects import (
 #: By the effect that is waited for: the name of the step.  A hook has its own.
 NAMES: Dict[type, str] = {
     AttachDatabase: 'database attached', CheckpointDatabase: 'checkpoint',
-    FollowPrimary: 'pointed to the primary', LeaveStandbySignal: 'standby.signal',
+    FollowPrimary: 'pointed to the primary', InspectDatabase: 'files read',
+    LeaveStandbySignal: 'standby.signal',
     LowerVip: 'VIP down', PingVip: 'VIP silent', Promote: 'promotion', RaiseVip: 'VIP up',
-    StartDatabase: 'database started', StopDatabase: 'database stopped',
+    RestartDatabase: 'database restarted', StartDatabase: 'database started', StopDatabase: 'database stopped',
 }
 WAITS = 'waits'
 

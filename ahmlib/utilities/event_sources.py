@@ -78,12 +78,12 @@ def moment(at: str) -> float:
 
 def sources_of(args: Args, status: Message) -> List[Source]:
     """All nodes of this status; the one that gave it is asked as it was, the others by TCP."""
-    socket_dir, port = common.where(args)
+    here = common.where(args)
     found = []
     for node in status['nodes']:
         name = node.get('name') or '%s:%s' % (node.get('address'), node.get('port'))
         host = args['--host'] if node.get('name') == status.get('asked') else node.get('address')
-        found.append(Source(str(name), host, port, socket_dir))
+        found.append(Source(str(name), host, here.port, here.socket_dir))
     return found
 
 

@@ -4,16 +4,20 @@ Usage:
   ahm_events [--node=NAME]... [options]
 
 Options:
-  -h, --host=HOST         AHM node to begin with: an address, or the virtual IP.
-                          Without it, the daemon of this host is asked through
-                          its UNIX socket.  It tells the other nodes.
+  -h, --host=HOST         AHM node to begin with: its name or address, or the
+                          virtual IP.  Without it, the daemon of this host is
+                          asked through its UNIX socket.  It tells the other
+                          nodes.
   -p, --port=PORT         The ipc_port of all nodes (default: 9595).
   -s, --socket-dir=DIR    Directory of the UNIX socket (default: /tmp).
-  -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml.
+  -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml
+                          (default: $AHM_CONFIG, else the first that is there
+                          in /etc/ahm, /usr/local/etc/ahm, /usr/local/etc).
   --node=NAME             Only the events of this node; several may be given.
   --since=WHEN            Only what happened since: a duration (90s, 15m, 2h, 3d)
                           or a time (2026-11-30, 2026-11-30T06:15, with Z: UTC).
-  --json                  One event a line, as JSON.
+  --json                  Print one JSON object, which holds the events; with
+                          --follow each event, one a line.
   --follow                Go on with what happens from now on, until Ctrl-C.
   --plot=FILE             Draw the newest failover or switchover as SVG.
   --help                  Print this help.
@@ -57,13 +61,24 @@ def main(argv: Sequence[str]) -> int:
         return _follow(args, sources, since)
     events = merged(ask_all(sources), since)
     silent = [source for source in sources if source.why]
+    code = NOT_ALL if silent else common.OK
     if args['--plot'] is not None:
         _plot(args['--plot'], events)
-    else:
+    elif not args['--json']:
         _print(args, events)
-    for source in silent:
-        _tell_silent(source)
-    return NOT_ALL if silent else common.OK
+    if args['--json']:
+        common.put_object(True, _summary(args, events, silent), code, events=events,
+                          silent={source.name: source.why for source in silent})
+    else:
+        for source in silent:
+            _tell_silent(source)
+    return code
+
+
+def _summary(args: Args, events: List[Message], silent: Sequence[Source]) -> str:
+    """What was done, in words."""
+    text = '%d events' % len(events) if args['--plot'] is None else 'drawn: %s' % args['--plot']
+    return text + (', and not every node answered' if silent else '')
 
 
 def since_when(text: str, now: float) -> float:
@@ -99,7 +114,10 @@ def _sources(args: Args) -> List[Source]:
 
 
 def _follow(args: Args, sources: List[Source], since: Optional[float]) -> int:
-    """Print until Ctrl-C; what a node says late is printed when it comes."""
+    """Print until Ctrl-C; what a node says late is printed when it comes.
+
+    There is no one object with --json, for this has no end of its own.
+    """
     told: Dict[str, str] = {}
     try:
         while True:

@@ -5,11 +5,15 @@ Usage:
 
 Options:
   --node=NAME             Only this node, by its node_name.
-  -h, --host=HOST         Any AHM node of the cluster: its address.  Without it,
-                          the node of this host, through its UNIX socket.
+  -h, --host=HOST         Any AHM node of the cluster: its name or address.
+                          Without it, the node of this host, through its UNIX
+                          socket.
   -p, --port=PORT         Its ipc_port (default: 9595).
   -s, --socket-dir=DIR    Directory of the UNIX socket (default: /tmp).
-  -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml.
+  -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml
+                          (default: $AHM_CONFIG, else the first that is there
+                          in /etc/ahm, /usr/local/etc/ahm, /usr/local/etc).
+  --json                  Print the outcome as one JSON object.
   --help                  Print this help.
   --version               Print the version.
 
@@ -34,9 +38,11 @@ def main(argv: Sequence[str]) -> int:
     args = common.arguments(__doc__, argv)
     one = args['--node'] is not None
     there, answer = (ask_named if one else ask_leader)(args, 'pause')
-    tasks.wait(there, tasks.number_of(answer), False)
-    code = tasks.succeed('%s is in maintenance' % args['--node'] if one
-                         else 'the cluster is paused')
-    for remark in answer.get('remarks') or ():
-        common.put('Warning: %s' % common.printable(str(remark)))
+    outcome = tasks.wait(there, answer, False)
+    remarks = [str(remark) for remark in answer.get('remarks') or ()]
+    code = common.succeed(args, '%s is in maintenance' % args['--node'] if one
+                          else 'the cluster is paused', warnings=remarks, **outcome)
+    if not args['--json']:
+        for remark in remarks:
+            common.put('Warning: %s' % common.printable(remark))
     return code

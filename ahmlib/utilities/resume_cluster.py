@@ -5,11 +5,15 @@ Usage:
 
 Options:
   --node=NAME             Only this node, by its node_name.
-  -h, --host=HOST         Any AHM node of the cluster: its address.  Without it,
-                          the node of this host, through its UNIX socket.
+  -h, --host=HOST         Any AHM node of the cluster: its name or address.
+                          Without it, the node of this host, through its UNIX
+                          socket.
   -p, --port=PORT         Its ipc_port (default: 9595).
   -s, --socket-dir=DIR    Directory of the UNIX socket (default: /tmp).
-  -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml.
+  -f, --config-file=FILE  Take socket_dir and ipc_port from this ahm_config.yml
+                          (default: $AHM_CONFIG, else the first that is there
+                          in /etc/ahm, /usr/local/etc/ahm, /usr/local/etc).
+  --json                  Print the outcome as one JSON object.
   --help                  Print this help.
   --version               Print the version.
 
@@ -33,6 +37,6 @@ def main(argv: Sequence[str]) -> int:
     args = common.arguments(__doc__, argv)
     one = args['--node'] is not None
     there, answer = (ask_named if one else ask_leader)(args, 'resume')
-    tasks.wait(there, tasks.number_of(answer), False)
-    return tasks.succeed('%s is in maintenance no more' % args['--node'] if one
-                         else 'the cluster is paused no more')
+    outcome = tasks.wait(there, answer, False)
+    return common.succeed(args, '%s is in maintenance no more' % args['--node'] if one
+                          else 'the cluster is paused no more', **outcome)

@@ -9,6 +9,9 @@ about to be, and this database is to be its standby: `repoint` makes it one, and
 
 It is tried until the server runs, whoever starts it.  A daemon that is started later in the same
 boot starts nothing: somebody has stopped that server.
+
+On a node in maintenance nothing is started, nor after it in the same boot: its operator sees to that
+server.  In a pause a primary is started for its holder only, for nobody else may lead then.
 """
 
 from typing import Optional
@@ -21,6 +24,7 @@ from ..states import DatabaseState
 from ..wanted import StartUp
 from .database import LocalDatabase
 from .intents import Intents
+from .pause import Paused
 from .place import PrimaryPlace
 
 #: Between two looks whether it may be started, and before another start where one failed.
@@ -32,9 +36,9 @@ class Boot:
     first daemon since then."""
 
     def __init__(self, facts: Facts, out: Out, consensus: Consensus, database: LocalDatabase,
-                 place: PrimaryPlace, intents: Intents, booted: bool) -> None:
+                 paused: Paused, place: PrimaryPlace, intents: Intents, booted: bool) -> None:
         self.facts, self.out, self.consensus, self.database = facts, out, consensus, database
-        self.place, self.intents = place, intents
+        self.paused, self.place, self.intents = paused, place, intents
         self.is_over = not booted or facts.settings.witness
         self.next_at = facts.now
         self.why = ''               # it was not started yet
@@ -44,7 +48,7 @@ class Boot:
         database = self.database
         if self.is_over or not database.checked:
             return None
-        if database.is_there or database.answer is not None:
+        if database.is_there or database.answer is not None or database.maintained:
             self.ended()
             return None
         if not self.facts.settings.start_at_boot or self.intents.leaving \
@@ -54,7 +58,7 @@ class Boot:
         return StartUp()
 
     def ended(self) -> None:
-        """It runs: from now on its end has another reason than a boot."""
+        """It runs, or is left to its operator: its end has another reason than a boot now."""
         self.is_over, self.why = True, ''
 
     def failed(self, why: str) -> None:
@@ -79,6 +83,9 @@ class Boot:
         return '' if found.standby else self._why_no_primary(found)
 
     def _why_no_primary(self, found: DatabaseInspected) -> str:
+        if self.paused.on and not self.paused.is_held:
+            return 'it would be a primary, and the cluster is paused: only %s may lead' % (
+                self.facts.name_of(self.paused.pause.holder))
         record, rows = self.place.record, self.consensus.members.in_touch()
         if 1 + len(rows) < self.facts.majority:
             return 'it would be a primary, and too few nodes are in contact to know whether ' \
