@@ -15,7 +15,7 @@ def told(node, *words, code=0):
     """The events that ahm_events prints on this node, as a list."""
     done = run(node, 'ahm_events', '--json', *words)
     assert done.code == code, done.output
-    return [json.loads(line) for line in done.output.splitlines() if line.startswith('{')]
+    return json.loads(done.output)['events']
 
 
 def of_kind(events, kind):

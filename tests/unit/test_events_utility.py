@@ -1,5 +1,6 @@
 """ahm_events: what it asks, in which order it shows, what it draws."""
 
+import json
 import time
 from xml.etree import ElementTree
 
@@ -105,10 +106,27 @@ def test_all_nodes_are_shown_and_who_does_not_answer_is_named(cluster, capsys):
 
 def test_some_nodes_only(cluster, capsys):
     assert events.main(['--node', 'db2', '--json']) == common.OK
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert [one['seq'] for one in told['events']] == [29, 30] and told['silent'] == {}
+    assert (told['ok'], told['text'], told['exit_code']) == (True, '2 events', 0)
     with pytest.raises(common.Failure) as refused:
         events.main(['--node', 'db4'])
     assert refused.value.code == common.USAGE and 'db1, db2' in str(refused.value)
+
+
+def test_json_names_who_does_not_answer(cluster, capsys):
+    assert events.main(['--json']) == events.NOT_ALL
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert told['exit_code'] == events.NOT_ALL and err == '' and len(told['events']) == 3
+    assert told['silent'] == {'192.0.2.3:9500': 'no AHM daemon at 192.0.2.3'}
+
+
+def test_a_node_is_asked_first_by_its_name(cluster, capsys):
+    """The daemon of this host knows where that is; it is asked for events there, too."""
+    cluster['192.0.2.1'] = cluster.pop(None)
+    assert events.main(['-h', 'db1', '--node=db1']) == common.OK
+    assert 'evil' in capsys.readouterr().out
 
 
 def test_follow_shows_each_event_once_until_it_is_ended(cluster, capsys, monkeypatch):
