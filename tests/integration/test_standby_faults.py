@@ -195,8 +195,9 @@ def comes_back_from_a_wrong_primary(scenario):
 def refusal(scenario, name):
     """What the utility says of this node, which it does not attach."""
     done = run(scenario.cluster.node(name), 'ahm_attach_node')
-    assert done.code == 1 and done.output.startswith('Command Failed: '), done.output
-    return done.output
+    line = done.output.splitlines()[-1]     # progress stands before it where that took a while
+    assert done.code == 1 and line.startswith('Command Failed: '), done.output
+    return line
 
 
 def comes_back_from_a_lost_slot(scenario):
