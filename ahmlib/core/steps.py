@@ -26,9 +26,9 @@ from .effects import (
 NAMES: Dict[type, str] = {
     AttachDatabase: 'database attached', CheckpointDatabase: 'checkpoint',
     FollowPrimary: 'pointed to the primary', InspectDatabase: 'files read',
-    LeaveStandbySignal: 'standby.signal',
-    LowerVip: 'VIP down', PingVip: 'VIP silent', Promote: 'promotion', RaiseVip: 'VIP up',
-    RestartDatabase: 'database restarted', StartDatabase: 'database started', StopDatabase: 'database stopped',
+    LeaveStandbySignal: 'standby.signal', LowerVip: 'VIP down', PingVip: 'VIP silent',
+    Promote: 'promotion', RaiseVip: 'VIP up', RestartDatabase: 'database restarted',
+    StartDatabase: 'database started', StopDatabase: 'database stopped',
 }
 WAITS = 'waits'
 

@@ -10,8 +10,8 @@ about to be, and this database is to be its standby: `repoint` makes it one, and
 It is tried until the server runs, whoever starts it.  A daemon that is started later in the same
 boot starts nothing: somebody has stopped that server.
 
-On a node in maintenance nothing is started, nor after it in the same boot: its operator sees to that
-server.  In a pause a primary is started for its holder only, for nobody else may lead then.
+On a node in maintenance nothing is started, nor after it in the same boot: its operator sees to
+that server.  In a pause a primary is started for its holder only: nobody else may lead then.
 """
 
 from typing import Optional
