@@ -210,7 +210,62 @@ def after_the_end_of_the_cluster_and_a_shutdown_of_all_the_same_primary_leads():
     return world
 
 
+def done(world, place, what, **more):
+    """An operator asks this node for that, and it is done."""
+    answer = ask(world, place, what, **more)
+    assert answer['ok'], answer
+    task = world.hosts[place].node.parts.operator.task
+    assert world.run_until(lambda: not task.is_running, LIMIT), trace(world)
+    assert task.state == 'done', task.reason
+
+
+def on_a_node_in_maintenance_nothing_is_started():
+    """Nor once the maintenance is over, in the same boot: its operator sees to that server."""
+    world = world_of(THREE)
+    done(world, 1, 'pause', node='AHM-NODE-2')
+    cut_power(world, 1)
+    boot(world, 1)
+    world.run(30.0)
+    assert not world.hosts[1].database.running, trace(world)
+    done(world, 1, 'resume', node='AHM-NODE-2')
+    world.run(30.0)
+    assert not world.hosts[1].database.running and world.serves() == 0, trace(world)
+    return world
+
+
+def after_a_power_cut_in_a_pause_its_holder_leads():
+    """All is started as it was, nobody is promoted, and the cluster is paused as before."""
+    world = world_of(THREE)
+    done(world, 0, 'pause')
+    world.run(5.0)
+    cut_power(world, 0, 1, 2)
+    boot(world, 2, 1, 0)
+    assert world.run_until(lambda: well_under(world, 0), LIMIT), trace(world)
+    assert all(host.node.parts.paused.on for host in world.hosts)
+    assert not sum(host.database.promotions for host in world.hosts)
+    return world
+
+
+def in_a_pause_that_has_another_holder_no_primary_is_started():
+    """The power went while a switchover took the pause along: only its target may lead."""
+    world = world_of(THREE)
+    done(world, 0, 'pause')
+    world.run(5.0)
+    cut_power(world, 0, 1, 2)
+    for host in world.hosts:
+        pause = host.saved.pause
+        host.saved = host.saved._replace(pause=pause._replace(
+            version=pause.version + 1, holder=1, sealed=False))
+    boot(world, 0, 1, 2)
+    world.run(20.0)
+    assert not world.hosts[0].database.running, trace(world)
+    assert world.hosts[0].node.parts.boot.why.endswith('only AHM-NODE-2 may lead')
+    return world
+
+
 STORIES = [
+    on_a_node_in_maintenance_nothing_is_started, after_a_power_cut_in_a_pause_its_holder_leads,
+    in_a_pause_that_has_another_holder_no_primary_is_started,
     after_the_end_of_the_cluster_and_a_shutdown_of_all_the_same_primary_leads,
     after_a_power_cut_the_same_primary_leads, a_former_primary_waits_for_the_newest,
     a_standby_whose_host_boots_is_back,

@@ -37,6 +37,15 @@ def line(world, teller, place):
     return status(world.hosts[teller].node.parts)['nodes'][place]
 
 
+def test_its_database_is_not_restarted_for_who_asks_its_daemon():
+    world = maintained()
+    for dry in (True, False):
+        answer = ask(world, 1, 'restart', dry_run=dry)
+        assert not answer['ok'] and 'is in maintenance: restart its database yourself' in \
+            answer['reason']
+    assert world.hosts[1].database.running
+
+
 def test_its_standby_is_stopped_and_started_and_nobody_minds():
     world = maintained()
     strike(world, 'kill-database', 1)
@@ -239,6 +248,7 @@ def test_it_is_warned_of_every_hour():
 
 STORIES = [
     test_its_standby_is_stopped_and_started_and_nobody_minds,
+    test_its_database_is_not_restarted_for_who_asks_its_daemon,
     test_the_others_fail_over_with_its_vote_and_it_follows_once_it_is_resumed,
     test_it_lasts_over_restarts_and_not_over_the_loss_of_the_state_file,
     test_one_that_is_down_when_it_is_resumed_is_reported_out,

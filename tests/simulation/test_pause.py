@@ -107,6 +107,18 @@ def test_a_switchover_has_a_target_and_takes_the_pause_along():
     done(world, 2, 'resume')
 
 
+def test_a_primary_that_does_not_come_back_from_its_restart_is_relieved_by_nobody():
+    world = paused()
+    strike(world, 'start-fails', 0)
+    assert ask(world, 0, 'restart')['ok']
+    world.run(LONG)
+    assert world.hosts[0].node.parts.operator.task.state == 'failed', trace(world)
+    assert promotions(world) == [0, 0, 0] and world.leader() == 0
+    for undo in ('commands-work', 'start-database'):
+        strike(world, undo, 0)
+    assert world.run_until(lambda: world.serves() == 0, LONG), trace(world)
+
+
 def test_a_daemon_that_leaves_for_good_hands_over_to_nobody():
     world = paused('three nodes with fencing')
     strike(world, 'stop', 0)
@@ -252,6 +264,7 @@ STORIES = [
     test_a_leader_that_is_cut_off_serves_on_and_leads_again,
     test_all_daemons_are_restarted_and_the_primary_stays,
     test_a_switchover_has_a_target_and_takes_the_pause_along,
+    test_a_primary_that_does_not_come_back_from_its_restart_is_relieved_by_nobody,
     test_a_pause_that_too_few_hear_of_is_none,
     test_a_leader_with_a_lease_and_too_few_others_does_not_pause,
     test_it_is_refused_while_the_role_moves_and_beside_no_healthy_primary,
