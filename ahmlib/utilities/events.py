@@ -16,8 +16,8 @@ Options:
   --node=NAME             Only the events of this node; several may be given.
   --since=WHEN            Only what happened since: a duration (90s, 15m, 2h, 3d)
                           or a time (2026-11-30, 2026-11-30T06:15, with Z: UTC).
-  --json                  Print one JSON object, which holds the events; with
-                          --follow each event, one a line.
+  --json                  Print one JSON object, which holds the events; where
+                          it goes on (--follow) each event is one, a line each.
   --follow                Go on with what happens from now on, until Ctrl-C.
   --plot=FILE             Draw the newest failover or switchover as SVG.
   --help                  Print this help.
