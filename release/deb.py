@@ -25,7 +25,7 @@ PLACES: Dict[str, Tuple[str, int]] = {
     'ahm.tmpfiles': ('usr/lib/tmpfiles.d/ahm.conf', 0o644),
     'ahm.logrotate': ('etc/logrotate.d/ahm', 0o644),
     'ahm.sudoers': ('etc/sudoers.d/ahm', 0o440),
-    'ahm.bash_completion': ('usr/share/bash-completion/completions/ahm', 0o644),
+    'ahm.bash_completion': (COMPLETIONS + '/ahm', 0o644),
     'ahm.xml': ('usr/lib/firewalld/services/ahm.xml', 0o644),
     'ahm-capabilities.conf': ('usr/share/ahm/ahm-capabilities.conf', 0o644),
     'ahm-witness.conf': ('usr/share/ahm/ahm-witness.conf', 0o644),

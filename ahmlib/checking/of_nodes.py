@@ -43,7 +43,7 @@ class Told(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Its node_name; its address where that is not kn"""
+        """Its node_name; its address where that is not known."""
         return str(self.about.get('name', self.address))
 
 

@@ -172,9 +172,14 @@ class Answerer:
                 return
             with connection:
                 self.requests.append(protocol.decode(connection.recv(65536)))
-                connection.sendall(protocol.encode(self.answer))
+                connection.sendall(protocol.encode(self.answer_to(self.requests[-1])))
+
+    def answer_to(self, request):
+        """What this request is answered."""
+        return self.answer
 
     def close(self):
+        """Listen no more."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import ahmlib.main
-from ahmlib.ipc import client, protocol
+from ahmlib.ipc import client
 from ahmlib.runtime import reload
 from ahmlib.utilities import (
     attach_node,
@@ -19,6 +19,7 @@ from ahmlib.utilities import (
     simulate,
 )
 
+from .test_cluster_status import Answerer
 from .test_operator_utilities import RISKS, daemon, task  # noqa: F401
 
 SHAPE = {'ok', 'text', 'exit_code'}
@@ -185,37 +186,21 @@ def test_a_wrong_configuration_has_all_its_problems(witness, capsys):
 # -- ahm reload --------------------------------------------------------------------------------
 
 
-class Daemon:
+class Daemon(Answerer):
     """Something at the UNIX socket that answers `daemon` and `reload`, and takes signals."""
 
     def __init__(self, directory, answer, monkeypatch, pid=None):
-        self.answer, self.signals, self.requests = answer, [], []
+        super().__init__(directory)
+        self.answer, self.signals = answer, []
         self.pid_file = os.path.join(directory, 'ahm.pid')
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(os.path.join(directory, '.s.AHM.9595'))
-        self._listener.listen(5)
         found = os.getpid() if pid is None else pid
         monkeypatch.setattr(ahmlib.main, 'find_daemon', lambda where: found)
         monkeypatch.setattr(os, 'kill', lambda pid, number: self.signals.append((pid, number)))
-        threading.Thread(target=self._serve, daemon=True).start()
 
-    def _serve(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection:
-                request = protocol.decode(connection.recv(65536))
-                self.requests.append(request)
-                connection.sendall(protocol.encode(
-                    self.answer if request == reload.REQUEST
-                    else {'ok': True, 'pid_file': self.pid_file}))
-
-    def close(self):
-        """Listen no more."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+    def answer_to(self, request):
+        """A reload is answered as the test wants, all else with the PID file."""
+        return self.answer if request == reload.REQUEST else {
+            'ok': True, 'pid_file': self.pid_file}
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
-"""What an operator asked of this node: attach its database, promote it, restart it, end the whole
-cluster.
+"""What an operator asked of this node: attach, promote or restart its database, end the cluster.
 
 One task at a time.  An attach and a restart are this node's own affair.  A promotion and the end of
 the cluster concern the others, so they are published as an intent in the row, and everybody acts on
-that.  A
-task that is asked for while a procedure is under way (a failover that this node still follows up)
-begins when that is over.
+that.  A task that is asked for while a procedure is under way (a failover that this node still
+follows up) begins when that is over.
 """
 
 from typing import Callable, List, NamedTuple, Optional, Union

@@ -8,7 +8,7 @@ could serve clients sooner; they connect again to the address that they know.  A
 this where the lease ends meanwhile, and stops what is half done.
 
 What does not answer after its start has failed: then nothing more is waited for, and everybody is
-asked at once whether he reaches it, as after failed checks.
+asked at once whether it can be reached, as after failed checks.
 """
 
 from ..effects import CheckpointDatabase, RestartDatabase
