@@ -119,7 +119,7 @@ def _make_sure(parts: Parts) -> Procedure:
             and suspect != parts.facts.own and not parts.force.claims:
         why = yield from _compare_again(parts, suspect)
     if not why and (settings.pre_promotion or parts.facts.now > began + LOOK_AGAIN_SECONDS
-                    or parts.investigation.is_stale()):
+                    or suspect is not None and parts.investigation.is_stale()):
         why = yield from _look_again(parts)
     elif not why and _suspect_runs(parts):
         why = 'the database of %s runs, as its own daemon says' % parts.facts.name_of(suspect)
