@@ -22,12 +22,14 @@ COMPLETIONS = 'usr/share/bash-completion/completions'
 #: File of conf/ -> (where it goes, its mode).
 PLACES: Dict[str, Tuple[str, int]] = {
     'ahm.service': ('usr/lib/systemd/system/ahm.service', 0o644),
+    'ahm-handover.service': ('usr/lib/systemd/system/ahm-handover.service', 0o644),
     'ahm.tmpfiles': ('usr/lib/tmpfiles.d/ahm.conf', 0o644),
     'ahm.logrotate': ('etc/logrotate.d/ahm', 0o644),
     'ahm.sudoers': ('etc/sudoers.d/ahm', 0o440),
     'ahm.bash_completion': (COMPLETIONS + '/ahm', 0o644),
     'ahm.xml': ('usr/lib/firewalld/services/ahm.xml', 0o644),
     'ahm-capabilities.conf': ('usr/share/ahm/ahm-capabilities.conf', 0o644),
+    'ahm-postgresql.conf': ('usr/share/ahm/ahm-postgresql.conf', 0o644),
     'ahm-witness.conf': ('usr/share/ahm/ahm-witness.conf', 0o644),
 }
 

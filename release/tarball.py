@@ -40,7 +40,8 @@ SAMPLES = ('ahm_config.yml.sample', 'nodes.conf.sample', 'failover.sh.sample')
 #: bash looks for it by the name of each command; it is the same for all.
 COMPLETION = '. "${BASH_SOURCE[0]%/*}/../../ahm/ahm.bash_completion"\n'
 DOCUMENTS = ('README.md', 'README.ko.md', 'CHANGELOG.md', 'LICENSE', 'docs/coming-from.md',
-             'docs/failover.svg', 'docs/runbook.md', 'docs/tutorial.md')
+             'docs/failover.svg', 'docs/quick-start-debian.md', 'docs/quick-start-el.md',
+             'docs/runbook.md', 'docs/tutorial.md')
 
 
 class File(NamedTuple):

@@ -15,6 +15,7 @@ unknown, with the reason, and never well.
     of_start.py     what else a start meets: a daemon, files, ports
     of_server.py    the server beside this node
     of_minors.py    minor versions of PostgreSQL with known faults
+    of_service.py   who starts it: AHM, or a service manager
     of_standby.py   replication: whom it follows, under which name, and until when
     of_slots.py     what keeps connections and logical slots
     of_cluster.py   the servers of the other nodes, and how they differ from this one

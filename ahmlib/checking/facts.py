@@ -29,6 +29,9 @@ class Host(NamedTuple):
     kept_in_tmp: Sequence[str] = ()     # what its cleaner leaves alone (tmpfiles.d)
     ahm_user: str = ''                  # what tells that, in words
     remedy: str = ''                    # how to ask as that user
+    #: The unit in which the server of db_data_dir runs, '' for none; None: it does not run, or who
+    #: asks does not see it.
+    server_unit: Optional[str] = None
 
     @property
     def another_user(self) -> str:

@@ -10,11 +10,12 @@ import stat
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from ahmlib.checking.facts import Daemon, Host, Memory, Start, Takeover
+from ahmlib.checking.of_service import unit_of
 from ahmlib.config import host as config_host
 from ahmlib.config import loader
 from ahmlib.core.policy.rehearsals import LIMIT_SECONDS
 from ahmlib.core.settings import split_address
-from ahmlib.database import conninfo, control_file, probe
+from ahmlib.database import conninfo, control, control_file, probe
 from ahmlib.database.settings import DatabaseSettings
 from ahmlib.database.survey import survey
 from ahmlib.ipc import client, listeners
@@ -58,12 +59,26 @@ def host(config: 'Config') -> Host:
     """The Host as this process sees it."""
     uid = os.geteuid()
     found = Host(users.called(uid), uid, None, stat.S_IMODE(os.stat(config.path).st_mode),
-                 os.path.isdir(SYSTEMD), _kept())
+                 os.path.isdir(SYSTEMD), _kept(), server_unit=_server_unit(config))
     path, owner = config_host.owner_of(config.data_dir)
     if owner is None:
         return found
     return found._replace(ahm_uid=owner, ahm_user='%s belongs to %s' % (path, users.called(owner)),
                           remedy=config_host.run_as(owner))
+
+
+def _server_unit(config: 'Config') -> Optional[str]:
+    """The unit of the server of db_data_dir; None where that cannot be told."""
+    if not config.db_data_dir:
+        return None
+    try:
+        pid = control.postmaster(config.db_data_dir)
+        if pid is None:
+            return None
+        with open('/proc/%d/cgroup' % pid, encoding='utf-8', errors='replace') as file:
+            return unit_of(file.read())
+    except OSError:                     # Blind among them, which is told elsewhere
+        return None
 
 
 def _kept() -> List[str]:

@@ -9,6 +9,7 @@ from ahmlib.checking import (
     of_nodes,
     of_rehearsals,
     of_server,
+    of_service,
     of_slots,
     of_standby,
     of_start,
@@ -18,8 +19,8 @@ from ahmlib.checking.finding import UNKNOWN, Finding, Rule, Unknown, Verdict, of
 from ahmlib.config import schema
 
 RULES: Tuple[Rule, ...] = (
-    of_start.RULES + of_server.RULES + of_minors.RULES + of_standby.RULES + of_slots.RULES
-    + of_cluster.RULES + of_rehearsals.RULES)
+    of_start.RULES + of_server.RULES + of_minors.RULES + of_service.RULES + of_standby.RULES
+    + of_slots.RULES + of_cluster.RULES + of_rehearsals.RULES)
 
 
 def codes() -> Dict[str, str]:

@@ -116,7 +116,7 @@ At any reload.
 .TP
 .B paused
 At a reload while the cluster is paused.
-This version of AHM cannot be paused, so these need a restart, too.
+This version does not do that yet: these need a restart, paused or not.
 .TP
 .B no
 At a restart of the daemon

@@ -217,6 +217,9 @@ PARAMETERS = (
              'Unset: ag_ctl or pg_ctl.', beyond=True),
     _command(DATABASE, 'db_stop_command', 'Stops the database, likewise.', beyond=True),
     _command(DATABASE, 'db_restart_command', 'Restarts the database, likewise.', beyond=True),
+    _row(DATABASE, 'db_start_at_boot', BOOLEAN, False, 'Start the database once its host has '
+         'booted: a standby at once; the primary on record only where all other nodes that are '
+         'heard have just started, too, as after a power cut.', beyond=True, reload=ALWAYS),
 
     _command(PROMOTION, 'pre_promotion_command', 'The fencing script, run on the successor before '
              'promotion. If it exits non-zero, there is no takeover.',

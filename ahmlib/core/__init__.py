@@ -26,6 +26,7 @@ Reading order:
     policy:
     record      which primary database is the rightful one
     database    the local database, as far as its checks tell
+    pause       the whole cluster is paused: nothing fails over
     place       where the primary is, and was: what was seen, what is on record
     claims      what the primary's commits wait for
     intents     what operators asked of the whole cluster
@@ -40,23 +41,28 @@ Reading order:
     vip         the VIP on this host: seen, wanted, put right
     rehearsals  what is needed on the bad day only, looked at on good days
     repoint     where the local database belongs
+    boot        what is started once its host has booted
     force       an operator's word in place of a majority that is gone
     forced      what is asked before that
     promotion   an operator wants this database to be the primary
     leaving     being asked to end          ending      all daemons end
+    maintenance  one node left to its operator
     operator    what an operator asked of this node, one task at a time
     task        one such task
     agreement   what all nodes have to agree on
     foreign     nodes of another cluster
     ways_out    the command that ends a state in which the cluster waits for a person
     troubles    what is wrong here for as long as it lasts, told once
+    history     what the history of events keeps: timelines, who asked, since when
     and above them:
     wanted      the procedures that parts want, and which one overtakes which
+    steps       what a procedure waited for, and how long
     plan        runs one procedure at a time
     parts       all parts of a node, each knowing those above it only
     trouble_kinds   the kinds of trouble, as a table (in policy)
     variables   what the operator's commands are told in their environment
-    procedures  take over, step down, switch over, shut down, follow, attach, rejoin, restart
+    procedures  take over, step down, switch over, shut down, follow, attach, rejoin, restart,
+                start up
     own_row     the one place where facts become claims
     settling    the state for people, where it follows from all the rest
     node        ties these together

@@ -60,6 +60,18 @@ class Claim(NamedTuple):
     nodes: Tuple[int, ...] = ()
 
 
+class Pause(NamedTuple):
+    """Whether the cluster is paused, and which node alone may lead then (R57).
+
+    Made by the leader of `term`; `version` is its number among those of that term.
+    """
+    term: int = 0
+    version: int = 0
+    on: bool = False
+    holder: Optional[int] = None
+    sealed: bool = False        # so many know it that nobody else can be elected
+
+
 class Evidence(NamedTuple):
     """One node's verdict on the database of node `about`, `age` seconds old.
 
@@ -170,8 +182,13 @@ class Beacon(NamedTuple):
     hindered: bool = False                      # its takeover would fail, as it was rehearsed
     refused_by: Tuple[int, ...] = ()            # whose servers would not let this one in
     no_handover: str = ''                       # why a switchover from here would be undone
+    maintenance: bool = False                   # left to its operator: no candidate, not judged
+    pause: Pause = Pause()                      # the newest that it knows
     # for people, last: ages change all the time
     troubles: Tuple[Trouble, ...] = ()          # what lasts here, the critical first
+    state_age: Optional[float] = None           # since when it has this state; None: does not say
+    database_age: Optional[float] = None        # likewise its database
+    events: int = 0                             # the number of its newest event, or one heard of
 
     @property
     def leads(self) -> bool:

@@ -130,6 +130,13 @@ class RestartDatabase(NamedTuple):
     limit: float = 0.0
 
 
+class InspectDatabase(NamedTuple):
+    """Read in its files what the local database, which does not run, would come up as ->
+    DatabaseInspected."""
+    token: int = 0
+    limit: float = 0.0
+
+
 class LeaveStandbySignal(NamedTuple):
     """See to it that a later start of the local database cannot make a primary -> ActionEnded."""
     token: int = 0
@@ -169,10 +176,35 @@ class Cancel(NamedTuple):
 
 
 class Report(NamedTuple):
-    """Tell people: log, events, notifications.  `event` is a stable name, `text` says why."""
+    """Tell people: log, events, notifications.  `event` is a stable name, `text` says why.
+
+    `kind`: what it is in the history of events, where that has another name; `cause`: the reason.
+    """
     severity: str
     event: str
     text: str
+    kind: str = ''
+    cause: str = ''
+
+
+#: `Report.kind` of what is in the history already, or is told there by a Record.
+UNKEPT = '-'
+#: Of a trouble that begins and ends; `cause` is which.  However often it comes, it is kept.
+TROUBLE, TROUBLE_OVER = 'trouble', 'trouble over'
+#: What a leader that is to hand over tells; a switchover is the whole, at who takes over.
+HAND_OVER = 'hand over'
+
+
+class Record(NamedTuple):
+    """Keep this in the history of events: what no single line of the log tells.
+
+    `by`: who asked for it, as the world named him; `steps`: (name, at, seconds it took) each.
+    """
+    kind: str
+    cause: str
+    text: str
+    by: Optional[Dict[str, Any]] = None
+    steps: Tuple[Tuple[str, float, float], ...] = ()
 
 
 class Reply(NamedTuple):

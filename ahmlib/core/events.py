@@ -35,6 +35,11 @@ class OwnFilesLooked(NamedTuple):
     reason: str
 
 
+class HistoryLooked(NamedTuple):
+    """Why events are lost that should be kept has changed; '' where none are."""
+    reason: str
+
+
 class DatabaseChecked(NamedTuple):
     """A check of the local database ended.
 
@@ -62,6 +67,15 @@ class DatabaseChecked(NamedTuple):
     mismatch: str = ''          # why this server is not the one of db_data_dir
     remark: str = ''            # what people should know of it
     pending: Optional[Tuple[str, ...]] = ()     # what it takes at its next restart; None: not told
+
+
+class DatabaseInspected(NamedTuple):
+    """What the local database would come up as; `standby` None: could not be found out."""
+    token: int
+    standby: Optional[bool]
+    reason: str = ''
+    timeline: int = 0
+    system_id: str = ''
 
 
 class DatabaseProbed(NamedTuple):
@@ -151,6 +165,7 @@ class ClientAsked(NamedTuple):
     token: int
     request: Dict[str, Any]
     origin: str = ''        # who asked, in words
+    by: Optional[Dict[str, Any]] = None     # the same, as the history of events keeps it
 
 
 class SettingsChanged(NamedTuple):

@@ -12,13 +12,14 @@ from . import events
 from .beacon import Beacon, Farewell, Verdict, significant
 from .consensus.consensus import Consensus
 from .consensus.saved import Saved
-from .effects import ProbeDatabase, Reply
+from .effects import UNKEPT, ProbeDatabase, Reply
 from .facts import Facts
 from .out import Out, Ready
 from .own_row import build_row
 from .parts import Parts
 from .plan import Plan
 from .policy.agreement import Namesake
+from .policy.boot import Boot
 from .policy.candidate import Candidate
 from .policy.checks import Checks
 from .policy.claims import Claims
@@ -28,10 +29,13 @@ from .policy.ending import ClusterEnd
 from .policy.evidence import Investigation, runs_by_its_word
 from .policy.force import Force
 from .policy.foreign import Foreign
+from .policy.history import History
 from .policy.intents import Intents
 from .policy.isolation import Isolation
 from .policy.leaving import Leaving
+from .policy.maintenance import Maintenance
 from .policy.operator import Operator
+from .policy.pause import Paused
 from .policy.place import PrimaryPlace
 from .policy.promotion import Promotion
 from .policy.rehearsals import Rehearsals
@@ -53,13 +57,14 @@ ROUNDS_MAX = 16
 
 
 def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, now: float,
-                lease_until: float) -> Tuple[Plan, Parts]:
+                lease_until: float, booted: bool = False) -> Tuple[Plan, Parts]:
     """All parts of a node, and the plan that runs its procedures."""
     on_disk = saved or Saved()
     facts, out = Facts(settings, now, on_disk.names), Out()
     plan = Plan(facts, out)
     consensus = Consensus(facts, out, saved, incarnation)
-    database = LocalDatabase(facts, out)
+    database = LocalDatabase(facts, out, on_disk.maintenance)
+    paused = Paused(facts, out, consensus, database, on_disk.pause)
     place = PrimaryPlace(facts, consensus, database, on_disk)
     claims = Claims(facts, out, consensus, database, on_disk.claim)
     intents = Intents(facts, consensus)
@@ -67,22 +72,27 @@ def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, no
     checks = Checks(facts, out, consensus, database, claims, intents)
     investigation = Investigation(facts, out, consensus, database, place, checks)
     standby = StandbyWatch(facts, out, consensus, database, investigation, plan)
-    isolation = Isolation(facts, out, consensus, database, place, intents, plan, lease_until)
-    vip = Vip(facts, out, consensus, database, place, isolation, lease_until)
+    isolation = Isolation(facts, out, consensus, database, paused, place, intents, plan,
+                          lease_until)
+    vip = Vip(facts, out, consensus, database, paused, place, isolation, lease_until)
     rehearsals = Rehearsals(facts, out, consensus, database, plan)
-    candidate = Candidate(facts, consensus, database, place, force, investigation, vip)
-    promotion = Promotion(facts, out, consensus, database, place, intents, checks, force,
+    candidate = Candidate(facts, consensus, database, paused, place, force, investigation, vip)
+    promotion = Promotion(facts, out, consensus, database, paused, place, intents, checks, force,
                           investigation, vip, rehearsals, candidate)
     leaving = Leaving(facts, out, consensus, vip, intents, plan)
     shutdown = ClusterEnd(facts, out, consensus, intents, leaving)
+    maintenance = Maintenance(facts, out, consensus, database, checks, candidate)
     operator = Operator(facts, consensus, database, place, intents, candidate, plan, promotion,
-                        shutdown)
-    duties = Duties(facts, out, consensus, database, intents, investigation, candidate, plan)
+                        shutdown, maintenance, paused)
+    duties = Duties(facts, out, consensus, database, paused, intents, investigation, candidate,
+                    plan)
     repoint = Repoint(facts, out, consensus, database, place, checks, force, candidate)
+    boot = Boot(facts, out, consensus, database, paused, place, intents, booted)
     return plan, Parts(
-        facts, out, consensus, database, place, Foreign(), Namesake(facts, consensus), claims,
-        intents, force, checks, investigation, standby, isolation, vip, rehearsals, candidate,
-        promotion, shutdown, operator, duties, repoint, leaving, Troubles(facts, out))
+        facts, out, consensus, database, paused, place, Foreign(), Namesake(facts, consensus),
+        claims, intents, force, checks, investigation, standby, isolation, vip, rehearsals,
+        candidate, promotion, shutdown, maintenance, operator, duties, repoint, leaving, boot,
+        Troubles(facts, out), History(facts, out, plan))
 
 
 class Node:
@@ -90,11 +100,13 @@ class Node:
 
     `saved`: what was on disk, None without a readable state file.  `incarnation`: random, non-zero.
     `lease_until`: until when a VIP found at the start may stay (0: not at all).
+    `booted`: no daemon ran since this host booted.
     """
 
     def __init__(self, settings: Settings, saved: Optional[Saved], incarnation: int, now: float,
-                 lease_until: float = 0.0) -> None:
-        self.plan, self.parts = build_parts(settings, saved, incarnation, now, lease_until)
+                 lease_until: float = 0.0, booted: bool = False) -> None:
+        self.plan, self.parts = build_parts(settings, saved, incarnation, now, lease_until,
+                                            booted)
         self.facts, self.out = self.parts.facts, self.parts.out
         self.consensus = self.parts.consensus
         self.wake_at = now
@@ -153,11 +165,11 @@ class Node:
         return [
             self._notice_changes, self._follow, parts.force.decide, parts.investigation.decide,
             self._starts(parts.duties.lease_ended), self._starts(parts.duties.decide),
-            parts.claims.decide, self._elect, self._advance,
+            parts.claims.decide, parts.paused.decide, self._elect, self._advance,
             self._starts(parts.operator.decide), self._starts(parts.leaving.decide),
             parts.standby.decide, self._starts(parts.isolation.decide), parts.checks.decide,
-            self._repoint, parts.rehearsals.decide, parts.vip.decide,
-            lambda: parts.troubles.decide(parts, KINDS)]
+            self._repoint, self._starts_up, parts.rehearsals.decide, parts.vip.decide,
+            lambda: parts.troubles.decide(parts, KINDS), lambda: parts.history.decide(parts)]
 
     def _starts(self, decide: Callable[[], Any]) -> Callable[[], None]:
         """Let this part decide, and begin what it wants."""
@@ -170,6 +182,10 @@ class Node:
     def _repoint(self) -> None:
         if not self.plan.busy and not self.parts.intents.leaving:
             self._start(self.parts.repoint.decide())
+
+    def _starts_up(self) -> None:
+        if not self.plan.busy:
+            self._start(self.parts.boot.decide())
 
     def own_row(self) -> Beacon:
         """The row of this node, as of now."""
@@ -231,7 +247,8 @@ class Node:
     def to_save(self) -> Saved:
         """What must not be forgotten, as of now."""
         return self.consensus.to_save(self.parts.place.record, tuple(self.facts.names),
-                                      self.parts.claims.claim)
+                                      self.parts.claims.claim, self.parts.database.maintained,
+                                      self.parts.paused.pause)
 
     def _is_hurried(self) -> bool:
         """Whether rows are repeated quickly: an election or a procedure is under way."""
@@ -312,7 +329,7 @@ class Node:
         self.out.note('takeover stopped: %s' % outcome.why)
         self.parts.investigation.close()
         self.parts.force.stopped()
-        self.out.report('ERROR', 'takeover stopped', 'no promotion: %s' % outcome.why)
+        self.out.report('ERROR', 'takeover stopped', 'no promotion: %s' % outcome.why, UNKEPT)
         self.consensus.resign()
         self.parts.candidate.stopped(outcome.seconds)
 
@@ -325,6 +342,7 @@ class Node:
         self.facts.learn_name(row.sender, row.name)
         parts.namesake.heard(row)
         parts.claims.learn(row)
+        parts.paused.learn(row)
         believed = row.database is DatabaseState.PRIMARY or row.sender == parts.place.suspect and (
             runs_by_its_word(row) or row.database is DatabaseState.UNKNOWN)
         if believed and not row.leads and not parts.database.runs_as_primary:
@@ -339,6 +357,9 @@ class Node:
     def _on_own_files(self, event: events.OwnFilesLooked) -> None:
         self.parts.troubles.own_files_looked(event.reason)
 
+    def _on_history(self, event: events.HistoryLooked) -> None:
+        self.parts.troubles.history_looked(event.reason)
+
     def _on_answer(self, event: Any) -> None:
         if event.token == self.plan.token and self.plan.token is not None:
             self.parts.checks.action_ended(self.out.waiting[event.token][0], event)
@@ -350,7 +371,8 @@ class Node:
 
     def _on_client(self, event: events.ClientAsked) -> None:
         self.facts.take_row(self.own_row())     # ages as of now
-        self.out.emit(Reply(event.token, answer(self.parts, event.request, event.origin)))
+        self.out.emit(Reply(event.token, answer(
+            self.parts, event.request, event.origin, event.by)))
 
     def _on_foreign(self, event: events.ForeignHeard) -> None:
         self.parts.foreign.take(self.facts.settings, event, self.facts.now)
@@ -366,10 +388,11 @@ class Node:
         events.Started: _ignore, events.Ticked: _ignore,
         events.BeaconHeard: _on_beacon,
         events.StateSaved: _on_saved, events.StateSaveFailed: _on_save_failed,
-        events.OwnFilesLooked: _on_own_files,
+        events.OwnFilesLooked: _on_own_files, events.HistoryLooked: _on_history,
         events.DatabaseChecked: _on_answer, events.DatabaseProbed: _on_answer,
         events.VipChecked: _on_answer, events.VipPinged: _on_answer,
         events.TrustedPinged: _on_answer, events.ActionEnded: _on_answer,
+        events.DatabaseInspected: _on_answer,
         events.Rehearsed: _on_answer, events.HandoverRehearsed: _on_answer,
         events.StopAsked: _on_stop,
         events.ClientAsked: _on_client,

@@ -50,9 +50,10 @@ class Out:
         """Want this sent, once all the rest is asked for."""
         self.rows.append(row)
 
-    def report(self, severity: str, event: str, text: str) -> None:
+    def report(self, severity: str, event: str, text: str, kind: str = '',
+               cause: str = '') -> None:
         """Tell people."""
-        self.effects.append(Report(severity, event, text))
+        self.effects.append(Report(severity, event, text, kind, cause))
 
     def note(self, problem: str) -> None:
         """What is wrong here, for people; '' where nothing is."""

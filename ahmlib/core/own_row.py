@@ -13,8 +13,8 @@ def build_row(parts: Parts) -> Beacon:
     follows = ballot.leader is not None
     row = Beacon(
         cluster=settings.cluster, sender=facts.own, name=settings.name,
-        priority=settings.priority, witness=settings.witness,
-        interval=settings.interval, retries=settings.retries,
+        priority=settings.priority, witness=settings.witness, maintenance=database.maintained,
+        interval=settings.interval, retries=settings.retries, pause=parts.paused.pause,
         incarnation=consensus.incarnation, seq=consensus.speaker.seq,
         uptime=facts.now - facts.started_at, heard=consensus.members.heard(),
         term=ballot.term, voted_for=ballot.voted_for, leader=ballot.leader,
@@ -35,12 +35,12 @@ def build_row(parts: Parts) -> Beacon:
         primary_lsn=parts.place.lsn, sync_needed=claim.needed, sync_nodes=claim.nodes,
         sync_term=claim.term, sync_version=claim.version,
         sync_doubt=cut(parts.claims.doubt), problem=cut(_problem(parts)),
-        nodes=settings.addresses if parts.foreign.heard else (),
-        intent=parts.intents.published(),
+        nodes=settings.addresses if parts.foreign.heard else (), intent=parts.intents.published(),
         forced=consensus.tenure.reigns if ballot.leads else parts.force.claims,
         shared=settings.shared, hindered=bool(parts.rehearsals.would_fail),
         refused_by=tuple(parts.rehearsals.refused_by()),
-        no_handover=cut(parts.rehearsals.why_no_handover()), troubles=parts.troubles.published())
+        no_handover=cut(parts.rehearsals.why_no_handover()), troubles=parts.troubles.published(),
+        state_age=parts.history.state_age(), database_age=parts.history.database_age())
     rightful = parts.place.is_rightful(row, parts.force.claims)
     return row._replace(rightful=True) if rightful else row
 
@@ -49,7 +49,7 @@ def _problem(parts: Parts) -> str:
     """What is wrong here: what the node is about first, then what its checks say."""
     database = parts.database
     return parts.out.problem or parts.consensus.speaker.problem or parts.vip.problem \
-        or database.distrust or database.standstill or database.remark
+        or database.distrust or database.standstill or database.remark or parts.boot.why
 
 
 def _is_fresh(parts: Parts) -> bool:

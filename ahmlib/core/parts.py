@@ -9,6 +9,7 @@ from .consensus.consensus import Consensus
 from .facts import Facts
 from .out import Out
 from .policy.agreement import Namesake
+from .policy.boot import Boot
 from .policy.candidate import Candidate
 from .policy.checks import Checks
 from .policy.claims import Claims
@@ -18,10 +19,13 @@ from .policy.ending import ClusterEnd
 from .policy.evidence import Investigation
 from .policy.force import Force
 from .policy.foreign import Foreign
+from .policy.history import History
 from .policy.intents import Intents
 from .policy.isolation import Isolation
 from .policy.leaving import Leaving
+from .policy.maintenance import Maintenance
 from .policy.operator import Operator
+from .policy.pause import Paused
 from .policy.place import PrimaryPlace
 from .policy.promotion import Promotion
 from .policy.rehearsals import Rehearsals
@@ -37,6 +41,7 @@ class Parts(NamedTuple):
     out: Out
     consensus: Consensus
     database: LocalDatabase
+    paused: Paused
     place: PrimaryPlace
     foreign: Foreign
     namesake: Namesake
@@ -52,8 +57,11 @@ class Parts(NamedTuple):
     candidate: Candidate
     promotion: Promotion
     shutdown: ClusterEnd
+    maintenance: Maintenance
     operator: Operator
     duties: Duties
     repoint: Repoint
     leaving: Leaving
+    boot: Boot
     troubles: Troubles
+    history: History

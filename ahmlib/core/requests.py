@@ -3,29 +3,34 @@
 Whether a client may ask for that at all is decided before, by where it comes from.
 """
 
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
+from .effects import UNKEPT
 from .parts import Parts
 from .procedures.restart_asked import RESTART_SECONDS
 from .status import status
 
 #: Requests that change something: allowed to the operators of this cluster only.
-CHANGING = frozenset(('attach', 'promote', 'restart', 'shutdown'))
+CHANGING = frozenset(('attach', 'promote', 'restart', 'shutdown', 'pause', 'resume'))
 
 #: The longest that a database may be told to take for its restart.
 RESTART_SECONDS_MAX = 86400
 
 
-def answer(parts: Parts, request: Dict[str, Any], origin: str = '') -> Dict[str, Any]:
+def answer(parts: Parts, request: Dict[str, Any], origin: str = '',
+           by: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
     """The answer to one request of a utility."""
     asked = request.get('ask')
     known = REQUESTS.get(asked) if isinstance(asked, str) else None
     if known is None:
         return {'ok': False, 'reason': 'this daemon does not know the request %r' % (asked,)}
-    if asked in CHANGING and not request.get('dry_run'):
-        parts.out.report('NOTICE', 'asked', '%s was asked for by %s' % (
-            asked, origin or 'somebody'))
-    return known(parts, request)
+    if asked not in CHANGING or request.get('dry_run'):
+        return known(parts, request)
+    who = origin or 'somebody'
+    parts.out.report('NOTICE', 'asked', '%s was asked for by %s' % (asked, who), UNKEPT)
+    answered = known(parts, request)
+    parts.history.asked(asked, by, who, answered.get('reason', ''))
+    return answered
 
 
 def _status(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
@@ -72,6 +77,20 @@ def _shutdown(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
     return _refused(parts.operator.shut_down()) or {'ok': True}
 
 
+def _pause(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
+    if request.get('node') is None:
+        return _begun(parts, parts.operator.pause(True))
+    remarks = parts.maintenance.remarks()
+    answer = _begun(parts, parts.operator.maintain(True, request.get('node')))
+    return dict(answer, remarks=remarks) if answer['ok'] else answer
+
+
+def _resume(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
+    if request.get('node') is None:
+        return _begun(parts, parts.operator.pause(False))
+    return _begun(parts, parts.operator.maintain(False, request.get('node')))
+
+
 def _begun(parts: Parts, why: str) -> Dict[str, Any]:
     task = parts.operator.task
     assert why or task is not None
@@ -84,5 +103,5 @@ def _refused(why: str) -> Dict[str, Any]:
 
 REQUESTS: Dict[str, Callable[[Any, Dict[str, Any]], Dict[str, Any]]] = {
     'status': _status, 'task': _task, 'attach': _attach, 'promote': _promote,
-    'restart': _restart, 'shutdown': _shutdown,
+    'restart': _restart, 'shutdown': _shutdown, 'pause': _pause, 'resume': _resume,
 }

@@ -30,6 +30,7 @@ class Settings(NamedTuple):
     stop_isolated_primary: bool = True
     auto_attach: bool = False
     restart_failed: bool = False            # db_failure_action: restart
+    start_at_boot: bool = False             # db_start_at_boot
     lag_limit: int = 0                      # bytes; 0: none
     db_port: int = 5432
     db_data_dir: str = ''

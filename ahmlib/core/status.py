@@ -25,7 +25,8 @@ NEVER_HEARD: Dict[str, Any] = {
               'beacons through',
     'problem': '', 'troubles': [], 'term': None, 'timeline': 0, 'lsn': 0, 'lag_bytes': None,
     'last_beacon_seconds': None, 'sync_state': None, 'streaming': None, 'uptime_seconds': None,
-    'hears': None, 'out': None, 'holds_vip': None,
+    'hears': None, 'out': None, 'holds_vip': None, 'maintenance': None,
+    'state_since_seconds': None, 'database_since_seconds': None,
 }
 ONE_WAY = 'its beacons arrive, but do not repeat those of this node: see whether the network ' \
           'lets beacons through to it'
@@ -34,6 +35,7 @@ SILENT = {
     Farewell.LEAVING: 'its AHM was stopped %.0f s ago: start it with "ahm start"',
     Farewell.RESTARTING: 'its AHM said %.0f s ago that it restarts, and is not back: see its log',
 }
+IN_MAINTENANCE = '; it is in maintenance'
 LEAVES = 'its AHM is about to end'
 
 
@@ -53,6 +55,7 @@ def status(parts: Parts) -> Dict[str, Any]:
         'has_majority': parts.consensus.members.has_majority(),
         'term': parts.consensus.term,
         'problem': parts.out.problem,
+        'paused': parts.paused.on,
         'warnings': _warnings(parts),
         'advice': list(parts.facts.settings.advice),
         'nodes': [_node(parts, place, row) for place in parts.facts.settings.order],
@@ -92,6 +95,7 @@ def _node(parts: Parts, place: int, leader: Optional[Beacon]) -> Dict[str, Any]:
     silence = 0.0 if place == parts.facts.own else max(0.0, parts.consensus.members.silence(place))
     alive = place == parts.facts.own or parts.consensus.members.is_alive(place)
     why = _why_not(parts, row) if alive else SILENT[row.farewell] % silence
+    why += IN_MAINTENANCE if row.maintenance and not alive else ''
     line.update(
         priority=row.priority, witness=row.witness, database=row.database.name,
         state=(row.state if alive else NodeState.LOST).name, alive=alive,
@@ -102,8 +106,16 @@ def _node(parts: Parts, place: int, leader: Optional[Beacon]) -> Dict[str, Any]:
         lag_bytes=_lag(parts, row, leader) if alive else None,
         last_beacon_seconds=round(silence, 3), sync_state=_sync_state(row, leader),
         streaming=row.streaming, uptime_seconds=round(row.uptime, 3),
-        hears=_hears(parts, row) if alive else None, out=row.out, holds_vip=row.holds_vip)
+        hears=_hears(parts, row) if alive else None, out=row.out, holds_vip=row.holds_vip,
+        maintenance=row.maintenance,
+        state_since_seconds=_since(row.state_age if alive else 0.0, silence),
+        database_since_seconds=_since(row.database_age, silence))
     return line
+
+
+def _since(age: Optional[float], silence: float) -> Optional[float]:
+    """For how long, by the age in a row that came so long ago; LOST since the last row."""
+    return None if age is None else round(age + silence, 1)
 
 
 def _why_not(parts: Parts, row: Beacon) -> str:

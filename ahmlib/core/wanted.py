@@ -64,6 +64,10 @@ class Rejoin(NamedTuple):
     """Start the database that was stopped as a standby of nobody yet."""
 
 
+class StartUp(NamedTuple):
+    """Start the database that does not run since this host booted."""
+
+
 class RestartAsked(NamedTuple):
     """Restart the database, which works, as an operator asked; `limit` is how long it may take.
 
@@ -85,7 +89,7 @@ class GaveUp(NamedTuple):
 OVERTAKES: Dict[type, str] = {
     StepDown: 'step down', TakeOver: 'take over', HandOver: 'switch over', ShutDown: 'shut down',
     Restart: 'restart', Attach: 'attach', Follow: 'follow', ComeBack: 'follow', Rejoin: 'rejoin',
-    RestartAsked: 'restart database',
+    StartUp: 'start', RestartAsked: 'restart database',
 }
 _ORDER = list(OVERTAKES)
 

@@ -25,7 +25,7 @@ REDO = struct.Struct('=QI')             # redo position, timeline
 # PostgreSQL 12: with max_wal_senders, and a copy of the checkpoint of 88 bytes, before of 80.
 VERSION_WITH_SENDERS = 1201
 CHECKPOINT_SIZES = (80, 88)
-END = struct.Struct('=QQ')              # behind it: unlogged position, end of recovery
+END = struct.Struct('=QQI')             # behind it: unlogged position, end of recovery, timeline
 SETTINGS_AT, FLOAT_AT = 52, 80          # behind the checkpoint, too
 FLOAT = struct.Struct('=d')
 FLOAT_FORMAT = 1234567.0                # a constant, which shows that this is the right place
@@ -99,6 +99,16 @@ def read(data_dir: str) -> ControlFile:
         raise ValueError('%s has version %d and state %d, expected a control file of PostgreSQL '
                          '10 to 18' % (path, version, state))
     return ControlFile(str(identifier), version, STATES[state], checkpoint, redo, timeline)
+
+
+def timeline_of_start(data_dir: str) -> int:
+    """Return the timeline that a start as a primary comes up on; raises as read does.
+
+    For minutes after a promotion the newest checkpoint is of the timeline before.  What a promotion
+    writes at once is up to where a crash has to recover.
+    """
+    known, data = read(data_dir), raw(data_dir)
+    return max(known.timeline, int(END.unpack_from(data, _behind_checkpoint(known.version))[2]))
 
 
 def state(data_dir: str) -> str:

@@ -22,6 +22,7 @@ from ahmlib.core.beacon import (
     Inquiry,
     Intent,
     IntentKind,
+    Pause,
     Record,
     Trouble,
     Verdict,
@@ -160,6 +161,12 @@ def _intent(value: Any, size: int) -> Optional[Intent]:
     return Intent(IntentKind(kind), *parts) if known else None
 
 
+def _pause(value: Any, size: int) -> Pause:
+    term, version, on, holder, sealed = _array(value, 5)
+    return Pause(_number(term, size), _number(version, size), _truth(on, size),
+                 _maybe_node(holder, size), _truth(sealed, size))
+
+
 def _at_most(most: int, what: str, value: Any) -> List[Any]:
     if type(value) is not list or len(value) > most:
         raise WireError('expected at most %d %s' % (most, what))
@@ -216,6 +223,9 @@ FIELDS = (
     Field('sync_term', _number), Field('sync_version', _number), Field('sync_doubt', _text),
     Field('troubles', _troubles), Field('shared', _shared),
     Field('refused_by', _some_nodes), Field('no_handover', _text), Field('hindered', _truth),
+    Field('state_age', _maybe_seconds), Field('database_age', _maybe_seconds),
+    Field('events', _number),
+    Field('maintenance', _truth), Field('pause', _pause),
 )
 _HEAD = 3
 _PLACES = {field.name: place for place, field in enumerate(FIELDS)}

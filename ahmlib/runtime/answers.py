@@ -27,6 +27,14 @@ def handover_rehearsed(token: int, result: Result) -> events.HandoverRehearsed:
         result['no_checkpoint'], result['unarchived'], result['no_start'])
 
 
+def inspected(token: int, result: Result) -> events.DatabaseInspected:
+    """The DatabaseInspected of what was found in the files."""
+    if not result.get('ok'):
+        return events.DatabaseInspected(token, None, why_not(result))
+    return events.DatabaseInspected(token, bool(result['standby']), '', int(result['timeline']),
+                                    str(result['system_identifier']))
+
+
 def why_not(result: Result) -> str:
     """Why a function failed; '' where it did not."""
     return '' if result.get('ok', True) else str(result.get('reason', 'it failed'))

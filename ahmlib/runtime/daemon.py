@@ -18,15 +18,18 @@ from ahmlib.core.settings import split_address
 from ahmlib.ipc.listeners import IpcError
 from ahmlib.ipc.server import IpcServer
 from ahmlib.network.udp import BeaconSocket, UdpError
-from ahmlib.runtime import reload, state_file
+from ahmlib.runtime import event_file, reload, state_file
 from ahmlib.runtime.changed_nodes import Listening
 from ahmlib.runtime.children import Children
 from ahmlib.runtime.disk import LOG_SYNC_SECONDS, LogWriter, StateWriter
 from ahmlib.runtime.driver import Driver
+from ahmlib.runtime.event_file import EventWriter
+from ahmlib.runtime.history import History
 from ahmlib.runtime.lease_place import lease_paths
 from ahmlib.runtime.log import Log
 from ahmlib.runtime.loop import Loop, clock
 from ahmlib.runtime.memory import Memory
+from ahmlib.runtime.origins import learn_users
 from ahmlib.runtime.own_files import OwnFiles
 from ahmlib.runtime.pid_file import PidFile, PidFileError, StateLock, pid_path
 from ahmlib.runtime.reload import Reload, StartError, check_log_file
@@ -85,8 +88,10 @@ class Daemon:
         self.ipc = IpcServer(self.loop, self.log, clock)
         self.pid_file = PidFile(pid_path(config))
         self.service = ServiceManager(environment.service, self.log, clock, self._verdict)
-        # These two from open() on.
+        self.event_writer = EventWriter(self.loop, clock, config.data_dir, self._helper_died)
+        # These three from open() on.
         self.driver: Driver
+        self.history: History
         self.own_files: OwnFiles
         self.beacons: Optional[BeaconSocket] = None
         #: Where nodes.conf was changed since the last run.
@@ -153,10 +158,35 @@ class Daemon:
                                  'ran here last: listening for a leader by the one before, for '
                                  '%.4g s' % settings.timing.lease))
         incarnation = random.SystemRandom().randrange(1, 2 ** 32)
-        node = Node(settings, saved, incarnation, clock(), memory.load_lease())
+        lease_until = memory.load_lease()
+        node = Node(settings, saved, incarnation, clock(), lease_until, memory.is_first_of_boot)
+        self._mark_boot(memory)
         self.driver = Driver(self.config, node, memory, self.children, self.log, clock,
                              self._exit)
         self.driver.listening = self.listening
+        self._open_history(node)
+
+    def _open_history(self, node: Node) -> None:
+        learn_users()
+        self.history = History(
+            self.event_writer, self.config.node_name, clock, lambda: node.consensus.term,
+            self._events_are_lost)
+        try:
+            self.history.go_on(event_file.read(self.config.data_dir))
+        except OSError as error:
+            self.remarks.append(('WARNING', 'the history of events before this start is not shown: '
+                                 '%s' % error))
+        self.driver.history = self.history
+
+    def _mark_boot(self, memory: Memory) -> None:
+        """Leave a lease that has ended: the next daemon of this boot is not the first."""
+        if not memory.is_first_of_boot:
+            return
+        try:
+            memory.save_lease(0.0)
+        except StateFileError as error:
+            self.remarks.append(('WARNING', '%s; the next start counts as the first since this '
+                                 'host booted (db_start_at_boot)' % error))
 
     def _open_sockets(self) -> None:
         config, driver = self.config, self.driver
@@ -191,6 +221,8 @@ class Daemon:
         self.log.notice('%s starts at %s with %s and %s; lease %.4g s, hold %.4g s, fence %.4g s'
                         % (settings.name, settings.addresses[settings.own], self.config.path,
                            self.config.nodes.path, timing.lease, timing.hold, timing.fence))
+        self.history.add('daemon started', '', '%s starts at %s' % (
+            settings.name, settings.addresses[settings.own]))
         for severity, text in self.remarks:
             self.log.write(severity, text)
         for warning in self.config.warnings:
@@ -215,6 +247,7 @@ class Daemon:
             self.disk.finish([name for name in names if name], EXIT_SECONDS)
             self.pid_file.let_go()
             self.state_lock.let_go()
+        self.event_writer.finish(EXIT_SECONDS)
         self.log_writer.finish(EXIT_SECONDS)
         self.loop.close()
 
@@ -237,14 +270,18 @@ class Daemon:
                 self.disk.expire(clock())
                 self.driver.telling.expire(clock())
                 self.own_files.expire(clock())
+                self.history.expire(clock())
                 self.driver.tick()
                 self._decide_to_stay(ready)
                 self._tell_service_manager()
         except Exception:               # a bug: detached, nobody would ever see the traceback
             self.log.critical('ends by a bug: %s' % traceback.format_exc()[-TRACEBACK_MAX:])
+            self.history.add('daemon ended', 'a bug', 'ends by a bug: see the log')
+            self.event_writer.finish(EXIT_SECONDS)
             self.log_writer.finish(EXIT_SECONDS)
             raise
         self.log.notice('ends: %s' % self.reason)
+        self.history.add('daemon ended', self.reason, 'the daemon ends: %s' % self.reason)
         self.log.flush()
         self.close()
         return self.code
@@ -278,7 +315,7 @@ class Daemon:
                  self.driver.node.wake_at, self.children.next_deadline(),
                  self.ipc.next_deadline(), self.disk.next_deadline(),
                  self.driver.telling.next_deadline(), self.own_files.next_deadline(),
-                 self.service.next_deadline()]
+                 self.service.next_deadline(), self.history.next_deadline()]
         return min(instant for instant in found if instant is not None)
 
     def _exit(self, code: int, reason: str) -> None:
@@ -313,12 +350,14 @@ class Daemon:
         if refused:
             reason = '%s cannot change while the daemon runs; %s' % (', '.join(refused), order)
             self.log.error('reload refused: %s' % reason)
+            self.history.add('reload refused', reason, 'reload refused: %s' % reason)
             return {'ok': False, 'reason': reason, 'changes': changes}
         self.config = new
         self.log.configure(new.log_prefix, self._severity(new), self.destination(new))
         self.driver.configure(new)
         self.driver.feed(events.SettingsChanged(core_settings(new)))
         self.log.notice('reloaded %s' % new.path)
+        self.history.add('reloaded', '', 'reloaded %s' % new.path)
         return {'ok': True, 'changes': changes}
 
     # -- disks ---------------------------------------------------------------------------------
@@ -328,6 +367,10 @@ class Daemon:
 
     def _helper_died(self, text: str) -> None:
         self.log.warning('%s; another one is made' % text)
+
+    def _events_are_lost(self, text: str) -> None:
+        if self.code is None:           # else it is the last words that could not be written
+            self.driver.feed(events.HistoryLooked(text))
 
     def _disk_is_slow(self, seconds: float) -> None:
         self.log.warning('the disk of %s has not answered for %.1f s: nothing new is remembered '

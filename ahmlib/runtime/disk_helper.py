@@ -1,7 +1,7 @@
 """The process that waits for a disk, so that the daemon's loop never does.
 
 A disk that stalls holds up whoever writes to it, in the kernel, where no signal ends the wait.  So
-the daemon has two of these, one for its state and one for its log: each is asked through a socket,
+the daemon has three of these, for its state, its log and its events: each is asked by a socket,
 does one thing after the other, and answers.  It ends when the daemon's end of the socket closes,
 after all that was asked for; no signal that ends the daemon ends it before.
 
@@ -12,6 +12,7 @@ quarter of the memory of a fork of the daemon.  So it imports next to nothing.
 
 import errno
 import os
+import stat
 import struct
 import sys
 from typing import List, Optional, Tuple
@@ -20,14 +21,18 @@ HEAD = struct.Struct('!Ic')
 READ_BYTES = 65536
 
 #: What is asked: the PID to be written into a locked file; a file to be replaced, flushed or not;
-#: the log to be opened; a line for it; an answer once all before it is done; names to be removed.
+#: the log to be opened; a line for it; an answer once all before it is done; names to be removed;
+#: a line to be appended to a bounded file, and flushed.
 PID, SAVE, NOTE, OPEN, LINE, SYNC, REMOVE = b'P', b'S', b'N', b'O', b'L', b'Y', b'R'
-#: What is answered to SAVE, NOTE, SYNC; and to a LINE that could not be written.
+KEEP = b'K'
+#: What is answered to SAVE, NOTE, KEEP, SYNC; and to a LINE that could not be written.
 DONE, FAILED, LOST = b'+', b'-', b'!'
 
 #: In the body of a request, between a path and what else there is.
 MARK = b'\0'
 STDERR_PATH = b''
+#: What the name of a bounded file gets behind it, once it is full.
+ROTATED = '.1'
 
 
 def frame(kind: bytes, body: bytes = b'') -> bytes:
@@ -85,6 +90,43 @@ def remove_quietly(path: str) -> None:
 def temporary_parts(name: str) -> Tuple[str, str]:
     """(start, end) of the names of the files that `replace` makes for one of this name."""
     return '.%s.' % name, '.new'
+
+
+def keep(path: str, bytes_max: int, line: bytes) -> None:
+    """Append a line, which is on the disk once this returns.
+
+    A file that would get longer than `bytes_max` is renamed first, to its name with `.1` behind.
+    Raises OSError, and adds nothing then.
+    """
+    fd = _open_kept(path)
+    try:
+        if os.fstat(fd).st_size + len(line) + 2 > bytes_max:
+            os.rename(path, path + ROTATED)
+            os.close(fd)
+            fd = _open_kept(path)
+        size = os.fstat(fd).st_size
+        is_torn = size and os.pread(fd, 1, size - 1) != b'\n'    # by who was killed within
+        data = (b'\n' if is_torn else b'') + line + b'\n'
+        try:
+            if os.write(fd, data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fdatasync(fd)
+        except OSError:
+            os.ftruncate(fd, size)
+            raise
+    finally:
+        os.close(fd)
+
+
+def _open_kept(path: str) -> int:
+    """A link, and a file of somebody else, are refused: a directory may be open to all."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o640)
+    info = os.fstat(fd)
+    if info.st_uid != os.geteuid() or not stat.S_ISREG(info.st_mode):
+        os.close(fd)
+        raise OSError(errno.EPERM, 'it is no file of this user: remove it')
+    return fd
 
 
 class AppendedFile:
@@ -207,6 +249,15 @@ class Server:
             return
         self._answer(DONE)
 
+    def _keep(self, body: bytes) -> None:
+        path, bytes_max, line = body.split(MARK, 2)
+        try:
+            keep(os.fsdecode(path), int(bytes_max), line)
+        except OSError as error:
+            self._answer(FAILED, os.fsencode(error.strerror or os.strerror(errno.EIO)))
+            return
+        self._answer(DONE)
+
     def _open_log(self, body: bytes) -> None:
         if self._log is not None:
             self._log.close()
@@ -234,7 +285,7 @@ class Server:
             pass                      # a left-over is recognised at the next start
 
     DO = {PID: _write_pid, SAVE: _save, NOTE: _note, OPEN: _open_log, LINE: _line, SYNC: _sync,
-          REMOVE: _remove}
+          REMOVE: _remove, KEEP: _keep}
 
 
 def removal(path: str, info: os.stat_result) -> bytes:

@@ -4,15 +4,16 @@ One method an effect, in the table PERFORM; `simulation.world` is the same table
 clock. Nothing here decides anything.
 """
 
-import ipaddress
 from collections import deque
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Optional, Sequence
 
 from ahmlib.checking import of_nodes
 from ahmlib.core import effects, events
+from ahmlib.core.policy.history import REFUSED
 from ahmlib.core.requests import CHANGING
 from ahmlib.database.attach import attach_standby
 from ahmlib.database.checkpoint import checkpoint
+from ahmlib.database.dormant import inspect
 from ahmlib.database.follow import follow_primary
 from ahmlib.database.probe import check_local, probe_remote
 from ahmlib.database.promotion import promote
@@ -28,6 +29,7 @@ from ahmlib.runtime import answers, details
 from ahmlib.runtime.checks import Checks
 from ahmlib.runtime.find import REQUEST
 from ahmlib.runtime.hooks import HookQueue
+from ahmlib.runtime.origins import in_words, is_inside, who
 from ahmlib.runtime.pid_file import pid_path
 from ahmlib.runtime.settings import database_settings, hooks, needs_ping, vip_settings
 from ahmlib.runtime.state_file import StateFileError
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from ahmlib.network.udp import Address, BeaconSocket
     from ahmlib.runtime.changed_nodes import Listening
     from ahmlib.runtime.children import Child, Children, Function, Result
+    from ahmlib.runtime.history import History
     from ahmlib.runtime.log import Log
     from ahmlib.runtime.loop import Clock
     from ahmlib.runtime.memory import Memory
@@ -71,6 +74,8 @@ class Driver:
         # These two are given by the daemon, once there are sockets.
         self.beacons: BeaconSocket
         self.answer: Callable[[Any, Dict[str, Any]], Any]
+        #: Of events; the daemon's.
+        self.history: Optional[History] = None
         #: Hears of other clusters, where that matters.
         self.listening: Optional[Listening] = None
         self.wanted: Deque[Any] = deque()           # effects, the next first
@@ -126,6 +131,7 @@ class Driver:
         refusal = self._why_not_allowed(request, origin)
         if refusal:
             self.log.warning(refusal)
+            self.keep(REFUSED, refusal, refusal, who(origin))
             self._reply(effects.Reply(self.client_tokens, {'ok': False, 'reason': refusal}))
             return
         if request == REQUEST and origin[0] == 'unix':
@@ -140,7 +146,10 @@ class Driver:
             token = self.client_tokens
             self.checks.ask(self.config, lambda answer: self._reply(effects.Reply(token, answer)))
             return
-        self.feed(events.ClientAsked(self.client_tokens, request, _who(origin)))
+        if request.get('ask') == 'events' and self.history is not None:
+            self._reply(effects.Reply(self.client_tokens, self.history.answer(request)))
+            return
+        self.feed(events.ClientAsked(self.client_tokens, request, in_words(origin), who(origin)))
 
     def status(self) -> Dict[str, Any]:
         """The cluster as this node sees it now, as a utility is told (core.status).
@@ -162,8 +171,7 @@ class Driver:
         if not isinstance(asked, str) or asked not in CHANGING or origin[0] == 'unix':
             return ''
         inside = {settings.host(place) for place in range(settings.size)} | {settings.vip}
-        source = _plain(origin[1])
-        if source in {_plain(host) for host in inside if host} or _is_loopback(source):
+        if is_inside(origin[1], inside):
             return ''
         return ('%s is refused from %s: it is no host of this cluster; run it on a host of '
                 'nodes.conf' % (asked, origin[1]))
@@ -182,6 +190,8 @@ class Driver:
         if self._peer(row.sender) != peer:
             self.refuse(peer, 'it claims to come from %s' % settings.addresses[row.sender])
             return
+        if self.history is not None:
+            self.history.heard(row.events)
         self.feed(events.BeaconHeard(row))
 
     def _foreign(self, peer: 'Address', error: wire.ForeignRow) -> None:
@@ -252,7 +262,8 @@ class Driver:
 
     def _send(self, effect: effects.SendBeacon) -> None:
         to = None if effect.to is None else self._peer(effect.to)
-        self.beacons.send(wire.encode(effect.beacon), to)
+        numbered = 0 if self.history is None else self.history.seq
+        self.beacons.send(wire.encode(effect.beacon._replace(events=numbered)), to)
         self.has_spoken = True
 
     # -- database ------------------------------------------------------------------------------
@@ -285,6 +296,10 @@ class Driver:
 
     def _restart_database(self, effect: effects.RestartDatabase) -> None:
         self._action(effect, restart_database, self.database, effect.limit)
+
+    def _inspect_database(self, effect: effects.InspectDatabase) -> None:
+        self._child(effect, inspect, (self.database,),
+                    lambda result: answers.inspected(effect.token, result))
 
     def _leave_signal(self, effect: effects.LeaveStandbySignal) -> None:
         self._action(effect, leave_standby_signal, self.database)
@@ -382,7 +397,17 @@ class Driver:
     # -- people --------------------------------------------------------------------------------
 
     def _report(self, effect: effects.Report) -> None:
-        self.telling.report(effect.severity, effect.event, effect.text)
+        is_news = self.telling.report(effect.severity, effect.event, effect.text)
+        if is_news and effect.kind != effects.UNKEPT:
+            self.keep(effect.kind or effect.event, effect.cause, effect.text)
+
+    def _record(self, effect: effects.Record) -> None:
+        self.keep(effect.kind, effect.cause, effect.text, effect.by, effect.steps)
+
+    def keep(self, *event: Any) -> None:
+        """Keep an event, where there is a history; as History.add takes it."""
+        if self.history is not None:
+            self.history.add(*event)
 
     def _reply(self, effect: effects.Reply) -> None:
         client = self.clients.pop(effect.token, None)
@@ -404,27 +429,10 @@ class Driver:
         effects.AnnounceVip: _announce_vip, effects.RunHook: _hook,
         effects.Promote: _promote, effects.StopDatabase: _stop_database,
         effects.StartDatabase: _start_database, effects.RestartDatabase: _restart_database,
+        effects.InspectDatabase: _inspect_database,
         effects.LeaveStandbySignal: _leave_signal,
         effects.FollowPrimary: _follow, effects.AttachDatabase: _attach,
         effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,
+        effects.Record: _record,
         effects.Reply: _reply, effects.Exit: _exit,
     }
-
-
-def _plain(host: str) -> Any:
-    """An address without regard to how it is spelled (IPv4 in IPv6, capitals, zeros)."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    return getattr(address, 'ipv4_mapped', None) or address
-
-
-def _is_loopback(address: Any) -> bool:
-    return getattr(address, 'is_loopback', False)
-
-
-def _who(origin: 'Origin') -> str:
-    """Who asked, in words."""
-    kind, which = origin
-    return 'user %s of this host' % which if kind == 'unix' else which

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ahmlib.config.rules import LEASE_NAME, STATE_NAME
-from ahmlib.core.beacon import Claim, Record
+from ahmlib.core.beacon import Claim, Pause, Record
 from ahmlib.core.consensus.saved import SPENT, Saved
 from ahmlib.network.wire import INTEGER_MAX
 from ahmlib.runtime import state_file
@@ -52,6 +52,8 @@ class Memory:
         self._addresses = addresses
         self._places = {address: place for place, address in enumerate(addresses)}
         self._boot = state_file.boot_id()
+        #: Whether no daemon wrote a lease in this boot before; known once `load_lease` has looked.
+        self.is_first_of_boot = False
 
     @property
     def lease_path(self) -> str:
@@ -96,7 +98,8 @@ class Memory:
         is taken along to where this daemon writes it.  Raises StateFileError.
         """
         found = [self._lease_at(path) for path in self.lease_paths]
-        until = max(found)[1]
+        written_at, until = max(found)
+        self.is_first_of_boot = written_at <= 0.0
         strangers = [path for path, lease in zip(self.lease_paths[1:], found[1:])
                      if lease != _NO_LEASE]
         if strangers:
@@ -154,6 +157,9 @@ class Memory:
             'term': saved.term, 'voted_for': self._name(saved.voted_for),
             'leader': self._name(saved.leader), 'hold': saved.hold, 'bound': saved.bound,
             'blind': saved.blind, 'forced': saved.forced, 'cluster': self.cluster,
+            'maintenance': saved.maintenance,
+            'pause': saved.pause[:2] + (saved.pause.on, self._name(saved.pause.holder),
+                                        saved.pause.sealed),
             'claim': [saved.claim.term, saved.claim.version, saved.claim.needed,
                       [self._addresses[place] for place in saved.claim.nodes]],
             'record': record and [record.timeline, record.term, self._name(record.node),
@@ -173,7 +179,9 @@ class Memory:
             _kind(content, 'bound', bool), _kind(content, 'blind', bool),
             self._record(content['record']),
             tuple(names.get(address) for address in self._addresses),
-            _kind(content, 'forced', bool), self._claim(content.get('claim')))
+            _kind(content, 'forced', bool), self._claim(content.get('claim')),
+            _kind(dict({'maintenance': False}, **content), 'maintenance', bool),
+            self._pause(content.get('pause')))
 
     def _record(self, found: Any) -> Optional[Record]:
         if found is None:
@@ -196,6 +204,18 @@ class Memory:
         nodes = tuple(self._places[each] for each in parts['nodes'] if each in self._places)
         needed = min(_number(parts, 'needed'), len(nodes))
         return Claim(_number(parts, 'term'), _number(parts, 'version'), needed, nodes)
+
+    def _pause(self, found: Any) -> Pause:
+        """The pause; over where its holder left nodes.conf.  The version before wrote none."""
+        if found is None:
+            return Pause()
+        if type(found) is not list or len(found) != len(Pause._fields):
+            raise ValueError('pause %.60r' % (found,))
+        parts = dict(zip(Pause._fields, found))
+        holder = self._place(parts, 'holder')
+        term, version = _number(parts, 'term'), _number(parts, 'version')
+        on, sealed = _kind(parts, 'on', bool), _kind(parts, 'sealed', bool)
+        return Pause(term, version, on and holder is not None, holder, sealed)
 
     def _name(self, place: Optional[int]) -> Optional[str]:
         if place is None:

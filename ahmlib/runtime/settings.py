@@ -47,6 +47,7 @@ def core_settings(config: 'Config') -> Settings:
         post_promotion=bool(config.post_promotion_command),
         stop_isolated_primary=config.stop_isolated_primary, auto_attach=config.auto_attach,
         restart_failed=config.db_failure_action == 'restart',
+        start_at_boot=config.db_start_at_boot,
         lag_limit=config.failover_lag_limit_bytes or 0, db_port=config.db_port,
         db_data_dir=config.db_data_dir or '', shared=shared(config),
         warnings=tuple(config.warnings), advice=tuple(config.advice))

@@ -32,13 +32,15 @@ class Telling:
         self._queue = HookQueue(start, NOTIFICATIONS_MAX)
         self.next_deadline = self._repeats.next_deadline
 
-    def report(self, severity: str, event: str, text: str) -> None:
-        """Tell it, unless it was told a moment ago."""
+    def report(self, severity: str, event: str, text: str) -> bool:
+        """Tell it, unless it was told a moment ago; whether it was news."""
         names = {name for name in self._node.names if name}
         told = self._repeats.take(severity, event, text, self._clock(), names)
-        if (severity, event) not in [line[:2] for line in told]:
+        is_news = (severity, event) in [line[:2] for line in told]
+        if not is_news:
             self._log.debug('%s: %s', event, text)
         self._tell(told)
+        return is_news
 
     def expire(self, now: float) -> None:
         """Tell what is over."""

@@ -1,14 +1,14 @@
-"""The lemmas that keep the data (L4, L5, L14, L18, L20, L21, L23): who is promoted, and when."""
+"""The lemmas that keep the data (L4, L5, L14, L17, L18, L20, L21, L23 to L25): who is promoted."""
 
-from typing import TYPE_CHECKING, Any, Dict, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Set, Tuple
 
 from ahmlib.core import effects, events
 from ahmlib.core.beacon import Beacon, Verdict
-from ahmlib.core.consensus.saved import SPENT
+from ahmlib.core.consensus.saved import SPENT, Saved
 from ahmlib.core.node import Node
 from ahmlib.core.policy.election import why_not_eligible
 from ahmlib.core.states import DatabaseState
-from ahmlib.simulation.lemma import Lemma, Violated, by_force, excused, halves
+from ahmlib.simulation.lemma import Lemma, Violated, by_force, excused, halves, spared
 
 if TYPE_CHECKING:
     from ahmlib.simulation.host import Host
@@ -113,6 +113,17 @@ class Eligible(Lemma):
                 ', out: ' + node.parts.database.out if node.parts.database.out else ''))
 
 
+class RestartsPromoteNothing(Lemma):
+    """Restarts of daemons and questions promote nothing."""
+    number = 17
+    watches = (effects.Promote,)
+
+    def performed(self, host: 'Host', effect: effects.Promote) -> None:
+        if self.world.harmless:
+            raise Violated('%s promotes its database, and nothing but restarts had happened'
+                           % host.settings.name)
+
+
 class NothingLost(Lemma):
     """With synchronous replication a promotion loses no acknowledged row."""
     number = 18
@@ -155,7 +166,7 @@ class OneWritable(Lemma):
 
     def performed(self, host: 'Host', effect: effects.Promote) -> None:
         world = self.world
-        if halves(world) or by_force(world, host):
+        if halves(world) or by_force(world, host) or world.pause_forgotten:
             return
         for other in world.hosts:
             if other is not host and self._should_have_stopped(other):
@@ -241,3 +252,67 @@ class StaysIn(Lemma):
         if state[1] and self.world.now - since > lasted:
             raise Violated('%s reports its standby out, and it has run for %.1f s: %s' % (
                 settings.name, self.world.now - since, database.out))
+
+
+class LeftAlone(Lemma):
+    """Of a node in maintenance nothing is promoted, and its daemon leaves its database alone."""
+    number = 24
+    watches = (effects.Promote, effects.StartDatabase, effects.StopDatabase,
+               effects.LeaveStandbySignal, effects.FollowPrimary, effects.AttachDatabase,
+               effects.Reply)
+    watches_events = True
+    watches_disks = True
+
+    def __init__(self, world: 'World') -> None:
+        super().__init__(world)
+        self.maintained: Set[int] = set()       # whose disk said so, until an operator ended it
+        self.out: Dict[int, str] = {}
+
+    def saved(self, host: 'Host', saved: Saved) -> None:
+        node = host.node    # a save that was under way when it was ended tells nothing
+        if saved.maintenance and node is not None and node.parts.database.maintained:
+            self.maintained.add(host.settings.own)
+
+    def handled(self, host: 'Host', event: Any) -> None:
+        own = host.settings.own
+        if host.node is None:
+            return
+        out = host.node.parts.database.out
+        before, self.out[own] = self.out.get(own, ''), out
+        if self._is_maintained(host) and out.startswith('its database failed') and not before:
+            raise Violated('%s reports its database out in maintenance: %s' % (
+                host.settings.name, out))
+
+    def performed(self, host: 'Host', effect: Any) -> None:
+        if isinstance(effect, effects.Reply):
+            if effect.answer.get('task', {}).get('name') == 'resume':
+                self.maintained.discard(host.settings.own)
+            return
+        if not self._is_maintained(host):
+            return
+        stops = isinstance(effect, (effects.StopDatabase, effects.LeaveStandbySignal))
+        if stops and host.node is not None and host.node.consensus.steps_down:
+            return      # as beside any primary that runs beside a leader
+        raise Violated('%s is in maintenance, and asks for %s' % (
+            host.settings.name, type(effect).__name__))
+
+    def _is_maintained(self, host: 'Host') -> bool:
+        """Whether an operator has put it there; with its state file it has forgotten that."""
+        if host.saved is None:
+            self.maintained.discard(host.settings.own)
+        return host.settings.own in self.maintained
+
+
+class SparedAlone(Lemma):
+    """While a pause spares a database that accepts writes, no other one is promoted."""
+    number = 25
+    watches = (effects.Promote,)
+
+    def performed(self, host: 'Host', effect: effects.Promote) -> None:
+        if by_force(self.world, host) or self.world.pause_forgotten:
+            return
+        for other in self.world.hosts:
+            if other is not host and other.powered and spared(other) \
+                    and other.database is not None and other.database.writable:
+                raise Violated('%s is promoted while a pause spares the database of %s' % (
+                    host.settings.name, other.settings.name))

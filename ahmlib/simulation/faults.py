@@ -31,6 +31,17 @@ from ahmlib.simulation.database_faults import (
 )
 from ahmlib.simulation.host import FAILS, HANGS, LIES, SAVE_SECONDS, SLOW
 from ahmlib.simulation.lemma import is_obstructed
+from ahmlib.simulation.operator_faults import (
+    attach,
+    force,
+    pause_cluster,
+    pause_node,
+    promote,
+    restart_database,
+    resume_cluster,
+    resume_node,
+    shutdown_cluster,
+)
 
 if TYPE_CHECKING:
     from ahmlib.simulation.world import World
@@ -42,8 +53,6 @@ REPAIR_SECONDS = 3.0
 #: A save on a slow disk, in candidacies: the candidate's and its voter's are longer than one.
 SLOW_SAVE = 0.8
 RESTART_SECONDS = 0.3
-#: What the operator allows a restart of the database.
-RESTART_LIMIT_SECONDS = 30
 
 #: A command that hung ends after so long at most, and is then tried again.
 RETRIED_SECONDS = PATIENT_SECONDS + 1.0
@@ -177,47 +186,6 @@ def ask_status(world: 'World', place: int) -> None:
     world.feed(world.hosts[place], events.ClientAsked(0, {'ask': 'status'}))
 
 
-def _ask(world: 'World', place: int, what: str) -> None:
-    world.feed(world.hosts[place], events.ClientAsked(0, {'ask': what}, 'an operator'))
-
-
-def attach(world: 'World', place: int) -> None:
-    """an operator attaches it (ahm_attach_node)"""
-    _ask(world, place, 'attach')
-
-
-def promote(world: 'World', place: int) -> None:
-    """an operator wants its database to be the primary (ahm_promote_node)"""
-    _ask(world, place, 'promote')
-
-
-def force(world: 'World', place: int) -> None:
-    """an operator promotes it by force: hosts that are off now are gone for good"""
-    host, others = world.hosts[place], _others(world, place)
-    off = [other for other in others if not world.hosts[other].powered]
-    if host.node is None or host.paused or any(
-            not host.node.consensus.members.is_two_way(other)
-            or world.hosts[other].node is None or world.hosts[other].paused
-            for other in others if other not in off):
-        # An operator would see that they are not gone.
-        world.note(host, 'no operator would force it: it is silent, or another node is and not off')
-        return
-    world.feed(host, events.ClientAsked(0, {'ask': 'promote', 'force': True}, 'an operator'))
-    if host.answered['ok']:
-        world.gone.update(off)
-
-
-def restart_database(world: 'World', place: int) -> None:
-    """an operator restarts its database (ahm_restart_database)"""
-    world.feed(world.hosts[place], events.ClientAsked(
-        0, {'ask': 'restart', 'timeout': RESTART_LIMIT_SECONDS}, 'an operator'))
-
-
-def shutdown_cluster(world: 'World', place: int) -> None:
-    """an operator ends all daemons through it (ahm_shutdown_cluster)"""
-    _ask(world, place, 'shutdown')
-
-
 def hear_stranger(world: 'World', place: int) -> None:
     """a host of its nodes.conf belongs to another cluster"""
     settings = world.hosts[place].settings
@@ -228,6 +196,8 @@ def hear_stranger(world: 'World', place: int) -> None:
 def lose_state(world: 'World', place: int) -> None:
     """its daemon is killed and its state file is gone"""
     crash(world, place)
+    saved = world.hosts[place].saved
+    world.pause_forgotten = world.pause_forgotten or saved is not None and saved.pause.on
     world.hosts[place].saved, world.hosts[place].lease_until = None, 0.0
 
 
@@ -356,6 +326,7 @@ FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for fu
     cut, cut_one_way, cut_between, part, mute, deafen, deafen_multicast, heal, replay,
     lose_trusted, reach_trusted, crash, start, crash_and_start, freeze, thaw, stop, stop_twice,
     restart, reload, ask_status, attach, promote, force, restart_database, shutdown_cluster,
+    pause_node, resume_node, pause_cluster, resume_cluster,
     hear_stranger, lose_state, fill_disk, free_disk, stall_disk, slow_disk, unstall_disk,
     power_off, power_on, drop_vip, hide_vip, answer_for_vip, ping_in_vain, vip_unusable,
     kill_daemon_and_database,
@@ -365,13 +336,14 @@ FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for fu
 FAULTS.update(COMMANDS)
 
 #: What operators ask for.
-OPERATORS = ('attach', 'promote', 'force', 'restart-database', 'shutdown-cluster')
+OPERATORS = ('attach', 'promote', 'force', 'restart-database', 'shutdown-cluster', 'pause-node',
+             'resume-node', 'pause-cluster', 'resume-cluster')
 
 #: After these nothing may be promoted, however often they happen (L17).
 HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status', 'hear-stranger',
             'attach', 'shutdown-cluster', 'stall-disk', 'slow-disk', 'unstall-disk', 'pause-replay',
             'hold-replay', 'resume-replay', 'refuse-checks', 'restart-standby',
-            'restart-database')
+            'restart-database', 'pause-node', 'resume-node', 'pause-cluster', 'resume-cluster')
 
 
 def strike(world: 'World', fault: str, place: int) -> None:
@@ -409,6 +381,10 @@ def repair(world: 'World') -> None:
 
 
 def _keep_started(world: 'World') -> None:
-    for place in range(len(world.hosts)):
+    for place, host in enumerate(world.hosts):
         start(world, place)
+        if host.node is not None and host.node.parts.database.maintained:
+            resume_node(world, place)
+        if host.node is not None and host.node.leads and host.node.parts.paused.on:
+            resume_cluster(world, place)
     world.after(REPAIR_SECONDS, lambda: _keep_started(world))

@@ -2,6 +2,7 @@
 
 from typing import Any, Callable, Dict, List, Optional
 
+from ahmlib.core import effects
 from ahmlib.core.consensus.saved import Saved
 from ahmlib.core.node import Node
 from ahmlib.core.settings import Settings
@@ -21,6 +22,7 @@ class Host:
         self.settings = settings
         self.rate, self.origin = rate, origin
         self.saved: Optional[Saved] = None      # the state file: fsynced, outlives everything
+        self.booted = False             # and no daemon was started since
         self.lease_until = 0.0          # the lease file: written without fsync, lost with power
         self.database = database
         self.has_vip = False
@@ -46,6 +48,7 @@ class Host:
         self.obstructed_until = float('-inf')   # its step-down could not be done in time till then
         self.answered: Dict[str, Any] = {}      # to the utility that asked last
         self.raising: Optional[int] = None      # the token of the command that raises the VIP
+        self.history: List[effects.Record] = []     # of events, the newest last
         self.fenced_others_at = float('-inf')   # when its fencing script last succeeded
 
     def clock(self, now: float) -> float:

@@ -81,6 +81,12 @@ def leases(world: 'World') -> Dict[int, float]:
     return found
 
 
+def spared(host: 'Host') -> bool:
+    """Whether a pause spares the primary and the VIP of this host, as its disk says."""
+    pause = host.saved.pause if host.saved is not None else None
+    return pause is not None and pause.on and pause.sealed and pause.holder == host.settings.own
+
+
 def excused(world: 'World', host: 'Host') -> bool:
     """Beyond any program in user space: this host cannot be made to step down in time."""
     if host.node is None or host.paused or is_obstructed(host):

@@ -14,7 +14,8 @@
     L11  VIP and promotion are asked for under a lease only, the VIP only once a majority has
          the record of this primary on disk.
     L12  A leader whose lease has ended steps down before anything else.
-    L13  Who says that it leads no more holds no VIP and no database that accepts writes.
+    L13  Who says that it leads no more holds no VIP and no database that accepts writes, unless a
+         pause spares them.
     L14  No witness, failed, quarantined, reported out or priority-0 database is promoted, and
          none that is known not to replay what it has received.
     L15  Old, doubled and replayed rows change nothing.
@@ -28,6 +29,10 @@
     L21  Who hands over names a successor that has replayed all that it has.
     L22  A takeover raises the VIP only where no node in contact says that it holds it.
     L23  A standby that runs, and that nobody was cut off from, is not reported out.
+    L24  Of a node in maintenance nothing is promoted, and its daemon leaves its database alone,
+         unless that accepts writes.
+    L25  While a pause spares a database that accepts writes, no other one is promoted, unless by
+         force.
 
 L1 and L2 are what users care about; the others are the steps of the proof.  Any q voters and any
 n - q + 1 acknowledgers share a node.  That node is bound to the leader it acknowledged for as long
@@ -64,9 +69,12 @@ from ahmlib.core.states import NodeState
 from ahmlib.simulation.data_lemmas import (
     Eligible,
     Evidence,
+    LeftAlone,
     MostAdvanced,
     NothingLost,
     OneWritable,
+    RestartsPromoteNothing,
+    SparedAlone,
     StaysIn,
     SuccessorHasAll,
 )
@@ -74,7 +82,16 @@ from ahmlib.simulation.data_lemmas import (
 if TYPE_CHECKING:
     from ahmlib.simulation.host import Host
     from ahmlib.simulation.world import World
-from ahmlib.simulation.lemma import Lemma, Violated, by_force, excused, halves, leases, may_split
+from ahmlib.simulation.lemma import (
+    Lemma,
+    Violated,
+    by_force,
+    excused,
+    halves,
+    leases,
+    may_split,
+    spared,
+)
 
 
 class OneLeader(Lemma):
@@ -97,7 +114,7 @@ class OnePrimary(Lemma):
     def step(self) -> None:
         world = self.world
         serving = [host for host in world.hosts if host.has_vip and world.serves_clients(host)]
-        if len(serving) > 1 and not may_split(world, serving) \
+        if len(serving) > 1 and not may_split(world, serving) and not world.pause_forgotten \
                 and sum(not excused(world, host) for host in serving) > 1:
             raise Violated('%s hold the VIP over a database that accepts writes' % ' and '.join(
                 host.settings.name for host in serving))
@@ -302,6 +319,8 @@ class CompleteStepDown(Lemma):
             if row.state is NodeState.LEADER or host.node.parts.database.half_done:
                 self.led[own] = (host.life, self._starts(host))
             return
+        if spared(host):
+            return
         if self.led.get(own, (None,))[0] != host.life or row.stepping_down \
                 or row.farewell is not Farewell.NONE or not host.settings.stop_isolated_primary:
             return
@@ -384,17 +403,6 @@ class ProceduresEnd(Lemma):
                       + settings.promote_timeout + 2 * VIP_SECONDS)
 
 
-class RestartsPromoteNothing(Lemma):
-    """Restarts of daemons and questions promote nothing."""
-    number = 17
-    watches = (effects.Promote,)
-
-    def performed(self, host: 'Host', effect: effects.Promote) -> None:
-        if self.world.harmless:
-            raise Violated('%s promotes its database, and nothing but restarts had happened'
-                           % host.settings.name)
-
-
 class OwnTerms(Lemma):
     """A node stands and leads only in terms of its own."""
     number = 19
@@ -425,4 +433,5 @@ class AloneWithVip(Lemma):
 LEMMAS = (OneLeader, OnePrimary, Elected, Evidence, MostAdvanced, NeverBack, SavedBeforeSaid,
           OneLease, Backed, NoVoteUnderPromise, UnderLease, DeadlinesFirst, CompleteStepDown,
           Eligible, OldRowsIgnored, ProceduresEnd, RestartsPromoteNothing, NothingLost, OwnTerms,
-          OneWritable, SuccessorHasAll, AloneWithVip, StaysIn)
+          OneWritable, SuccessorHasAll, AloneWithVip, StaysIn, LeftAlone,
+          SparedAlone)

@@ -335,6 +335,17 @@ def _restart_database(world: 'World', host: Host, effect: effects.RestartDatabas
     _act(world, host, effect, 'start', world.fast_stop_seconds + RESTART_SECONDS, up)
 
 
+def _inspect_database(world: 'World', host: Host, effect: effects.InspectDatabase) -> None:
+    def done() -> events.DatabaseInspected:
+        mine = host.database
+        if host.behaviour('inspect') == FAILS:
+            return events.DatabaseInspected(effect.token, None, 'it cannot be read')
+        if mine.running:
+            return events.DatabaseInspected(effect.token, None, 'it runs already')
+        return events.DatabaseInspected(effect.token, mine.signal, '', mine.timeline, SYSTEM_ID)
+    world.later(host, COMMAND_SECONDS, done)
+
+
 def _leave_signal(world: 'World', host: Host, effect: effects.LeaveStandbySignal) -> None:
     def done() -> events.ActionEnded:
         host.database.signal = True
@@ -383,6 +394,13 @@ def _cancel(world: 'World', host: Host, effect: effects.Cancel) -> None:
 
 def _report(world: 'World', host: Host, effect: effects.Report) -> None:
     world.note(host, '%s: %s' % (effect.event, effect.text))
+    if effect.kind != effects.UNKEPT:
+        _record(world, host, effects.Record(effect.kind or effect.event, effect.cause, effect.text))
+
+
+def _record(world: 'World', host: Host, effect: effects.Record) -> None:
+    """The history of events of this host; it outlives the daemon, as the file does."""
+    host.history.append(effect)
 
 
 def _reply(world: 'World', host: Host, effect: effects.Reply) -> None:
@@ -406,8 +424,9 @@ PERFORM: Dict[type, Callable[['World', Host, Any], None]] = {
     effects.AnnounceVip: _announce, effects.RunHook: _hook,
     effects.Promote: _promote, effects.StopDatabase: _stop_database,
     effects.StartDatabase: _start_database, effects.RestartDatabase: _restart_database,
-    effects.LeaveStandbySignal: _leave_signal,
+    effects.LeaveStandbySignal: _leave_signal, effects.InspectDatabase: _inspect_database,
     effects.FollowPrimary: _follow, effects.AttachDatabase: _attach,
     effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,
+    effects.Record: _record,
     effects.Reply: _reply, effects.Exit: _exit,
 }

@@ -9,23 +9,29 @@ some seconds and of minutes stand beside each other.  Longer texts appear under 
 import math
 import textwrap
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
 
+from ahmlib.simulation import shapes
 from ahmlib.simulation.report import Group, grouped, verdict_text, window_of_group
 from ahmlib.simulation.scenario import CLIENTS, OUTAGE_LEAST, TWO_PRIMARIES, Event, Outcome
+from ahmlib.simulation.shapes import (
+    AXIS,
+    CHARACTER,
+    COLOURS,
+    LANE,
+    LEFT,
+    LINE,
+    MARGIN,
+    RIGHT,
+    TOP,
+    WIDTH,
+)
 
-WIDTH, MARGIN, LEFT, RIGHT, TOP = 1100, 20, 240, 150, 90
-LANE, AXIS, LINE = 44, 60, 16
 BARS = 48
 #: How many lines of what happened stand below the lanes, and how many of them one event takes.
 LINES_MAX, EVENT_LINES = 200, 2
 #: Marks of one lane that are closer than this, in pixels, share one.
 CLOSE = 18
-#: How wide a character is at most on average, in font sizes.
-CHARACTER = 0.58
-COLOURS = {'fault': '#c0392b', 'outage': '#e8a49c', 'event': '#2c5f8a', 'split': '#8e44ad',
-           'served': '#8fc7a0', 'window': '#ececec', 'lane': '#cccccc', 'text': '#222222',
-           'faint': '#777777'}
 
 
 class Mark(NamedTuple):
@@ -39,59 +45,6 @@ class Mark(NamedTuple):
         return any(text in event.text for event in self.events)
 
 
-# -- shapes ------------------------------------------------------------------------------------
-
-def _fit(text: str, width: float, size: int) -> str:
-    """The text, or as much of its beginning as fits into so many pixels."""
-    most = int(width / (CHARACTER * size))
-    return text if len(text) <= most else text[:most - 1] + '\u2026'
-
-
-def _text(x: float, y: float, text: str, anchor: str = 'start', size: int = 12,
-          colour: str = 'text', width: float = WIDTH) -> str:
-    shown = _fit(text, width, size)
-    title = '' if shown == text else '<title>%s</title>' % escape(text)
-    return '<text x="%.1f" y="%.1f" text-anchor="%s" font-size="%d" fill="%s">%s%s</text>' % (
-        x, y, anchor, size, COLOURS[colour], escape(shown), title)
-
-
-def _line(x1: float, y1: float, x2: float, y2: float) -> str:
-    return '<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s"/>' % (
-        x1, y1, x2, y2, COLOURS['lane'])
-
-
-def _bar(x: float, y: float, width: float, height: float, colour: str, title: str) -> str:
-    return '<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill=%s><title>%s</title></rect>' % (
-        x, y, max(width, 1.0), height, quoteattr(COLOURS[colour]), escape(title))
-
-
-def _tick(x: float, bottom: float, seconds: float) -> List[str]:
-    """A line through all lanes, with its seconds below."""
-    return [_line(x, TOP, x, bottom), _text(x, bottom + 18, '%g s' % seconds, 'middle')]
-
-
-def _legend(y: float, items: Sequence[Tuple[str, str]]) -> List[str]:
-    """A row of colours and what they mean."""
-    parts, x = [], float(LEFT)
-    for colour, text in items:
-        parts += [_bar(x, y - 10, 12, 12, colour, text), _text(x + 18, y, text, size=11)]
-        x += 18 + CHARACTER * 11 * len(text) + 20
-    return parts
-
-
-def _picture(height: float, title: str, below: Sequence[str], parts: Sequence[str]) -> str:
-    width = WIDTH - 2 * MARGIN
-    return '\n'.join(['<?xml version="1.0" encoding="UTF-8"?>',
-                      '<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" '
-                      'viewBox="0 0 %d %d" font-family="sans-serif">' % (
-                          WIDTH, height, WIDTH, height),
-                      '<rect width="100%" height="100%" fill="#ffffff"/>',
-                      _text(MARGIN, 28, title, size=15, width=width),
-                      *(_text(MARGIN, 48 + LINE * place, line, colour='faint', width=width)
-                        for place, line in enumerate(below)),
-                      *parts, '</svg>', ''])
-
-
 # -- one run -----------------------------------------------------------------------------------
 
 def timeline(outcome: Outcome, names: Sequence[str]) -> str:
@@ -99,21 +52,21 @@ def timeline(outcome: Outcome, names: Sequence[str]) -> str:
     lanes = list(names) + [CLIENTS]
     most = _shown_seconds(outcome)
     bottom = TOP + LANE * len(lanes)
-    parts = _linear_axis(most, bottom)
+    parts = shapes.linear_axis(most, bottom)
     for number, name in enumerate(lanes):
         y = _lane_y(number)
-        parts += [_line(LEFT, y, WIDTH - MARGIN, y),
-                  _text(MARGIN, y + 4, name, width=LEFT - MARGIN - 10)]
+        parts += [shapes.line(LEFT, y, WIDTH - MARGIN, y),
+                  shapes.label(MARGIN, y + 4, name, width=LEFT - MARGIN - 10)]
     parts += _served_bars(outcome, lanes, most) + _client_bars(outcome, most, len(names))
     events = [event for event in outcome.timeline if event.node in lanes]
     marks = _marks(events, lanes, most)
     for number, mark in enumerate(marks, 1):
         parts += _draw_mark(mark, number)
-    parts += _legend(bottom + 44, [('served', 'clients write here'), ('outage', 'no writes'),
+    parts += shapes.legend(bottom + 44, [('served', 'clients write here'), ('outage', 'no writes'),
                                    ('split', TWO_PRIMARIES), ('fault', 'fault')])
     listed, height = _event_list(events, marks, bottom + AXIS + LINE)
     said = verdict_text(outcome)
-    return _picture(height + MARGIN, '%s (seed %d)' % (outcome.fault, outcome.seed),
+    return shapes.picture(height + MARGIN, '%s (seed %d)' % (outcome.fault, outcome.seed),
                     ['; '.join(said[:3]), '; '.join(said[3:])], parts + listed)
 
 
@@ -123,37 +76,15 @@ def _shown_seconds(outcome: Outcome) -> float:
     return max(min(1.15 * last, outcome.watched), 1.0)
 
 
-def _x(seconds: float, most: float) -> float:
-    return LEFT + min(max(seconds, 0.0), most) / most * (WIDTH - LEFT - MARGIN)
-
-
 def _lane_y(number: int) -> float:
     return TOP + LANE * (number + 0.5)
-
-
-def _tick_seconds(most: float) -> float:
-    """A round distance between ticks, of which at most ten fit."""
-    step = 0.1
-    while True:
-        for factor in (1, 2, 5):
-            if most <= 10 * step * factor:
-                return step * factor
-        step *= 10
-
-
-def _linear_axis(most: float, bottom: float) -> List[str]:
-    step, parts, number = _tick_seconds(most), [], 0
-    while number * step <= most:
-        parts += _tick(_x(number * step, most), bottom, number * step)
-        number += 1
-    return parts
 
 
 def _served_bars(outcome: Outcome, lanes: Sequence[str], most: float) -> List[str]:
     parts = []
     for served in outcome.served:
-        y, begin = _lane_y(lanes.index(served.node)), _x(served.since, most)
-        parts.append(_bar(begin, y - 8, _x(served.until, most) - begin, 16, 'served',
+        y, begin = _lane_y(lanes.index(served.node)), shapes.x_of(served.since, most)
+        parts.append(shapes.bar(begin, y - 8, shapes.x_of(served.until, most) - begin, 16, 'served',
                           'clients write on %s: %.2f to %.2f s' % served))
     return parts
 
@@ -171,7 +102,8 @@ def _client_bars(outcome: Outcome, most: float, lane: int) -> List[str]:
     found.append((written, outcome.watched, 'outage',
                   'no writes: %.2f s and no end' % (outcome.watched - written)))
     y = _lane_y(lane)
-    return [_bar(_x(begin, most), y - 8, _x(end, most) - _x(begin, most), 16, colour, text)
+    return [shapes.bar(shapes.x_of(begin, most), y - 8,
+                       shapes.x_of(end, most) - shapes.x_of(begin, most), 16, colour, text)
             for begin, end, colour, text in found
             if end - begin >= (OUTAGE_LEAST if colour == 'outage' else 0)]
 
@@ -181,7 +113,7 @@ def _marks(events: Sequence[Event], lanes: Sequence[str], most: float) -> List[M
     found: List[Mark] = []
     last: Dict[int, int] = {}       # by lane: where its last mark is in `found`
     for event in events:
-        lane, x = lanes.index(event.node), _x(event.seconds, most)
+        lane, x = lanes.index(event.node), shapes.x_of(event.seconds, most)
         place = last.get(lane)
         if place is not None and x - found[place].x < CLOSE:
             found[place] = found[place]._replace(events=found[place].events + (event,))
@@ -197,7 +129,7 @@ def _draw_mark(mark: Mark, number: int) -> List[str]:
     y = _lane_y(mark.lane)
     return ['<circle cx="%.1f" cy="%.1f" r="%d" fill="%s"><title>%s</title></circle>' % (
         mark.x, y, 4 if colour == 'event' else 6, COLOURS[colour], escape(title)),
-        _text(mark.x, y - 11, str(number), 'middle', 9, colour)]
+        shapes.label(mark.x, y - 11, str(number), 'middle', 9, colour)]
 
 
 def _event_list(events: Sequence[Event], marks: Sequence[Mark],
@@ -209,14 +141,15 @@ def _event_list(events: Sequence[Event], marks: Sequence[Mark],
     for place, event in enumerate(events):
         if lines >= LINES_MAX:
             more = 'and %d more, in the printed timeline' % (len(events) - place)
-            return parts + [_text(LEFT, y + LINE, more, size=10, colour='faint')], y + LINE
-        parts += [_text(MARGIN + 20, y + LINE, str(numbers[id(event)]), 'end', 10, 'faint'),
-                  _text(MARGIN + 90, y + LINE, '%.3f s' % event.seconds, 'end', 10),
-                  _text(MARGIN + 100, y + LINE, event.node, size=10, width=LEFT - MARGIN - 110)]
+            return parts + [shapes.label(LEFT, y + LINE, more, size=10, colour='faint')], y + LINE
+        parts += [shapes.label(MARGIN + 20, y + LINE, str(numbers[id(event)]), 'end', 10, 'faint'),
+                  shapes.label(MARGIN + 90, y + LINE, '%.3f s' % event.seconds, 'end', 10),
+                  shapes.label(MARGIN + 100, y + LINE, event.node, size=10,
+                               width=LEFT - MARGIN - 110)]
         for line in textwrap.wrap(event.text, width, break_on_hyphens=False,
                                   max_lines=EVENT_LINES, placeholder=' \u2026'):
             y, lines = y + LINE, lines + 1
-            parts.append(_text(LEFT, y, line, size=10,
+            parts.append(shapes.label(LEFT, y, line, size=10,
                                colour='fault' if event.text.startswith('FAULT') else 'text'))
     return parts, y
 
@@ -263,12 +196,12 @@ def distribution(config: Any, outcomes: Sequence[Outcome]) -> str:
     parts = [_band(window, scale, TOP + LANE * number)
              for number, window in enumerate(windows) if window]
     for tick in scale.ticks:
-        parts += _tick(scale.x(tick), bottom, tick)
+        parts += shapes.tick(scale.x(tick), bottom, tick)
     for number, group in enumerate(groups):
         parts += _histogram(group, scale, TOP + LANE * number)
-    parts += _legend(bottom + 44, [('event', 'runs with an outage that long'),
+    parts += shapes.legend(bottom + 44, [('event', 'runs with an outage that long'),
                                    ('window', 'AHM says: until the takeover, where there is one')])
-    return _picture(bottom + AXIS, 'Write outages of %s' % _runs(len(outcomes)), (
+    return shapes.picture(bottom + AXIS, 'Write outages of %s' % _runs(len(outcomes)), (
         'How long clients could not write, on a logarithmic scale.',
         'The figure above a bar counts its runs; the highest bar of each row has the same height.'),
         parts)
@@ -286,7 +219,7 @@ def _lasted(group: Group) -> List[float]:
 
 def _band(window: Any, scale: Scale, y: float) -> str:
     begin = scale.x(window.least)
-    return _bar(begin, y, scale.x(window.most) - begin, LANE, 'window',
+    return shapes.bar(begin, y, scale.x(window.most) - begin, LANE, 'window',
                 'AHM says: %.4g to %.4g s until the takeover' % window)
 
 
@@ -297,20 +230,20 @@ def _histogram(group: Group, scale: Scale, y: float) -> List[str]:
     number = len(group.outcomes)
     without = number - len(lasted) - group.endless
     said = _runs(number) + (', %d without outage' % without if without else '')
-    parts = [_line(MARGIN, y + LANE, WIDTH - MARGIN, y + LANE),
-             _text(MARGIN, y + 18, '%s, %s' % (group.fault, group.struck),
+    parts = [shapes.line(MARGIN, y + LANE, WIDTH - MARGIN, y + LANE),
+             shapes.label(MARGIN, y + 18, '%s, %s' % (group.fault, group.struck),
                    width=LEFT - MARGIN - 10),
-             _text(MARGIN, y + 34, said, size=10, colour='faint', width=LEFT - MARGIN - 10)]
+             shapes.label(MARGIN, y + 34, said, size=10, colour='faint', width=LEFT - MARGIN - 10)]
     notes = [('split', '%s: %d' % (TWO_PRIMARIES, group.split))] if group.split else []
     notes += [('fault', 'no end: %d' % group.endless)] if group.endless else []
     for place, (colour, text) in enumerate(notes):
-        parts.append(_text(WIDTH - MARGIN, y + 18 + LINE * place, text, 'end', 11, colour))
+        parts.append(shapes.label(WIDTH - MARGIN, y + 18 + LINE * place, text, 'end', 11, colour))
     width = (WIDTH - LEFT - RIGHT) / BARS
     for place, count in enumerate(counts):
         if count:
             height = (LANE - 16) * count / max(counts)
             x, title = LEFT + place * width, '%s of %.3g to %.3g s' % (
                 _runs(count), scale.seconds(place), scale.seconds(place + 1))
-            parts += [_bar(x, y + LANE - height, width - 1, height, 'event', title),
-                      _text(x + width / 2, y + LANE - height - 3, str(count), 'middle', 9)]
+            parts += [shapes.bar(x, y + LANE - height, width - 1, height, 'event', title),
+                      shapes.label(x + width / 2, y + LANE - height - 3, str(count), 'middle', 9)]
     return parts

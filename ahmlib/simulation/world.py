@@ -59,6 +59,7 @@ class World:
         self.tampered = False                   # somebody promoted a standby by hand
         self.forced: Set[int] = set()           # nodes that somebody promoted by force
         self.gone: Set[int] = set()             # hosts that never come back
+        self.pause_forgotten = False            # a state file was lost that told of a pause
         self.leaders: Dict[int, int] = {}       # by term: who led in it
         self.vip_unknown: Set[int] = set()      # hosts that cannot tell whether they hold the VIP
         self.vip_answers: Set[int] = set()      # hosts to which a stranger answers for the VIP
@@ -184,7 +185,8 @@ class World:
         host.paused, host.backlog, host.resumed_at = False, [], self.now
         now = host.clock(self.now)
         host.node = Node(host.settings, host.saved, self.random.randrange(1, 2 ** 32), now,
-                         host.lease_until)
+                         host.lease_until, host.booted)
+        host.booted = False
         host.raising = None
         self.note(host, 'daemon starts')
         self.feed(host, events.Started())
@@ -219,7 +221,7 @@ class World:
     def power_on(self, own: int) -> None:
         """The host boots: no VIP, no database, no daemon, another boot."""
         host = self.hosts[own]
-        host.powered, host.lease_until = True, 0.0
+        host.powered, host.lease_until, host.booted = True, 0.0, True
 
     def pause(self, own: int) -> None:
         """SIGSTOP of the daemon."""

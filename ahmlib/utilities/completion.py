@@ -19,8 +19,11 @@ COMMANDS: Dict[str, str] = {
     'ahm_attach_node': 'ahmlib.utilities.attach_node',
     'ahm_check_config': 'ahmlib.utilities.check_config',
     'ahm_cluster_status': 'ahmlib.utilities.cluster_status',
+    'ahm_events': 'ahmlib.utilities.events',
+    'ahm_pause_cluster': 'ahmlib.utilities.pause_cluster',
     'ahm_promote_node': 'ahmlib.utilities.promote_node',
     'ahm_restart_database': 'ahmlib.utilities.restart_database',
+    'ahm_resume_cluster': 'ahmlib.utilities.resume_cluster',
     'ahm_shutdown_cluster': 'ahmlib.utilities.shutdown_cluster',
     'ahm_simulate': 'ahmlib.utilities.simulate',
 }
@@ -30,7 +33,7 @@ FILES, DIRECTORIES, NODES, FAULTS, NOTHING = 'files', 'directories', 'nodes', 'f
 VALUES: Dict[str, str] = {
     'CONFIG_FILE': FILES, 'FILE': FILES, 'DIR': DIRECTORIES, 'HOST': NODES, 'NAME': NODES,
     'NODE': NODES, 'FAULT': FAULTS, 'PORT': NOTHING, 'SIZE': NOTHING, 'N': NOTHING, 'S': NOTHING,
-    'SEED': NOTHING, 'SECONDS': NOTHING,
+    'SEED': NOTHING, 'SECONDS': NOTHING, 'WHEN': NOTHING,
 }
 
 HEAD = """\

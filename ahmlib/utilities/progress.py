@@ -63,8 +63,7 @@ class Progress:
             sys.stdout.flush()
 
     def _draw_until_ended(self) -> None:
-        # Scripts keep what is printed, so what ends within moments prints nothing for them.
-        pause = PATIENT_SECONDS if self._rewrites else LINE_SECONDS
+        pause = PATIENT_SECONDS
         while not self._ended.wait(pause):
             with self._lock:
                 self._draw()

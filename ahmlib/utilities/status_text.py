@@ -209,8 +209,19 @@ def _sentences(status: Message) -> List[str]:
     lines = []
     for node in status['nodes']:
         lines.append('%s %s' % (label(node), _sentence(status, node)))
+        lines += _since(node)
         lines += _troubles_of(node)
     return lines
+
+
+def _since(node: Message) -> Iterator[str]:
+    """Since when each state holds; a node that does not say so is of the version before."""
+    found = ['%s for %s' % (what, _written(seconds, duration)) for what, seconds in (
+        (_text(node.get('state')), node.get('state_since_seconds')),
+        ('its database %s' % _text(node.get('database')), node.get('database_since_seconds')))
+        if seconds is not None]
+    if found:
+        yield '%s has been %s' % (label(node), ', and '.join(found))
 
 
 def _troubles_of(node: Message) -> Iterator[str]:

@@ -120,6 +120,10 @@ PARAMETERS = {
     'db_restart_command': (
         COMMANDS + 'db_restart_command_restarts_the_standby',
         COMMANDS + 'db_restart_command_restarts_a_server_on_request'),
+    'db_start_at_boot': (
+        DECISIONS + 'db_start_at_boot_decides_whether_a_server_is_started_once_its_host_has_booted',
+        'tests/integration/test_boot.py::test_after_a_power_cut_of_all_every_server_is_started_as_'
+        'what_it_was'),
     'hook_timeout_seconds': (
         DECISIONS + 'hook_timeout_seconds_decides_how_long_a_hook_may_take',
         COMMANDS + 'hook_timeout_seconds_ends_a_notification_command',

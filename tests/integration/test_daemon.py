@@ -154,7 +154,7 @@ def test_a_signal_ends_it_promptly(lone, number):
     process.send_signal(number)
     assert process.wait(LIMIT) == 0
     assert time.monotonic() - began < PROMPT
-    assert [os.path.basename(path) for path in lone.files()] == ['ahm.state']
+    assert [os.path.basename(path) for path in lone.files()] == ['ahm.events.jsonl', 'ahm.state']
     assert 'RESTARTING' in lone.log_text()
 
 

@@ -62,11 +62,11 @@ class Switch:
         self.addresses = {}
         self.faults = []
         self.namespaces = []
+        self.is_filtering = False
         try:
             self._make_namespace('sw')
             self._in_switch('link', 'add', 'br0', 'type', 'bridge', 'mcast_snooping', '0')
             self._in_switch('link', 'set', 'br0', 'up')
-            self._nft(TABLE)
         except BaseException:
             self.close()
             raise
@@ -136,6 +136,9 @@ class Switch:
         self._render()
 
     def _render(self):
+        if not self.is_filtering:       # a switch without faults needs no nft
+            self._nft(TABLE)
+            self.is_filtering = True
         lines = ['flush chain bridge lab faults']
         lines += ['add rule bridge lab faults ' + _rule(drop) for drop in self.faults]
         self._nft('\n'.join(lines) + '\n')

@@ -6,8 +6,7 @@ import shutil
 import pytest
 
 from release import tarball
-
-from .systemd_host import booted
+from tests.lab.systemd_host import booted
 
 CONFIGURATION = '''\
 node_name: db1

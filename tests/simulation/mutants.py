@@ -28,9 +28,11 @@ from ahmlib.core.node import Node
 from ahmlib.core.policy import election
 from ahmlib.core.policy.candidate import Candidate
 from ahmlib.core.policy.checks import Checks
+from ahmlib.core.policy.database import LocalDatabase
 from ahmlib.core.policy.duties import Duties
 from ahmlib.core.policy.evidence import Investigation
 from ahmlib.core.policy.isolation import Isolation
+from ahmlib.core.policy.pause import Paused
 from ahmlib.core.policy.repoint import Repoint
 from ahmlib.core.policy.standby import StandbyWatch
 from ahmlib.core.policy.vip import Vip
@@ -188,10 +190,10 @@ MUTANTS = (
               'self.term, self.voted_for = 0, None'),)),
     Mutant('the VIP goes up before the record is known', 11, 'three nodes', DEAD, (
         Patch(take_over, 'take_over', 'if not (yield Until(parts.place.is_on_record, '
-              'facts.hold_seconds)):', 'if False:'),)),
+              "facts.hold_seconds, step='on record')):", 'if False:'),)),
     Mutant('a winner acts before it holds a lease', 11, 'three nodes', DEAD, (
         Patch(take_over, 'take_over', 'if not (yield Until(consensus.tenure.has_lease, '
-              'facts.lease_seconds)):', 'if False:'),)),
+              "facts.lease_seconds, step='lease')):", 'if False:'),)),
     Mutant('timers come after what waits in the queue', 11, 'three nodes with fencing',
            ((1.0, 'power-off', 0), (2.05, 'freeze', 1), (3.0, 'thaw', 1)), (
                Patch(Node, 'handle', 'self._start(self.parts.duties.lease_ended())',
@@ -240,8 +242,8 @@ MUTANTS = (
             (0.0, 'stop-replication', 4), (1.0, 'power-off', 0), (0.0, 'power-off', 1),
             (0.0, 'crash-and-start', 2), (0.0, 'crash-and-start', 3), (0.0, 'crash-and-start', 4),
             (5.0, 'promote', 2)), (
-               Patch(Consensus, 'to_save', 'self.promise.reigned, claim)',
-                     'self.promise.reigned)'),)),
+               Patch(Consensus, 'to_save', 'self.promise.reigned, claim, maintenance',
+                     'self.promise.reigned, Saved().claim, maintenance'),)),
     Mutant('a position that is not known counts as a position', 18, 'three nodes, synchronous',
            ((0.3, 'hold-replay', 1), (0.5, 'stop-replication', 2), (0.0, 'hide-wal', 1),
             (1.0, 'power-off', 0)), (
@@ -276,8 +278,8 @@ MUTANTS = (
                Patch(switch_over, '_stop', 'row.replayed > lsn', 'row.lsn > lsn'),)),
     Mutant('a switchover does not wait for its target', 21, 'three nodes',
            ((1.0, 'hold-replay', 1), (0.2, 'promote', 1)), (
-               Patch(switch_over, '_stop', 'if (yield Until(has_it, RECEIVE_SECONDS)):',
-                     'if True or (yield Until(has_it, RECEIVE_SECONDS)):'),)),
+               Patch(switch_over, '_stop', 'if (yield Until(has_it, ',
+                     'if True or (yield Until(has_it, '),)),
     Mutant('whose daemon lives counts as a dead house', 22, 'three nodes', STUCK_VIP, (
         NOT_DROPPED_FIRST,
         Patch(take_over, '_why_no_dead_house', 'if suspect is not None and '
@@ -307,6 +309,28 @@ MUTANTS = (
     Mutant('nobody is asked about a standby', 23, 'three nodes', ((1.0, 'fail-checks', 1),), (
         Patch(StandbyWatch, '_ask_everybody', 'if any(verdict is not', 'if any(False and verdict '
               'is not'),)),
+    Mutant('a node in maintenance is promoted', 24, 'three nodes',
+           ((1.0, 'pause-node', 1), (2.0, 'power-off', 0)), (
+               Patch(election, 'why_not_eligible', 'row.witness or row.maintenance',
+                     'row.witness'),)),
+    Mutant('a restart ends the maintenance', 24, 'three nodes',
+           ((1.0, 'pause-node', 1), (1.0, 'crash-and-start', 1), (4.0, 'kill-database', 1),
+            (8.0, 'heal', 0)), (
+               Patch(LocalDatabase, '__init__', 'self.maintained = maintained',
+                     'self.maintained = False'),)),
+    Mutant('a standby in maintenance is reported out', 24, 'three nodes',
+           ((1.0, 'pause-node', 1), (1.0, 'kill-database', 1), (8.0, 'heal', 0)), (
+               Patch(StandbyWatch, 'decide', 'or database.maintained', 'or False'),)),
+    Mutant('a standby in maintenance is pointed to a new primary', 24, 'three nodes',
+           ((1.0, 'pause-node', 2), (1.0, 'power-off', 0)), (
+               Patch(Repoint, 'decide', 'if self.database.maintained else looks',
+                     'if False else looks'),)),
+    Mutant('voters know nothing of a pause', 25, 'three nodes',
+           ((1.0, 'pause-cluster', 0), (2.0, 'cut', 0)), (
+               Patch(Paused, 'limit', 'if not self.pause.on:', 'if True:'),)),
+    Mutant('a pause is sealed before others know of it', 25, 'three nodes',
+           ((1.0, 'cut', 0), (0.05, 'pause-cluster', 0)), (
+               Patch(Paused, '_is_known', '1 + len(know) >= needed', '1 <= needed'),)),
     Mutant('terms belong to anybody', 19, 'three nodes', DEAD, (
         Patch(quorum, 'next_own_term', 'return term + (own - term) % size', 'return term'),)),
     Mutant('two candidates win one term', 1, 'five nodes, equal priorities',

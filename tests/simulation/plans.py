@@ -72,6 +72,8 @@ def waits_for_operator(living):
         return 'no database is left that was not reported out, quarantined, or stale'
     if any(row.database is DatabaseState.PRIMARY and not row.rightful for row in rows):
         return 'a primary runs that is not the one on record: two databases have diverged'
+    if any(_waits_in_a_pause(node, rows) for node in living):
+        return 'the cluster is paused, and the node that alone may lead runs no primary'
     on_record = [node.parts.candidate.view().timeline for node in living]
     if any(timeline and row.timeline > timeline for row, timeline in zip(rows, on_record)):
         return 'a database was promoted, and nobody lived to put it on record'
@@ -79,6 +81,13 @@ def waits_for_operator(living):
     if any(gone.intersection(row.sync_nodes) for row in rows):
         return 'a synchronous standby is out or stopped, and may hold more than the others'
     return ''
+
+
+def _waits_in_a_pause(node, rows):
+    """Whether this node knows of a pause whose holder does not run a primary."""
+    pause = node.parts.paused.pause
+    return pause.on and not any(row.sender == pause.holder and row.database is DatabaseState.PRIMARY
+                                for row in rows)
 
 
 def _is_left_stopped(node):

@@ -17,12 +17,16 @@ from .mutants import MUTANTS
 from .plans import formed, recovers
 from .reach import LISTED, Reached, listed, matches
 from .search import draw, place
+from .test_boot import STORIES as BOOT_STORIES
 from .test_field_data import STORIES as FIELD_STORIES
 from .test_force import STORIES as FORCE_STORIES
 from .test_force_found import STORIES as FORCE_FOUND
 from .test_found import FOUND
+from .test_history import STORIES as HISTORY
 from .test_leaving import STORIES as LEAVING_STORIES
+from .test_maintenance import STORIES as MAINTENANCE
 from .test_operators import STORIES as OPERATOR_STORIES
+from .test_pause import STORIES as PAUSES
 from .test_restart_database import STORIES as RESTART_STORIES
 from .test_shorter_rows import STORIES as SHORTER_ROWS
 from .test_troubles import STORIES as TROUBLES
@@ -125,7 +129,8 @@ def reached():
             recovers(world)
         found.take(world.trace)
     for story in OPERATOR_STORIES + LEAVING_STORIES + FORCE_STORIES + FORCE_FOUND \
-            + FIELD_STORIES + TROUBLES + WAYS_OUT + SHORTER_ROWS + RESTART_STORIES:
+            + FIELD_STORIES + TROUBLES + WAYS_OUT + SHORTER_ROWS + RESTART_STORIES \
+            + BOOT_STORIES + HISTORY + MAINTENANCE + PAUSES:
         with found.watching():
             story()
     return found

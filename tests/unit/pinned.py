@@ -22,6 +22,7 @@ from ahmlib.core.beacon import (
     Inquiry,
     Intent,
     IntentKind,
+    Pause,
     Record,
     Trouble,
     Verdict,
@@ -51,10 +52,12 @@ ROW = Beacon(
     intent=Intent(IntentKind.FORCE, 2, 51, 52, 53), forced=True,
     shared=(('virtual_IP', '192.0.2.100'), ('db_port', '5432')), hindered=True, refused_by=(0, 2),
     no_handover='why not', troubles=(Trouble('vip', True, 'a trouble', 61.5),
-                                     Trouble('disk', False, 'another', 0.0)))
+                                     Trouble('disk', False, 'another', 0.0)),
+    state_age=7.5, database_age=8.5, events=71, maintenance=True, pause=Pause(28, 6, True, 2, True))
 
 STATE = Saved(7, 1, 2, 1.25, True, True, Record(3, 6, 1, '7300000000000000001'),
-              ('AHM-NODE-1', None, 'node \u1100'), True, Claim(6, 2, 1, (1, 2)))
+              ('AHM-NODE-1', None, 'node \u1100'), True, Claim(6, 2, 1, (1, 2)),
+              True, Pause(5, 3, True, 2, True))
 
 
 class Pinned(NamedTuple):

@@ -12,6 +12,7 @@ from ahmlib import checking
 from ahmlib.checking import of_config, of_minors, table
 from ahmlib.checking.facts import Daemon, Facts, Host, Memory, Server, Start, Takeover
 from ahmlib.checking.finding import ERROR, LEVELS, OK, UNKNOWN, WARNING, Rule, Unknown
+from ahmlib.checking.of_service import unit_of
 from ahmlib.config import nodes_file, schema
 from ahmlib.config.loader import parse
 from ahmlib.core.settings import Settings
@@ -126,6 +127,11 @@ def handover(**changes):
 def files(**changes):
     """Facts with other files."""
     return facts_of(files=FILES._replace(**changes))
+
+
+def in_unit(unit, text=''):
+    """Facts of a server that runs in this unit, with these lines in ahm_config.yml."""
+    return facts_of(config_of(text), host=HOST._replace(server_unit=unit))
 
 
 def rightless(daemon):
@@ -258,6 +264,26 @@ CASES = {
          'servers of 18.1, 18.3', 'update all to 18.3: the standbys first'),
         (others(survey=PRIMARY._replace(version=170001)), ERROR, 'PostgreSQL',
          'servers of 17.1, 18.3', 'pg_upgrade')],
+    'db-service': [
+        (in_unit('postgresql@15-main.service'), WARNING, 'db_start_command',
+         'it runs in the unit postgresql@15-main.service, and AHM would start it by pg_ctl',
+         PATH + ': db_start_command: /usr/bin/sudo /usr/bin/systemctl start postgresql@15-main; '
+         'db_stop_command: /usr/bin/sudo /usr/bin/systemctl --job-mode=ignore-dependencies stop '
+         'postgresql@15-main; '),
+        (in_unit('ahm.service', 'db_config_dir: /etc/postgresql/15/main\n'), WARNING,
+         'db_start_command', 'AHM has started it by pg_ctl, so it runs in ahm.service',
+         'systemctl start postgresql@15-main; '),
+        (in_unit('ahm.service'), WARNING, 'db_start_command', 'so it runs in ahm.service',
+         'systemctl start UNIT; '),
+        (in_unit('postgresql-15.service', 'db_start_command: sudo systemctl start postgresql\n'
+                 'db_stop_command: sudo systemctl stop postgresql\n'), WARNING,
+         'db_start_command', 'it starts postgresql.service, and the server runs in '
+         'postgresql-15.service', PATH + ':7: db_start_command: /usr/bin/sudo /usr/bin/systemctl '
+         'start postgresql-15; '),
+        (in_unit('', 'db_start_command: sudo systemctl start postgresql-15\n'
+                 'db_stop_command: sudo systemctl stop postgresql-15\n'), WARNING,
+         'db_start_command', 'it starts postgresql-15.service, and the server runs in no unit',
+         'stop that server, and start it by systemctl start postgresql-15.service')],
     'streaming': [
         (facts_of(probe=FOUND._replace(streaming=False)), WARNING, 'two',
          'does not stream from 192.0.2.1:5432', 'ahm_attach_node'),
@@ -395,6 +421,31 @@ def test_what_is_wrong_is_told_with_the_line_to_change(code, case):
     told = [finding for finding in found_of(facts, code) if finding.level == level]
     assert [finding.subject for finding in told] == [subject], found_of(facts, code)
     assert found in told[0].found and fix in told[0].fix and len(told[0].why) > 20, told
+
+
+@pytest.mark.parametrize('unit, text', [
+    ('', ''), ('postgresql-15.service', 'db_start_command: systemctl start postgresql-15\n'
+               'db_stop_command: systemctl stop postgresql-15\n'),
+    ('postgresql-15.service', 'db_start_command: /usr/local/bin/start\n'
+     'db_stop_command: /usr/local/bin/stop\n')])
+def test_a_server_that_is_started_by_whom_it_belongs_to_is_well(unit, text):
+    assert [finding.level for finding in found_of(in_unit(unit, text), 'db-service')] == [OK]
+
+
+def test_where_no_server_runs_or_no_systemd_is_there_nothing_is_said_of_units():
+    assert found_of(in_unit(None), 'db-service') == []
+    host = HOST._replace(server_unit='postgresql-15.service', has_systemd=False)
+    assert found_of(facts_of(host=host), 'db-service') == []
+
+
+@pytest.mark.parametrize('cgroups, unit', [
+    ('1:name=systemd:/system.slice/system-postgresql.slice/postgresql@15-main.service\n0::/x\n',
+     'postgresql@15-main.service'),
+    ('0::/system.slice/postgresql-15.service\n', 'postgresql-15.service'),
+    ('0::/user.slice/user-0.slice/session-3.scope\n', ''), ('2:cpu:/system.slice/a.service\n', ''),
+    ('nonsense', ''), ('', '')])
+def test_the_unit_of_a_process_is_read_from_its_control_groups(cgroups, unit):
+    assert unit_of(cgroups) == unit
 
 
 def test_every_rule_has_a_case_and_every_code_a_reason():

@@ -373,6 +373,16 @@ def test_problems_and_a_leader_that_should_not_lead_are_said():
                             'AHM-NODE-1 has a problem: no? disk', 'AHM-NODE-2 may lead']
 
 
+def test_since_when_a_state_holds_is_said():
+    changed = full()
+    changed['nodes'][0].update(state_since_seconds=187.0, database_since_seconds=7500.0)
+    changed['nodes'][1].update(state_since_seconds=None, database_since_seconds='\x1b')
+    lines = render(changed, verbose=True).splitlines()
+    assert 'AHM-NODE-1 has been LEADER for 3 min 07 s, and its database PRIMARY for 2 h 05 min' \
+        in lines
+    assert 'AHM-NODE-2 has been its database STANDBY for ?' in lines
+
+
 @pytest.mark.parametrize('key, value', [
     ('lag_bytes', 'x'), ('lag_bytes', []), ('uptime_seconds', 'x'), ('hears', 5), ('lsn', '0/1'),
     ('hears', [[]]), ('last_beacon_seconds', {}), ('sync_state', 7), ('term', '\x1b')])

@@ -39,7 +39,7 @@ EFFECTS = tuple(kind for _, kind in inspect.getmembers(effects, inspect.isclass)
                 if kind.__module__ == effects.__name__)
 #: Effects that are answered by no event with their token.
 UNANSWERED = (effects.SaveState, effects.SaveLease, effects.SendBeacon, effects.Cancel,
-              effects.Report, effects.Reply, effects.Exit)
+              effects.Report, effects.Record, effects.Reply, effects.Exit)
 
 
 class World:
@@ -293,10 +293,11 @@ strangers = st.builds(events.ForeignHeard, st.sampled_from(['10.0.0.2', '10.0.0.
 
 
 steps = st.none() | st.none() | st.sampled_from([0.0, 0.05, 0.3, 1.0, 5.0]) | st.floats(0, 1e7)
+asked = st.builds(events.ClientAsked, st.integers(0, 9), requests, words,
+                  st.sampled_from([None, {'uid': 0}]))
 rare = st.sampled_from([Farewell.LEAVING, Farewell.RESTARTING]).map(events.StopAsked) \
-    | st.builds(events.ClientAsked, st.integers(0, 9), requests) \
-    | st.builds(events.ClientAsked, st.integers(0, 9), requests) | strangers \
-    | st.builds(events.OwnFilesLooked, words) | changes
+    | asked | asked | strangers \
+    | st.builds(events.OwnFilesLooked, words) | st.builds(events.HistoryLooked, words) | changes
 saved_states = st.none() | st.builds(
     Saved, st.integers(0, 9), st.none() | st.just(SPENT) | st.integers(0, 1),
     st.none() | st.integers(0, 1), st.sampled_from([0.0, 2.0, 1e6]), truths, truths,

@@ -13,6 +13,7 @@ from ahmlib.core.wanted import (
     Reason,
     Rejoin,
     RestartAsked,
+    StartUp,
     StepDown,
     TakeOver,
     overtakes,
@@ -109,7 +110,7 @@ def test_who_stands_lower_waits_and_who_stands_higher_overtakes():
     assert order.index(StepDown) == 0 and order.index(RestartAsked) == len(order) - 1
     assert overtakes(STOP, TakeOver()) and not overtakes(TakeOver(), STOP)
     assert overtakes(TakeOver(), Follow(1)) and overtakes(Follow(1), Rejoin())
-    assert not overtakes(Rejoin(), Follow(1))
+    assert not overtakes(Rejoin(), Follow(1)) and overtakes(Rejoin(), StartUp())
 
 
 def test_a_step_down_gives_way_to_one_that_cannot_wait_and_nothing_else_to_its_like():

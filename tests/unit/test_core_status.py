@@ -265,6 +265,11 @@ def test_the_asked_node_itself():
 
 
 def test_what_a_row_says_is_passed_on():
+    line = standby(a_node(), state_age=3.0, database_age=8.25)
+    silence = line['last_beacon_seconds']
+    assert line['state_since_seconds'] == pytest.approx(3.0 + silence, abs=0.06)
+    assert line['database_since_seconds'] == pytest.approx(8.25 + silence, abs=0.06)
+    assert standby(a_node())['state_since_seconds'] is None     # of the version before
     line = standby(a_node(), out=True, term=12, uptime=7.25, streaming=False, problem='no disk')
     assert (line['out'], line['term'], line['uptime_seconds']) == (True, 12, 7.25)
     assert (line['streaming'], line['problem'], line['holds_vip']) == (False, 'no disk', False)

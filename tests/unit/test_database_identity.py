@@ -57,6 +57,17 @@ def test_the_control_file_is_read_as_the_server_reads_it(data_dir):
     assert control_file.stamp(str(data_dir)) == STAMP
 
 
+@pytest.mark.parametrize('of_recovery, timeline', [(0, 1), (2, 2), (1, 1)])
+def test_a_crash_right_after_a_promotion_does_not_take_the_timeline_back(
+        data_dir, of_recovery, timeline):
+    """The checkpoint on file is of timeline 1 for minutes: what was promoted was not started."""
+    path = data_dir / 'global' / 'pg_control'
+    known = path.read_bytes()
+    at = len(known) - 200           # behind the unlogged position and that of the end of recovery
+    path.write_bytes(known[:at] + struct.pack('=I', of_recovery) + known[at + 4:])
+    assert control_file.timeline_of_start(str(data_dir)) == timeline
+
+
 @pytest.mark.parametrize('told', [
     {}, {'stamp': None}, {'started': 1030.0}, {'stamp': None, 'started': 999.0}])
 def test_what_agrees_or_cannot_be_compared_is_no_mismatch(data_dir, told):

@@ -21,8 +21,8 @@ WORDS = ('start', 'stop', 'restart', 'reload')
 #: Not commands: files, and the fault of ahm_check_config.
 FILES = ('ahm_config', 'ahm_port', 'ahm_rewind')
 
-#: A command in code, and the words after it; `-u ahm` is a unit of systemd.
-COMMAND = re.compile(r'(?<!-u )\b(ahm(?:_[a-z_]+)?)((?: +-{1,2}[a-z][-a-z]*| [\w/.]+)*)')
+#: A command in code, and the words after it; `-u ahm` is a unit of systemd, `=ahm` a service.
+COMMAND = re.compile(r'(?<!-u )(?<!=)\b(ahm(?:_[a-z_]+)?)((?: +-{1,2}[a-z][-a-z]*| [\w/.]+)*)')
 
 each_page = pytest.mark.parametrize('page', PAGES)
 
@@ -34,10 +34,13 @@ def usage(command):
 
 
 def in_code(text):
-    """The lines that are code: in backticks, or indented."""
+    """The lines that are code: in backticks, fenced, or indented."""
+    fence = re.compile(r'^```\w*\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+    fenced = [line for block in fence.findall(text) for line in block.splitlines()]
+    text = fence.sub('', text)
     spans = re.findall(r'`([^`]+)`', re.sub(r'^    .*$', '', text, flags=re.MULTILINE))
-    return [' '.join(span.split()) for span in spans] + re.findall(r'^    (.*)$', text,
-                                                                   re.MULTILINE)
+    return [' '.join(span.split()) for span in spans] + fenced + re.findall(
+        r'^    (.*)$', text, re.MULTILINE)
 
 
 @each_page

@@ -165,7 +165,7 @@ def test_a_client_that_was_answered_is_forgotten(shell):
 
 @pytest.mark.parametrize('origin', [('unix', 0), ('tcp', '192.0.2.3'), ('tcp', '::ffff:192.0.2.3'),
                                     ('tcp', '127.0.0.1'), ('tcp', '::1'), ('tcp', '192.0.2.100')])
-@pytest.mark.parametrize('what', ['attach', 'promote', 'restart', 'shutdown'])
+@pytest.mark.parametrize('what', ['attach', 'promote', 'restart', 'shutdown', 'pause', 'resume'])
 def test_the_hosts_of_the_cluster_and_the_unix_socket_may_change_something(shell, what, origin):
     shell.core.settings = shell.core.settings._replace(vip='192.0.2.100')
     shell.driver.client_asked('somebody', {'ask': what}, origin)
@@ -175,7 +175,7 @@ def test_the_hosts_of_the_cluster_and_the_unix_socket_may_change_something(shell
 
 
 @pytest.mark.parametrize('origin', [('tcp', '192.0.2.4'), ('tcp', '2001:db8::1'), ('tcp', '')])
-@pytest.mark.parametrize('what', ['attach', 'promote', 'restart', 'shutdown'])
+@pytest.mark.parametrize('what', ['attach', 'promote', 'restart', 'shutdown', 'pause', 'resume'])
 def test_strangers_may_change_nothing_and_are_told_so(shell, what, origin):
     answered = []
     shell.driver.answer = lambda client, message: answered.append(message)
@@ -208,6 +208,80 @@ def test_whose_pid_file_is_gone_is_told_by_the_daemon_at_its_own_socket_only(she
     assert answered[1:] == [dict(said, leader='AHM-NODE-2')]
     shell.driver.client_asked('somebody', dict(find.REQUEST), ('tcp', '192.0.2.2'))
     assert len(answered) == 2 and [event.request for event in shell.core.events] == [find.REQUEST]
+
+
+# The history of events
+
+
+class Kept:
+    """Stands where the history is, and notes what it gets."""
+
+    seq = 41
+
+    def __init__(self):
+        self.added, self.heard_of = [], []
+
+    def add(self, *event):
+        """Note an event."""
+        self.added.append(event)
+
+    def heard(self, seq):
+        """Note the number of another node."""
+        self.heard_of.append(seq)
+
+    def answer(self, request):
+        """Whatever is asked."""
+        return {'ok': True, 'asked': request}
+
+
+@pytest.fixture
+def kept(shell):
+    """The Kept of a Shell."""
+    shell.driver.history = Kept()
+    return shell.driver.history
+
+
+def test_what_is_told_is_kept_once_and_what_a_record_tells_better_is_not(shell, kept):
+    shell.driver.configure(types.SimpleNamespace(notification_command=()))
+
+    def tell(*report):
+        shell.driver.PERFORM[effects.Report](shell.driver, effects.Report(*report))
+    tell('NOTICE', 'state', 'A -> B: why', '', 'why')
+    for _ in range(3):
+        tell('ERROR', 'vip', 'a VIP command failed: ended with status 2')
+    tell('NOTICE', 'asked', 'by somebody', effects.UNKEPT)
+    tell('ERROR', 'not streaming', 'it is so', 'another name')
+    record = effects.Record('failover', 'gone', 'text', {'uid': 0}, (('lease', 1.0, 2.0),))
+    shell.driver.PERFORM[effects.Record](shell.driver, record)
+    assert kept.added == [
+        ('state', 'why', 'A -> B: why'), ('vip', '', 'a VIP command failed: ended with status 2'),
+        ('another name', '', 'it is so'), tuple(record)]
+
+
+def test_a_stranger_who_is_refused_is_an_event_with_his_address(shell, kept):
+    shell.driver.answer = lambda client, message: None
+    shell.driver.client_asked('somebody', {'ask': 'promote'}, ('tcp', '192.0.2.4'))
+    (kind, _, text, by), = kept.added
+    assert kind == 'refused' and 'promote is refused from 192.0.2.4' in text
+    assert by == {'address': '192.0.2.4', 'uid': None, 'user': None}
+
+
+def test_everybody_may_ask_for_events_and_the_core_is_not_asked(shell, kept):
+    answered = []
+    shell.driver.answer = lambda client, message: answered.append(message)
+    request = {'ask': 'events', 'after': [1, 2]}
+    shell.driver.client_asked('somebody', request, ('tcp', '192.0.2.4'))
+    assert answered == [{'ok': True, 'asked': request}] and shell.core.events == []
+
+
+def test_rows_carry_the_number_of_the_newest_event_both_ways(shell, kept):
+    sent = []
+    shell.driver.beacons = types.SimpleNamespace(send=lambda data, to: sent.append(data))
+    shell.driver.PERFORM[effects.SendBeacon](shell.driver, effects.SendBeacon(a_row()))
+    assert wire.decode(sent[0], CLUSTER, 3).events == 41
+    shell.driver.datagram(row(events=99), PEER)
+    shell.driver.datagram(row(events=100), OTHER_PEER)      # it claims to be another one
+    assert kept.heard_of == [99]
 
 
 # Troubles that last

@@ -556,6 +556,7 @@ def test_a_stopped_daemon_is_waited_for_within_the_limit(tmp_path):
 
 @pytest.mark.parametrize('request_, kind', [
     ({'ask': 'promote'}, NoAnswer), ({'ask': 'attach'}, NoAnswer), ({'ask': 'shutdown'}, NoAnswer),
+    ({'ask': 'pause'}, NoAnswer), ({'ask': 'resume'}, NoAnswer),
     ({'ask': 'promote', 'dry_run': True}, NoDaemon), ({'ask': 'task', 'task': 1}, NoDaemon)])
 def test_no_answer_to_a_change_says_what_will_become_of_it(tmp_path, request_, kind):
     with socket.socket(socket.AF_UNIX) as stopped:

@@ -14,13 +14,16 @@ from ahmlib.config import loader, place, rules
 from ahmlib.core.node import Node
 from ahmlib.database import start
 from ahmlib.database.settings import DatabaseSettings
-from ahmlib.runtime import daemon, lease_place, log
+from ahmlib.runtime import daemon, event_file, lease_place, log
 from ahmlib.utilities import (
     attach_node,
     check_config,
     cluster_status,
+    events,
+    pause_cluster,
     promote_node,
     restart_database,
+    resume_cluster,
     shutdown_cluster,
     simulate,
 )
@@ -31,7 +34,9 @@ from .rows import one_settings
 #: Page -> the module whose docstring is the usage.
 COMMANDS = {'ahm.8': ahmlib.main, 'ahm_attach_node.1': attach_node,
             'ahm_check_config.1': check_config, 'ahm_cluster_status.1': cluster_status,
+            'ahm_events.1': events, 'ahm_pause_cluster.1': pause_cluster,
             'ahm_promote_node.1': promote_node, 'ahm_restart_database.1': restart_database,
+            'ahm_resume_cluster.1': resume_cluster,
             'ahm_shutdown_cluster.1': shutdown_cluster, 'ahm_simulate.1': simulate}
 DAEMON = 'ahm.8'
 #: Lines of pages with one of these hold options of other programs.
@@ -127,6 +132,7 @@ def test_the_files_of_the_daemons_page_are_those_that_it_uses():
     assert ', and then '.join(place.DEFAULT_PATHS[1:]) in plain(
         section(DAEMON, 'FILES')).replace(' ,', ',')
     assert found[2:5] == ['ahm.pid', rules.STATE_NAME, rules.LOCK_NAME]
+    assert found.pop(5) == event_file.NAME
     assert found[5] == path.replace('5432', 'PORT') and found[6] == 'socket_dir/.s.AHM.ipc_port'
     assert all(re.fullmatch(r'ahm-\d+-\w+\.lease', os.path.basename(each)) for each in lease[:-1])
     assert found[7:] == ['ahm-UID-ID.lease']

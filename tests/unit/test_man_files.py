@@ -121,10 +121,8 @@ def test_the_examples_are_valid_and_the_first_is_that_of_readme():
     assert witness.is_witness
 
 
-def test_the_page_says_whether_the_cluster_can_be_paused():
-    commands = os.listdir(os.path.join(ROOT, 'bin'))
-    assert ('This version of AHM cannot be paused' in plain(section(CONFIG, 'RELOADING'))) == (
-        'ahm_pause_cluster' not in commands)
+def test_the_page_says_what_a_pause_does_not_change_yet():
+    assert 'these need a restart, paused or not' in plain(section(CONFIG, 'RELOADING'))
     assert tags(CONFIG, 'RELOADING') == ['yes', 'paused', 'no']
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ahmlib.core.beacon import Claim, Record
+from ahmlib.core.beacon import Claim, Pause, Record
 from ahmlib.core.consensus.saved import SPENT, Saved
 from ahmlib.runtime import state_file
 from ahmlib.runtime.memory import LEASE_NAME, STATE_NAME, Memory
@@ -22,7 +22,9 @@ saved_states = st.builds(
     st.none() | st.builds(Record, numbers, numbers, nodes, st.text(max_size=20)),
     st.tuples(*[st.none() | st.text(max_size=20)] * len(ADDRESSES)), st.booleans(),
     st.lists(nodes, unique=True).map(tuple).flatmap(lambda those: st.builds(
-        Claim, numbers, numbers, st.integers(0, len(those)), st.just(those))))
+        Claim, numbers, numbers, st.integers(0, len(those)), st.just(those))), st.booleans(),
+    st.builds(Pause, numbers, numbers, st.just(False), st.none() | nodes, st.booleans())
+    | st.builds(Pause, numbers, numbers, st.booleans(), nodes, st.booleans()))
 
 
 @pytest.fixture
@@ -41,6 +43,19 @@ def test_what_was_saved_is_loaded(tmp_path_factory, saved):
     directory = str(tmp_path_factory.mktemp('memory'))
     Memory(directory, ADDRESSES).save(saved)
     assert Memory(directory, ADDRESSES).load() == saved
+
+
+def test_the_first_daemon_of_a_boot_is_told_from_the_next(tmp_path, monkeypatch):
+    def first():
+        memory = Memory(str(tmp_path), ADDRESSES)
+        memory.load_lease()
+        return memory.is_first_of_boot
+    assert first()
+    assert first()                          # that one has not said yet that it was there
+    Memory(str(tmp_path), ADDRESSES).save_lease(0.0)
+    assert not first()
+    monkeypatch.setattr(state_file, 'boot_id', lambda: 'another boot')
+    assert first()
 
 
 def test_another_cluster_than_before_is_noticed(tmp_path):
@@ -113,7 +128,7 @@ def test_a_sound_file_with_senseless_content_is_corrupt(memory, changes):
 def test_a_file_that_lacks_a_part_is_corrupt(memory):
     memory.save(SAVED)
     whole = state_file.load(memory.state_path)
-    for name in set(whole) - {'claim', 'cluster'}:  # the version before wrote none
+    for name in set(whole) - {'claim', 'cluster', 'maintenance', 'pause'}:  # not written before
         state_file.save(memory.state_path,
                         {key: value for key, value in whole.items() if key != name})
         with pytest.raises(StateFileCorrupt) as corrupt:
@@ -173,3 +188,29 @@ def test_a_damaged_lease_is_none(memory, tmp_path):
                     whole.replace(b'1234.5', b'NaN')):
         path.write_bytes(damaged)
         assert memory.load_lease() == 0.0
+
+
+def test_maintenance_is_on_file_and_the_version_before_wrote_none(memory):
+    memory.save(SAVED._replace(maintenance=True))
+    assert memory.load().maintenance is True
+    whole = state_file.load(memory.state_path)
+    del whole['maintenance']
+    state_file.save(memory.state_path, whole)
+    assert memory.load().maintenance is False
+
+
+def test_a_pause_is_on_file_and_over_where_its_holder_is_no_node_any_more(memory):
+    pause = Pause(7, 2, True, 1, True)
+    memory.save(SAVED._replace(pause=pause))
+    assert memory.load().pause == pause
+    whole = state_file.load(memory.state_path)
+    whole['pause'][3] = '192.0.2.99:9500'
+    state_file.save(memory.state_path, whole)
+    assert memory.load().pause == Pause(7, 2, False, None, True)
+    whole['pause'] = [1]
+    state_file.save(memory.state_path, whole)
+    with pytest.raises(StateFileCorrupt):
+        memory.load()
+    del whole['pause']
+    state_file.save(memory.state_path, whole)
+    assert memory.load().pause == Pause()

@@ -8,7 +8,15 @@ import re
 import pytest
 
 from ahmlib.ipc import client
-from ahmlib.utilities import attach_node, common, promote_node, shutdown_cluster, tasks
+from ahmlib.utilities import (
+    attach_node,
+    common,
+    pause_cluster,
+    promote_node,
+    resume_cluster,
+    shutdown_cluster,
+    tasks,
+)
 
 from . import pages
 
@@ -220,3 +228,163 @@ def test_the_page_has_the_exit_codes_of_the_program(name):
     assert list(pages.items(name + '.1', 'EXIT STATUS')) == ['0', '1', '2', '3']
     codes = re.findall(r'(\d) ', UTILITIES[name].__doc__.split('Exit status:')[1])
     assert codes == ['0', '1', '2', '3']
+
+
+# -- the primary goes elsewhere ------------------------------------------------------------------
+
+
+def status_of(leader='db1', successor='db2', host='192.0.2.12'):
+    """The answer of db1 to what the cluster is like."""
+    return {'ok': True, 'status': {'asked': 'db1', 'leader': leader, 'successor': successor,
+                                   'successor_host': host}}
+
+
+@pytest.fixture
+def going(monkeypatch):
+    """going(words): what systemctl says of the system, from now on."""
+    def says(*words):
+        monkeypatch.setattr(promote_node, 'SYSTEM_STATE', ('echo',) + words)
+    monkeypatch.setattr(promote_node, 'RETRY_SECONDS', 0.0)
+    monkeypatch.setattr(promote_node, 'GRACE_SECONDS', 0.0)
+    return says
+
+
+def test_elsewhere_asks_the_successor_of_the_node_that_leads(daemon, monkeypatch, capsys):
+    asked = []
+
+    def ask(request, host=None, **where):
+        asked.append((host, request))
+        return daemon.answers.pop(0)
+    monkeypatch.setattr(client, 'ask', ask)
+    daemon.answers = [status_of(), task('running'), task('done')]
+    assert common.run(promote_node.main, ['--elsewhere', '--wait']) == 0
+    assert asked[0] == (None, {'ask': 'status'})
+    assert asked[1] == ('192.0.2.12', {'ask': 'promote', 'force': False, 'dry_run': False})
+    assert asked[2] == ('192.0.2.12', {'ask': 'task', 'task': 7})
+    assert 'Info: db1 hands over to db2 (192.0.2.12)' in capsys.readouterr().out
+
+
+def test_elsewhere_does_nothing_at_a_node_that_does_not_lead(daemon, capsys):
+    daemon.answers = [status_of(leader='db3')]
+    assert common.run(promote_node.main, ['--elsewhere']) == 0
+    assert daemon.asked == [{'ask': 'status'}]
+    assert capsys.readouterr().out == 'Info: db1 does not lead: nothing is handed over\n'
+
+
+def test_elsewhere_fails_where_nobody_could_take_over(daemon, capsys):
+    daemon.answers = [status_of(successor=None, host=None)]
+    assert common.run(promote_node.main, ['--elsewhere']) == 1
+    assert 'db1 leads, and no other node could take over' in capsys.readouterr().err
+
+
+def test_at_shutdown_nothing_is_asked_of_a_host_that_stays_up(daemon, going, capsys):
+    going('running')
+    assert common.run(promote_node.main, ['--elsewhere', '--at-shutdown', '--wait']) == 0
+    assert daemon.asked == [] and 'does not go down' in capsys.readouterr().out
+
+
+def test_a_host_that_goes_down_right_after_it_was_promoted_hands_over_once_it_may(
+        daemon, going, capsys):
+    """The successor had not followed yet: the refusal was the last word, and a failover came."""
+    going('stopping')
+    daemon.answers = [
+        status_of(), status_of(), {'ok': False, 'reason': 'db2 does not stream from db1'},
+        status_of(), task('running'), task('failed', reason='it lacks the last of the WAL'),
+        client.NoAnswer('busy'), status_of(), client.NoDaemon('nobody there'),
+        status_of(), task('running'), task('done')]
+    assert common.run(promote_node.main, ['--elsewhere', '--at-shutdown', '--wait']) == 0
+    said = capsys.readouterr().out
+    assert 'not yet: db2 does not stream' in said and 'not yet: it lacks' in said
+    assert daemon.answers == []
+
+
+def test_a_host_that_goes_down_does_not_try_for_ever(daemon, going, monkeypatch, capsys):
+    going('stopping')
+    monkeypatch.setattr(promote_node, 'SHUTDOWN_SECONDS', 0.0)
+    daemon.answers = [status_of(), status_of(),
+                      {'ok': False, 'reason': 'db2 does not stream from db1'}]
+    assert common.run(promote_node.main, ['--elsewhere', '--at-shutdown', '--wait']) == 1
+    assert 'db2 does not stream from db1' in capsys.readouterr().err
+
+
+def test_a_host_without_a_daemon_goes_down_at_once(daemon, going):
+    going('stopping')
+    daemon.answers = [client.NoDaemon('nobody there')]
+    assert common.run(promote_node.main, ['--elsewhere', '--at-shutdown', '--wait']) == 3
+    assert daemon.asked == [{'ask': 'status'}]
+
+
+def test_where_systemctl_cannot_be_asked_nothing_is_done_and_it_is_said(
+        daemon, monkeypatch, capsys):
+    monkeypatch.setattr(promote_node, 'SYSTEM_STATE', ('/nowhere/systemctl',))
+    assert common.run(promote_node.main, ['--elsewhere', '--at-shutdown']) == 1
+    assert 'cannot be asked whether this host goes down' in capsys.readouterr().err
+    assert daemon.asked == []
+
+
+@pytest.mark.parametrize('words', [
+    ['--at-shutdown'], ['--elsewhere', '--force'], ['--elsewhere', '--force', '--yes']])
+def test_elsewhere_goes_with_what_it_goes_with(daemon, words):
+    assert common.run(promote_node.main, words) == 2 and daemon.asked == []
+
+
+# -- one node, by its name ---------------------------------------------------------------------
+
+STATUS = {'ok': True, 'status': {'asked': 'a', 'nodes': [
+    {'name': 'a', 'address': '192.0.2.11'}, {'name': 'b', 'address': '192.0.2.12'},
+    {'name': None, 'address': '192.0.2.13'}]}}
+
+
+@pytest.mark.parametrize('utility, what, info', [
+    (pause_cluster, 'pause', 'b is in maintenance'),
+    (resume_cluster, 'resume', 'b is in maintenance no more')])
+def test_a_node_is_asked_by_its_name(monkeypatch, daemon, capsys, utility, what, info):
+    hosts = []
+    asks = client.ask
+    monkeypatch.setattr(client, 'ask', lambda request, **where: (
+        hosts.append(where['host']), asks(request, **where))[1])
+    daemon.answers = [STATUS, dict(task('running'), remarks=['nobody could take over']),
+                      task('done')]
+    assert common.run(utility.main, ['--node=b', '-p', '9000']) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith('Command Success\nInfo: %s\n' % info)
+    assert ('Warning: nobody could take over' in printed) is (what == 'pause')
+    assert daemon.asked == [{'ask': 'status'}, {'ask': what, 'node': 'b'},
+                            {'ask': 'task', 'task': 7}]
+    assert hosts == [None, '192.0.2.12', '192.0.2.12']
+
+
+def test_the_node_of_this_host_is_asked_through_its_socket(monkeypatch, daemon):
+    daemon.answers = [STATUS, task('done'), task('done')]
+    assert common.run(pause_cluster.main, ['--node=a']) == 0
+    assert daemon.asked[1] == {'ask': 'pause', 'node': 'a'}
+
+
+@pytest.mark.parametrize('utility', [pause_cluster, resume_cluster])
+@pytest.mark.parametrize('argv, code, said', [
+    ([], 1, 'nobody leads, as a sees it, and only a leader begins or ends a pause; see '
+     'ahm_cluster_status'),
+    (['--node='], 2, "--node: found '', expected the node_name of a node"),
+    (['--node=c'], 1, 'no node is called c; a knows a, b, 192.0.2.13')])
+def test_a_node_that_is_not_there_is_asked_for_nothing(daemon, capsys, utility, argv, code, said):
+    daemon.answers = [STATUS]
+    assert common.run(utility.main, argv) == code
+    assert capsys.readouterr().err == 'Command Failed: %s\n' % said
+    assert all(asked == {'ask': 'status'} for asked in daemon.asked)
+
+
+def test_what_does_not_answer_like_a_daemon_names_no_nodes(daemon, capsys):
+    daemon.answers = [{'ok': True, 'status': {'nodes': [7]}}]
+    assert common.run(pause_cluster.main, ['--node=b']) == 1
+    assert 'holds no status' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('utility, what, info', [
+    (pause_cluster, 'pause', 'the cluster is paused'),
+    (resume_cluster, 'resume', 'the cluster is paused no more')])
+def test_the_leader_is_asked_about_the_whole_cluster(daemon, capsys, utility, what, info):
+    led = {'ok': True, 'status': dict(STATUS['status'], leader='b')}
+    daemon.answers = [led, led, task('running'), task('done')]
+    assert common.run(utility.main, []) == 0
+    assert capsys.readouterr().out == 'Command Success\nInfo: %s\n' % info
+    assert daemon.asked[2] == {'ask': what}

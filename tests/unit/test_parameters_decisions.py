@@ -100,6 +100,19 @@ def test_db_failure_action_decides_whether_the_database_is_started_again_first(t
     assert cluster.hosts[0].database.starts == 0
 
 
+def test_db_start_at_boot_decides_whether_a_server_is_started_once_its_host_has_booted(tmp_path):
+    for told, runs in ((True, True), (False, False)):
+        cluster = world(tmp_path, db_start_at_boot=told)
+        for place in range(3):
+            cluster.power_off(place)
+        for place in range(3):
+            cluster.power_on(place)
+            cluster.start(place)
+        cluster.run(60)
+        assert (cluster.serves() == 0) is runs
+        assert [host.database.running for host in cluster.hosts] == [runs] * 3
+
+
 # Who takes over
 
 

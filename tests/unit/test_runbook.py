@@ -70,7 +70,9 @@ NO_TEXTS = ('not set', 'it failed', 'reason', 'strerror', 'use `ahm restart`', '
 #: What tells of a step, or that all went well: nobody has to look it up.
 STEPS = (
     '%s prepares', '%s stops its database', 'asks the cluster for it', 'raises the VIP',
-    'takes over', 'waits for its election', 'it does not stream any more',
+    'VIP dropped elsewhere', 'everybody looks again', 'positions compared', 'seen to be up',
+    'the target has all', 'the target keeps up', 'takes over', 'waits for its election',
+    'it does not stream any more',
     'makes the database a standby of %s', 'the database is a standby of %s, and streams',
     'the leader changed', 'it does not accept writes', 'waits for a check of the database',
     ' in what it has replayed', 'handed over to %s', '%s; starting the database again',

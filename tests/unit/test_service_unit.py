@@ -13,6 +13,8 @@ import yaml
 from ahmlib.config.schema import BY_NAME
 from ahmlib.core.consensus.timing import Timing
 from ahmlib.main import STOP_SECONDS
+from ahmlib.utilities import promote_node
+from tests.lab import walk
 
 from .test_readme import block_after
 
@@ -20,6 +22,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 CONF = os.path.join(ROOT, 'conf')
 UNIT = os.path.join(CONF, 'ahm.service')
 DROP_INS = ('ahm-capabilities.conf', 'ahm-witness.conf')
+HANDOVER = os.path.join(CONF, 'ahm-handover.service')
+QUICK_STARTS = {'quick-start-debian.md': 'postgresql@15-main', 'quick-start-el.md': 'postgresql-15'}
 VIP = '192.0.2.100'
 
 
@@ -39,13 +43,18 @@ def judged(program, *words):
     return done.returncode, done.stdout
 
 
-@pytest.fixture
-def unit():
-    """The unit as configparser reads it; the same key twice is an error."""
+def parsed(path):
+    """A unit as configparser reads it; the same key twice is an error."""
     parser = configparser.RawConfigParser(strict=True)
     parser.optionxform = str
-    parser.read(UNIT)
+    parser.read(path)
     return parser
+
+
+@pytest.fixture
+def unit():
+    """The unit of AHM."""
+    return parsed(UNIT)
 
 
 def test_a_database_that_ahm_started_outlives_it(unit):
@@ -85,6 +94,59 @@ def test_systemd_finds_nothing_wrong_with_it(tmp_path):
     assert said() == []
     (tmp_path / 'ahm.service').write_text(text.replace('KillMode', 'KillMood'))
     assert 'KillMood' in said()[0]
+
+
+def test_where_the_host_goes_down_the_handover_is_before_the_end_of_ahm_and_of_postgresql():
+    handover, drop_in = parsed(HANDOVER), parsed(os.path.join(CONF, 'ahm-postgresql.conf'))
+    # What is started last is stopped first.
+    assert 'ahm.service' in handover['Unit']['After'].split()
+    assert drop_in['Unit']['Before'] == 'ahm-handover.service'
+    assert drop_in['Unit']['After'] == 'ahm.service'
+    command = handover['Service']['ExecStop'].split()
+    assert command[0] == '-/opt/ahm/bin/ahm_promote_node'       # a failure does not hold up the end
+    assert set(command[3:]) == {'--elsewhere', '--at-shutdown', '--wait'}
+    assert float(handover['Service']['TimeoutStopSec']) > promote_node.SHUTDOWN_SECONDS
+    assert (handover['Service']['Type'], handover['Service']['RemainAfterExit']) == (
+        'oneshot', 'yes')
+
+
+def test_systemd_finds_nothing_wrong_with_the_handover(tmp_path):
+    text = read('conf', 'ahm-handover.service').replace('/opt/ahm/bin/ahm_promote_node',
+                                                        '/bin/true')
+    path = tmp_path / 'ahm-handover.service'
+    path.write_text(text)
+
+    def said():
+        _, text = judged('systemd-analyze', 'verify', '--man=no', str(path))
+        return [line for line in text.splitlines() if 'ahm-handover' in line]
+    assert said() == []
+    path.write_text(text.replace('RemainAfterExit', 'StaysAfterExit'))
+    assert 'StaysAfterExit' in said()[0]
+
+
+@pytest.mark.parametrize('name', sorted(QUICK_STARTS))
+def test_a_quick_start_is_blocks_for_known_hosts_and_its_rights_fit_its_commands(name):
+    text = read('docs', name)
+    found = walk.blocks(text)
+    assert len(found) == text.count('```') / 2 > 8
+    assert {host for block in found for host in block.hosts} == {'db1', 'db2', 'db3'}
+    written = ''.join(block.text for block in found)
+    config = yaml.safe_load(re.search(r"ahm_config.yml <<'END'\n(.*?)^END$", written,
+                                      re.DOTALL | re.MULTILINE).group(1))
+    assert {key.lower() for key in config} <= {key.lower() for key in BY_NAME}
+    granted = [each.replace('\\', '') for each in re.findall(r'NOPASSWD: (.*)', written)]
+    assert granted == [config[key].replace('/usr/bin/sudo ', '', 1)
+                       for key in ('db_start_command', 'db_stop_command')]
+    assert all(each.endswith(' ' + QUICK_STARTS[name]) for each in granted)
+    # The same lines are in the sample, commented out: they name a version.
+    commented = [each.replace('\\', '') for each in re.findall(
+        r'^#postgres ALL=\(root\) NOPASSWD: (.*)', read('conf', 'ahm.sudoers'), re.MULTILINE)]
+    assert set(granted) <= set(commented)
+
+
+def test_a_block_that_does_not_say_where_it_is_typed_is_refused():
+    with pytest.raises(ValueError):
+        walk.blocks('```sh\nrm -rf /var/lib/postgresql\n```\n')
 
 
 def test_sudo_permits_what_the_quick_start_configures_word_for_word_and_nothing_else():

@@ -15,6 +15,7 @@ from ahmlib.core.beacon import (
     Inquiry,
     Intent,
     IntentKind,
+    Pause,
     Record,
     Trouble,
     Verdict,
@@ -66,7 +67,10 @@ def fields(size):
         'troubles': st.lists(st.builds(Trouble, texts, st.booleans(), texts, seconds),
                              max_size=wire.TROUBLES_MAX).map(tuple),
         'hindered': st.booleans(), 'refused_by': st.lists(nodes, max_size=size).map(tuple),
-        'no_handover': texts,
+        'no_handover': texts, 'state_age': st.none() | seconds,
+        'database_age': st.none() | seconds, 'events': numbers,
+        'maintenance': st.booleans(),
+        'pause': st.builds(Pause, numbers, numbers, st.booleans(), maybe_node, st.booleans()),
         'shared': st.lists(st.tuples(texts, texts), max_size=wire.SHARED_MAX).map(tuple),
     }
     assert set(values) == set(Beacon._fields), 'a field of the row has no strategy'

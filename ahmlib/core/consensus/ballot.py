@@ -127,5 +127,5 @@ class Ballot:
         """Change the state that people are shown, and say why."""
         if state is not self.state:
             self.out.report('NOTICE', 'state', '%s -> %s: %s' % (
-                self.state.name, state.name, why))
+                self.state.name, state.name, why), cause=why)
         self.state = state

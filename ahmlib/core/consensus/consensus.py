@@ -6,7 +6,7 @@ instants until which it holds.
 
 from typing import Any, List, Optional, Tuple
 
-from ..beacon import Beacon, Farewell
+from ..beacon import Beacon, Farewell, Pause
 from ..facts import Facts
 from ..out import Out
 from ..states import NodeState, Role
@@ -107,7 +107,8 @@ class Consensus:
         """Vote and stand; the votes with which this node is elected now, or 0."""
         return self.contest.decide(wish)
 
-    def to_save(self, record: Any, names: Tuple[Optional[str], ...], claim: Any) -> Saved:
+    def to_save(self, record: Any, names: Tuple[Optional[str], ...], claim: Any,
+                maintenance: bool = False, pause: Optional[Pause] = None) -> Saved:
         """What must not be forgotten, as of now, with what others keep beside it."""
         # Who retreats beside a leader of its own leads nothing, and owes its promise.
         leads = self.ballot.leads or self.tenure.reigns \
@@ -115,7 +116,8 @@ class Consensus:
         return Saved(self.ballot.term, self.ballot.voted_for,
                      self.facts.own if leads else self.promise.leader, self.promise.hold,
                      self.promise.bound, self.promise.blind, record, names,
-                     self.tenure.reigns if leads else self.promise.reigned, claim)
+                     self.tenure.reigns if leads else self.promise.reigned, claim, maintenance,
+                     pause or Pause())
 
     def publish(self, row: Beacon, hurried: bool, matters: Any) -> None:
         """Have the state saved, or say what there is to say; see Speaker."""

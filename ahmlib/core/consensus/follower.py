@@ -133,7 +133,7 @@ class Follower:
             return
         if row.resigns:
             self.out.report('NOTICE', 'leader', '%s leads no more%s' % (
-                row.name, ': ' + row.problem if row.problem else ''))
+                row.name, ': ' + row.problem if row.problem else ''), cause=row.problem)
             self.release()
         elif promise.is_returned_to(row):
             promise.frees(row.sender)

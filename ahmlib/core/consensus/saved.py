@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Optional, Tuple
 
-from ..beacon import Claim, Record
+from ..beacon import Claim, Pause, Record
 
 #: `Saved.voted_for` of a vote that is spent without having been given to anybody.
 SPENT = -1
@@ -20,3 +20,5 @@ class Saved(NamedTuple):
     names: Tuple[Optional[str], ...] = ()   # by node: the name once heard
     forced: bool = False                    # that leader leads by force, as far as is known here
     claim: Claim = Claim()                  # the newest claim known here
+    maintenance: bool = False               # this node is left alone (R56)
+    pause: Pause = Pause()                  # the newest pause known here (R57)

@@ -24,6 +24,7 @@ from .election import (
 )
 from .evidence import Investigation
 from .force import Force
+from .pause import Paused
 from .place import PrimaryPlace
 from .record import is_rightful
 from .vip import Vip
@@ -35,8 +36,9 @@ class Candidate:
     """This node's database, and those of others, as candidates."""
 
     def __init__(self, facts: Facts, consensus: Consensus, database: LocalDatabase,
-                 place: PrimaryPlace, force: Force, investigation: Investigation,
+                 paused: Paused, place: PrimaryPlace, force: Force, investigation: Investigation,
                  vip: Vip) -> None:
+        self.paused = paused
         self.facts, self.consensus, self.database, self.place = facts, consensus, database, place
         self.force, self.investigation, self.vip = force, investigation, vip
         self.better_since: Optional[float] = None
@@ -86,7 +88,7 @@ class Candidate:
 
     def _weighed(self, idle: Wish, standing: bool) -> Wish:
         """What is wished while an election may be due."""
-        due, due_for = self._due()
+        due, due_for = self.paused.limit(*self._due())
         # As consensus is about to judge: who finds an election due now may do better at once.
         own = self.facts.row._replace(due=due, due_only=self.consensus.contest.only_for(due_for))
         level = level_needed(own, self.place.suspect)

@@ -131,9 +131,11 @@ class Checks:
         self.claims.checked(event)
         after = self.database.state
         if after is not before:
-            self.out.report('WARNING' if self.database.failures else 'NOTICE', 'database',
+            bad = self.database.failures and not self.database.maintained
+            self.out.report('WARNING' if bad else 'NOTICE', 'database',
                         'the database is %s%s' % (after.name, ': ' + self.database.reason
-                                                  if self.database.reason else ''))
+                                                  if self.database.reason else ''),
+                            cause=self.database.reason)
 
     def _ping_trusted(self) -> None:
         if not self.consensus.tie_break.is_needed or self.trusted_token is not None \

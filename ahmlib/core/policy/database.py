@@ -38,8 +38,9 @@ class Unpromotable(NamedTuple):
 class LocalDatabase:
     """What is known of the database of this host."""
 
-    def __init__(self, facts: Facts, out: Out) -> None:
+    def __init__(self, facts: Facts, out: Out, maintained: bool = False) -> None:
         self.facts, self.reports = facts, out
+        self.maintained = maintained        # left to its operator (R56)
         self.failures = 0
         self.answer: Optional[DatabaseChecked] = None   # the newest check that succeeded
         self.reason = ''                    # why the newest check failed
@@ -224,7 +225,8 @@ class LocalDatabase:
     def tell_out(self, why: str) -> None:
         """The same, and people are told."""
         self.out = why
-        self.reports.report('WARNING', 'out', 'reported out until attached again: %s' % why)
+        self.reports.report('WARNING', 'out', 'reported out until attached again: %s' % why,
+                            cause=why)
 
     def has_diverged(self, diverged: bool) -> None:
         """Whether it was found to hold what the primary does not have."""
@@ -237,6 +239,12 @@ class LocalDatabase:
     def followed(self) -> None:
         """It was seen to follow the primary, after a restart perhaps, that failed checks."""
         self.failures, self.reason = 0, ''
+
+    def maintain(self, on: bool) -> None:
+        """It is left to its operator; or not any more: then the next check judges it."""
+        self.maintained = on
+        if not on:
+            self.failures = min(self.failures, self.facts.settings.max_consec_failures - 1)
 
     def attached(self) -> None:
         """Trusted again."""
@@ -268,7 +276,8 @@ class LocalDatabase:
         if self.mismatch and not self.failures:
             return self.mismatch
         refused = self.refused and self.in_recovery     # of a primary all others are asked first
-        if self.failed and not self.out and (refused or self.reached_by_others):
+        if self.failed and not self.out and not self.maintained \
+                and (refused or self.reached_by_others):
             return 'it runs, and %s: %s' % (
                 'refuses AHM' if refused else 'fails its checks here only', self.reason)
         return ''
@@ -281,7 +290,8 @@ class LocalDatabase:
         if self.second_primary or self.diverged or self.distrust:
             return DatabaseState.QUARANTINED
         if self.out or self.failed:
-            return DatabaseState.FAILED
+            left_alone = self.maintained and not self.out and not self.runs_as_primary
+            return DatabaseState.UNKNOWN if left_alone else DatabaseState.FAILED
         if self.answer is None:
             return DatabaseState.UNKNOWN
         return DatabaseState.STANDBY if self.in_recovery else DatabaseState.PRIMARY

@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 from ..beacon import Beacon, Farewell, Intent, IntentKind, Verdict
 from ..consensus.consensus import Consensus
 from ..consensus.lease import FOREVER
-from ..effects import SaveLease
+from ..effects import HAND_OVER, SaveLease
 from ..facts import Facts
 from ..out import Out
 from ..plan import Plan
@@ -20,14 +20,16 @@ from .election import best, sentence, why_not_eligible
 from .evidence import LOOK_AGAIN_SECONDS, Investigation
 from .grace import Grace
 from .intents import Intents
+from .pause import Paused
 
 
 class Duties:
     """This node as leader; idle while it is none."""
 
     def __init__(self, facts: Facts, out: Out, consensus: Consensus, database: LocalDatabase,
-                 intents: Intents, investigation: Investigation, candidate: Candidate,
-                 plan: Plan) -> None:
+                 paused: Paused, intents: Intents, investigation: Investigation,
+                 candidate: Candidate, plan: Plan) -> None:
+        self.paused = paused
         self.facts, self.out, self.consensus, self.database = facts, out, consensus, database
         self.intents, self.investigation, self.candidate = intents, investigation, candidate
         self.plan = plan
@@ -62,7 +64,7 @@ class Duties:
             row.name, row.term, self.consensus.term), 'immediate'))
 
     def _step_down(self, reason: Reason) -> StepDown:
-        self.out.report('WARNING', 'step-down', 'steps down: %s' % reason.text)
+        self.out.report('WARNING', 'step-down', 'steps down: %s' % reason.text, cause=reason.text)
         return StepDown(reason)
 
     def ended(self) -> None:
@@ -98,7 +100,7 @@ class Duties:
             if not why:
                 return HandOver(intent)
             self.out.note('no switchover: %s' % sentence(row.name, why))
-            self.out.report('ERROR', 'switchover', self.out.problem)
+            self.out.report('ERROR', 'switchover', self.out.problem, HAND_OVER)
         return None
 
     def _note_lease(self) -> None:
@@ -120,9 +122,9 @@ class Duties:
         if database.in_recovery and not database.failures:
             return self._step_down(Reason('not primary', 'its database is in recovery: it is no '
                                           'primary any more', 'none'))
-        if database.failed:
+        if database.failed and not self.paused.is_held:
             return self._ask_everybody()
-        if self.investigation.asked is not None:
+        if self.investigation.asked is not None and not database.failed:
             self.out.report('NOTICE', 'database', 'the database answers its checks again')
         self.investigation.close()
         self.starting.note(False)

@@ -27,8 +27,8 @@ class View(NamedTuple):
 
 def why_not_eligible(row: Beacon, view: View) -> str:
     """Why the node of this row may not lead; '' where it may."""
-    if row.witness:
-        return 'is a witness'
+    if row.witness or row.maintenance:
+        return 'is in maintenance' if row.maintenance else 'is a witness'
     if row.database is DatabaseState.QUARANTINED:
         return 'its database is quarantined'
     if row.out:

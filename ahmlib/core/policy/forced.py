@@ -61,6 +61,11 @@ class Forced:
         if len(rows) < self.facts.majority:
             found.append('%s: not heard; where such a host is alive behind a cut network, there '
                          'will be two primaries' % ', '.join(missing))
+        paused = self.candidate.paused
+        if paused.on and not paused.is_held:
+            found.append('the cluster is paused: where %s is alive behind a cut network, its '
+                         'primary runs on, and there will be two' % self.facts.name_of(
+                             paused.pause.holder))
         for why in (why_not_eligible(own, self.candidate.view()), self.candidate.why_stale(own),
                     self.candidate.why_claim_forbids(own)):
             if why:

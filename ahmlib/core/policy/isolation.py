@@ -30,6 +30,7 @@ from ..wanted import Reason, StepDown
 from .database import LocalDatabase
 from .evidence import has_not_looked
 from .intents import Intents
+from .pause import Paused
 from .place import PrimaryPlace
 
 NEVER = float('-inf')
@@ -42,9 +43,10 @@ class Isolation:
     """Whether a primary that this node does not lead over has to be stopped."""
 
     def __init__(self, facts: Facts, out: Out, consensus: Consensus, database: LocalDatabase,
-                 place: PrimaryPlace, intents: Intents, plan: Plan, lease_until: float) -> None:
+                 paused: Paused, place: PrimaryPlace, intents: Intents, plan: Plan,
+                 lease_until: float) -> None:
         self.facts, self.out, self.consensus, self.database = facts, out, consensus, database
-        self.place, self.intents, self.plan = place, intents, plan
+        self.paused, self.place, self.intents, self.plan = paused, place, intents, plan
         self.owes = lease_until > 0.0       # it led since its host's boot, or was heard by enough
         lease_runs = lease_until > facts.now
         self.starts_until = lease_until + HEARD_SHARE * facts.timing.fence if lease_runs \
@@ -85,7 +87,7 @@ class Isolation:
         """
         if not self.owes or not self.facts.settings.stop_isolated_primary \
                 or self.place.record is None or self.consensus.tenure.reigns \
-                or self.intents.leaving:
+                or self.intents.leaving or self.paused.spares():
             return False
         return self.consensus.tenure.lease.needed > 1 or self.consensus.tie_break.is_needed
 

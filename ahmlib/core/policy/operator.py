@@ -6,7 +6,7 @@ that.  A task that is asked for while a procedure is under way (a failover that 
 follows up) begins when that is over.
 """
 
-from typing import Callable, List, NamedTuple, Optional, Union
+from typing import Any, Callable, List, NamedTuple, Optional, Union
 
 from ..consensus.consensus import Consensus
 from ..facts import Facts
@@ -18,6 +18,8 @@ from .database import LocalDatabase
 from .election import sentence, why_not_eligible
 from .ending import ClusterEnd
 from .intents import Intents
+from .maintenance import Maintenance
+from .pause import Paused
 from .place import PrimaryPlace
 from .promotion import Promotion
 from .task import Task
@@ -39,11 +41,12 @@ class Operator:
 
     def __init__(self, facts: Facts, consensus: Consensus, database: LocalDatabase,
                  place: PrimaryPlace, intents: Intents, candidate: Candidate, plan: Plan,
-                 promotion: Promotion, shutdown: ClusterEnd) -> None:
+                 promotion: Promotion, shutdown: ClusterEnd, maintenance: Maintenance,
+                 paused: Paused) -> None:
         self.facts, self.consensus, self.place, self.intents = facts, consensus, place, intents
-        self.database = database
         self.candidate, self.plan = candidate, plan
         self.promotion, self.shutdown = promotion, shutdown
+        self.database, self.maintenance, self.paused = database, maintenance, paused
         self.task: Optional[Task] = None
         self.waiting: Optional[Waiting] = None
         self.asked = 0
@@ -117,6 +120,9 @@ class Operator:
     def _why_not_attach(self) -> str:
         if self.facts.settings.witness:
             return '%s is a witness: it has no database to attach' % self.facts.settings.name
+        if self.database.maintained:
+            return '%s is in maintenance: end that first, with "ahm_resume_cluster --node=%s"' % (
+                2 * (self.facts.settings.name,))
         if self.consensus.leads:
             return '%s leads: there is nothing to attach' % self.facts.settings.name
         leader = self.consensus.leader_row()
@@ -151,6 +157,9 @@ class Operator:
         name, state = self.facts.settings.name, self.database.state
         if self.facts.settings.witness:
             return '%s is a witness: it has no database to restart' % name
+        if self.database.maintained:
+            return '%s is in maintenance: restart its database yourself, or end that first, with ' \
+                '"ahm_resume_cluster --node=%s"' % (2 * (name,))
         leads = self.consensus.role is Role.LEADS
         leader = self.facts.row if leads else self.consensus.leader_in_force()
         if leader is None or leader.state is not NodeState.LEADER or leader.stepping_down:
@@ -177,6 +186,59 @@ class Operator:
             '; '.join(sentence(name, reason) for name, reason in sorted(why.items()))
             or 'no other node with a database is in contact')]
 
+    # -- maintenance, and pauses -----------------------------------------------------------------
+
+    def maintain(self, on: bool, name: Any) -> str:
+        """Put this node, of that name, in maintenance, or end that; why not, or ''."""
+        own = self.facts.settings.name
+        if name != own:
+            return 'this is %s, and it was asked for %.60s: ask that node itself, with -h' % (
+                own, name)
+        why = self.why_busy()
+        if on and not self.database.maintained:
+            why = why or self.why_at_work() or self.maintenance.why_not_begin()
+        if not why:
+            self._begin('pause' if on else 'resume', lambda task: self._start_maintenance(on, task))
+        return why
+
+    def _start_maintenance(self, on: bool, task: Task) -> str:
+        self.maintenance.set(on, task)
+        return ''
+
+    def pause(self, on: bool) -> str:
+        """Pause the whole cluster, or end that; why not, or ''."""
+        why = self.why_busy() or self._why_no_leader(on)
+        if on and not self.paused.on:
+            why = why or self.why_at_work() or self._why_moving()
+        if not why:
+            self._begin('pause' if on else 'resume', lambda task: self._start_pause(on, task))
+        return why
+
+    def _why_no_leader(self, on: bool) -> str:
+        if self.consensus.role is Role.LEADS and self.consensus.tenure.has_lease():
+            return ''
+        row = self.consensus.leader_row()
+        return '%s does not lead, and only a leader %s a pause: %s' % (
+            self.facts.settings.name, 'begins' if on else 'ends',
+            'ask %s' % row.name if row is not None else 'nobody leads; see ahm_cluster_status')
+
+    def _why_moving(self) -> str:
+        """Why a pause cannot begin: the primary role moves, or there is none."""
+        if self.consensus.tenure.reigns or not self.database.runs_as_primary \
+                or self.database.failures:
+            return '%s does not lead over a healthy primary, by the votes of a majority' % \
+                self.facts.settings.name
+        moving = [row.name for row in self.consensus.members.living()
+                  if row.intent is not None or row.role in (Role.STANDS, Role.ELECTED)]
+        if moving or self.intents.published() is not None:
+            return 'a switchover or a failover is under way%s: try again when it is over' % (
+                ' (%s)' % moving[0] if moving else '')
+        return ''
+
+    def _start_pause(self, on: bool, task: Task) -> str:
+        self.paused.set(on, task)
+        return ''
+
     def shut_down(self) -> str:
         """End all daemons of the cluster; why not, or ''."""
         return self.why_busy() or self.why_at_work() or self.shutdown.ask()
@@ -188,6 +250,7 @@ class Operator:
         self._begin_what_waits()
         self.promotion.decide()
         self.shutdown.decide()
+        self.maintenance.decide()
         wanted, self.wanted = self.wanted, None
         if wanted is not None and not self.plan.may_start(wanted):
             wanted.task.end(self.why_at_work())     # something else has begun at this very instant

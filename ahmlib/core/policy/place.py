@@ -121,7 +121,8 @@ class PrimaryPlace:
         One that leads is the one on record; any other is judged by the rows of a majority.  Where a
         majority is gone for good, an operator's word (`forced`) stands for these rows.
         """
-        if row.database is not DatabaseState.PRIMARY or not self.database.runs_as_primary:
+        if row.database is not DatabaseState.PRIMARY or not self.database.runs_as_primary \
+                or row.maintenance:
             return False
         if self.consensus.role in (Role.LEADS, Role.YIELDS) or forced:
             return True

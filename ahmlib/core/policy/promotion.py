@@ -23,6 +23,7 @@ from .evidence import Investigation
 from .force import Force
 from .forced import Forced
 from .intents import Intents
+from .pause import Paused
 from .place import PrimaryPlace
 from .rehearsals import Rehearsals
 from .task import Task
@@ -41,9 +42,10 @@ class Promotion:
     """The wish to be the primary, while it is open."""
 
     def __init__(self, facts: Facts, out: Out, consensus: Consensus, database: LocalDatabase,
-                 place: PrimaryPlace, intents: Intents, checks: Checks, force: Force,
-                 investigation: Investigation, vip: Vip, rehearsals: Rehearsals,
+                 paused: Paused, place: PrimaryPlace, intents: Intents, checks: Checks,
+                 force: Force, investigation: Investigation, vip: Vip, rehearsals: Rehearsals,
                  candidate: Candidate) -> None:
+        self.paused = paused
         self.facts, self.out, self.consensus, self.database = facts, out, consensus, database
         self.place, self.intents, self.checks, self.force = place, intents, checks, force
         self.investigation, self.vip, self.rehearsals = investigation, vip, rehearsals
@@ -71,6 +73,9 @@ class Promotion:
         name = self.facts.settings.name
         if self.facts.settings.witness:
             return '%s is a witness: it has no database to promote' % name
+        if self.database.maintained:
+            return '%s is in maintenance: end that first, with "ahm_resume_cluster --node=%s"' % (
+                name, name)
         if self.consensus.leads:
             return '%s is the primary already' % name if self.consensus.role is not Role.ELECTED \
                 else '%s is taking over already' % name
@@ -131,6 +136,10 @@ class Promotion:
         if self.consensus.promise.holds():
             return '%s may still lead: wait until the election is over, then see ' \
                 'ahm_cluster_status' % self.facts.name_of(self.consensus.promise.leader)
+        if self.paused.on and not self.paused.is_held:
+            return 'the cluster is paused, and only %s may lead: start its AHM and its database, ' \
+                'or use --force if it is gone for good' % self.facts.name_of(
+                    self.paused.pause.holder)
         rows = self.consensus.contact_rows()
         running = [row.name for row in rows if row.database is DatabaseState.PRIMARY]
         if running:

@@ -47,7 +47,7 @@ class Rehearsals:
 
     def decide(self) -> None:
         """Start what is due."""
-        if self.facts.settings.witness:
+        if self.facts.settings.witness or self.database.maintained:
             return
         if self.facts.settings.priority and self.facts.reached(self.takeover_at):   # else never
             self.takeover_at = self.facts.now + REHEARSE_SECONDS
@@ -126,5 +126,5 @@ class Rehearsals:
 
 
 def _may_lead(row: Beacon) -> bool:
-    return not row.witness and not row.out and row.priority > 0 \
+    return not row.witness and not row.out and not row.maintenance and row.priority > 0 \
         and row.database in (DatabaseState.PRIMARY, DatabaseState.STANDBY)

@@ -37,7 +37,8 @@ class Repoint:
 
     def decide(self) -> Any:
         """The procedure that puts it where it belongs, if one does; asked while none runs."""
-        for look in (self._second_primary, self._follow, self._rejoin):
+        looks = (self._second_primary, self._follow, self._rejoin)
+        for look in looks[:1] if self.database.maintained else looks:
             wanted = look()
             if wanted is not None:
                 return wanted

@@ -37,7 +37,8 @@ class StandbyWatch:
     def decide(self) -> None:
         """Ask, report out, take back."""
         database = self.database
-        if self.facts.settings.witness or not self.consensus.follower.following:
+        if self.facts.settings.witness or database.maintained \
+                or not self.consensus.follower.following:
             self.inquiry = None
             return
         self.lost = self.lost and bool(database.out)

@@ -76,8 +76,12 @@ def _distrust(parts: Parts) -> str:
 def _down(parts: Parts) -> str:
     """A leader whose primary nobody reaches leads on where nobody could take over."""
     database = parts.database
-    if not parts.consensus.leads or not database.failed or not parts.duties.has_no_heir:
+    if not parts.consensus.leads or not database.failed \
+            or not (parts.duties.has_no_heir or parts.paused.is_held):
         return ''
+    if parts.paused.is_held:
+        return around('the database is down (', database.reason, '), and nothing fails over in a '
+                      'pause: start it')
     return around('the database is down (', database.reason, '), and no other node may take over: '
                   'start it; if it is gone for good, run "ahm stop" here, and see the status of '
                   'the others')
@@ -160,6 +164,27 @@ def _as_leader(parts: Parts) -> str:
         'the parameters that have to be the same everywhere are those of %s' % leader.name
 
 
+def _maintenance(parts: Parts) -> str:
+    return 'in maintenance: it is no candidate, and its database is left alone; end that with ' \
+        '"ahm_resume_cluster --node=%s"' % parts.facts.settings.name \
+        if parts.database.maintained else ''
+
+
+def _paused(parts: Parts) -> str:
+    """Its holder says it; where it does not lead, all do."""
+    paused = parts.paused
+    if not paused.on or not (paused.is_held or parts.consensus.leader_row() is None):
+        return ''
+    return 'the cluster is paused: nothing fails over, and only %s may lead; end that with ' \
+        '"ahm_resume_cluster"' % parts.facts.name_of(paused.pause.holder)
+
+
+def _judged(say: Callable[[Parts], str]) -> Callable[[Parts], str]:
+    """Of a database that is left to its operator nothing is said, also not that a trouble is over.
+    """
+    return lambda parts: '' if parts.database.maintained else say(parts)
+
+
 def _always(severity: str) -> Callable[[Parts], str]:
     return lambda parts: severity
 
@@ -173,15 +198,18 @@ def _of_mismatch(parts: Parts) -> str:
 
 
 KINDS = (
-    Kind('checks', _always('WARNING'), _failing_checks, _passes_again),
+    Kind('paused', _always('WARNING'), _paused, _once_over('')),
+    Kind('maintenance', _always('WARNING'), _maintenance, _once_over('in maintenance no more')),
+    Kind('checks', _always('WARNING'), _judged(_failing_checks), _judged(_passes_again)),
     Kind('quarantined', _of_mismatch, _distrust, _trusted_again),
     Kind('down', _always('CRITICAL'), _down, _is_up),
-    Kind('replay', _always('ERROR'), _standstill, _replays_again),
-    Kind('not streaming', _always('WARNING'), _not_streaming, _streams_again, ends='streaming'),
+    Kind('replay', _always('ERROR'), _judged(_standstill), _judged(_replays_again)),
+    Kind('not streaming', _always('WARNING'), _judged(_not_streaming), _judged(_streams_again),
+         ends='streaming'),
     Kind('commits', _always('CRITICAL'), _commits_wait, _commits_end),
-    Kind('takeover', _always('ERROR'), _takeover,
-         _once_over('a takeover here would get through now, as far as can be tried')),
-    Kind('handover', _always('ERROR'), _handover, _lets_in),
+    Kind('takeover', _always('ERROR'), _judged(_takeover), _judged(
+        _once_over('a takeover here would get through now, as far as can be tried'))),
+    Kind('handover', _always('ERROR'), _judged(_handover), _judged(_lets_in)),
     Kind('archiver', _always('WARNING'), _archiver, _archives_again),
     Kind('state', _of_silence, _unwritable, _once_over('the state file can be written again')),
     Kind('unlike the leader', _always('ERROR'),
@@ -193,6 +221,8 @@ KINDS = (
         'every node has a name of its own')),
     Kind('own files', _always('WARNING'), lambda parts: parts.troubles.of_own_files, _once_over(
         'the PID file and the UNIX socket are there again')),
+    Kind('events', _always('WARNING'), lambda parts: parts.troubles.of_history, _once_over(
+        'events are kept again')),
     Kind('vip', _always('CRITICAL'), lambda parts: parts.vip.problem, _once_over(''), begins=False),
     Kind(OUT, _always('WARNING'), _out, _once_over(''), begins=False),
 )

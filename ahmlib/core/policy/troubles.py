@@ -9,6 +9,7 @@ sent to another host to find out what is the matter there.
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from ..beacon import Trouble
+from ..effects import TROUBLE, TROUBLE_OVER, UNKEPT, Record
 from ..facts import Facts
 from ..out import Out
 
@@ -47,11 +48,16 @@ class Troubles:
     def __init__(self, facts: Facts, out: Out) -> None:
         self.facts, self.out = facts, out
         self.of_own_files = ''      # what is wrong with the PID file or the socket, as was told
+        self.of_history = ''        # why events are lost
         self.lasting: Dict[str, Lasting] = {}   # by the event of its kind
 
     def own_files_looked(self, reason: str) -> None:
         """What the daemon found when it looked after its PID file and socket; '' where nothing."""
         self.of_own_files = reason
+
+    def history_looked(self, reason: str) -> None:
+        """Why events are lost that should be kept; '' where none are."""
+        self.of_history = reason
 
     def decide(self, parts: Any, kinds: Sequence[Kind]) -> None:
         """Tell people of what began, lasts, and is over; `parts` is what the kinds look at."""
@@ -63,20 +69,28 @@ class Troubles:
                 del self.lasting[kind.event]
                 over = kind.over(parts)
                 if over:
-                    self.out.report('NOTICE', kind.ends or kind.event, over)
+                    self.out.report('NOTICE', kind.ends or kind.event, over, UNKEPT)
+                self._keep(TROUBLE_OVER, kind, over or 'it has ended, or is told as another one: %s'
+                           % before.text, before.since)
 
     def _goes_on(self, kind: Kind, severity: str, text: str,
                  before: Optional[Lasting]) -> Lasting:
         now = self.facts.now
         if before is None:
             if kind.begins:
-                self.out.report(severity, kind.event, text)
+                self.out.report(severity, kind.event, text, UNKEPT)
+            self._keep(TROUBLE, kind, text, now)
             return Lasting(text, severity, now, now)
         if not self.facts.reached(before.told_at + HOUR_SECONDS) and severity == before.severity:
             return before._replace(text=text)
         self.out.report(severity, kind.event, '%s (for %.0f min by now)' % (
-            text, (now - before.since) / 60))
+            text, (now - before.since) / 60), UNKEPT)
         return Lasting(text, severity, before.since, now)
+
+    def _keep(self, what: str, kind: Kind, text: str, since: float) -> None:
+        """In the history a trouble begins and ends, and what lasts in between is one step."""
+        lasted = () if what == TROUBLE else (('lasted', since, self.facts.now - since),)
+        self.out.emit(Record(what, kind.event, text, None, lasted))
 
     def published(self) -> Tuple[Trouble, ...]:
         """For the row: what is critical first."""

@@ -20,6 +20,7 @@ from ..out import Out
 from ..states import Role
 from .database import LocalDatabase
 from .isolation import HEARD_SHARE, Isolation
+from .pause import Paused
 from .place import PrimaryPlace
 
 #: Seconds after a takeover at which the VIP is announced again: caches that missed the first one.
@@ -41,9 +42,10 @@ class Vip:
     """The VIP as this node sees and wants it."""
 
     def __init__(self, facts: Facts, out: Out, consensus: Consensus, database: LocalDatabase,
-                 place: PrimaryPlace, isolation: Isolation, tolerated_until: float) -> None:
+                 paused: Paused, place: PrimaryPlace, isolation: Isolation,
+                 tolerated_until: float) -> None:
         self.facts, self.out, self.consensus, self.database = facts, out, consensus, database
-        self.place, self.isolation = place, isolation
+        self.paused, self.place, self.isolation = paused, place, isolation
         self.here: Optional[bool] = None if self.configured else False
         self.usable = True              # the kernel uses it, where it is here
         self.why_unusable = self.not_raised = ''
@@ -109,6 +111,8 @@ class Vip:
         """
         if any(row.leads or row.holds_vip for row in self.consensus.members.in_touch()):
             return False
+        if self.paused.spares() and (self.database.runs_as_primary or not self.database.checked):
+            return True
         return not self.facts.reached(self.found_until) or (
             not self.facts.reached(self.isolation.believed_until())
             and (not self.database.checked or self.facts.row.rightful))

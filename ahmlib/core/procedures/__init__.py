@@ -16,6 +16,7 @@ from ..wanted import (
                       Restart,
                       RestartAsked,
                       ShutDown,
+                      StartUp,
                       StepDown,
                       TakeOver,
 )
@@ -25,6 +26,7 @@ from .rejoin import rejoin
 from .restart import restart
 from .restart_asked import restart_asked
 from .shut_down import shut_down
+from .start_up import start_up
 from .step_down import step_down
 from .switch_over import switch_over
 from .take_over import take_over
@@ -32,6 +34,6 @@ from .take_over import take_over
 #: The steps of each procedure that a part may want.
 STEPS: Dict[Any, Callable[..., Any]] = {
     Attach: attach, ComeBack: come_back, Follow: follow, HandOver: switch_over, Rejoin: rejoin,
-    Restart: restart, RestartAsked: restart_asked, ShutDown: shut_down,
+    Restart: restart, RestartAsked: restart_asked, ShutDown: shut_down, StartUp: start_up,
     StepDown: step_down, TakeOver: take_over,
 }

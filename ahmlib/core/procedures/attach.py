@@ -60,7 +60,7 @@ def seen_streaming(parts: Parts) -> Procedure:
         answer = database.answer
         return database.failures == 0 and answer is not None and bool(answer.in_recovery) \
             and answer.streaming and database.ok_at is not None and database.ok_at >= began
-    return (yield Until(streams, SEEN_SECONDS, parts.checks.soon))
+    return (yield Until(streams, SEEN_SECONDS, parts.checks.soon, 'seen to stream'))
 
 
 def trusted_again(parts: Parts, leader: int) -> None:

@@ -23,7 +23,7 @@ def restart(parts: Parts) -> Procedure:
         event = yield StartDatabase(0, START_SECONDS)
     if event.ok:
         yield Until(lambda: not database.failures, parts.facts.settings.connect_timeout + 1.0,
-                    parts.checks.soon)
+                    parts.checks.soon, 'seen to be up')
     database.end_change()
     parts.investigation.close()
     if database.failures:

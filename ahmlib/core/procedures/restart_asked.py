@@ -112,4 +112,5 @@ def _checked(parts: Parts) -> Procedure:
     began, database = parts.facts.now, parts.database
     parts.checks.soon()
     return (yield Until(lambda: database.ok_at is not None and database.ok_at >= began,
-                        parts.facts.settings.connect_timeout + 1.0, parts.checks.soon))
+                        parts.facts.settings.connect_timeout + 1.0, parts.checks.soon,
+                        'check'))

@@ -53,7 +53,7 @@ def _can_hand_over(parts: Parts) -> bool:
     consensus, database = parts.consensus, parts.database
     if consensus.role is not Role.LEADS or not parts.facts.settings.pre_promotion \
             or not consensus.members.has_majority() or not database.runs_as_primary \
-            or database.failed or not _can_lead_without(parts):
+            or database.failed or parts.paused.on or not _can_lead_without(parts):
         return False
     successor = parts.duties.successor
     row = consensus.members.living_row(successor) if successor is not None else None
@@ -106,7 +106,7 @@ def _prepare_and_hand_over(parts: Parts, successor: int) -> Procedure:
 def _see_taken_over(parts: Parts, successor: Optional[int]) -> Procedure:
     """Wait until somebody leads over a primary; where nobody does, the role is to be taken back."""
     limit = parts.facts.settings.promote_timeout
-    if (yield Until(parts.leaving.somebody_leads, limit)):
+    if (yield Until(parts.leaving.somebody_leads, limit, step='taken over')):
         return True
     parts.out.report('ERROR', 'hand over', '%s did not take over in %g s: taking the role back '
                      'before this daemon ends' % (parts.facts.name_of(successor), limit))
@@ -134,7 +134,8 @@ def _say_goodbye(parts: Parts, farewell: Farewell) -> Procedure:
     consensus.leave(farewell)
     said_at = facts.now
     limit = GOODBYE_SECONDS if lease_until == FOREVER else max(0.0, lease_until - facts.now)
-    heard = yield Until(lambda: parts.leaving.was_heard(said_at, leader, needed), limit)
+    heard = yield Until(lambda: parts.leaving.was_heard(said_at, leader, needed), limit,
+                        step='goodbye heard')
     if not heard and lease_until != FOREVER:
         # Cut off: others may elect a leader, and this daemon would not be there to step down.
         yield from give_up_role(parts, Reason(

@@ -32,6 +32,8 @@ def step_down(parts: Parts, reason: Reason) -> Procedure:
 
 def give_up_role(parts: Parts, reason: Reason) -> Procedure:
     """VIP down, database stopped, standby.signal left; tried until it worked."""
+    if reason.kind == 'lease' and parts.paused.spares():
+        return      # nobody else can be elected (R59)
     parts.out.emit(SaveLease(parts.facts.now))
     stop = _must_stop(parts, reason)
     hurried = reason.mode == 'immediate'

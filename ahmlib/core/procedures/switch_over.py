@@ -17,6 +17,7 @@ from typing import Union
 
 from ..beacon import Beacon, Farewell, Intent
 from ..effects import (
+    HAND_OVER,
     CheckpointDatabase,
     LeaveStandbySignal,
     LowerVip,
@@ -49,13 +50,13 @@ def switch_over(parts: Parts, intent: Intent) -> Procedure:
     parts.intents.carry_out(intent)
     try:
         parts.out.report('NOTICE', 'switchover', 'hands over to %s, as an operator asked there'
-                         % name)
+                         % name, HAND_OVER)
         event = yield CheckpointDatabase(0, CHECKPOINT_SECONDS)
         why = '' if event.ok else 'the checkpoint before it failed: %s' % event.reason
         why = why or (yield from keep_up(parts, target))
         if why:
             parts.out.note('no switchover to %s: %s' % (name, why))
-            parts.out.report('ERROR', 'switchover', parts.out.problem)
+            parts.out.report('ERROR', 'switchover', parts.out.problem, HAND_OVER)
             return None
         ended = yield from hand_over(parts, target)
         parts.repoint.hands_over(ended == '')
@@ -69,12 +70,16 @@ def keep_up(parts: Parts, target: int) -> Procedure:
     name, began = parts.facts.name_of(target), parts.facts.now
     parts.checks.soon()
     if (yield Until(lambda: parts.database.asked_at >= began and _is_heard(parts, target, began)
+                    and not _row_of(parts, target).maintenance
                     and 0 < _row_of(parts, target).replayed     # else who knows when it has all?
-                    and _behind(parts, target) <= BEHIND_MAX_BYTES, KEEP_UP_SECONDS)):
+                    and _behind(parts, target) <= BEHIND_MAX_BYTES, KEEP_UP_SECONDS,
+                    step='the target keeps up')):
         return ''
     if not _is_heard(parts, target, began):
         return '%s is not heard any more' % name
     row = _row_of(parts, target)
+    if row.maintenance:
+        return '%s is in maintenance' % name
     if row.standstill:
         return '%s cannot replay what it receives: %s' % (name, row.standstill)
     if not row.replayed:
@@ -117,6 +122,7 @@ def hand_over(parts: Parts, target: int) -> Procedure:
     parts.database.end_change()
     parts.duties.ended()
     parts.place.handed_over(target)
+    parts.paused.hand_to(target)
     parts.out.note('handed over to %s' % name)
     parts.consensus.stepped_down(parts.out.problem, NodeState.PARTICIPATE_IN_ELECTION)
     return ''
@@ -144,9 +150,9 @@ def _stop(parts: Parts, target: int) -> Procedure:
     def has_it() -> bool:
         """Whether the target has replayed the shutdown checkpoint record."""
         row = parts.consensus.members.living_row(target)
-        return row is not None and row.farewell is Farewell.NONE and row.timeline == timeline \
-            and row.replayed > lsn
-    if (yield Until(has_it, RECEIVE_SECONDS)):
+        return row is not None and row.farewell is Farewell.NONE and not row.maintenance \
+            and row.timeline == timeline and row.replayed > lsn
+    if (yield Until(has_it, RECEIVE_SECONDS, step='the target has all')):
         return ''
     row = parts.consensus.members.living_row(target)
     if row is None:
@@ -161,7 +167,7 @@ def _undo(parts: Parts, why: str, text: str) -> Procedure:
     """Be the primary again, under the lease that still holds; why that was needed, or what else is.
     """
     database = parts.database
-    parts.out.report('ERROR', 'switchover', '%s; starting the database again' % text)
+    parts.out.report('ERROR', 'switchover', '%s; starting the database again' % text, HAND_OVER)
     if parts.intents.leaving:
         parts.leaving.stay()        # until the VIP is back, too
     database.begin_change()         # a step-down now must stop what is being started
@@ -170,12 +176,13 @@ def _undo(parts: Parts, why: str, text: str) -> Procedure:
         parts.checks.soon()
         event = event._replace(ok=(yield Until(
             lambda: database.runs_as_primary and not database.failures,
-            parts.facts.settings.connect_timeout + 1.0, parts.checks.soon)))
+            parts.facts.settings.connect_timeout + 1.0, parts.checks.soon, 'seen to be up')))
     database.end_change()
     parts.out.note(text)
     if event.ok:
         parts.consensus.stay()      # the VIP is put back by the next look at it
-        parts.out.report('NOTICE', 'switchover', 'undone: leads over the primary as before')
+        parts.out.report('NOTICE', 'switchover', 'undone: leads over the primary as before',
+                         HAND_OVER)
         return why
     return StepDown(Reason('database', '%s, and the database could not be started again: %s' % (
         text, event.reason or 'it does not accept writes'), 'fast'))

@@ -33,7 +33,7 @@ VIP_SECONDS = 10.0
 def take_over(parts: Parts) -> Procedure:
     """The election is won; make this the node of the primary."""
     facts, consensus, database = parts.facts, parts.consensus, parts.database
-    if not (yield Until(consensus.tenure.has_lease, facts.lease_seconds)):
+    if not (yield Until(consensus.tenure.has_lease, facts.lease_seconds, step='lease')):
         return GaveUp('not enough nodes acknowledged it', 0.0)
     promotes = not database.runs_as_primary
     sure = _make_sure if promotes or _half_is_silent(parts) else _vip_silent
@@ -54,7 +54,7 @@ def take_over(parts: Parts) -> Procedure:
         _promoted(parts, event)
     parts.place.put_on_record()
     parts.claims.begin()
-    if not (yield Until(parts.place.is_on_record, facts.hold_seconds)):
+    if not (yield Until(parts.place.is_on_record, facts.hold_seconds, step='on record')):
         return StepDown(Reason('lease', 'no majority repeated the primary on record', 'immediate'))
     yield from _raise_vip(parts)
     consensus.lead()
@@ -150,7 +150,8 @@ def _look_again(parts: Parts) -> Procedure:
     starting.note(True)     # counted from now, whatever is found
     while True:
         parts.investigation.ask_about(suspect)
-        yield Until(parts.investigation.is_answered, parts.investigation.patience)
+        yield Until(parts.investigation.is_answered, parts.investigation.patience,
+                    step='everybody looks again')
         verdicts, silent = parts.investigation.all_answers()
         if Verdict.REACHABLE in verdicts:
             return 'the database of %s still answers after fencing' % parts.facts.name_of(suspect)
@@ -191,19 +192,19 @@ def _compare_again(parts: Parts, suspect: int) -> Procedure:
 
     parts.checks.soon()
     parts.investigation.ask_about(suspect)
-    yield Until(lambda: is_known() and len(told()) == len(standbys()), parts.investigation.patience)
+    yield Until(lambda: is_known() and len(told()) == len(standbys()), parts.investigation.patience,
+                step='positions compared')
     if not is_known():
         return 'its position is not known since the old primary was fenced'
-    own, rows = parts.facts.row, told()
-    ahead = [row for row in rows if not why_not_eligible(row, parts.candidate.view())
+    own, rows, view = parts.facts.row, told(), parts.candidate.view()
+    ahead = [row for row in rows if not why_not_eligible(row, view)
              and (row.timeline, row.lsn) > (own.timeline, own.lsn)
              and not parts.candidate.gave_way_to(row)]
     if ahead:
         parts.candidate.give_way_to(ahead)
         return '%s has more data since the old primary was fenced (%d bytes): it goes first' % (
             ahead[0].name, ahead[0].lsn - own.lsn)
-    return why_sync_forbids(own, parts.consensus.contact_rows(), parts.candidate.view(),
-                            rows + [own])
+    return why_sync_forbids(own, parts.consensus.contact_rows(), view, rows + [own])
 
 
 def _holders(parts: Parts) -> List[str]:
@@ -285,7 +286,8 @@ def _raise_vip(parts: Parts) -> Procedure:
     """
     if not parts.vip.configured:
         return
-    if not (yield Until(lambda: not _holders(parts), parts.facts.timing.fence)):
+    if not (yield Until(lambda: not _holders(parts), parts.facts.timing.fence,
+                        step='VIP dropped elsewhere')):
         parts.out.report('CRITICAL', 'vip', 'the VIP is still on %s: drop it there'
                          % _holders(parts)[0])
         parts.vip.look_for_rival_soon()

@@ -4,6 +4,8 @@ The same words have to stand in the status, in --verbose with how long it lasts,
 log and in the notification; once, and nothing of it once the trouble is over.
 """
 
+import json
+
 from ..scenarios import PAUSE, run
 
 #: Checks are half a second apart; a busy machine takes longer for each look at all these programs.
@@ -23,6 +25,15 @@ def said(scenario, node):
                    if not line.startswith('DEBUG '))
 
 
+def troubles(node, failed, kind, text):
+    """The newest event of this kind that ahm_events tells of the failed node, if it says this."""
+    told = [json.loads(line) for line in run(
+        node, 'ahm_events', '--json', '--node', failed.name).output.splitlines()]
+    found = [event for event in told if event['kind'] == kind and text in event['text']]
+    assert all(event['node'] == failed.name for event in told)
+    return found[-1:]
+
+
 def is_told(scenario, failed, other, text, code):
     """Wait until all say so: `text` is the node's name, a colon, and how the trouble begins."""
     line = '%s: %s' % (failed.name, text)
@@ -37,6 +48,7 @@ def is_told(scenario, failed, other, text, code):
     told = [one for one in scenario.notified() if one.startswith(failed.name) and text in one]
     assert len(told) == 1, told
     assert said(scenario, failed).count(text) == 1
+    assert troubles(other, failed, 'trouble', text), 'ahm_events does not tell that it began'
 
 
 def is_gone(scenario, failed, other, text):
@@ -53,3 +65,5 @@ def is_over(scenario, failed, other, text, over):
     scenario.cluster.wait_until(lambda: over in said(scenario, failed), LIMIT, over)
     assert len([one for one in scenario.notified()
                 if one.startswith(failed.name) and over in one]) == 1
+    scenario.cluster.wait_until(lambda: troubles(other, failed, 'trouble over', over), LIMIT,
+                                'ahm_events to tell that it is over', PAUSE)

@@ -1,0 +1,56 @@
+"""Asking one node of the cluster by its name or role, through whichever daemon the options name.
+
+What concerns one node is decided there.  So the daemon that is asked first only says where that
+node is, and the request goes there by TCP, as with -h.
+"""
+
+from typing import Tuple
+
+from ahmlib.ipc.protocol import Message, ProtocolError
+from ahmlib.utilities import common
+from ahmlib.utilities.common import Args
+
+
+def ask_named(args: Args, what: str) -> Tuple[Args, Message]:
+    """Ask the node of --node for this; (the options that name its daemon, its answer).
+
+    Raises Failure where no node is called so, or it refuses.
+    """
+    name = args['--node']
+    if not name:
+        raise common.Failure("--node: found '', expected the node_name of a node", common.USAGE)
+    there = _options_of(args, name)
+    return there, common.ask(there, {'ask': what, 'node': name})
+
+
+def ask_leader(args: Args, what: str) -> Tuple[Args, Message]:
+    """Ask the node that leads for this, likewise.  Raises Failure where nobody does."""
+    status = _status(args)
+    if not isinstance(status.get('leader'), str):
+        raise common.Failure('nobody leads, as %s sees it, and only a leader begins or ends a '
+                             'pause; see ahm_cluster_status' % status.get('asked'))
+    there = _options_of(args, status['leader'])
+    return there, common.ask(there, {'ask': what})
+
+
+def _status(args: Args) -> Message:
+    status = common.ask(args, {'ask': 'status'}).get('status')
+    nodes = status.get('nodes') if isinstance(status, dict) else None
+    if not isinstance(status, dict) or not isinstance(nodes, list) \
+            or not all(isinstance(node, dict) for node in nodes):
+        raise ProtocolError('the answer holds no status; is an AHM daemon of this version'
+                            ' listening there?')
+    return status
+
+
+def _options_of(args: Args, name: str) -> Args:
+    status = _status(args)
+    nodes = status['nodes']
+    if name == status.get('asked'):
+        return args
+    found = [node for node in nodes if node.get('name') == name]
+    if not found:
+        raise common.Failure('no node is called %s; %s knows %s' % (
+            name, status.get('asked'), ', '.join(
+                str(node.get('name') or node.get('address')) for node in nodes)))
+    return dict(args, **{'--host': str(found[0].get('address'))})
