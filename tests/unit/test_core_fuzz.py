@@ -23,6 +23,7 @@ from ahmlib.core.beacon import (
     Inquiry,
     Intent,
     IntentKind,
+    Pause,
     Record,
     Verdict,
 )
@@ -304,7 +305,10 @@ saved_states = st.none() | st.builds(
     st.none() | st.builds(Record, timelines, st.integers(0, 9), st.integers(0, 1), systems),
     st.just(()), truths, st.builds(
         Claim, st.integers(0, 9), st.integers(0, 3), st.integers(0, 2),
-        st.lists(st.integers(0, 1), unique=True, max_size=2).map(tuple)))
+        st.lists(st.integers(0, 1), unique=True, max_size=2).map(tuple)),
+    truths, st.builds(Pause, st.integers(0, 9), st.integers(0, 3), st.just(False),
+                      st.none() | st.integers(0, 1), truths)
+    | st.builds(Pause, st.integers(0, 9), st.integers(0, 3), truths, st.integers(0, 1), truths))
 HEAR, ANSWER, SAVE, TICK, RARE, CALM = 'hear', 'answer', 'save', 'tick', 'rare', 'calm'
 kinds = st.sampled_from([HEAR, ANSWER] * 4 + [SAVE] * 3 + [TICK, RARE, CALM] * 2)
 clusters = st.fixed_dictionaries({
