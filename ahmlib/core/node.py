@@ -272,6 +272,7 @@ class Node:
             self._start(parts.duties.deposed_by(came.deposed_by))
         if came.taken is not None:
             parts.place.followed(came.taken)
+            parts.candidate.followed(came.taken)
 
     def _elect(self) -> None:
         parts = self.parts

@@ -5,7 +5,9 @@
     L3   Who leads was elected: as many nodes as it needs have their vote for it on disk.
     L4   Nothing is promoted while anybody alive says that the old primary answers,
          unless it was fenced first.
-    L5   A voter that could lead itself votes only for a database that has all that it has.
+    L5   A voter that could lead itself votes only for a database that has all that it has, and
+         nothing is promoted while a standby in contact that may lead has more, unless that one
+         was given its turn.
     L6   Term and vote on disk never go back.
     L7   What a row says is on disk: term, vote, leader, record.
     L8   No two nodes hold a lease at one instant.

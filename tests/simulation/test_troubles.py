@@ -5,7 +5,7 @@ The troubles of real servers and daemons stand in tests/integration; here is whe
 
 import pytest
 
-from ahmlib.core import events
+from ahmlib.core import effects, events
 from ahmlib.core.beacon import Trouble, Verdict
 from ahmlib.core.clock import IDLE_SECONDS
 from ahmlib.core.node import build_parts
@@ -508,7 +508,8 @@ class Lasts:
         """Look for troubles at this instant."""
         self.clock.advance(now)
         self.troubles.decide(self.parts, KINDS)
-        self.reports += [(now,) + tuple(effect) for effect in self.parts.out.take().asked]
+        self.reports += [(now,) + tuple(effect)[:3] for effect in self.parts.out.take().asked
+                         if isinstance(effect, effects.Report)]
 
 
 def test_what_lasts_is_told_again_every_hour_with_how_long_by_now():
