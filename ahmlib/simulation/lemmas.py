@@ -63,9 +63,8 @@ from ahmlib.core.beacon import Beacon, Farewell, Record
 from ahmlib.core.consensus.lease import FOREVER
 from ahmlib.core.consensus.quorum import votes_needed
 from ahmlib.core.consensus.saved import SPENT, Saved
+from ahmlib.core.limits import FOLLOW_SECONDS, VIP_COMMAND_SECONDS
 from ahmlib.core.node import Node
-from ahmlib.core.procedures.follow import FOLLOW_SECONDS
-from ahmlib.core.procedures.take_over import VIP_SECONDS
 from ahmlib.core.settings import Settings
 from ahmlib.core.states import NodeState
 from ahmlib.simulation.data_lemmas import (
@@ -402,7 +401,7 @@ class ProceduresEnd(Lemma):
             return 1.1 * FOLLOW_SECONDS
         return 1.1 * (settings.timing.lease + settings.timing.hold + settings.hook_timeout
                       + 2 * settings.wait_for_primary + settings.connect_timeout
-                      + settings.promote_timeout + 2 * VIP_SECONDS)
+                      + settings.promote_timeout + 2 * VIP_COMMAND_SECONDS)
 
 
 class OwnTerms(Lemma):

@@ -26,7 +26,7 @@ from .evidence import Investigation
 from .force import Force
 from .pause import Paused
 from .place import PrimaryPlace
-from .record import is_rightful
+from .record import is_rightful, primaries
 from .vip import Vip
 
 _LEVELS = {Verdict.UNREACHABLE: Due.ANYBODY, Verdict.REACHABLE: Due.FENCER, None: Due.PRIMARY}
@@ -118,7 +118,7 @@ class Candidate:
         wanted = [(row.intent.kind is not IntentKind.FORCE, row.sender) for row in rows
                   if row.intent is not None and row.intent.kind is not IntentKind.SHUTDOWN
                   and row.intent.node == row.sender]
-        if not wanted or any(row.database is DatabaseState.PRIMARY for row in rows):
+        if not wanted or primaries(rows):
             return Due.PRIMARY, None
         chosen = min(wanted)[1]     # all choose the same one
         if self.place.suspect is None:

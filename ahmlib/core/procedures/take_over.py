@@ -14,20 +14,18 @@ from ..beacon import Beacon, Farewell, Verdict
 from ..consensus.timing import CLOCK_RATE_MARGIN
 from ..effects import PingVip, Promote, RaiseVip, RunHook
 from ..events import ActionEnded, VipPinged
+from ..limits import PING_SECONDS, STRANGER_SECONDS, VIP_COMMAND_SECONDS
 from ..parts import Parts
 from ..plan import Procedure, Until, pause
 from ..policy.election import why_not_eligible, why_sync_forbids
 from ..policy.evidence import LOOK_AGAIN_SECONDS, runs_by_its_word
 from ..policy.grace import Grace
-from ..policy.vip import PING_SECONDS, describe
+from ..policy.vip import describe
 from ..states import DatabaseState
 from ..variables import hook_variables
 from ..wanted import GaveUp, Reason, StepDown
 
 PING_AGAIN_SECONDS = 0.5
-#: For a stranger to answer, on the same network, where the old leader says that it dropped the VIP.
-STRANGER_SECONDS = 0.3
-VIP_SECONDS = 10.0
 
 
 def take_over(parts: Parts) -> Procedure:
@@ -299,7 +297,7 @@ def _raise_vip(parts: Parts) -> Procedure:
                          % _holders(parts)[0])
         parts.vip.look_for_rival_soon()
         return
-    event = yield RaiseVip(0, VIP_SECONDS)
+    event = yield RaiseVip(0, VIP_COMMAND_SECONDS)
     parts.vip.observe(event.here, '' if event.ok else event.reason)
     if event.ok:
         parts.vip.announce_again()
