@@ -26,6 +26,9 @@ IMMEDIATE_STOP_SECONDS = 5.0
 START_SECONDS = 60.0
 #: One where nobody else is to take over: of a primary that an operator had stopped.
 START_PRIMARY_SECONDS = 120.0
+#: Stop and start together, where an operator asks for them: unless he says how long, and at most.
+RESTART_SECONDS = FAST_STOP_SECONDS + START_PRIMARY_SECONDS
+RESTART_SECONDS_MAX = 86400
 #: standby.signal.
 SIGNAL_FILE_SECONDS = 10.0
 #: A standby is pointed at another primary, and restarted if it has to be.

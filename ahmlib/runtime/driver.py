@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Optional, Sequence
 
 from ahmlib.checking import of_nodes
 from ahmlib.core import effects, events
+from ahmlib.core.asks import CHANGING
 from ahmlib.core.policy.history import REFUSED
-from ahmlib.core.requests import CHANGING
 from ahmlib.database.attach import attach_standby
 from ahmlib.database.checkpoint import checkpoint
 from ahmlib.database.dormant import inspect

@@ -36,8 +36,7 @@ usage; 3 no daemon there.
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
-from ahmlib.core.procedures.restart_asked import RESTART_SECONDS
-from ahmlib.core.requests import RESTART_SECONDS_MAX
+from ahmlib.core.limits import RESTART_SECONDS, RESTART_SECONDS_MAX
 from ahmlib.ipc import client
 from ahmlib.ipc.protocol import Message
 from ahmlib.utilities import common, tasks

@@ -12,14 +12,11 @@ asked at once whether it can be reached, as after failed checks.
 """
 
 from ..effects import CheckpointDatabase, RestartDatabase
-from ..limits import CHECKPOINT_SECONDS, FAST_STOP_SECONDS, SEEN_SECONDS, START_PRIMARY_SECONDS
+from ..limits import CHECKPOINT_SECONDS, SEEN_SECONDS
 from ..parts import Parts
 from ..plan import Procedure, Until
 from ..policy.task import Task
 from .attach import seen_streaming
-
-#: How long stop and start may take together, where the operator does not say.
-RESTART_SECONDS = FAST_STOP_SECONDS + START_PRIMARY_SECONDS
 
 
 def restart_asked(parts: Parts, task: Task, limit: float, pending: bool) -> Procedure:
