@@ -370,7 +370,10 @@ CASES = {
         (others(OF_PRIMARY._replace(sync_peers=None)), UNKNOWN, 'pg_stat_replication',
          'does not show', 'pg_monitor')],
     'sync-names': [(others(OF_PRIMARY._replace(sync_names=('*',))), WARNING,
-                    'synchronous_standby_names', 'everybody', 'node_name')],
+                    'synchronous_standby_names', 'everybody', 'node_name'),
+                   (others(OF_PRIMARY._replace(sync_needed=2, sync_names=('two', 'gone'))), ERROR,
+                    'synchronous_standby_names', 'commits wait: synchronous_standby_names asks for '
+                    '2 of two, gone, and 1 of them stream (two)', 'start that standby')],
     'same-archiving': [(server(archive_mode='off'), WARNING, 'archive_mode',
                         'off, and on at the primary', 'archive_mode = on')],
     'takeover': [(facts_of(takeover=Takeover(
