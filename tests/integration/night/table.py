@@ -47,7 +47,8 @@ NIGHTS = {
     'test_max_connections_raised_everywhere_but_on_one_standby': Night(
         'replay', ('replay', 'standby-settings')),
     'test_a_standby_whose_way_to_the_primary_is_wrong': Night('not streaming', ('streaming',)),
-    'test_a_standby_whose_slot_is_missing_on_the_primary': Night('not streaming', ('streaming',)),
+    'test_a_standby_whose_slot_is_missing_on_the_primary': Night(
+        'not streaming', ('streaming', 'primary-slot')),
     'test_a_standby_whose_wal_is_gone_is_rebuilt_by_the_command_that_is_named': Night(
         'not streaming', ('streaming',)),
     'test_commits_that_wait_for_a_standby_that_is_gone': Night('commits', ('sync-names',)),
