@@ -221,7 +221,8 @@ def test_an_end_does_not_wait_for_a_disk_that_stalls_and_what_was_asked_for_is_w
     wait_until(lambda: not os.path.exists(lone.pid_file) and not os.path.exists(lone.socket),
                'the names of the daemon to go')
     assert 'ends: ' in lone.log_text()
-    assert sorted(os.listdir(lone.data_dir)) == ['ahm.log', 'ahm.state', 'lost+found']
+    assert sorted(os.listdir(lone.data_dir)) == [
+        'ahm.events.jsonl', 'ahm.log', 'ahm.state', 'lost+found']
 
 
 def test_what_a_killed_helper_left_half_written_goes_at_the_next_start(held_up):
