@@ -167,8 +167,9 @@ def _why_unwell(status: Message, node: Message) -> str:
 
 
 def _would(args: Args, steps: List[Step]) -> int:
+    which = ' where a parameter waits for it' if args['--pending'] else ''
     done = [{'name': step.name, 'address': step.address, 'role': step.role,
-             'result': 'would be ' + (SWITCHED if _switches(args, step) else RESTARTED)}
+             'result': 'would be ' + (SWITCHED if _switches(args, step) else RESTARTED) + which}
             for step in steps]
     if args['--json']:
         return common.succeed(args, 'nothing was changed', nodes=done)

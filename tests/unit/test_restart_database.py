@@ -203,3 +203,10 @@ def test_words_that_do_not_go_together_change_nothing(cluster, argv, said):
         restart_database.main(argv)
     assert refused.value.code == common.USAGE and str(refused.value).startswith(said)
     assert cluster.asked == []
+
+
+def test_a_dry_run_does_not_claim_that_a_parameter_waits_for_a_restart(cluster, capsys):
+    assert restart_database.main(['--pending', '--dry-run']) == common.OK
+    assert capsys.readouterr().out == \
+        'N1 (primary): would be restarted where a parameter waits for it\n'
+    assert cluster.asked == []
