@@ -132,7 +132,8 @@ class Daemon:
             raise
         self.own_files = OwnFiles(self.pid_file, self.ipc, self.children, self.log, clock,
                                   lambda: self.config.health_check_period,
-                                  lambda reason: self.driver.feed(events.OwnFilesLooked(reason)))
+                                  lambda reason: self.driver.feed(events.OwnFilesLooked(reason)),
+                                  lambda text: self.history.add('own files', 'made anew', text))
         self._say_hello()
         self.log_writer.sync(LOG_SYNC_SECONDS)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _EXPECTED = (('--host', 'the address or the name of a node or host'), ('--port', 'a port'),
              ('NODE', 'the address or the name of a node'),
+             ('--node', 'the node_name of a node'), ('--plot', 'the path of a file'),
              ('--socket-dir', 'a directory'), ('--config-file', 'the path of an ahm_config.yml'))
 
 
@@ -53,7 +54,8 @@ def where(args: Args) -> Where:
 def refuse_empty(args: Args) -> None:
     """Raise Failure for an option with an empty value: of a shell variable not set, mostly."""
     for option, expected in _EXPECTED:
-        if args.get(option) == '':
+        value = args.get(option)
+        if value == '' or isinstance(value, list) and '' in value:
             raise Failure("%s: found '', expected %s" % (option, expected), USAGE)
 
 

@@ -5,9 +5,10 @@ The troubles of real servers and daemons stand in tests/integration; here is whe
 
 import pytest
 
-from ahmlib.core import effects, events
+from ahmlib.core import events
 from ahmlib.core.beacon import Trouble, Verdict
 from ahmlib.core.clock import IDLE_SECONDS
+from ahmlib.core.effects import Report
 from ahmlib.core.node import build_parts
 from ahmlib.core.policy.foreign import FOREIGN_SECONDS
 from ahmlib.core.policy.trouble_kinds import KINDS
@@ -509,7 +510,7 @@ class Lasts:
         self.clock.advance(now)
         self.troubles.decide(self.parts, KINDS)
         self.reports += [(now,) + tuple(effect)[:3] for effect in self.parts.out.take().asked
-                         if isinstance(effect, effects.Report)]
+                         if isinstance(effect, Report)]
 
 
 def test_what_lasts_is_told_again_every_hour_with_how_long_by_now():

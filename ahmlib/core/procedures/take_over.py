@@ -141,7 +141,7 @@ def _says(parts: Parts, suspect: int, state: DatabaseState) -> bool:
 
 
 def _look_again(parts: Parts) -> Procedure:
-    """After fencing, new probes by every living node; the reason not to promote, or ''."""
+    """New probes by every living node; the reason not to promote, or ''."""
     suspect = parts.place.suspect
     if suspect is None or suspect == parts.facts.own:
         return ''
@@ -153,7 +153,9 @@ def _look_again(parts: Parts) -> Procedure:
                     step='everybody looks again')
         verdicts, silent = parts.investigation.all_answers()
         if Verdict.REACHABLE in verdicts:
-            return 'the database of %s still answers after fencing' % parts.facts.name_of(suspect)
+            how = 'still answers after fencing' if parts.facts.settings.pre_promotion \
+                else 'answers, now that everybody looks again'
+            return 'the database of %s %s' % (parts.facts.name_of(suspect), how)
         # The suspect's own daemon is believed where it says that what starts is a standby.
         if Verdict.STARTING in verdicts and starting.is_left() \
                 and not _says(parts, suspect, DatabaseState.STANDBY):
