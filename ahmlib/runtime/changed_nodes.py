@@ -8,8 +8,8 @@ soon silent.  Meanwhile it does all that a daemon does, for it may owe something
 that is cut off has to be stopped.  So it stays where its database is a primary, or the VIP is here.
 
 In a sealed pause it is a change for one node after the other (R62): who knows of the pause votes
-for its holder alone, by whichever file.  So among those who could elect somebody by either file there
-has to be one who knows of it, and the holder has to be in the new one.
+for its holder alone, by whichever file.  So among those who could elect somebody by either file
+there has to be one who knows of it, and the holder has to be in the new one.
 """
 
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple
