@@ -111,9 +111,8 @@ def why_not_restart(answer: Mapping[str, Any], config: 'Config') -> str:
         return ''
     assert config.nodes is not None
     if pause:
-        why = why_not_changed(pause['nodes'], core_settings(config), pause['holder'],
-                              pause['known_by'])
-        return why and '%s.  Nothing was stopped' % why
+        return why_not_changed(pause['nodes'], core_settings(config), pause['holder'],
+                               pause['known_by'])
     return '%s or the quorum rule was changed since AHM was started here, and %s leads by the ' \
         'one before: restarted node by node, no majority is left for either.  Nothing was ' \
         'stopped; %s' % (config.nodes.path, leader, ORDER)

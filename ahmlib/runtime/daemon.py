@@ -172,7 +172,7 @@ class Daemon:
         holder, before = memory.holder_before, memory.nodes_before
         why = holder and why_not_changed(before, settings, holder, before)
         if why:
-            raise StartError('%s; this daemon does not start with it' % why)
+            raise StartError(why)
 
     def _open_history(self, node: Node) -> None:
         learn_users()

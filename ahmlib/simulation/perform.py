@@ -5,7 +5,6 @@ behaves (works, slow, fails, hangs, lies) is the host's; its limit is kept as th
 what has not ended by then is ended by force, and answered as failed.
 """
 
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict
 
@@ -63,12 +62,12 @@ def _save_lease(world: 'World', host: Host, effect: effects.SaveLease) -> None:
 
 
 def _send(world: 'World', host: Host, effect: effects.SendBeacon) -> None:
-    data, own = wire.encode(effect.beacon), host.settings.own
-    row = wire.decode(data, host.settings.cluster, host.settings.size)
-    for other in world.hosts[:host.settings.size]:
+    own, settings = host.settings.own, host.settings
+    row = wire.decode(wire.encode(effect.beacon), settings.cluster, settings.size)
+    for other in world.hosts[:settings.size]:
         if other is host or effect.to not in (None, other.settings.own):
             continue
-        world.network.kept.append((other.settings.own, data))
+        world.network.kept.append((other.settings.own, row))
         for delay in world.network.arrivals(own, other.settings.own, effect.to is None):
             world.after(delay, partial(_bring, world, other, row))
 
@@ -84,11 +83,9 @@ def _bring(world: 'World', host: Host, row: Beacon) -> None:
 def replay(world: 'World', to: int) -> None:
     """Old datagrams reach this node once more."""
     host = world.hosts[to]
-    for target, data in list(world.network.kept):
+    for target, row in list(world.network.kept):
         if target == to:
-            with suppress(wire.ForeignRow):
-                row = wire.decode(data, host.settings.cluster, host.settings.size)
-                world.after(0.001, partial(world.feed, host, events.BeaconHeard(row)))
+            world.after(0.001, partial(_bring, world, host, row))
 
 
 # -- looking -----------------------------------------------------------------------------------

@@ -131,7 +131,7 @@ def is_replaced(recipe, three):
     before = second.write_nodes(recipe.text(2, 3, 4))
     refused = second.restart_ahm()
     assert refused.code == 1 and 'make another node the primary first' in refused.output
-    assert 'Nothing was stopped' in refused.output and second.ahm_runs()
+    assert second.ahm_runs()
     second.write_nodes(before)
     fourth.stop_ahm()
     recipe.of(1, 2, 3)

@@ -47,7 +47,7 @@ class Core:
         self.names = ['AHM-NODE-1', None, None]
         self.leads, self.leader = False, None
         self.speaker = types.SimpleNamespace(disk=None)
-        self.members = types.SimpleNamespace(all_rows=lambda: [])
+        self.members = types.SimpleNamespace(all_rows=list)
         self.parts = types.SimpleNamespace(paused=Paused(
             Facts(self.settings, 0.0), None, self, None, Saved()))
         self.events = []

@@ -179,8 +179,10 @@ def _paused(parts: Parts) -> str:
     why = paused.waits_for() or (
         'the nodes.conf here was changed in this pause: it waits for %s, with the same' % holder
         if paused.moved and not paused.is_held else '')
-    return 'the cluster is paused: nothing fails over, and only %s may lead; %s' % (
-        holder, why or 'end that with "ahm_resume_cluster"')
+    if why:
+        return 'the cluster is paused: nothing fails over, and only %s may lead; %s' % (holder, why)
+    return 'the cluster is paused: nothing fails over, and only %s may lead; end that with ' \
+        '"ahm_resume_cluster"' % holder
 
 
 def _judged(say: Callable[[Parts], str]) -> Callable[[Parts], str]:
