@@ -5,7 +5,9 @@ import types
 
 import pytest
 
+from ahmlib.core.policy.foreign import ORDER
 from ahmlib.network.wire import ForeignRow
+from ahmlib.runtime import changed_nodes
 from ahmlib.runtime.changed_nodes import Listening, why_not_changed, why_not_restart
 from ahmlib.simulation.host import make_settings
 
@@ -107,6 +109,23 @@ def subsets(places):
     """All that are not empty."""
     return [some for count in range(1, len(places) + 1)
             for some in itertools.combinations(places, count)]
+
+
+def test_a_restart_with_another_file_is_refused_but_in_a_pause(monkeypatch):
+    monkeypatch.setattr(changed_nodes, 'core_settings', lambda config: config.settings)
+    config = types.SimpleNamespace(settings=of(0, 1, 2, 3, cluster=8),
+                                   nodes=types.SimpleNamespace(path='/etc/nodes.conf'))
+    told = {'leader': 'AHM-NODE-1', 'cluster': 7, 'pause': None}
+    why = why_not_restart(told, config)
+    assert why.startswith('/etc/nodes.conf or the quorum rule was changed') and ORDER in why
+    pause = {'holder': NAMES[0], 'known_by': those(0, 1), 'nodes': those(0, 1, 2)}
+    for leader in ('AHM-NODE-1', ''):
+        assert why_not_restart(dict(told, leader=leader, pause=pause), config) == ''
+    pause['known_by'] = those(0)
+    for leader in ('AHM-NODE-1', ''):
+        why = why_not_restart(dict(told, leader=leader, pause=pause), config)
+        assert '%s may not know of the pause' % ' and '.join(those(1, 2, 3)) in why
+    assert why_not_restart(dict(told, cluster=8, pause=pause), config) == ''
 
 
 def test_a_daemon_that_does_not_tell_of_its_cluster_may_be_restarted():
