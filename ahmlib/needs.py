@@ -56,6 +56,8 @@ def demand(modules: Iterable[str], prefix: str = '') -> None:
 def bundled(home: str) -> List[str]:
     """The directories with modules that the tarball unpacked at `home` has for this interpreter."""
     lib = os.path.join(home, 'lib')
+    if not os.path.isdir(lib):
+        return []
     return [path for path in (os.path.join(lib, tag()), os.path.join(lib, 'pure'))
             if os.path.isdir(path)]
 

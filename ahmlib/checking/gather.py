@@ -21,7 +21,7 @@ from ahmlib.checking.facts import (
 )
 from ahmlib.checking.finding import Unknown
 from ahmlib.config.host import run_as
-from ahmlib.core.policy.rehearsals import HANDOVER_LIMIT_SECONDS, LIMIT_SECONDS
+from ahmlib.core.limits import REHEARSE_HANDOVER_SECONDS, REHEARSE_SECONDS
 from ahmlib.database.conninfo import Upstream
 from ahmlib.database.probe import REACHABLE, Found, SyncStandby, check_local
 from ahmlib.database.rehearsal import Rehearsed, rehearse_handover
@@ -85,9 +85,9 @@ def _asked(parent: int, function: Callable[..., Any], *args: Any) -> Any:
 
 def seconds(config: 'Config') -> float:
     """What loading a configuration and all its Facts take at the most."""
-    first = max(3 * FIND_SECONDS, LIMIT_SECONDS, 2 * config.db_connect_timeout,
+    first = max(3 * FIND_SECONDS, REHEARSE_SECONDS, 2 * config.db_connect_timeout,
                 config.db_connect_timeout + FILES_SECONDS)
-    return FILES_SECONDS + first + max(FILES_SECONDS, HANDOVER_LIMIT_SECONDS) + 4 * SLACK_SECONDS
+    return FILES_SECONDS + first + max(FILES_SECONDS, REHEARSE_HANDOVER_SECONDS) + 4 * SLACK_SECONDS
 
 
 def load(path: str) -> Tuple[Optional['Config'], List[Dict[str, Any]]]:
@@ -170,7 +170,7 @@ def _of_host(config: 'Config') -> Questions:
     asked.ask('host', questions.host, (config,), FILES_SECONDS)
     asked.ask('daemon', questions.daemon, (config,), 3 * FIND_SECONDS + SLACK_SECONDS)
     asked.ask('memory', questions.memory, (config,), FILES_SECONDS)
-    asked.ask('takeover', questions.takeover, (config,), LIMIT_SECONDS + SLACK_SECONDS)
+    asked.ask('takeover', questions.takeover, (config,), REHEARSE_SECONDS + SLACK_SECONDS)
     return asked
 
 
@@ -208,7 +208,7 @@ def _last(config: 'Config', daemon: Union[Daemon, Unknown], servers: List[Server
         asked.ask('handover', rehearse_handover, (
             database_settings(config), [(number, each.host, each.port)
                                         for number, each in enumerate(servers)],
-            HANDOVER_LIMIT_SECONDS), HANDOVER_LIMIT_SECONDS + SLACK_SECONDS)
+            REHEARSE_HANDOVER_SECONDS), REHEARSE_HANDOVER_SECONDS + SLACK_SECONDS)
     return asked
 
 

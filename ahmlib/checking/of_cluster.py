@@ -12,6 +12,7 @@ from ahmlib.checking import lines
 from ahmlib.checking.facts import Server
 from ahmlib.checking.finding import ERROR, UNKNOWN, WARNING, Rule, Verdict, well
 from ahmlib.checking.of_server import hidden, number, shown
+from ahmlib.core.policy.database import why_commits_wait
 from ahmlib.database.probe import REACHABLE, Found
 from ahmlib.database.survey import Survey
 from ahmlib.database.sync_names import EVERYBODY
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 #: A standby does not replay, or not start, with less of them than its primary has.
 NOT_SMALLER = ('max_connections', 'max_worker_processes', 'max_wal_senders',
                'max_prepared_transactions', 'max_locks_per_transaction')
+SYNC = 'synchronous_standby_names'
 FIRST_VERSION_WITH_SENDERS = 120000         # from which on max_wal_senders is one of them
 
 
@@ -138,15 +140,22 @@ def unique_names(config: 'Config', senders: Found) -> Iterator[Verdict]:
 
 
 def sync_names(config: 'Config', senders: Found) -> Iterator[Verdict]:
-    """An election asks the standbys that are listed for their positions."""
+    """An election asks the standbys that are listed for their positions, and a commit waits."""
     del config
     if senders.sync_names is None:
-        yield hidden('synchronous_standby_names')
-    elif EVERYBODY in senders.sync_names:
-        yield Verdict(WARNING, 'synchronous_standby_names', 'it lists *, so everybody',
+        yield hidden(SYNC)
+        return
+    waits = '' if senders.sync_peers is None else why_commits_wait(
+        senders.sync_needed or 0, senders.sync_names, senders.sync_peers)
+    if waits:
+        what, _, remedy = waits.rpartition(': ')
+        yield Verdict(ERROR, SYNC, what, remedy, 'every commit on the primary waits for that '
+                      'standby, and clients hang')
+    if EVERYBODY in senders.sync_names:
+        yield Verdict(WARNING, SYNC, 'it lists *, so everybody',
                       'on the primary: list the node_name of each standby')
-    else:
-        yield well('synchronous_standby_names', ', '.join(senders.sync_names) or 'not set')
+    elif not waits:
+        yield well(SYNC, ', '.join(senders.sync_names) or 'not set')
 
 
 def same_archiving(config: 'Config', server: Survey, primary: Survey) -> Iterator[Verdict]:

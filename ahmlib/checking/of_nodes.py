@@ -32,7 +32,10 @@ MIXED = next(rule for rule in of_minors.RULES if rule.code == 'mixed-versions')
 
 
 class Told(NamedTuple):
-    """What a node said of itself; `reason` where it did not."""
+    """What a node said of itself; `reason` where it did not.
+
+    What is told of it nevertheless is that of its files.
+    """
 
     address: str
     reason: str = ''
@@ -139,7 +142,7 @@ def versions(nodes: Sequence[Told]) -> Iterator[Verdict]:
 def clocks(nodes: Sequence[Told]) -> Iterator[Verdict]:
     """For who reads logs side by side."""
     for each in nodes:
-        if each.about:
+        if each.about and not each.reason:
             yield well(each.name, '%+.3f s, of the clock here' % each.ahead_seconds)
 
 

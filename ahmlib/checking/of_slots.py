@@ -6,6 +6,7 @@ from ahmlib.checking import lines
 from ahmlib.checking.finding import WARNING, Rule, Verdict, well
 from ahmlib.checking.of_server import hidden, number, shown
 from ahmlib.checking.of_standby import CONNINFO, FIRST_VERSION_WITH_SLOT_SYNC
+from ahmlib.database.probe import Found
 from ahmlib.database.survey import Files, Survey
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 LONG_SECONDS = 300.0
 SYNCHRONIZED = 'synchronized_standby_slots'
 WAITS = 'logical slots with failover, and so their subscribers, wait for all that are listed'
+SLOT = 'primary_slot_name'
 SENDER, RECEIVER = 'wal_sender_timeout', 'wal_receiver_timeout'
 IDLE, USER = 'tcp_keepalives_idle', 'tcp_user_timeout'
 #: What numbers of libpq, and of these settings, count.
@@ -81,7 +83,24 @@ def _without(server: Survey, names: List[str], name: str) -> str:
         each for each in names if each != name))
 
 
+def slot_there(config: 'Config', found: Found, files: Files, primary: Survey) -> Iterator[Verdict]:
+    """A standby that asks for a slot which is not there gets no WAL."""
+    del config
+    if not found.in_recovery:
+        return
+    there = [slot.name for slot in primary.slots if slot.is_physical]
+    if not files.slot or found.streaming or files.slot in there:
+        yield well(SLOT, files.slot or 'not set')
+        return
+    yield Verdict(WARNING, SLOT, '%s, and the primary has no such physical slot (%s)' % (
+        files.slot, 'it has %s' % ', '.join(there) if there else 'it has none'),
+        "run ahm_attach_node on this node, which makes it; or on the primary: SELECT "
+        "pg_create_physical_replication_slot('%s');" % files.slot)
+
+
 RULES = (
+    Rule('primary-slot', 'a standby whose slot is missing on the primary gets no WAL, and is not '
+         'promoted', ('found', 'files', 'primary'), slot_there),
     Rule('replication-timeouts', 'a host that is lost says no word: its connection, and its slot, '
          'stay in use until something has counted', ('server', 'files'), timeouts),
     Rule('synchronized-slots', 'else a subscriber may have rows which the standby that is promoted '

@@ -13,7 +13,7 @@ from ahmlib.checking.facts import Daemon, Host, Memory, Start, Takeover
 from ahmlib.checking.of_service import unit_of
 from ahmlib.config import host as config_host
 from ahmlib.config import loader
-from ahmlib.core.policy.rehearsals import LIMIT_SECONDS
+from ahmlib.core.limits import REHEARSE_SECONDS
 from ahmlib.core.settings import split_address
 from ahmlib.database import conninfo, control, control_file, probe
 from ahmlib.database.settings import DatabaseSettings
@@ -197,8 +197,8 @@ def takeover(config: 'Config') -> Takeover:
     """A rehearsal, as the daemon of this node has it: of ping alone where it never takes over."""
     settings = vip_settings(config)
     if not config.is_witness and config.priority:
-        found = rehearsal.rehearse(settings, hooks(config), LIMIT_SECONDS, needs_ping(config))
+        found = rehearsal.rehearse(settings, hooks(config), REHEARSE_SECONDS, needs_ping(config))
         return Takeover(found['fails'], found['lacks'])
-    tried = vip.try_ping(settings, LIMIT_SECONDS) if needs_ping(config) else {'ok': True}
+    tried = vip.try_ping(settings, REHEARSE_SECONDS) if needs_ping(config) else {'ok': True}
     return Takeover((), () if tried['ok'] else ('ping: it does not work here: %s'
                                                 % tried['reason'],))

@@ -7,6 +7,7 @@ import shutil
 from typing import Any, Dict, Mapping, Optional
 
 from ahmlib.config.kinds import PATH
+from ahmlib.config.place import absolute
 from ahmlib.config.schema import PARAMETERS, Derived, Parameter
 from ahmlib.database import conninfo
 
@@ -31,11 +32,6 @@ def resolve(values: Values, directory: str, environ: Environ) -> None:
     for name, derive in DERIVED:
         if values[name] is None:
             values[name] = derive(values, environ)
-
-
-def absolute(path: str, directory: str) -> str:
-    """`path`, taken from `directory` where it is relative."""
-    return path if os.path.isabs(path) else os.path.normpath(os.path.join(directory, path))
 
 
 def initial(parameter: Parameter) -> Any:

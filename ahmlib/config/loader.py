@@ -10,9 +10,10 @@ import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set, Tuple, Union
 
 from ahmlib.config import document, host, nodes_file
-from ahmlib.config.defaults import Environ, Values, absolute, initial, resolve
+from ahmlib.config.defaults import Environ, Values, initial, resolve
 from ahmlib.config.document import Entry, Written
 from ahmlib.config.kinds import expected, number
+from ahmlib.config.place import absolute
 from ahmlib.config.problems import (
     ConfigError,
     Problem,

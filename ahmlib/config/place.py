@@ -8,7 +8,6 @@ not there, no other is taken in its place.
 import os
 from typing import Mapping, NamedTuple, Optional
 
-from ahmlib.config.defaults import absolute
 from ahmlib.config.problems import ConfigError, Problem
 
 VARIABLE = 'AHM_CONFIG'
@@ -28,6 +27,11 @@ class NotThere(ConfigError):
 
     def __init__(self, text: str) -> None:
         super().__init__([Problem(text)])
+
+
+def absolute(path: str, directory: str) -> str:
+    """`path`, taken from `directory` where it is relative."""
+    return path if os.path.isabs(path) else os.path.normpath(os.path.join(directory, path))
 
 
 def find(given: Optional[str], environ: Optional[Mapping[str, str]] = None) -> Optional[Place]:

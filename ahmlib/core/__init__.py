@@ -20,6 +20,8 @@ Reading order:
     events      what can happen            effects     what can be asked for
     settings    what a node is told at its start
     clock       the time of a node, and when it wants to be called again
+    asks        what utilities ask for that changes something
+    limits      how long what is asked for may take, and how long others are waited for
     facts       what every part may read: time, settings, names, the own row
     out         what a node wants of its world, collected while it thinks
     consensus   who leads: what safety rests on, with an order of its own

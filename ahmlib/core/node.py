@@ -272,6 +272,7 @@ class Node:
             self._start(parts.duties.deposed_by(came.deposed_by))
         if came.taken is not None:
             parts.place.followed(came.taken)
+            parts.candidate.followed(came.taken)
 
     def _elect(self) -> None:
         parts = self.parts
@@ -296,6 +297,10 @@ class Node:
             elif row.farewell is Farewell.NONE:
                 self.out.report('WARNING', 'node', '%s is lost: not heard for %.1f s' % (
                     row.name, members.silence(place)))
+            else:
+                self.out.report('NOTICE', 'node', '%s %s' % (
+                    row.name, 'was stopped' if row.farewell is Farewell.LEAVING
+                    else 'is being restarted'))
             if not alive and place != self.parts.place.suspect and not row.witness:
                 self._try_database_of(place)
 

@@ -5,16 +5,11 @@ Whether a client may ask for that at all is decided before, by where it comes fr
 
 from typing import Any, Callable, Dict, Optional
 
+from .asks import CHANGING
 from .effects import UNKEPT
+from .limits import RESTART_SECONDS, RESTART_SECONDS_MAX
 from .parts import Parts
-from .procedures.restart_asked import RESTART_SECONDS
 from .status import status
-
-#: Requests that change something: allowed to the operators of this cluster only.
-CHANGING = frozenset(('attach', 'promote', 'restart', 'shutdown', 'pause', 'resume'))
-
-#: The longest that a database may be told to take for its restart.
-RESTART_SECONDS_MAX = 86400
 
 
 def answer(parts: Parts, request: Dict[str, Any], origin: str = '',

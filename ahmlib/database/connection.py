@@ -22,6 +22,7 @@ import select
 import time
 from typing import Any, List, Optional, Sequence, Tuple, TypeVar
 
+from ahmlib.database import driver
 from ahmlib.process.deadline import Deadline
 
 Row = Tuple[Any, ...]
@@ -92,9 +93,7 @@ class Connection:
 
         `factory` is psycopg2's connection_factory.  Raises ConnectionFailed.
         """
-        import psycopg2
-        import psycopg2.extensions
-        self._psycopg2 = psycopg2
+        psycopg2 = self._psycopg2 = driver.load()
         self._deadline = Deadline(limit)
         self._began_at = time.monotonic()
         self._connection: Any = None
@@ -242,8 +241,8 @@ def one_line(text: str, secret: Optional[str] = None) -> str:
 
 def _prepared(conn_string: str) -> Tuple[str, Optional[str], bool]:
     """Return (the string libpq gets, the password in it or None, whether it is for replication)."""
-    import psycopg2
-    from psycopg2.extensions import make_dsn, parse_dsn
+    psycopg2 = driver.load()
+    make_dsn, parse_dsn = psycopg2.extensions.make_dsn, psycopg2.extensions.parse_dsn
     words = parse_dsn(conn_string)
     # Asked for in a shared conn_string, the environment or a service file it would make a standby
     # look dead.

@@ -14,7 +14,7 @@ import math
 import struct
 from typing import Any, Dict, List, NoReturn, Tuple
 
-from ahmlib.core.requests import CHANGING
+from ahmlib.core.asks import CHANGING
 
 Message = Dict[str, Any]
 

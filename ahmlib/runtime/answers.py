@@ -81,3 +81,15 @@ def checked(token: int, result: Result) -> events.DatabaseChecked:
 def _names(told: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:
     """What a child tells as a list, or does not tell."""
     return None if told is None else tuple(map(str, told))
+
+
+def vip_checked(token: int, result: 'Result') -> events.VipChecked:
+    """Whether the VIP is on this host."""
+    return events.VipChecked(token, result.get('here'), result.get('reason') or '',
+                             bool(result.get('usable', True)))
+
+
+def vip_pinged(token: int, result: 'Result') -> events.VipPinged:
+    """Whether anybody answers for the VIP."""
+    return events.VipPinged(token, result.get('answers'), result.get('reason') or '',
+                            result.get('by') or '', bool(result.get('of_suspect')))

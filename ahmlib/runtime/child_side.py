@@ -24,7 +24,7 @@ def run(write_fd: int, name: str, function: Callable[..., Any], args: Sequence[A
     """
     try:
         let_go([write_fd] + list(kept_fds))
-        _write_all(write_fd, _outcome(name, function, args))
+        _write_all(write_fd, outcome(name, function, args))
     except BaseException:
         # Whatever it is, the daemon's code above us must not go on running in this process.
         os._exit(1)
@@ -71,7 +71,7 @@ def _close_all_but(kept_fds: Sequence[int]) -> None:
                 pass                  # the descriptor that listed the directory
 
 
-def _outcome(name: str, function: Callable[..., Any], args: Sequence[Any]) -> bytes:
+def outcome(name: str, function: Callable[..., Any], args: Sequence[Any]) -> bytes:
     """Return the function's result, or why there is none, as JSON in bytes."""
     try:
         result = plain(function(*args))

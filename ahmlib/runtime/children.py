@@ -218,7 +218,7 @@ class Children:
         self._running.remove(child)
         result = child._result
         if result is None:
-            result = _result_of(child.name, bytes(child._output), status)
+            result = result_of(child.name, bytes(child._output), status)
         self._report(child, result)
 
     def _report(self, child: Child, result: Result) -> None:
@@ -312,7 +312,7 @@ def _kill_alone(pid: int) -> None:
         pass
 
 
-def _result_of(name: str, output: bytes, status: int) -> Result:
+def result_of(name: str, output: bytes, status: int) -> Result:
     """Return the result dict of a child that closed its pipe and ended with `status`."""
     try:
         result = json.loads(output.decode('utf-8'))

@@ -33,6 +33,7 @@ from ahmlib.runtime.origins import learn_users
 from ahmlib.runtime.own_files import OwnFiles
 from ahmlib.runtime.pid_file import PidFile, PidFileError, StateLock, pid_path
 from ahmlib.runtime.reload import Reload, StartError, check_log_file
+from ahmlib.runtime.reused import Reused
 from ahmlib.runtime.service_manager import ServiceManager
 from ahmlib.runtime.settings import core_settings, multicast
 from ahmlib.runtime.state_file import StateFileCorrupt, StateFileError
@@ -85,6 +86,7 @@ class Daemon:
                                 self._disk_is_slow, self._disk_answers)
         self.state_lock = StateLock(os.path.join(config.data_dir, LOCK_NAME))
         self.children = Children(self.loop, clock)
+        self.reused = Reused(self.children, self.loop, clock)
         self.ipc = IpcServer(self.loop, self.log, clock)
         self.pid_file = PidFile(pid_path(config))
         self.service = ServiceManager(environment.service, self.log, clock, self._verdict)
@@ -130,7 +132,8 @@ class Daemon:
             raise
         self.own_files = OwnFiles(self.pid_file, self.ipc, self.children, self.log, clock,
                                   lambda: self.config.health_check_period,
-                                  lambda reason: self.driver.feed(events.OwnFilesLooked(reason)))
+                                  lambda reason: self.driver.feed(events.OwnFilesLooked(reason)),
+                                  lambda text: self.history.add('own files', 'made anew', text))
         self._say_hello()
         self.log_writer.sync(LOG_SYNC_SECONDS)
 
@@ -164,7 +167,7 @@ class Daemon:
         self._mark_boot(memory)
         self.driver = Driver(self.config, node, memory, self.children, self.log, clock,
                              self._exit)
-        self.driver.listening = self.listening
+        self.driver.reused, self.driver.listening = self.reused, self.listening
         self._open_history(node)
 
     def _refuse_change(self, memory: Memory, settings: 'Settings') -> None:
@@ -274,6 +277,7 @@ class Daemon:
             while self.code is None:
                 self.loop.run_once(self._next_deadline())
                 self.children.expire(clock())
+                self.reused.expire(clock())
                 self.ipc.expire(clock())
                 self.disk.expire(clock())
                 self.driver.telling.expire(clock())
@@ -321,6 +325,7 @@ class Daemon:
     def _next_deadline(self) -> float:
         found = [None if self.listening is None else self.listening.ends_at(),
                  self.driver.node.wake_at, self.children.next_deadline(),
+                 self.reused.next_deadline(),
                  self.ipc.next_deadline(), self.disk.next_deadline(),
                  self.driver.telling.next_deadline(), self.own_files.next_deadline(),
                  self.service.next_deadline(), self.history.next_deadline()]

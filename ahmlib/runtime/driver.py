@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Optional, Sequence
 
 from ahmlib.checking import of_nodes
 from ahmlib.core import effects, events
+from ahmlib.core.asks import CHANGING
 from ahmlib.core.policy.history import REFUSED
-from ahmlib.core.requests import CHANGING
 from ahmlib.database.attach import attach_standby
 from ahmlib.database.checkpoint import checkpoint
 from ahmlib.database.dormant import inspect
@@ -42,14 +42,17 @@ if TYPE_CHECKING:
     from ahmlib.ipc.server import Origin
     from ahmlib.network.udp import Address, BeaconSocket
     from ahmlib.runtime.changed_nodes import Listening
-    from ahmlib.runtime.children import Child, Children, Function, Result
+    from ahmlib.runtime.children import Children, Function, Result
     from ahmlib.runtime.history import History
     from ahmlib.runtime.log import Log
     from ahmlib.runtime.loop import Clock
     from ahmlib.runtime.memory import Memory
+    from ahmlib.runtime.reused import Reused
 
 #: Seconds that a child may take beyond the limit that its function keeps itself.
 CHILD_SLACK_SECONDS = 0.25
+#: Checks that come so often share a child, which takes memory in between.
+OFTEN_SECONDS = 2.0
 #: Between two lines about one node's malformed datagrams, and between two rows of another cluster
 #: from one address that the core is told of: each may become a line and a notification.
 MALFORMED_LOG_SECONDS = 60.0
@@ -72,6 +75,8 @@ class Driver:
                  log: 'Log', clock: 'Clock', on_exit: Callable[[int, str], None]) -> None:
         self.node, self.memory, self.children = node, memory, children
         self.log, self.clock, self.on_exit = log, clock, on_exit
+        #: Of questions that come often; the daemon's.
+        self.reused: Optional[Reused] = None
         # These two are given by the daemon, once there are sockets.
         self.beacons: BeaconSocket
         self.answer: Callable[[Any, Dict[str, Any]], Any]
@@ -82,7 +87,7 @@ class Driver:
         self.wanted: Deque[Any] = deque()           # effects, the next first
         self.performing = False
         self.clients: Dict[int, Any] = {}           # token -> client that waits
-        self.running: Dict[int, Child] = {}       # token -> child
+        self.running: Dict[int, Any] = {}           # token -> child, or what it is asked
         #: The token of a VIP command that puts it up.
         self.raising: Optional[int] = None
         self.client_tokens = OWN_TOKEN
@@ -216,8 +221,12 @@ class Driver:
     # -- children ------------------------------------------------------------------------------
 
     def _child(self, effect: Any, function: 'Function', args: Sequence[Any],
-               make: Callable[['Result'], Any], limit: Optional[float] = None) -> None:
-        """Run a blocking function for an effect; `make(result)` is the event that answers it."""
+               make: Callable[['Result'], Any], limit: Optional[float] = None,
+               often: bool = False) -> None:
+        """Run a blocking function for an effect; `make(result)` is the event that answers it.
+
+        `often`: it only looks, again and again, so one child may do it every time.
+        """
         token, began = effect.token, self.clock()
 
         def ended(result: 'Result') -> None:
@@ -227,8 +236,9 @@ class Driver:
                 self.log.debug('%s', details.line(effect, event, self.clock() - began))
             self.feed(event)
         limit = (effect.limit if limit is None else limit) + CHILD_SLACK_SECONDS
-        self.running[token] = self.children.start(
-            function, args, limit, ended, type(effect).__name__)
+        start = self.reused.start if often and self.reused is not None \
+            and self.config.health_check_period <= OFTEN_SECONDS else self.children.start
+        self.running[token] = start(function, args, limit, ended, type(effect).__name__)
 
     def _action(self, effect: Any, function: 'Function', *args: Any) -> None:
         self._child(effect, function, args, lambda result: answers.ended(effect.token, result))
@@ -241,7 +251,7 @@ class Driver:
     def _cancel(self, effect: effects.Cancel) -> None:
         child = self.running.pop(effect.token, None)
         if child is not None:
-            self.children.cancel(child)
+            (self.reused or self.children).cancel(child)
 
     # -- disk and network ----------------------------------------------------------------------
 
@@ -271,18 +281,15 @@ class Driver:
 
     def _check(self, effect: effects.CheckDatabase) -> None:
         self._child(effect, check_local, (self.database, effect.limit),
-                    lambda result: answers.checked(effect.token, result))
+                    lambda result: answers.checked(effect.token, result), often=True)
 
     def _probe(self, effect: effects.ProbeDatabase) -> None:
-        def probed(result: 'Result') -> events.DatabaseProbed:
-            verdict, reason = answers.verdict(result)
-            return events.DatabaseProbed(effect.token, verdict, reason)
-        if effect.about == self.node.own:
-            self._child(effect, check_local, (self.database, effect.limit), probed)
-            return
-        host = self.node.settings.host(effect.about)
-        self._child(effect, probe_remote,
-                    (self.database, host, self.config.db_port, effect.limit), probed)
+        function, args = check_local, (self.database, effect.limit)     # type: Function, Any
+        if effect.about != self.node.own:
+            host = self.node.settings.host(effect.about)
+            function, args = probe_remote, (self.database, host, self.config.db_port, effect.limit)
+        self._child(effect, function, args, lambda result: events.DatabaseProbed(
+            effect.token, *answers.verdict(result)), often=True)
 
     def _promote(self, effect: effects.Promote) -> None:
         if self._still_wanted(effect):
@@ -338,16 +345,13 @@ class Driver:
     # -- VIP -----------------------------------------------------------------------------------
 
     def _check_vip(self, effect: effects.CheckVip) -> None:
-        self._child(effect, vip.check_vip, (self.vip, effect.limit), lambda result:
-                    events.VipChecked(effect.token, result.get('here'), result.get('reason') or '',
-                                      bool(result.get('usable', True))))
+        self._child(effect, vip.check_vip, (self.vip, effect.limit),
+                    lambda result: answers.vip_checked(effect.token, result))
 
     def _ping_vip(self, effect: effects.PingVip) -> None:
         host = None if effect.about is None else self.node.settings.host(effect.about)
-        self._child(effect, vip.ping_vip, (self.vip, effect.limit, host), lambda result:
-                    events.VipPinged(effect.token, result.get('answers'),
-                                     result.get('reason') or '', result.get('by') or '',
-                                     bool(result.get('of_suspect'))))
+        self._child(effect, vip.ping_vip, (self.vip, effect.limit, host),
+                    lambda result: answers.vip_pinged(effect.token, result))
 
     def try_ping(self) -> None:
         """Say at the start where ping does not work here, if no rehearsal will: silence is never
@@ -427,13 +431,11 @@ class Driver:
         effects.PingTrusted: _ping_trusted, effects.Rehearse: _rehearse,
         effects.RehearseHandover: _rehearse_handover,
         effects.RaiseVip: _raise_vip, effects.LowerVip: _lower_vip,
-        effects.AnnounceVip: _announce_vip, effects.RunHook: _hook,
-        effects.Promote: _promote, effects.StopDatabase: _stop_database,
-        effects.StartDatabase: _start_database, effects.RestartDatabase: _restart_database,
-        effects.InspectDatabase: _inspect_database,
-        effects.LeaveStandbySignal: _leave_signal,
-        effects.FollowPrimary: _follow, effects.AttachDatabase: _attach,
-        effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,
-        effects.Record: _record,
+        effects.AnnounceVip: _announce_vip, effects.RunHook: _hook, effects.Promote: _promote,
+        effects.StopDatabase: _stop_database, effects.StartDatabase: _start_database,
+        effects.RestartDatabase: _restart_database, effects.InspectDatabase: _inspect_database,
+        effects.LeaveStandbySignal: _leave_signal, effects.FollowPrimary: _follow,
+        effects.AttachDatabase: _attach, effects.CheckpointDatabase: _checkpoint,
+        effects.Cancel: _cancel, effects.Report: _report, effects.Record: _record,
         effects.Reply: _reply, effects.Exit: _exit,
     }

@@ -32,14 +32,16 @@ class OwnFiles:
     """Looks after the files of one daemon.
 
     period: returns the seconds between two looks. on_looked(reason): called when what cannot be
-    mended here has changed, '' where nothing is left. Call `expire(now)` after every round of the
+    mended here has changed, '' where nothing is left. on_made(text): called when a file was made
+    anew. Call `expire(now)` after every round of the
     loop, and wake up at `next_deadline()`.
     """
 
     def __init__(self, pid_file: 'PidFile', ipc: 'IpcServer', children: 'Children', log: 'Log',
                  clock: 'Clock', period: Callable[[], float],
-                 on_looked: Callable[[str], None]) -> None:
+                 on_looked: Callable[[str], None], on_made: Callable[[str], None]) -> None:
         self._log, self._clock, self._period, self._on_looked = log, clock, period, on_looked
+        self._on_made = on_made
         self._look_at = clock() + period()
         self._files = (_OwnPidFile(pid_file, children), _OwnSocket(ipc, children))
         self._troubles: Dict[_Own, str] = {}        # what is wrong with it
@@ -79,8 +81,10 @@ class OwnFiles:
                           self._period()), file)
             return
         self._tell('', file)
-        self._log.warning('%s %s was gone: it was made anew; except it from what removes old files '
-                          'there' % (file.kind, file.path))
+        text = '%s %s was gone: it was made anew; except it from what removes old files there' % (
+            file.kind, file.path)
+        self._log.warning(text)
+        self._on_made(text)
 
     def _tell(self, text: str, file: '_Own') -> None:
         if self._troubles.get(file, '') != text:

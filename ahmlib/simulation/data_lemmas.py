@@ -65,11 +65,31 @@ class Evidence(Lemma):
 
 
 class MostAdvanced(Lemma):
-    """A voter that could lead itself votes only for a database that has all that it has."""
+    """No vote for less than one has oneself; no promotion beside more that had no turn."""
     number = 5
-    watches = (effects.SaveState,)
+    watches = (effects.SaveState, effects.Promote)
 
-    def performed(self, host: 'Host', effect: effects.SaveState) -> None:
+    def performed(self, host: 'Host', effect: Any) -> None:
+        if isinstance(effect, effects.Promote):
+            self._promoted(host)
+        else:
+            self._voted(host, effect)
+
+    def _promoted(self, host: 'Host') -> None:
+        node = host.node
+        assert node is not None
+        if by_force(self.world, host):
+            return
+        mine, candidate = node.own_row(), node.parts.candidate
+        for row in node.consensus.members.in_touch():
+            if (row.timeline, row.lsn) > (mine.timeline, mine.lsn) \
+                    and row.database is DatabaseState.STANDBY \
+                    and not why_not_eligible(row, candidate.view()) \
+                    and candidate.gave_way.get(row.sender) != (row.timeline, row.lsn):
+                raise Violated('%s (position %d) is promoted beside %s (%d), which had no turn' % (
+                    mine.name, mine.lsn, row.name, row.lsn))
+
+    def _voted(self, host: 'Host', effect: effects.SaveState) -> None:
         saved, before, node = effect.saved, host.saved, host.node
         own = host.settings.own
         if saved.voted_for in (None, SPENT, own) or (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Tuple
 from ahmlib.core import events
 from ahmlib.core.beacon import Farewell
 from ahmlib.core.consensus.timing import candidacy_seconds
-from ahmlib.core.procedures.step_down import PATIENT_SECONDS
+from ahmlib.core.limits import PATIENT_SECONDS
 from ahmlib.simulation import perform
 from ahmlib.simulation.database_faults import (
     crash_recovery,

@@ -5,7 +5,9 @@
     L3   Who leads was elected: as many nodes as it needs have their vote for it on disk.
     L4   Nothing is promoted while anybody alive says that the old primary answers,
          unless it was fenced first.
-    L5   A voter that could lead itself votes only for a database that has all that it has.
+    L5   A voter that could lead itself votes only for a database that has all that it has, and
+         nothing is promoted while a standby in contact that may lead has more, unless that one
+         was given its turn.
     L6   Term and vote on disk never go back.
     L7   What a row says is on disk: term, vote, leader, record.
     L8   No two nodes hold a lease at one instant.
@@ -61,9 +63,8 @@ from ahmlib.core.beacon import Beacon, Farewell, Record
 from ahmlib.core.consensus.lease import FOREVER
 from ahmlib.core.consensus.quorum import votes_needed
 from ahmlib.core.consensus.saved import SPENT, Saved
+from ahmlib.core.limits import FOLLOW_SECONDS, VIP_COMMAND_SECONDS
 from ahmlib.core.node import Node
-from ahmlib.core.procedures.follow import FOLLOW_SECONDS
-from ahmlib.core.procedures.take_over import VIP_SECONDS
 from ahmlib.core.settings import Settings
 from ahmlib.core.states import NodeState
 from ahmlib.simulation.data_lemmas import (
@@ -400,7 +401,7 @@ class ProceduresEnd(Lemma):
             return 1.1 * FOLLOW_SECONDS
         return 1.1 * (settings.timing.lease + settings.timing.hold + settings.hook_timeout
                       + 2 * settings.wait_for_primary + settings.connect_timeout
-                      + settings.promote_timeout + 2 * VIP_SECONDS)
+                      + settings.promote_timeout + 2 * VIP_COMMAND_SECONDS)
 
 
 class OwnTerms(Lemma):

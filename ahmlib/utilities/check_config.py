@@ -101,7 +101,11 @@ def _cluster(args: common.Args, config: 'Config') -> int:
 
 
 def gather_nodes(config: 'Config') -> List[of_nodes.Told]:
-    """What all nodes of this Config say, asked side by side; this one through its UNIX socket."""
+    """What all nodes of this Config say, asked side by side; this one through its UNIX socket.
+
+    Where no daemon answers here, this node is checked by its files: why it does not start is in
+    them.
+    """
     assert config.nodes is not None
     limit = 2 * gather.seconds(config)          # one that runs already is waited for
     asked = gather.Questions()
@@ -111,8 +115,12 @@ def gather_nodes(config: 'Config') -> List[of_nodes.Told]:
         asked.ask(entry.address, of_nodes.ask, (host, config.ipc_port, config.socket_dir, limit),
                   limit + gather.SLACK_SECONDS)
     results = asked.answered()
-    return [of_nodes.told(place, results[place].get('answer', results[place]),
-                          results[place].get('at', 0.0)) for place in places]
+    found = [of_nodes.told(place, results[place].get('answer', results[place]),
+                           results[place].get('at', 0.0)) for place in places]
+    if config.nodes.own is not None and found[config.nodes.own].reason:
+        found[config.nodes.own] = found[config.nodes.own]._replace(
+            findings=table.judge(gather.facts(config)), about=own.about(config))
+    return found
 
 
 def code_of(findings: Sequence[Finding], is_strict: bool) -> int:

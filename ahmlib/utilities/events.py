@@ -53,8 +53,10 @@ EXPECTED = 'expected a duration such as 90s, 15m, 2h or 3d, or a time such as 20
 def main(argv: Sequence[str]) -> int:
     """Ask all nodes, print what they know, and return the exit code."""
     args = common.arguments(__doc__, argv)
+    common.refuse_empty(args)
     if args['--follow'] and args['--plot'] is not None:
-        raise common.Failure('--plot goes without --follow', common.USAGE)
+        raise common.Failure('--plot: found --follow besides, expected one of the two; what is '
+                             'drawn is what there is', common.USAGE)
     since = None if args['--since'] is None else since_when(args['--since'], time.time())
     sources = _sources(args)
     if args['--follow']:
@@ -174,9 +176,11 @@ def _local(at: str) -> str:
 def _plot(path: str, events: List[Message]) -> None:
     picture = event_plot.newest(events)
     if picture is None:
-        raise common.Failure('nothing to draw: no failover or switchover is in these events')
+        raise common.Failure('nothing to draw: no failover or switchover is in these events; take '
+                             'more of them, without --node or with an earlier --since')
     try:
         with open(path, 'w', encoding='utf-8') as file:
             file.write(picture)
     except OSError as error:
-        raise common.Failure('%s cannot be written: %s' % (path, error.strerror))
+        raise common.Failure('--plot: %s cannot be written: %s; expected a file that this user '
+                             'may write' % (path, error.strerror))

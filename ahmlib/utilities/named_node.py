@@ -17,8 +17,7 @@ def ask_named(args: Args, what: str) -> Tuple[Args, Message]:
     Raises Failure where no node is called so, or it refuses.
     """
     name = args['--node']
-    if not name:
-        raise common.Failure("--node: found '', expected the node_name of a node", common.USAGE)
+    common.refuse_empty(args)
     there = _options_of(args, name)
     return there, common.ask(there, {'ask': what, 'node': name})
 
@@ -50,7 +49,6 @@ def _options_of(args: Args, name: str) -> Args:
         return args
     found = [node for node in nodes if node.get('name') == name]
     if not found:
-        raise common.Failure('no node is called %s; %s knows %s' % (
-            name, status.get('asked'), ', '.join(
-                str(node.get('name') or node.get('address')) for node in nodes)))
+        raise common.Failure('--node: found %r, expected one of %s' % (name, ', '.join(
+            str(node.get('name') or node.get('address')) for node in nodes)), common.USAGE)
     return dict(args, **{'--host': str(found[0].get('address'))})

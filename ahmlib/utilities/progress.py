@@ -63,7 +63,8 @@ class Progress:
             sys.stdout.flush()
 
     def _draw_until_ended(self) -> None:
-        pause = PATIENT_SECONDS
+        # Scripts keep what is printed, so what ends within moments prints nothing for them.
+        pause = PATIENT_SECONDS if self._rewrites else LINE_SECONDS
         while not self._ended.wait(pause):
             with self._lock:
                 self._draw()

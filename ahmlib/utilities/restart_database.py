@@ -2,7 +2,6 @@
 
 Usage:
   ahm_restart_database [NODE] [options]
-  ahm_restart_database --rolling [options]
 
 Options:
   -h, --host=HOST         AHM node to ask: its name or address.  Without it, the
@@ -25,8 +24,8 @@ Options:
   --version               Print the version.
 
 NODE is a name or an address of the table of ahm_cluster_status (default: the
-node that is asked).  A primary is restarted in place: it stays the primary, and
-the virtual IP stays with it.
+node that is asked); it goes without --rolling.  A primary is restarted in
+place: it stays the primary, and the virtual IP stays with it.
 
 Exit status: 0 restarted; 1 refused, failed or not answered in time, the reason
 is on stderr, and whatever comes after that node is left as it is; 2 wrong
@@ -36,8 +35,7 @@ usage; 3 no daemon there.
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
-from ahmlib.core.procedures.restart_asked import RESTART_SECONDS
-from ahmlib.core.requests import RESTART_SECONDS_MAX
+from ahmlib.core.limits import RESTART_SECONDS, RESTART_SECONDS_MAX
 from ahmlib.ipc import client
 from ahmlib.ipc.protocol import Message
 from ahmlib.utilities import common, tasks
@@ -61,9 +59,10 @@ class Step(NamedTuple):
 def main(argv: Sequence[str]) -> int:
     """Restart what is wanted, node by node, and return the exit code."""
     args = common.arguments(__doc__, argv)
+    common.refuse_empty(args)
     # NODE is looked up in the status, and need not be the node that is asked.
     wanted, args['NODE'] = args['NODE'], None
-    request = _request(args)
+    request = _request(args, wanted)
     status = _status(args)
     steps = _all(args, status) if args['--rolling'] else [_one(args, status, wanted)]
     # Who would refuse does so before anything is changed anywhere.
@@ -76,13 +75,16 @@ def main(argv: Sequence[str]) -> int:
     return _Run(args, request, steps).run()
 
 
-def _request(args: Args) -> Message:
+def _request(args: Args, wanted: Optional[str]) -> Message:
+    if args['--rolling'] and wanted is not None:
+        raise common.Failure('--rolling: found NODE %s besides, expected one of the two; --rolling '
+                             'restarts all nodes' % wanted, common.USAGE)
     if args['--switchover'] and not args['--rolling']:
-        raise common.Failure('--switchover goes with --rolling; for one node there is '
-                             'ahm_promote_node', common.USAGE)
+        raise common.Failure('--switchover: found no --rolling besides, expected both; to make one '
+                             'node the primary there is ahm_promote_node', common.USAGE)
     if args['--switchover'] and args['--pending']:
-        raise common.Failure('--switchover and --pending exclude each other: a switchover restarts '
-                             'the old primary in any case', common.USAGE)
+        raise common.Failure('--switchover: found --pending besides, expected one of the two; a '
+                             'switchover restarts the old primary in any case', common.USAGE)
     text = args['--timeout']
     try:
         limit = RESTART_SECONDS if text is None else float(text)
@@ -164,8 +166,9 @@ def _why_unwell(status: Message, node: Message) -> str:
 
 
 def _would(args: Args, steps: List[Step]) -> int:
+    which = ' where a parameter waits for it' if args['--pending'] else ''
     done = [{'name': step.name, 'address': step.address, 'role': step.role,
-             'result': 'would be ' + (SWITCHED if _switches(args, step) else RESTARTED)}
+             'result': 'would be ' + (SWITCHED if _switches(args, step) else RESTARTED) + which}
             for step in steps]
     if args['--json']:
         return common.succeed(args, 'nothing was changed', nodes=done)

@@ -6,18 +6,21 @@ was wrong with it is said where no daemon is found.
 """
 
 import os
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, NamedTuple, Optional, Tuple
 
-from ahmlib.config import document, place
-from ahmlib.config.defaults import absolute
-from ahmlib.config.document import Entry
+from ahmlib.config import place
+from ahmlib.config.place import absolute
 from ahmlib.config.problems import ConfigError, read_text
 from ahmlib.ipc import client
 from ahmlib.utilities.outcome import USAGE, Failure
 from ahmlib.utilities.usage import Args
 
+if TYPE_CHECKING:
+    from ahmlib.config.document import Entry
+
 _EXPECTED = (('--host', 'the address or the name of a node or host'), ('--port', 'a port'),
              ('NODE', 'the address or the name of a node'),
+             ('--node', 'the node_name of a node'), ('--plot', 'the path of a file'),
              ('--socket-dir', 'a directory'), ('--config-file', 'the path of an ahm_config.yml'))
 
 
@@ -51,11 +54,12 @@ def where(args: Args) -> Where:
 def refuse_empty(args: Args) -> None:
     """Raise Failure for an option with an empty value: of a shell variable not set, mostly."""
     for option, expected in _EXPECTED:
-        if args.get(option) == '':
+        value = args.get(option)
+        if value == '' or isinstance(value, list) and '' in value:
             raise Failure("%s: found '', expected %s" % (option, expected), USAGE)
 
 
-def _of(args: Args, path: str, written: Dict[str, Entry]) -> Where:
+def _of(args: Args, path: str, written: Dict[str, 'Entry']) -> Where:
     if args.get('--port') is not None:
         port = _port_number(args['--port'], '--port')
     elif 'ipc_port' in written:
@@ -80,8 +84,9 @@ def _port_number(text: str, option: str) -> int:
     return int(text)
 
 
-def _read_config(path: str) -> Dict[str, Entry]:
+def _read_config(path: str) -> Dict[str, 'Entry']:
     """{name: entry} of socket_dir and ipc_port in a configuration file, where they are set."""
+    from ahmlib.config import document  # slow to load, and needed where there is a file
     try:
         text = read_text(path, 'the configuration file')
         entries, _ = document.read_entries(text, path)
@@ -92,8 +97,9 @@ def _read_config(path: str) -> Dict[str, Entry]:
     return {name: names[name] for name in ('socket_dir', 'ipc_port') if name in names}
 
 
-def _one_value(entry: Entry, path: str) -> Tuple[str, str]:
+def _one_value(entry: 'Entry', path: str) -> Tuple[str, str]:
     """(text, where it stands) of an entry.  Raises Failure if it is a list or the like."""
+    from ahmlib.config import document
     stands = '%s:%d: %s' % (path, entry.line, entry.key.strip())
     if entry.written.text is None:
         raise Failure('%s: found %s, expected one value' % (

@@ -10,8 +10,11 @@ import pwd
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -547,6 +550,39 @@ def test_follow_by_restart(pair, monkeypatch):
     assert result.ok and result.how == 'restarted', result
     assert standby.postmaster() != before
     until(lambda: standby.look().streaming)
+
+
+#: What a child does that asks over TLS, in a Python in which nothing has loaded `ssl` before.
+ASKS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from ahmlib.database.connection import Connection
+with Connection(sys.argv[2], 10) as connection:
+    print(connection.value('SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()'))
+print('ssl' in sys.modules)
+import ssl
+ssl.create_default_context()
+"""
+
+
+@pytest.mark.skipif(shutil.which('openssl') is None,
+                    reason='NOT TESTED: no openssl to make a certificate with; install it')
+def test_a_child_asks_over_tls_though_it_does_without_the_ssl_of_python(pair):
+    primary, _ = pair
+    certificate = primary.path('server.crt')
+    primary.run('/usr/bin/env', 'openssl', 'req', '-new', '-x509', '-nodes', '-days', '2', '-subj',
+                '/CN=primary', '-out', certificate, '-keyout', primary.path('server.key'))
+    os.chmod(primary.path('server.key'), 0o600)
+    trusted = os.path.join(os.path.dirname(primary.settings.db_data_dir), 'root.crt')
+    shutil.copy(certificate, trusted)
+    primary.configure('ssl = on')
+    assert primary.stop('fast').ok
+    primary.start()
+    done = subprocess.run(
+        [sys.executable, '-c', ASKS, str(Path(__file__).resolve().parents[2]),
+         primary.settings.conn_string + ' sslmode=verify-ca sslrootcert=' + trusted],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False)
+    assert done.stdout.decode().split() == ['True', 'False'], done.stdout
 
 
 def run_sql(server, sql):

@@ -18,7 +18,7 @@ from ahmlib.runtime.settings import fingerprint
 from tests.lab.network import namespaces_available
 from tests.lab.stalling_disk import StallingDisk, stalling_disks_available
 
-from .daemons import LIMIT, Done, is_gone, one_line, postgres, wait_until
+from .daemons import LIMIT, Done, is_gone, postgres, wait_until
 from .scenarios import FIRST, SECOND, THIRD, formed
 
 LACK = stalling_disks_available()
@@ -195,7 +195,7 @@ def test_kill_9_while_the_state_waits_and_a_start_meanwhile_is_refused(held_up):
     for words in (('start',), ('-n', 'start'), ('restart',)):
         code, _, err = lone.ahm(*words)
         assert code == 1
-        line = one_line(err)
+        line = err.splitlines()[-1]     # progress stands before it where that took a while
         assert 'PID %d' % helper in line and 'waits for the disk' in line and lone.data_dir in line
     assert lone.pid() == pid
     lone.frozen.thaw()
@@ -221,7 +221,8 @@ def test_an_end_does_not_wait_for_a_disk_that_stalls_and_what_was_asked_for_is_w
     wait_until(lambda: not os.path.exists(lone.pid_file) and not os.path.exists(lone.socket),
                'the names of the daemon to go')
     assert 'ends: ' in lone.log_text()
-    assert sorted(os.listdir(lone.data_dir)) == ['ahm.log', 'ahm.state', 'lost+found']
+    assert sorted(os.listdir(lone.data_dir)) == [
+        'ahm.events.jsonl', 'ahm.log', 'ahm.state', 'lost+found']
 
 
 def test_what_a_killed_helper_left_half_written_goes_at_the_next_start(held_up):

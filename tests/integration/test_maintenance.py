@@ -8,6 +8,7 @@ from .scenarios import (
     all_stream_from,
     formed,
     refusal,
+    run,
     succeeds,
     switched_over,
 )
@@ -24,8 +25,9 @@ def test_a_standby_is_stopped_and_started_at_will_while_the_others_fail_over():
         assert 'is in maintenance' in refusal(third, 'ahm_promote_node', '-h', second.host.address)
         assert 'leads, and maintenance is for standbys' in refusal(
             second, 'ahm_pause_cluster', '--node=' + FIRST)
-        assert 'no node is called nobody' in refusal(
-            second, 'ahm_pause_cluster', '--node=nobody')
+        unknown = run(second, 'ahm_pause_cluster', '--node=nobody')
+        assert unknown.code == 2 and "--node: found 'nobody', expected one of %s, " % FIRST \
+            in unknown.output
         second.database.stop()
         down = scenario.table(others={SECOND: ('UNKNOWN', 'STANDBY')})
         scenario.reads(cluster.nodes, FIRST, down)

@@ -207,8 +207,11 @@ def test_wrong_words_are_refused_with_what_was_expected(scenario):
     first = scenario.cluster.node(FIRST)
     for words, said in ((['AHM-NODE-9'], 'found no such node, expected one of AHM-NODE-1, '),
                         (['--timeout=0'], 'expected a number of seconds from 1 to 86400'),
-                        (['--switchover'], '--switchover goes with --rolling'),
-                        (['--rolling', '--switchover', '--pending'], 'exclude each other')):
+                        (['--switchover'], '--switchover: found no --rolling besides'),
+                        ([SECOND, '--rolling'], '--rolling: found NODE %s besides' % SECOND),
+                        ([''], "NODE: found ''"),
+                        (['--rolling', '--switchover', '--pending'],
+                         '--switchover: found --pending besides')):
         done = run(first, 'ahm_restart_database', *words)
         assert done.code == 2 and said in done.output, done
 

@@ -119,6 +119,10 @@ SECOND_PRIMARY = (
 STUCK_VIP = ((1.0, 'vip-fails', 0), (0.0, 'kill-database', 0), (0.0, 'crash-and-start', 0))
 HOUSE_IS_BACK = ((0.5, 'kill-daemon-and-database', 0), (0.0, 'promote-slow', 1),
                  (0.0, 'vip-slow', 0), (6.0, 'start', 0))
+#: Who has more is stopped by the VIP, and the other is elected meanwhile.
+STOPPED_BY_VIP = ((0.5, 'stop-replication', 1), (0.5, 'answer-for-vip', 1),
+                  (0.0, 'answer-for-vip', 2), (0.5, 'power-off', 0), (32.0, 'commands-work', 1),
+                  (0.0, 'commands-work', 2))
 LAGGING = ((0.5, 'stop-replication', 1), (1.0, 'power-off', 0))
 
 NO_EVIDENCE = Patch(Investigation, 'weigh', 'return self._sum(suspect, strict, theirs)',
@@ -254,6 +258,14 @@ MUTANTS = (
             (2.1, 'stop-replication', 1)), (
                Patch(take_over, '_make_sure', 'if not why and settings.pre_promotion and suspect '
                      'is not None', 'if False'),)),
+    Mutant('who was stopped and has more is not given its turn', 5, 'three nodes',
+           STOPPED_BY_VIP, (
+               Patch(take_over, 'take_over', 'or _give_way(parts, parts.consensus.members.'
+                     'in_touch())', 'or ""'),)),
+    Mutant('who is stopped has no data that others would have to give way to', 5, 'three nodes',
+           STOPPED_BY_VIP, (
+               Patch(Candidate, 'ahead', 'and (row.timeline, row.lsn) > (own.timeline, own.lsn)',
+                     'and row.due and (row.timeline, row.lsn) > (own.timeline, own.lsn)'),)),
     Mutant('a row leaves while its state is being written', 7, 'three nodes', DEAD, (
         Patch(Speaker, 'publish', 'if not self.is_saved():',
               'if not self.is_saved() and not self.saving:'),)),

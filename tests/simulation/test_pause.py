@@ -99,6 +99,7 @@ def test_a_switchover_has_a_target_and_takes_the_pause_along():
     assert world.run_until(lambda: world.serves() == 2 and settled(world)
                            and spared(world.hosts[2]), LONG), trace(world)
     assert not spared(world.hosts[0])
+    assert 'the database is down' not in '\n'.join(world.trace)     # it was stopped for that
     strike(world, 'cut', 2)
     world.run(LONG)
     assert world.serves_clients(world.hosts[2]) and promotions(world) == [0, 0, 1]

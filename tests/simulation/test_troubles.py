@@ -8,6 +8,7 @@ import pytest
 from ahmlib.core import events
 from ahmlib.core.beacon import Trouble, Verdict
 from ahmlib.core.clock import IDLE_SECONDS
+from ahmlib.core.effects import Report
 from ahmlib.core.node import build_parts
 from ahmlib.core.policy.foreign import FOREIGN_SECONDS
 from ahmlib.core.policy.trouble_kinds import KINDS
@@ -508,7 +509,8 @@ class Lasts:
         """Look for troubles at this instant."""
         self.clock.advance(now)
         self.troubles.decide(self.parts, KINDS)
-        self.reports += [(now,) + tuple(effect) for effect in self.parts.out.take().asked]
+        self.reports += [(now,) + tuple(effect)[:3] for effect in self.parts.out.take().asked
+                         if isinstance(effect, Report)]
 
 
 def test_what_lasts_is_told_again_every_hour_with_how_long_by_now():

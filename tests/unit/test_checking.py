@@ -324,6 +324,14 @@ CASES = {
         (files(dbname=None), WARNING, 'primary_conninfo', 'no dbname', 'dbname=postgres'),
         (files(slot=''), WARNING, 'primary_slot_name', 'no slot', 'primary_slot_name'),
         (server(hot_standby_feedback='off'), WARNING, 'hot_standby_feedback', 'off', '= on')],
+    'primary-slot': [
+        (facts_of(probe=FOUND._replace(streaming=False), files=FILES._replace(slot='lost')),
+         WARNING, 'primary_slot_name', 'lost, and the primary has no such physical slot (it has '
+         'two)', 'ahm_attach_node'),
+        (facts_of(probe=FOUND._replace(streaming=False), others=(Server(
+            FIRST, 5432, OF_PRIMARY, PRIMARY._replace(slots=())),)), WARNING, 'primary_slot_name',
+         'two, and the primary has no such physical slot (it has none)',
+         "pg_create_physical_replication_slot('two')")],
     'replication-timeouts': [
         (facts_of(server=setting(SERVER, wal_sender_timeout='0')), WARNING, 'wal_sender_timeout',
          '0: no limit, and neither', "wal_sender_timeout = '60s'"),
@@ -370,7 +378,10 @@ CASES = {
         (others(OF_PRIMARY._replace(sync_peers=None)), UNKNOWN, 'pg_stat_replication',
          'does not show', 'pg_monitor')],
     'sync-names': [(others(OF_PRIMARY._replace(sync_names=('*',))), WARNING,
-                    'synchronous_standby_names', 'everybody', 'node_name')],
+                    'synchronous_standby_names', 'everybody', 'node_name'),
+                   (others(OF_PRIMARY._replace(sync_needed=2, sync_names=('two', 'gone'))), ERROR,
+                    'synchronous_standby_names', 'commits wait: synchronous_standby_names asks for '
+                    '2 of two, gone, and 1 of them stream (two)', 'start that standby')],
     'same-archiving': [(server(archive_mode='off'), WARNING, 'archive_mode',
                         'off, and on at the primary', 'archive_mode = on')],
     'takeover': [(facts_of(takeover=Takeover(

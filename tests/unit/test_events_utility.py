@@ -159,3 +159,16 @@ def test_a_picture_is_written_or_it_is_said_why_not(cluster, capsys, tmp_path):
         events.main(['--node', 'db1', '--plot', path])
     with pytest.raises(common.Failure, match='cannot be written'):
         events.main(['--node', 'db2', '--plot', str(tmp_path / 'none' / 'x.svg')])
+
+
+@pytest.mark.parametrize('argv, said', [
+    (['--plot='], "--plot: found '', expected the path of a file"),
+    (['--node='], "--node: found '', expected the node_name of a node"),
+    (['--node=db1', '--node='], "--node: found '', expected the node_name of a node"),
+    (['--node=db9'], "--node: found 'db9', expected one of "),
+    (['--since='], "--since: found '', expected a duration such as 90s, "),
+    (['--follow', '--plot=x.svg'], '--plot: found --follow besides, expected one of the two')])
+def test_a_wrong_input_is_named_with_what_was_expected(cluster, argv, said):
+    with pytest.raises(common.Failure) as refused:
+        events.main(argv)
+    assert refused.value.code == common.USAGE and str(refused.value).startswith(said)

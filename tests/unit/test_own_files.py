@@ -32,8 +32,9 @@ class World:
         self.ipc.open(lambda *request: None, str(directory), PORT, '127.98.7.6')
         self.pid_file = PidFile(str(directory / 'ahm.pid'))
         self.pid_file.acquire()
+        self.kept = []          # what the history of events is told
         self.files = OwnFiles(self.pid_file, self.ipc, self.children, self.log, self.now,
-                              lambda: PERIOD, self.looked)
+                              lambda: PERIOD, self.looked, self.kept.append)
         self.where = Places(self.pid_file.path, str(directory), PORT)
 
     def looked(self, reason):
@@ -114,6 +115,7 @@ def test_a_pid_file_that_is_gone_is_made_anew_locked_and_said_once(world):
     assert running_pid(world.where.pid_path) == os.getpid()
     line, = world.lines()
     assert line.startswith('WARNING the PID file %s was gone' % world.where.pid_path)
+    assert ['WARNING ' + text for text in world.kept] == [line]
 
 
 def test_a_socket_that_is_gone_is_made_anew_with_its_mode_and_who_had_connected_is_served(world):

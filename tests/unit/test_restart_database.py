@@ -190,3 +190,23 @@ def test_the_page_has_the_exit_codes_of_the_program():
     assert list(pages.items('ahm_restart_database.1', 'EXIT STATUS')) == ['0', '1', '2', '3']
     codes = re.findall(r'(\d) ', restart_database.__doc__.split('Exit status:')[1])
     assert codes == ['0', '1', '2', '3']
+
+
+@pytest.mark.parametrize('argv, said', [
+    ([''], "NODE: found '', expected the address or the name of a node"),
+    (['N2', '--rolling'], '--rolling: found NODE N2 besides, expected one of the two'),
+    (['--switchover'], '--switchover: found no --rolling besides, expected both'),
+    (['--rolling', '--switchover', '--pending'], '--switchover: found --pending besides')])
+def test_words_that_do_not_go_together_change_nothing(cluster, argv, said):
+    """An empty NODE is a variable that is not set, and not the node of this host."""
+    with pytest.raises(common.Failure) as refused:
+        restart_database.main(argv)
+    assert refused.value.code == common.USAGE and str(refused.value).startswith(said)
+    assert cluster.asked == []
+
+
+def test_a_dry_run_does_not_claim_that_a_parameter_waits_for_a_restart(cluster, capsys):
+    assert restart_database.main(['--pending', '--dry-run']) == common.OK
+    assert capsys.readouterr().out == \
+        'N1 (primary): would be restarted where a parameter waits for it\n'
+    assert cluster.asked == []

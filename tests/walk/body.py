@@ -49,7 +49,8 @@ UNREAD: Any = Unread()
 class Quiet(Out):
     """What is told to people costs time, and nobody reads it here."""
 
-    def report(self, severity: str, event: str, text: str) -> None:
+    def report(self, severity: str, event: str, text: str, kind: str = '',
+               cause: str = '') -> None:
         """Nothing."""
 
 

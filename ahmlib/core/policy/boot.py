@@ -20,12 +20,12 @@ from ..consensus.consensus import Consensus
 from ..events import DatabaseInspected
 from ..facts import Facts
 from ..out import Out
-from ..states import DatabaseState
 from ..wanted import StartUp
 from .database import LocalDatabase
 from .intents import Intents
 from .pause import Paused
 from .place import PrimaryPlace
+from .record import primaries
 
 #: Between two looks whether it may be started, and before another start where one failed.
 RETRY_SECONDS, FAILED_SECONDS = 2.0, 30.0
@@ -99,7 +99,6 @@ class Boot:
         if self.consensus.follower.followed or self.intents.published() is not None or any(
                 row.followed or row.leads or row.intent is not None for row in rows):
             return 'it would be a primary, and other nodes have a leader, or choose one'
-        if any(row.database is DatabaseState.PRIMARY or row.timeline > record.timeline
-               for row in rows):
+        if primaries(rows) or any(row.timeline > record.timeline for row in rows):
             return 'it would be a primary, and another database was promoted meanwhile'
         return ''

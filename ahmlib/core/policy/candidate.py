@@ -4,7 +4,7 @@ Who is fit to lead, who is better, and what the evidence allows: consensus is to
 the votes.  A better candidate that could stand is left a moment to do so.
 """
 
-from typing import Dict, FrozenSet, List, Optional, Tuple
+from typing import Dict, FrozenSet, List, Optional, Sequence, Tuple
 
 from ..beacon import Beacon, Due, Farewell, IntentKind, Verdict
 from ..consensus.consensus import Consensus
@@ -26,7 +26,7 @@ from .evidence import Investigation
 from .force import Force
 from .pause import Paused
 from .place import PrimaryPlace
-from .record import is_rightful
+from .record import is_rightful, primaries
 from .vip import Vip
 
 _LEVELS = {Verdict.UNREACHABLE: Due.ANYBODY, Verdict.REACHABLE: Due.FENCER, None: Due.PRIMARY}
@@ -119,7 +119,7 @@ class Candidate:
         wanted = [(row.intent.kind is not IntentKind.FORCE, row.sender) for row in rows
                   if row.intent is not None and row.intent.kind is not IntentKind.SHUTDOWN
                   and row.intent.node == row.sender]
-        if not wanted or any(row.database is DatabaseState.PRIMARY for row in rows):
+        if not wanted or primaries(rows):
             return Due.PRIMARY, None
         chosen = min(wanted)[1]     # all choose the same one
         if self.place.suspect is None:
@@ -277,10 +277,25 @@ class Candidate:
         """My takeover was stopped: not again before a verdict changes, or so many seconds pass."""
         self.stopped_until = self.facts.now + seconds
 
-    def gave_way_to(self, row: Beacon) -> bool:
-        """Whether my takeover was stopped once for this better one, which had as much then."""
-        return self.gave_way.get(row.sender) == (row.timeline, row.lsn)
+    def followed(self, leader: Beacon) -> None:
+        """I follow it.  If it is stopped like me, and has less, nothing keeps me from going next.
 
-    def give_way_to(self, rows: List[Beacon]) -> None:
+        What stopped me may be over: else the one with less would be promoted beside me.
+        """
+        own = self.facts.row
+        if leader.database is DatabaseState.STANDBY \
+                and (leader.timeline, leader.lsn) < (own.timeline, own.lsn):
+            self.stopped_until = 0.0
+
+    def ahead(self, rows: Sequence[Beacon]) -> List[Beacon]:
+        """The standbys among these that may lead, have more data, and were not given their turn.
+        """
+        own, view = self.facts.row, self.view()
+        return [row for row in rows if row.database is DatabaseState.STANDBY
+                and (row.timeline, row.lsn) > (own.timeline, own.lsn)
+                and not why_not_eligible(row, view)
+                and self.gave_way.get(row.sender) != (row.timeline, row.lsn)]
+
+    def give_way_to(self, rows: Sequence[Beacon]) -> None:
         """My takeover is stopped for these: once, for theirs may be stopped every time."""
         self.gave_way.update((row.sender, (row.timeline, row.lsn)) for row in rows)

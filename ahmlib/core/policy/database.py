@@ -12,7 +12,7 @@ long as that lasts.  So is one that is not the server of db_data_dir: what AHM s
 answers it are two servers then.
 """
 
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 from ..beacon import Verdict
 from ..events import DatabaseChecked
@@ -93,7 +93,8 @@ class LocalDatabase:
         self.timeline, self.lsn, self.lsn_known = timeline, event.lsn, event.lsn_known
         self.mismatch, self.remark, self.pending = event.mismatch, event.remark, event.pending
         comes = self.came_up_at is not None and asked_at < self.came_up_at + STREAM_GRACE_SECONDS
-        self.commits_wait = '' if comes else _why_commits_wait(event)
+        self.commits_wait = '' if comes or event.in_recovery else \
+            why_commits_wait(event.sync_needed or 0, event.sync_names, event.sync_peers)
         self.second_primary = False     # one that runs again after its stop is judged anew
         if not event.in_recovery:
             self.out = ''       # rightful or second, a primary is no standby to be attached
@@ -297,13 +298,15 @@ class LocalDatabase:
         return DatabaseState.STANDBY if self.in_recovery else DatabaseState.PRIMARY
 
 
-def _why_commits_wait(event: DatabaseChecked) -> str:
-    """Why no commit ends on this primary, as its synchronous_standby_names are; '' where it does.
+def why_commits_wait(needed: int, names: Sequence[str], peers: Sequence[Tuple[str, str]]) -> str:
+    """Why no commit ends on a primary; '' where it does.
+
+    Its synchronous_standby_names ask for so many of these names, and these (application_name,
+    address) stream from it.
     """
-    needed, names = event.sync_needed or 0, event.sync_names
-    if event.in_recovery or not needed:
+    if not needed:
         return ''
-    streams = [name for name, _ in event.sync_peers
+    streams = [name for name, _ in peers
                if '*' in names or name.lower() in [listed.lower() for listed in names]]
     if len(streams) >= needed:
         return ''

@@ -20,10 +20,10 @@ from ..beacon import Beacon, Farewell
 from ..consensus.consensus import Consensus
 from ..facts import Facts
 from ..out import Out
-from ..states import DatabaseState
 from .database import LocalDatabase
 from .intents import Intents
 from .place import PrimaryPlace
+from .record import primaries
 
 
 class Force:
@@ -84,7 +84,7 @@ class Force:
 
     def why_two_primaries(self) -> str:
         """Why another primary is in the way; '' where none is."""
-        running = [row.name for row in self.others() if row.database is DatabaseState.PRIMARY]
+        running = [row.name for row in primaries(self.others())]
         return '' if not running else \
             'the database of %s is a primary: stop it, or promote that one' % running[0]
 

@@ -228,8 +228,8 @@ class Operator:
         """Why a pause cannot begin: the primary role moves, or there is none."""
         if self.consensus.tenure.reigns or not self.database.runs_as_primary \
                 or self.database.failures:
-            return '%s does not lead over a healthy primary, by the votes of a majority' % \
-                self.facts.settings.name
+            return '%s does not lead over a healthy primary, by the votes of a majority: see ' \
+                'ahm_cluster_status, and ask again once it does' % self.facts.settings.name
         moving = [row.name for row in self.consensus.members.living()
                   if row.intent is not None or row.role in (Role.STANDS, Role.ELECTED)]
         if moving or self.intents.published() is not None:

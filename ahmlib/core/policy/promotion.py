@@ -25,6 +25,7 @@ from .forced import Forced
 from .intents import Intents
 from .pause import Paused
 from .place import PrimaryPlace
+from .record import primaries
 from .rehearsals import Rehearsals
 from .task import Task
 from .vip import Vip
@@ -141,7 +142,7 @@ class Promotion:
                 'or use --force if it is gone for good' % self.facts.name_of(
                     self.paused.pause.holder)
         rows = self.consensus.contact_rows()
-        running = [row.name for row in rows if row.database is DatabaseState.PRIMARY]
+        running = [row.name for row in primaries(rows)]
         if running:
             return 'the database of %s is a primary: stop it, or let it lead' % running[0]
         stale = self.candidate.why_stale(self.facts.row)

@@ -6,9 +6,10 @@ any majority hold the newest record behind which clients ever wrote, and a datab
 primary can be judged by them, whoever was started first.
 """
 
-from typing import Iterable, Optional
+from typing import Iterable, List, Optional
 
 from ..beacon import Beacon, Record, newer_record
+from ..states import DatabaseState
 
 
 def newest_record(rows: Iterable[Beacon], system_id: str = '') -> Optional[Record]:
@@ -19,6 +20,11 @@ def newest_record(rows: Iterable[Beacon], system_id: str = '') -> Optional[Recor
             continue
         newest = newer_record(newest, row.record)
     return newest
+
+
+def primaries(rows: Iterable[Beacon]) -> List[Beacon]:
+    """Those whose database accepts writes, as their own daemons say; rightful or not."""
+    return [row for row in rows if row.database is DatabaseState.PRIMARY]
 
 
 def is_rightful(node: int, timeline: int, system_id: str, rows: Iterable[Beacon]) -> bool:

@@ -13,17 +13,17 @@ from ..consensus.consensus import Consensus
 from ..effects import Rehearse, RehearseHandover
 from ..events import HandoverRehearsed, Rehearsed
 from ..facts import Facts
+from ..limits import REHEARSE_HANDOVER_SECONDS, REHEARSE_SECONDS
 from ..out import Out
 from ..plan import Plan
 from ..states import DatabaseState, NodeState
 from .database import LocalDatabase
 
-#: Between two rehearsals of a takeover in which nothing fails, and for the programs that one asks.
-REHEARSE_SECONDS, LIMIT_SECONDS = 900.0, 5.0
+#: Between two rehearsals of a takeover in which nothing fails.
+TAKEOVER_SECONDS = 900.0
 #: Between two of a handover, and between two in which all servers are asked: that is a line in the
 #: log of each.
 HANDOVER_SECONDS, ALL_SERVERS_SECONDS = 60.0, 900.0
-HANDOVER_LIMIT_SECONDS = 10.0
 
 
 class Rehearsals:
@@ -50,8 +50,8 @@ class Rehearsals:
         if self.facts.settings.witness or self.database.maintained:
             return
         if self.facts.settings.priority and self.facts.reached(self.takeover_at):   # else never
-            self.takeover_at = self.facts.now + REHEARSE_SECONDS
-            self.out.ask(Rehearse(0, LIMIT_SECONDS), self._takeover_rehearsed)
+            self.takeover_at = self.facts.now + TAKEOVER_SECONDS
+            self.out.ask(Rehearse(0, REHEARSE_SECONDS), self._takeover_rehearsed)
         self._maybe_ask_servers()
 
     def soon(self) -> None:
@@ -91,7 +91,8 @@ class Rehearsals:
         else:
             servers = tuple(place for place in servers if self.said.get(place, 'not asked yet'))
         self.asks_servers, self.handover_at = True, self.facts.now + HANDOVER_SECONDS
-        self.out.ask(RehearseHandover(0, servers, HANDOVER_LIMIT_SECONDS), self._handover_rehearsed)
+        self.out.ask(RehearseHandover(0, servers, REHEARSE_HANDOVER_SECONDS),
+                     self._handover_rehearsed)
 
     def _forget(self, servers: Tuple[int, ...], streams_from: Optional[int]) -> None:
         """One that let it in and is not there is asked again when it is back; a refusal lasts."""

@@ -74,9 +74,12 @@ def _distrust(parts: Parts) -> str:
 
 
 def _down(parts: Parts) -> str:
-    """A leader whose primary nobody reaches leads on where nobody could take over."""
+    """A leader whose primary nobody reaches leads on where nobody could take over.
+
+    What AHM itself has stopped, for a handover or a restart, is not down.
+    """
     database = parts.database
-    if not parts.consensus.leads or not database.failed \
+    if not parts.consensus.leads or not database.failed or database.half_done \
             or not (parts.duties.has_no_heir or parts.paused.is_held):
         return ''
     if parts.paused.is_held:

@@ -16,6 +16,7 @@ from ..consensus.consensus import Consensus
 from ..effects import AnnounceVip, CheckVip, LowerVip, PingVip, RaiseVip
 from ..events import ActionEnded, VipChecked, VipPinged
 from ..facts import Facts
+from ..limits import PING_SECONDS, VIP_COMMAND_SECONDS
 from ..out import Out
 from ..states import Role
 from .database import LocalDatabase
@@ -25,9 +26,6 @@ from .place import PrimaryPlace
 
 #: Seconds after a takeover at which the VIP is announced again: caches that missed the first one.
 ANNOUNCE_AFTER_SECONDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
-COMMAND_SECONDS = 10.0
-#: For a ping to end by itself, on a busy host too; silence shows after 1 s.
-PING_SECONDS = 3.0
 #: Between two looks for a rival: while none is known, and while one is.
 RIVAL_SECONDS, RIVAL_KNOWN_SECONDS = 60.0, 1.0
 
@@ -130,16 +128,16 @@ class Vip:
                 and self.facts.reached(self.retry_at):
             self.out.report('WARNING', 'vip', 'the VIP is not on this host, whose node leads: '
                             'raising it' if not self.here else '%s; raising it anew' % self.problem)
-            self._act(RaiseVip(0, COMMAND_SECONDS))
+            self._act(RaiseVip(0, VIP_COMMAND_SECONDS))
         elif self.here is not False and not self.wanted and not self.tolerated() \
                 and not self.consensus.steps_down and self.facts.reached(self.retry_at):
             self.out.report('WARNING', 'vip', 'the VIP is on this host, or may be, and its node '
                             'does not lead: dropping it')
-            self._act(LowerVip(0, COMMAND_SECONDS))
+            self._act(LowerVip(0, VIP_COMMAND_SECONDS))
         elif self.wanted and self.announce_at and self.facts.reached(self.announce_at[0]):
             self.announce_at = [at for at in self.announce_at if at > self.facts.now]
             self.busy = True
-            self.out.ask(AnnounceVip(0, COMMAND_SECONDS), self._announced)
+            self.out.ask(AnnounceVip(0, VIP_COMMAND_SECONDS), self._announced)
         elif self.wanted and self.here and not self.pinging \
                 and self.facts.reached(self.rival_look_at):
             self._look_for_rival()

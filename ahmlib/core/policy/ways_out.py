@@ -14,6 +14,7 @@ from ..states import DatabaseState
 from .candidate import Candidate
 from .election import View, best, why_not_eligible
 from .place import PrimaryPlace
+from .record import primaries
 
 
 def way_out(facts: Facts, consensus: Consensus, place: PrimaryPlace, candidate: Candidate) -> str:
@@ -24,10 +25,9 @@ def way_out(facts: Facts, consensus: Consensus, place: PrimaryPlace, candidate: 
     if not consensus.members.has_majority():
         return _without_majority(facts, rows)
     holder = candidate.paused.pause.holder
-    if candidate.paused.on and not any(
-            row.sender == holder and row.database is DatabaseState.PRIMARY for row in rows):
+    if candidate.paused.on and holder not in [row.sender for row in primaries(rows)]:
         return _paused(facts, rows, holder)
-    second = [row for row in rows if row.database is DatabaseState.PRIMARY and not row.rightful]
+    second = [row for row in primaries(rows) if not row.rightful]
     if second:
         return 'stop the database of %s: it is a primary, and not the one on record' % (
             second[0].name)

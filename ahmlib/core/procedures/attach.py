@@ -6,14 +6,11 @@ find out; here it counts only whether it streams from the primary afterwards.
 
 from ..effects import AttachDatabase
 from ..events import ActionEnded
+from ..limits import ATTACH_SECONDS, SEEN_SECONDS
 from ..parts import Parts
 from ..plan import Procedure, Until
 from ..policy.task import Task
 from ..variables import hook_variables
-
-#: Seconds: a rewind reads the whole of both data directories at worst.
-ATTACH_SECONDS = 3600.0
-SEEN_SECONDS = 15.0
 
 
 def attach(parts: Parts, leader: int, task: Task) -> Procedure:

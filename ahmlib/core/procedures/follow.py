@@ -6,12 +6,12 @@ whomever, makes a standby of the new primary and not a second primary (manual 19
 
 from ..effects import AttachDatabase, FollowPrimary
 from ..events import ActionEnded
+from ..limits import COME_BACK_SECONDS, FOLLOW_SECONDS
 from ..parts import Parts
 from ..plan import Procedure
 from ..variables import hook_variables
 from .attach import seen_streaming, trusted_again
 
-FOLLOW_SECONDS = COME_BACK_SECONDS = 120.0
 RETRY_SECONDS = 10.0
 
 

@@ -5,10 +5,9 @@ it is a candidate like the others, and most likely the most advanced one.
 """
 
 from ..effects import StartDatabase
+from ..limits import START_SECONDS
 from ..parts import Parts
 from ..plan import Procedure
-
-START_SECONDS = 60.0
 
 
 def rejoin(parts: Parts) -> Procedure:

@@ -5,11 +5,9 @@ that restarts and fails over on the same event loses data.
 """
 
 from ..effects import StartDatabase, StopDatabase
+from ..limits import IMMEDIATE_STOP_SECONDS, START_SECONDS
 from ..parts import Parts
 from ..plan import Procedure, Until
-
-STOP_SECONDS = 5.0
-START_SECONDS = 60.0
 
 
 def restart(parts: Parts) -> Procedure:
@@ -18,7 +16,7 @@ def restart(parts: Parts) -> Procedure:
     parts.out.report('WARNING', 'restart', 'the database failed: starting it again, once, before '
                      'anybody takes over (db_failure_action: restart)')
     database.begin_change()     # a step-down now must stop what is being started
-    event = yield StopDatabase(0, 'immediate', STOP_SECONDS)
+    event = yield StopDatabase(0, 'immediate', IMMEDIATE_STOP_SECONDS)
     if event.ok:
         event = yield StartDatabase(0, START_SECONDS)
     if event.ok:

@@ -12,14 +12,11 @@ asked at once whether it can be reached, as after failed checks.
 """
 
 from ..effects import CheckpointDatabase, RestartDatabase
+from ..limits import CHECKPOINT_SECONDS, SEEN_SECONDS
 from ..parts import Parts
 from ..plan import Procedure, Until
 from ..policy.task import Task
-from .attach import SEEN_SECONDS, seen_streaming
-from .switch_over import CHECKPOINT_SECONDS, START_SECONDS, STOP_SECONDS
-
-#: How long stop and start may take together, where the operator does not say.
-RESTART_SECONDS = STOP_SECONDS + START_SECONDS
+from .attach import seen_streaming
 
 
 def restart_asked(parts: Parts, task: Task, limit: float, pending: bool) -> Procedure:

@@ -13,15 +13,15 @@ from typing import Optional, Union
 from ..beacon import Farewell, IntentKind
 from ..consensus.lease import FOREVER
 from ..effects import CheckpointDatabase, SaveLease
+from ..limits import CHECKPOINT_SECONDS, GOODBYE_SECONDS
 from ..parts import Parts
 from ..plan import Procedure, Until
 from ..policy.election import why_not_eligible
 from ..states import Role
 from ..wanted import Reason, Rejoin, StepDown
 from .step_down import give_up_role
-from .switch_over import CHECKPOINT_SECONDS, hand_over, keep_up
+from .switch_over import hand_over, keep_up
 
-GOODBYE_SECONDS = 1.0
 #: Why this daemon stays for now: what has to be done first, or nothing but to wait.
 Stays = Union[None, Rejoin, StepDown]
 

@@ -1,11 +1,9 @@
 """Start the database of a host that has booted (ahm_protocol(7), R55)."""
 
 from ..effects import InspectDatabase, StartDatabase
+from ..limits import INSPECT_SECONDS, START_SECONDS
 from ..parts import Parts
 from ..plan import Procedure
-
-INSPECT_SECONDS = 10.0
-START_SECONDS = 60.0
 
 
 def start_up(parts: Parts) -> Procedure:

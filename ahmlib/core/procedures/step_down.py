@@ -12,6 +12,7 @@ not keep the database from being stopped.
 
 from ..effects import LeaveStandbySignal, LowerVip, SaveLease, StopDatabase
 from ..events import ActionEnded
+from ..limits import PATIENT_SECONDS
 from ..parts import Parts
 from ..plan import Procedure, pause
 from ..states import NodeState
@@ -19,7 +20,6 @@ from ..wanted import Reason
 
 #: Shares of T_fence for the first round; the rest is for the loop and for starting the children.
 VIP_SHARE, STOP_SHARE = 0.3, 0.55
-PATIENT_SECONDS = 10.0
 RETRY_SECONDS = 0.25
 
 

@@ -25,19 +25,22 @@ from ..effects import (
     StartDatabase,
     StopDatabase,
 )
+from ..limits import (
+    CHECKPOINT_SECONDS,
+    FAST_STOP_SECONDS,
+    KEEP_UP_SECONDS,
+    RECEIVE_SECONDS,
+    SIGNAL_FILE_SECONDS,
+    START_PRIMARY_SECONDS,
+    VIP_COMMAND_SECONDS,
+)
 from ..parts import Parts
 from ..plan import Procedure, Until
 from ..states import NodeState
 from ..wanted import Reason, StepDown
 
-CHECKPOINT_SECONDS = 120.0
 #: How far behind the target may be before anything is stopped, and how long it may catch up.
 BEHIND_MAX_BYTES = 16 * 1024 * 1024
-KEEP_UP_SECONDS = 30.0
-VIP_SECONDS = 10.0
-STOP_SECONDS = 30.0
-RECEIVE_SECONDS = 10.0
-START_SECONDS = 120.0
 
 
 #: How a handover ended: '' where it is done, why it was undone, or what has to be done instead.
@@ -114,7 +117,7 @@ def hand_over(parts: Parts, target: int) -> Procedure:
     parts.out.emit(SaveLease(parts.facts.now))
     why = yield from _stop(parts, target)
     if not why:
-        event = yield LeaveStandbySignal(0, VIP_SECONDS)
+        event = yield LeaveStandbySignal(0, SIGNAL_FILE_SECONDS)
         why = '' if event.ok else 'standby.signal could not be left: %s' % event.reason
     if why:
         return (yield from _undo(parts, why, 'the switchover to %s was undone: %s' % (name, why)))
@@ -131,12 +134,12 @@ def hand_over(parts: Parts, target: int) -> Procedure:
 def _stop(parts: Parts, target: int) -> Procedure:
     """VIP down, server down, and the target has all of it; the reason not to go on, or ''."""
     if parts.vip.configured:
-        event = yield LowerVip(0, VIP_SECONDS)
+        event = yield LowerVip(0, VIP_COMMAND_SECONDS)
         parts.vip.observe(event.here)
         if not event.ok:
             return 'the VIP could not be dropped: %s' % event.reason
     parts.database.begin_change()   # a step-down from here on must stop it, and leave the signal
-    event = yield StopDatabase(0, 'fast', STOP_SECONDS)
+    event = yield StopDatabase(0, 'fast', FAST_STOP_SECONDS)
     if not event.ok:
         return 'the database could not be stopped: %s' % event.reason
     if event.remark:
@@ -171,7 +174,7 @@ def _undo(parts: Parts, why: str, text: str) -> Procedure:
     if parts.intents.leaving:
         parts.leaving.stay()        # until the VIP is back, too
     database.begin_change()         # a step-down now must stop what is being started
-    event = yield StartDatabase(0, START_SECONDS)
+    event = yield StartDatabase(0, START_PRIMARY_SECONDS)
     if event.ok:
         parts.checks.soon()
         event = event._replace(ok=(yield Until(

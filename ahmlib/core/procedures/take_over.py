@@ -1,33 +1,31 @@
 """Take over: from the election won to the VIP up (ahm_protocol(7), R30 to R32).
 
     lease -> fencing script -> VIP silent -> positions compared again -> everybody looks again
-          -> promote -> on record -> VIP up
+          -> nobody has more -> promote -> on record -> VIP up
 
 A running rightful primary skips what is about promotion, but the VIP has to be silent for it, too.
 A winner that is stopped resigns, says why, and stands again when a verdict has changed, or after
 wait_for_primary_timeout_seconds.
 """
 
-from typing import List, Tuple, Union
+from typing import List, Sequence, Tuple, Union
 
 from ..beacon import Beacon, Farewell, Verdict
 from ..consensus.timing import CLOCK_RATE_MARGIN
 from ..effects import PingVip, Promote, RaiseVip, RunHook
 from ..events import ActionEnded, VipPinged
+from ..limits import PING_SECONDS, STRANGER_SECONDS, VIP_COMMAND_SECONDS
 from ..parts import Parts
 from ..plan import Procedure, Until, pause
 from ..policy.election import why_not_eligible, why_sync_forbids
 from ..policy.evidence import LOOK_AGAIN_SECONDS, runs_by_its_word
 from ..policy.grace import Grace
-from ..policy.vip import PING_SECONDS, describe
+from ..policy.vip import describe
 from ..states import DatabaseState
 from ..variables import hook_variables
 from ..wanted import GaveUp, Reason, StepDown
 
 PING_AGAIN_SECONDS = 0.5
-#: For a stranger to answer, on the same network, where the old leader says that it dropped the VIP.
-STRANGER_SECONDS = 0.3
-VIP_SECONDS = 10.0
 
 
 def take_over(parts: Parts) -> Procedure:
@@ -39,7 +37,8 @@ def take_over(parts: Parts) -> Procedure:
     sure = _make_sure if promotes or _half_is_silent(parts) else _vip_silent
     why = yield from sure(parts)
     if promotes and not parts.force.claims:
-        why = why or why_not_eligible(facts.row, parts.candidate.view())    # any more
+        why = why or why_not_eligible(facts.row, parts.candidate.view()) \
+            or _give_way(parts, parts.consensus.members.in_touch())     # as of now
     if why:
         return GaveUp(why, facts.settings.wait_for_primary)
     second = parts.investigation.second_primary() if promotes else None
@@ -142,7 +141,7 @@ def _says(parts: Parts, suspect: int, state: DatabaseState) -> bool:
 
 
 def _look_again(parts: Parts) -> Procedure:
-    """After fencing, new probes by every living node; the reason not to promote, or ''."""
+    """New probes by every living node; the reason not to promote, or ''."""
     suspect = parts.place.suspect
     if suspect is None or suspect == parts.facts.own:
         return ''
@@ -154,7 +153,9 @@ def _look_again(parts: Parts) -> Procedure:
                     step='everybody looks again')
         verdicts, silent = parts.investigation.all_answers()
         if Verdict.REACHABLE in verdicts:
-            return 'the database of %s still answers after fencing' % parts.facts.name_of(suspect)
+            how = 'still answers after fencing' if parts.facts.settings.pre_promotion \
+                else 'answers, now that everybody looks again'
+            return 'the database of %s %s' % (parts.facts.name_of(suspect), how)
         # The suspect's own daemon is believed where it says that what starts is a standby.
         if Verdict.STARTING in verdicts and starting.is_left() \
                 and not _says(parts, suspect, DatabaseState.STANDBY):
@@ -170,9 +171,8 @@ def _look_again(parts: Parts) -> Procedure:
 def _compare_again(parts: Parts, suspect: int) -> Procedure:
     """Until it was fenced the old primary may have written on; the reason not to promote, or ''.
 
-    One standby may have got that and another not: so positions are compared as of after fencing,
-    and who has more goes first; once, for its own takeover may be stopped again and again.  The
-    question about the old primary makes every node look at its own position, too.
+    One standby may have got that and another not: so positions are compared as of after fencing.
+    The question about the old primary makes every node look at its own position, too.
     """
     began, members = parts.facts.now, parts.consensus.members
 
@@ -197,14 +197,21 @@ def _compare_again(parts: Parts, suspect: int) -> Procedure:
     if not is_known():
         return 'its position is not known since the old primary was fenced'
     own, rows, view = parts.facts.row, told(), parts.candidate.view()
-    ahead = [row for row in rows if not why_not_eligible(row, view)
-             and (row.timeline, row.lsn) > (own.timeline, own.lsn)
-             and not parts.candidate.gave_way_to(row)]
-    if ahead:
-        parts.candidate.give_way_to(ahead)
-        return '%s has more data since the old primary was fenced (%d bytes): it goes first' % (
-            ahead[0].name, ahead[0].lsn - own.lsn)
-    return why_sync_forbids(own, parts.consensus.contact_rows(), view, rows + [own])
+    return _give_way(parts, rows) or why_sync_forbids(
+        own, parts.consensus.contact_rows(), view, rows + [own])
+
+
+def _give_way(parts: Parts, rows: Sequence[Beacon]) -> str:
+    """Who of these has more data goes first, once for what it has; the reason to stop, or ''.
+
+    It may have been stopped before, by what stops nobody any more, and this one was elected then.
+    """
+    ahead = parts.candidate.ahead(rows)
+    if not ahead:
+        return ''
+    parts.candidate.give_way_to(ahead)
+    return '%s has more data (%d bytes): it goes first' % (
+        ahead[0].name, ahead[0].lsn - parts.facts.row.lsn)
 
 
 def _holders(parts: Parts) -> List[str]:
@@ -292,7 +299,7 @@ def _raise_vip(parts: Parts) -> Procedure:
                          % _holders(parts)[0])
         parts.vip.look_for_rival_soon()
         return
-    event = yield RaiseVip(0, VIP_SECONDS)
+    event = yield RaiseVip(0, VIP_COMMAND_SECONDS)
     parts.vip.observe(event.here, '' if event.ok else event.reason)
     if event.ok:
         parts.vip.announce_again()

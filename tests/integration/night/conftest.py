@@ -3,6 +3,8 @@
 import pytest
 
 from ..scenarios import NOTIFY, Shared
+from .reading import events, place
+from .table import night_of
 
 #: Checks that fail for half a minute are no failover yet, and no node is lost on a busy machine.
 SLOW = dict(NOTIFY, beacon_message_retry_count=8, max_consec_failures=60)
@@ -19,11 +21,13 @@ def shared(request):
 
 
 @pytest.fixture
-def night(shared):
-    """(scenario, first, second, third), all well."""
+def night(shared, request):
+    """(scenario, first, second, third), all well; scenario.night says what is to be read."""
     with shared.story() as scenario:
         before = len(scenario.notified())
         everything = scenario.notified
         scenario.notified = lambda: everything()[before:]
+        scenario.night = night_of(request.node.name)
+        scenario.began = max(map(place, events(scenario.cluster.nodes[0])))
         yield (scenario,) + tuple(scenario.cluster.nodes)
         scenario.healthy()

@@ -3,7 +3,7 @@
 import socket
 
 from ..scenarios import FIRST, PAUSE, SECOND, THIRD, log_of, switched_over, taken_back
-from .reading import CRITICAL, LIMIT, WARNING, is_over, is_told, utility
+from .reading import CRITICAL, LIMIT, WARNING, is_checked, is_kept, is_over, is_told, utility
 
 
 def ends_at_once(scenario, node):
@@ -22,7 +22,7 @@ def test_two_nodes_of_one_name(night):
     assert THIRD in ends_at_once(scenario, second)
     text = 'the nodes at %s:%d and %s:%d have one name, %s: give each a node_name of its own' % (
         second.host.address, second.plan.ahm_port, third.host.address, third.plan.ahm_port, THIRD)
-    is_told(scenario, first, third, text, WARNING)
+    is_told(scenario, first, third, text, WARNING, at=second)
     second.reconfigure(node_name=SECOND)
     second.start_ahm()
     is_over(scenario, first, third, text, 'every node has a name of its own')
@@ -34,13 +34,16 @@ def test_a_beacon_port_that_somebody_else_uses(night):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind((second.host.address, second.plan.ahm_port))
         line = ends_at_once(scenario, second)
+        is_checked(scenario, second)
     assert line == (
         'cannot bind the beacon port, UDP %s port %d: Address already in use; check the own entry '
         'in nodes.conf and ahm_port, and what else uses that port' % (
             second.host.address, second.plan.ahm_port))
     scenario.reads((first, third), FIRST, scenario.table(FIRST, {SECOND: ('STANDBY', 'LOST')}))
+    is_kept(scenario, third, first, '%s was stopped' % SECOND)
     second.start_ahm()
     scenario.healthy()
+    is_kept(scenario, third, first, '%s is there' % SECOND)
 
 
 def test_no_leader_since_all_daemons_were_started_anew_without_the_primary(night):
@@ -57,6 +60,8 @@ def test_no_leader_since_all_daemons_were_started_anew_without_the_primary(night
         text in utility(node, *words)[0] for node in (first, second, third)
         for words in ((), ('--check',))), 2 * LIMIT, text, PAUSE)
     assert all(utility(node, '--check')[1] == CRITICAL for node in (first, second, third))
+    is_kept(scenario, third, second, 'nobody leads')
+    is_checked(scenario, first)
     switched_over(scenario, second)
     scenario.cluster.wait_until(lambda: not any(
         'nobody leads' in utility(node)[0] for node in (first, second, third)), LIMIT, 'no more')

@@ -8,7 +8,10 @@ import pytest
 from tests.lab import server_faults
 
 from ..scenarios import FIRST, SECOND, refusal
-from .reading import CRITICAL, LIMIT, WARNING, is_over, is_told, utility
+from .reading import CRITICAL, LIMIT, WARNING, begins, is_checked, is_over, is_told, utility
+
+#: A database may hang for so long, in seconds, that all is read meanwhile.
+SETTINGS = {'max_consec_failures': 240}
 
 
 def reload(database, statement):
@@ -19,16 +22,18 @@ def reload(database, statement):
 
 def test_a_primary_that_hangs_and_has_not_failed_yet(night):
     scenario, first, second, _ = night
-    text = ' of 60 checks of the database failed: '
+    text = ' of 240 checks of the database failed: '
     server_faults.hang(first.database)
     try:
         scenario.cluster.wait_until(lambda: text in scenario.log(first), LIMIT, 'a failed check')
         line = [line for line in scenario.log(first).splitlines() if text in line]
         assert len(line) == 1 and '1' + text in line[0], line
-        assert 'failover, if no other node reaches it either, in 29 to 29.5 s' in line[0]
+        assert 'failover, if no other node reaches it either, in 119 to 119.5 s' in line[0]
         for node in (first, second):
             shown = node.utility('ahm_cluster_status', '--check', check=False)
             assert shown.code == WARNING and FIRST + ': ' in shown.output and text in shown.output
+        begins(scenario, first, second, text)
+        is_checked(scenario, first)
     finally:
         server_faults.resume(first.database)
     is_over(scenario, first, second, 'checks of the database failed', 'the database passes its '
@@ -70,6 +75,8 @@ def test_a_standby_that_is_down_is_told_before_it_counts_as_failed(night):
     scenario.cluster.wait_until(lambda: text in third.utility(
         'ahm_cluster_status', '--check', check=False).output, LIMIT, 'the third to tell it')
     assert SECOND + ': ' in third.status_text()
+    begins(scenario, second, third, text)
+    is_checked(scenario, second)
     second.database.start()
     is_over(scenario, second, third, text, 'the database passes its checks again')
 

@@ -7,7 +7,7 @@ every node for as long as it lasts.
 import os
 
 from ..scenarios import PAUSE, run
-from .reading import LIMIT, WARNING, is_over, is_told
+from .reading import LIMIT, WARNING, is_kept, is_over, is_told
 
 OVER = 'the PID file and the UNIX socket are there again'
 
@@ -20,7 +20,7 @@ def own_files(node):
 
 
 def test_a_pid_file_and_a_socket_that_a_cleaner_removed(night):
-    scenario, _, second, _ = night
+    scenario, _, second, third = night
     paths = own_files(second)
     for path in paths:
         os.unlink(path)
@@ -29,6 +29,7 @@ def test_a_pid_file_and_a_socket_that_a_cleaner_removed(night):
         lambda: scenario.log(second).count('was gone: it was made anew') == 2, LIMIT, 'the lines')
     for kind, path in zip(('the PID file', 'the UNIX socket'), paths):
         assert scenario.log(second).count('%s %s was gone' % (kind, path)) == 1
+        is_kept(scenario, third, second, '%s %s was gone: it was made anew' % (kind, path))
     assert run(second, 'ahm_cluster_status').code == 0
     second.stop_ahm()       # finds it by the new file, and waits for its end
     assert not second.ahm_runs() and not os.path.exists(paths[0])

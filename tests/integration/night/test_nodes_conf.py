@@ -9,7 +9,7 @@ import os
 from ahmlib.core.policy.foreign import ORDER
 
 from ..scenarios import FIRST, PAUSE, succeeds
-from .reading import LIMIT, WARNING, is_over, is_told, utility
+from .reading import LIMIT, WARNING, is_checked, is_kept, is_over, is_told, utility
 
 #: Of no host: a witness that is to come.
 MORE = '127.255.255.1:9500\n'
@@ -33,6 +33,8 @@ def test_a_nodes_conf_that_is_changed_node_by_node(night):
     assert done.code == 1 and done.output.count('\n') == 1, done
     assert '%s leads by the one before' % FIRST in done.output and ORDER in done.output
     assert second.daemon is daemon and second.ahm_runs()
+    is_kept(scenario, third, second, 'reload refused: nodes.conf cannot change')
+    is_checked(scenario, second)
 
     second.terminate_ahm()
     second.start_ahm()
@@ -88,4 +90,5 @@ def test_the_order_in_which_nodes_conf_is_changed_without_an_outage(night):
         scenario.cluster.wait_until(
             lambda: all(node.status().leader == FIRST for node in scenario.cluster.nodes), LIMIT,
             'the same leader by the other file', PAUSE)
+    is_kept(scenario, first, third, 'shutdown was asked for by')
     scenario.undisturbed(FIRST)

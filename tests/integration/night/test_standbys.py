@@ -4,7 +4,7 @@ from tests.lab import server_faults
 
 from ..scenarios import FIRST, refusal, succeeds
 from ..test_standby_faults import loses_wal, rebuilt_as_it_says
-from .reading import CRITICAL, LIMIT, WARNING, is_gone, is_over, is_told, utility
+from .reading import CRITICAL, LIMIT, WARNING, is_gone, is_kept, is_over, is_told, utility
 
 #: A failed standby fails within seconds; on a busy machine none does by chance.
 SETTINGS = {'max_consec_failures': 10}
@@ -74,6 +74,7 @@ def test_all_standbys_out_and_then_the_primary(night):
         scenario.cluster.wait_until(lambda: text in scenario.log(node), LIMIT, text)
         assert [line for line in scenario.notified() if line.startswith(node.name)
                 and text in line]
+        is_kept(scenario, first, node, text)
         assert 'was reported out: repair its database, then run ahm_attach_node' in utility(
             first, '--verbose')[0]
     first.kill_database()

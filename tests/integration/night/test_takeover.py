@@ -43,7 +43,9 @@ def words_for(how):
 @pytest.mark.parametrize('name, how, begins', [
     ('if_up_cmd', NO_PROGRAM, FAILS), ('if_down_cmd', NOT_EXECUTABLE, FAILS),
     ('arping_cmd', NO_PROGRAM, LACKS), ('pre_promotion_command', NO_DIRECTORY, FAILS),
-    ('post_promotion_command', NOT_EXECUTABLE, LACKS)])
+    ('post_promotion_command', NOT_EXECUTABLE, LACKS)],
+    ids=['if_up_cmd', 'if_down_cmd', 'arping_cmd', 'pre_promotion_command',
+         'post_promotion_command'])
 def test_a_command_whose_program_cannot_be_run(night, name, how, begins):
     scenario, first, second, _ = night
     path, before = path_of(scenario, name), second.host.vip_commands().get(name)
