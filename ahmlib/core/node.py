@@ -64,7 +64,7 @@ def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, no
     plan = Plan(facts, out)
     consensus = Consensus(facts, out, saved, incarnation)
     database = LocalDatabase(facts, out, on_disk.maintenance)
-    paused = Paused(facts, out, consensus, database, on_disk.pause)
+    paused = Paused(facts, out, consensus, database, on_disk)
     place = PrimaryPlace(facts, consensus, database, on_disk)
     claims = Claims(facts, out, consensus, database, on_disk.claim)
     intents = Intents(facts, consensus)
@@ -248,7 +248,7 @@ class Node:
         """What must not be forgotten, as of now."""
         return self.consensus.to_save(self.parts.place.record, tuple(self.facts.names),
                                       self.parts.claims.claim, self.parts.database.maintained,
-                                      self.parts.paused.pause)
+                                      self.parts.paused.pause, self.parts.paused.moved)
 
     def _is_hurried(self) -> bool:
         """Whether rows are repeated quickly: an election or a procedure is under way."""
@@ -383,7 +383,9 @@ class Node:
         self.parts.foreign.take(self.facts.settings, event, self.facts.now)
 
     def _on_settings(self, event: events.SettingsChanged) -> None:
+        before = self.facts.lease_seconds
         self.facts.take_settings(event.settings)
+        self.consensus.tenure.lease.took_settings(before)
         self.parts.rehearsals.soon()
 
     def _ignore(self, event: Any) -> None:

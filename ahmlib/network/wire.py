@@ -51,11 +51,13 @@ class ForeignRow(WireError):
     """A row of another cluster: another nodes.conf or another quorum rule.
 
     `name` is '' and `leads` False where it cannot be told; `nodes` is () where it did not say.
+    `paused`: it knows of a pause.
     """
 
-    def __init__(self, name: str, nodes: Tuple[str, ...], leads: bool) -> None:
+    def __init__(self, name: str, nodes: Tuple[str, ...], leads: bool,
+                 paused: bool = False) -> None:
         super().__init__('a row of another cluster')
-        self.name, self.nodes, self.leads = name, nodes, leads
+        self.name, self.nodes, self.leads, self.paused = name, nodes, leads, paused
 
 
 def _number(value: Any, size: int) -> int:
@@ -272,7 +274,11 @@ def _foreign(fields: List[Any]) -> ForeignRow:
     except (WireError, IndexError):
         return ForeignRow('', (), False)
     state = fields[_PLACES['state']] if len(fields) > _PLACES['state'] else None
-    return ForeignRow(name, nodes, type(state) is int and state in LEADING)
+    try:
+        paused = _pause(fields[_PLACES['pause']], NODES_MAX).on
+    except (WireError, IndexError):
+        paused = False
+    return ForeignRow(name, nodes, type(state) is int and state in LEADING, paused)
 
 
 def _unpack(data: bytes) -> List[Any]:

@@ -19,7 +19,7 @@ from ahmlib.ipc.listeners import IpcError
 from ahmlib.ipc.server import IpcServer
 from ahmlib.network.udp import BeaconSocket, UdpError
 from ahmlib.runtime import event_file, reload, state_file
-from ahmlib.runtime.changed_nodes import Listening
+from ahmlib.runtime.changed_nodes import Listening, why_not_changed
 from ahmlib.runtime.children import Children
 from ahmlib.runtime.disk import LOG_SYNC_SECONDS, LogWriter, StateWriter
 from ahmlib.runtime.driver import Driver
@@ -154,9 +154,10 @@ class Daemon:
             self.remarks.append(('NOTICE', 'no state file: no vote and no acknowledgement for '
                                  '%.1f s, or until every node was heard and none of them leads'
                                  % settings.timing.hold))
-        if memory.cluster_before not in (None, settings.cluster):
-            self.listening = Listening(settings.timing, clock())
-            memory.cluster = memory.cluster_before
+        if memory.has_moved:
+            self._refuse_change(memory, settings)
+            self.listening = Listening(settings.timing, clock(), memory.holder_before is not None)
+            memory.is_at_home = False
             self.remarks.append(('NOTICE', 'nodes.conf or the quorum rule was changed since AHM '
                                  'ran here last: listening for a leader by the one before, for '
                                  '%.4g s' % settings.timing.lease))
@@ -168,6 +169,13 @@ class Daemon:
                              self._exit)
         self.driver.reused, self.driver.listening = self.reused, self.listening
         self._open_history(node)
+
+    def _refuse_change(self, memory: Memory, settings: 'Settings') -> None:
+        """Raise StartError where a pause does not outlast this change of nodes.conf (R62)."""
+        holder, before = memory.holder_before, memory.nodes_before
+        why = holder and why_not_changed(before, settings, holder, before)
+        if why:
+            raise StartError(why)
 
     def _open_history(self, node: Node) -> None:
         learn_users()
@@ -304,7 +312,7 @@ class Daemon:
             self._exit(FAILED, 'a leader lives by another nodes.conf')
         elif why or stays or clock() >= listening.ends_at():
             self.listening = self.driver.listening = None
-            self.driver.memory.cluster = node.settings.cluster
+            self.driver.memory.is_at_home = True
             ready(True)
 
     def _tell_service_manager(self) -> None:
@@ -348,9 +356,10 @@ class Daemon:
 
         Returns what `ahm reload` is answered.
         """
+        paused = bool(self.driver.node.parts.paused.known_by())
         nodes_change = core_settings(new).cluster != self.driver.node.settings.cluster
-        order = ORDER if nodes_change else 'use `ahm restart`'
-        changes = reload.changes(self.config, new, order)
+        order = ORDER if nodes_change and not paused else 'use `ahm restart`'
+        changes = reload.changes(self.config, new, order, paused and not nodes_change)
         refused = [change['name'] for change in changes if change['why']]
         if refused:
             reason = '%s cannot change while the daemon runs; %s' % (', '.join(refused), order)
@@ -360,6 +369,7 @@ class Daemon:
         self.config = new
         self.log.configure(new.log_prefix, self._severity(new), self.destination(new))
         self.driver.configure(new)
+        self.loop.late_seconds = late_seconds(core_settings(new))
         self.driver.feed(events.SettingsChanged(core_settings(new)))
         self.log.notice('reloaded %s' % new.path)
         self.history.add('reloaded', '', 'reloaded %s' % new.path)

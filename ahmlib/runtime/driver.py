@@ -26,6 +26,7 @@ from ahmlib.database.stop import stop_database
 from ahmlib.network import vip, wire
 from ahmlib.network.rehearsal import rehearse
 from ahmlib.runtime import answers, details
+from ahmlib.runtime.changed_nodes import pause_of
 from ahmlib.runtime.checks import Checks
 from ahmlib.runtime.find import REQUEST
 from ahmlib.runtime.hooks import HookQueue
@@ -145,7 +146,7 @@ class Driver:
             self._reply(effects.Reply(self.client_tokens, {
                 'ok': True, 'pid_file': pid_path(self.config),
                 'cluster': self.node.settings.cluster,
-                'leader': '' if leader is None else leader.name}))
+                'leader': '' if leader is None else leader.name, 'pause': pause_of(self.node)}))
             return
         if request == {'ask': of_nodes.ASK}:
             token = self.client_tokens

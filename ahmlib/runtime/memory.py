@@ -34,7 +34,10 @@ class Memory:
         in data_dir.
     writer: the `disk.StateWriter` that `save_later` hands over to.
     cluster: the fingerprint of the cluster, to be saved; `load` sets `cluster_before` to that on
-        file (None: there is none).  Whoever does not know yet whether it stays changes it back.
+        file (None: there is none), `nodes_before` to the addresses of its nodes (() likewise), and
+        `holder_before` to that of who holds the sealed pause there (None: there is none).
+    is_at_home: whether this cluster is saved, and not the one before: false while it is not known
+        yet whether the daemon stays.
     """
 
     def __init__(self, data_dir: str, addresses: Sequence[str],
@@ -46,6 +49,9 @@ class Memory:
         self._writer = writer
         self.cluster = cluster
         self.cluster_before: Optional[int] = None
+        self.nodes_before: Tuple[str, ...] = ()
+        self.holder_before: Optional[str] = None
+        self.is_at_home = True
         #: (until, on_failure) for when the one before is written.
         self._lease_waits: Optional[Tuple[float, Optional[Callable[[str], None]]]] = None
         self._lease_is_written = False
@@ -71,14 +77,31 @@ class Memory:
             if content is None:
                 return None
             saved = self._saved(content)
-            if content.get('cluster') is not None:      # the version before wrote none
-                self.cluster_before = _number(content, 'cluster')
-            return saved
+            self._look_back(content)
+            return saved._replace(moved=saved.moved or self.has_moved)
         except KeyError as error:
             raise StateFileCorrupt('%s has no %s' % (self.state_path, error))
         except ValueError as error:     # also of state_file.load: NaN is in no file that it wrote
             raise StateFileCorrupt('%s holds what AHM does not write there: %s'
                                    % (self.state_path, error))
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the state on file is of another cluster: another nodes.conf, or quorum rule."""
+        return self.cluster is not None and self.cluster_before not in (None, self.cluster)
+
+    def _look_back(self, content: Content) -> None:
+        """Of which cluster the state on file is; versions before did not write all of it."""
+        if content.get('cluster') is not None:
+            self.cluster_before = _number(content, 'cluster')
+        nodes = _kind(dict({'nodes': []}, **content), 'nodes', list)
+        if not all(type(each) is str for each in nodes):
+            raise ValueError('nodes %.60r' % (nodes,))
+        self.nodes_before = tuple(nodes)
+        found = content.get('pause')
+        if found is not None:
+            pause = dict(zip(Pause._fields, found))
+            self.holder_before = pause['holder'] if pause['on'] and pause['sealed'] else None
 
     def save(self, saved: Saved) -> None:
         """Write it durably, and wait for the disk.  Raises StateFileError."""
@@ -152,11 +175,14 @@ class Memory:
             return 0.0, 0.0             # damaged: as good as none
 
     def _content(self, saved: Saved) -> Content:
-        record = saved.record
+        record, at_home = saved.record, self.is_at_home
         return {
             'term': saved.term, 'voted_for': self._name(saved.voted_for),
             'leader': self._name(saved.leader), 'hold': saved.hold, 'bound': saved.bound,
-            'blind': saved.blind, 'forced': saved.forced, 'cluster': self.cluster,
+            'blind': saved.blind, 'forced': saved.forced,
+            'cluster': self.cluster if at_home else self.cluster_before,
+            'nodes': list(self._addresses if at_home else self.nodes_before),
+            'moved': saved.moved,
             'maintenance': saved.maintenance,
             'pause': saved.pause[:2] + (saved.pause.on, self._name(saved.pause.holder),
                                         saved.pause.sealed),
@@ -181,7 +207,8 @@ class Memory:
             tuple(names.get(address) for address in self._addresses),
             _kind(content, 'forced', bool), self._claim(content.get('claim')),
             _kind(dict({'maintenance': False}, **content), 'maintenance', bool),
-            self._pause(content.get('pause')))
+            self._pause(content.get('pause')),
+            _kind(dict({'moved': False}, **content), 'moved', bool))
 
     def _record(self, found: Any) -> Optional[Record]:
         if found is None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Dict, List
 
 from ahmlib.config import loader
 from ahmlib.config.nodes_file import sorted_addresses
-from ahmlib.config.schema import ALWAYS
+from ahmlib.config.schema import ALWAYS, PAUSED
 
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config
@@ -85,15 +85,18 @@ def read(daemon: 'Daemon') -> 'Result':
     return {'ok': True, 'config': pack(new)}
 
 
-def changes(old: 'Config', new: 'Config', order: str) -> List[Dict[str, str]]:
+def changes(old: 'Config', new: 'Config', order: str, paused: bool = False
+            ) -> List[Dict[str, str]]:
     """What differs between two Configs, with the values as they can be shown.
 
+    `paused`: what can change in a pause of the cluster can change now.
     `why` says of what cannot change while the daemon runs what to do: `order`.  '' of all others.
     """
+    at_once = (ALWAYS, PAUSED) if paused else (ALWAYS,)
     why = 'cannot change while the daemon runs: ' + order
     found = [{'name': parameter.name, 'before': loader.shown(old, parameter.name),
               'after': loader.shown(new, parameter.name),
-              'why': '' if parameter.reload == ALWAYS else why}
+              'why': '' if parameter.reload in at_once else why}
              for parameter in loader.differences(old, new)]
     before, after = _nodes(old), _nodes(new)
     if before != after:

@@ -1,7 +1,8 @@
 """What a lemma is, and what lemmas ask of the world; the lemmas themselves stand in `lemmas`."""
 
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Optional, Tuple
 
+from ahmlib.core.beacon import Pause
 from ahmlib.core.consensus.saved import Saved
 
 if TYPE_CHECKING:
@@ -81,10 +82,16 @@ def leases(world: 'World') -> Dict[int, float]:
     return found
 
 
+def sealed_pause(host: 'Host') -> Optional[Pause]:
+    """The sealed pause on the disk of this host, if there is one."""
+    pause = host.saved.pause if host.saved is not None else None
+    return pause if pause is not None and pause.on and pause.sealed else None
+
+
 def spared(host: 'Host') -> bool:
     """Whether a pause spares the primary and the VIP of this host, as its disk says."""
-    pause = host.saved.pause if host.saved is not None else None
-    return pause is not None and pause.on and pause.sealed and pause.holder == host.settings.own
+    pause = sealed_pause(host)
+    return pause is not None and pause.holder == host.settings.own
 
 
 def excused(world: 'World', host: 'Host') -> bool:

@@ -209,7 +209,7 @@ class Backed(Lemma):
             if lease.needed <= 1 or until == FOREVER or by_force(self.world, leader):
                 continue
             bound = 1 + sum(other is not leader and self._bound(other, own)
-                            for other in self.world.hosts)
+                            for other in self.world.hosts[:leader.settings.size])
             if bound < lease.needed:
                 raise Violated('%s holds a lease that %d nodes back, itself among them, and '
                                'needs %d' % (leader.settings.name, bound, lease.needed))

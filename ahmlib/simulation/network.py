@@ -4,6 +4,8 @@ from collections import deque
 from random import Random
 from typing import Deque, Iterable, Set, Tuple
 
+from ahmlib.core.beacon import Beacon
+
 #: Old datagrams that are kept, to be replayed.
 KEPT_MAX = 200
 
@@ -18,7 +20,7 @@ class Network:
         self.cuts: Set[Tuple[int, int]] = set()
         self.multicast_deaf: Set[int] = set()   # get no datagram that is meant for all
         self.was_disturbed = False              # at any time: somebody was not heard
-        self.kept: Deque[Tuple[int, bytes]] = deque(maxlen=KEPT_MAX)
+        self.kept: Deque[Tuple[int, Beacon]] = deque(maxlen=KEPT_MAX)
 
     def cut(self, source: int, target: int) -> None:
         """Nothing of `source` reaches `target` from now on."""

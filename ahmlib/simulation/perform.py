@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict
 
 from ahmlib.core import effects, events
-from ahmlib.core.beacon import Verdict
+from ahmlib.core.beacon import Beacon, Verdict
 from ahmlib.network import wire
 from ahmlib.simulation.database import SYSTEM_ID
 from ahmlib.simulation.host import FAILS, HANGS, LIES, SLOW, Host
@@ -62,23 +62,30 @@ def _save_lease(world: 'World', host: Host, effect: effects.SaveLease) -> None:
 
 
 def _send(world: 'World', host: Host, effect: effects.SendBeacon) -> None:
-    data, own = wire.encode(effect.beacon), host.settings.own
-    row = wire.decode(data, host.settings.cluster, host.settings.size)
-    for other in world.hosts:
+    own, settings = host.settings.own, host.settings
+    row = wire.decode(wire.encode(effect.beacon), settings.cluster, settings.size)
+    for other in world.hosts[:settings.size]:
         if other is host or effect.to not in (None, other.settings.own):
             continue
-        world.network.kept.append((other.settings.own, data))
+        world.network.kept.append((other.settings.own, row))
         for delay in world.network.arrivals(own, other.settings.own, effect.to is None):
-            world.after(delay, partial(world.feed, other, events.BeaconHeard(row)))
+            world.after(delay, partial(_bring, world, other, row))
+
+
+def _bring(world: 'World', host: Host, row: Beacon) -> None:
+    """A row arrives; one of another nodes.conf does not count, nor one of who is not in the own."""
+    if row.cluster == host.settings.cluster:
+        world.feed(host, events.BeaconHeard(row))
+    elif row.sender < host.settings.size:
+        world.feed(host, events.ForeignHeard(host.settings.host(row.sender), row.name, row.nodes))
 
 
 def replay(world: 'World', to: int) -> None:
     """Old datagrams reach this node once more."""
     host = world.hosts[to]
-    for target, data in list(world.network.kept):
+    for target, row in list(world.network.kept):
         if target == to:
-            row = wire.decode(data, host.settings.cluster, host.settings.size)
-            world.after(0.001, partial(world.feed, host, events.BeaconHeard(row)))
+            world.after(0.001, partial(_bring, world, host, row))
 
 
 # -- looking -----------------------------------------------------------------------------------

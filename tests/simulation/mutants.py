@@ -342,7 +342,7 @@ MUTANTS = (
                Patch(Paused, 'limit', 'if not self.pause.on:', 'if True:'),)),
     Mutant('a pause is sealed before others know of it', 25, 'three nodes',
            ((1.0, 'cut', 0), (0.05, 'pause-cluster', 0)), (
-               Patch(Paused, '_is_known', '1 + len(know) >= needed', '1 <= needed'),)),
+               Patch(Paused, '_is_known', '1 + len(self._knowing()) >= needed', '1 <= needed'),)),
     Mutant('terms belong to anybody', 19, 'three nodes', DEAD, (
         Patch(quorum, 'next_own_term', 'return term + (own - term) % size', 'return term'),)),
     Mutant('two candidates win one term', 1, 'five nodes, equal priorities',

@@ -25,6 +25,7 @@ from .test_found import FOUND
 from .test_history import STORIES as HISTORY
 from .test_leaving import STORIES as LEAVING_STORIES
 from .test_maintenance import STORIES as MAINTENANCE
+from .test_node_files import STORIES as NODE_FILES
 from .test_operators import STORIES as OPERATOR_STORIES
 from .test_pause import STORIES as PAUSES
 from .test_restart_database import STORIES as RESTART_STORIES
@@ -130,7 +131,7 @@ def reached():
         found.take(world.trace)
     for story in OPERATOR_STORIES + LEAVING_STORIES + FORCE_STORIES + FORCE_FOUND \
             + FIELD_STORIES + TROUBLES + WAYS_OUT + SHORTER_ROWS + RESTART_STORIES \
-            + BOOT_STORIES + HISTORY + MAINTENANCE + PAUSES:
+            + BOOT_STORIES + HISTORY + MAINTENANCE + PAUSES + NODE_FILES:
         with found.watching():
             story()
     return found

@@ -57,7 +57,7 @@ ROW = Beacon(
 
 STATE = Saved(7, 1, 2, 1.25, True, True, Record(3, 6, 1, '7300000000000000001'),
               ('AHM-NODE-1', None, 'node \u1100'), True, Claim(6, 2, 1, (1, 2)),
-              True, Pause(5, 3, True, 2, True))
+              True, Pause(5, 3, True, 2, True), True)
 
 
 class Pinned(NamedTuple):

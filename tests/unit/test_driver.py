@@ -6,9 +6,12 @@ import types
 import pytest
 
 from ahmlib.core import effects, events
-from ahmlib.core.beacon import Beacon
+from ahmlib.core.beacon import Beacon, Pause
+from ahmlib.core.consensus.saved import Saved
+from ahmlib.core.facts import Facts
 from ahmlib.core.node import Node
 from ahmlib.core.out import Ready
+from ahmlib.core.policy.pause import Paused
 from ahmlib.core.settings import Settings
 from ahmlib.network import wire
 from ahmlib.runtime import driver as driver_module
@@ -43,6 +46,10 @@ class Core:
         self.own, self.wake_at = 0, float('inf')
         self.names = ['AHM-NODE-1', None, None]
         self.leads, self.leader = False, None
+        self.speaker = types.SimpleNamespace(disk=None)
+        self.members = types.SimpleNamespace(all_rows=list)
+        self.parts = types.SimpleNamespace(paused=Paused(
+            Facts(self.settings, 0.0), None, self, None, Saved()))
         self.events = []
         self.ready = {}         # by kind of event: what it wants
 
@@ -201,13 +208,27 @@ def test_whose_pid_file_is_gone_is_told_by_the_daemon_at_its_own_socket_only(she
     answered = []
     shell.driver.answer = lambda client, message: answered.append(message)
     shell.driver.client_asked('somebody', dict(find.REQUEST), ('unix', 0))
-    said = {'ok': True, 'pid_file': '/d/a.pid', 'cluster': CLUSTER, 'leader': ''}
+    said = {'ok': True, 'pid_file': '/d/a.pid', 'cluster': CLUSTER, 'leader': '', 'pause': None}
     assert answered == [said] and shell.core.events == []
     shell.core.leader = a_row(name='AHM-NODE-2')
     shell.driver.client_asked('somebody', dict(find.REQUEST), ('unix', 0))
     assert answered[1:] == [dict(said, leader='AHM-NODE-2')]
     shell.driver.client_asked('somebody', dict(find.REQUEST), ('tcp', '192.0.2.2'))
     assert len(answered) == 2 and [event.request for event in shell.core.events] == [find.REQUEST]
+
+
+def test_a_daemon_tells_what_a_change_of_nodes_conf_rests_on(shell):
+    shell.driver.config = types.SimpleNamespace(data_dir='/d', pid_file_name='a.pid')
+    answered, pause = [], Pause(4, 2, True, 1, True)
+    shell.driver.answer = lambda client, message: answered.append(message['pause'])
+    shell.core.parts.paused.pause = pause
+    shell.core.members.all_rows = lambda: [
+        a_row(sender=1, pause=pause), a_row(sender=2, pause=pause._replace(version=1))]
+    for disk in (Saved(), Saved(pause=pause)):
+        shell.core.speaker.disk = disk
+        shell.driver.client_asked('somebody', dict(find.REQUEST), ('unix', 0))
+    assert answered == [None, {'holder': ADDRESSES[1], 'known_by': list(ADDRESSES[:2]),
+                               'nodes': list(ADDRESSES)}]
 
 
 # The history of events

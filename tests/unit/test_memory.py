@@ -62,7 +62,29 @@ def test_another_cluster_than_before_is_noticed(tmp_path):
     assert Memory(str(tmp_path), ADDRESSES, cluster=5).cluster_before is None
     Memory(str(tmp_path), ADDRESSES, cluster=5).save(SAVED)
     memory = Memory(str(tmp_path), ADDRESSES, cluster=6)
-    assert memory.load() == SAVED and memory.cluster_before == 5
+    assert memory.load() == SAVED._replace(moved=True) and memory.cluster_before == 5
+
+
+def test_what_a_change_of_nodes_conf_rests_on_is_remembered(tmp_path):
+    pause = Pause(8, 2, True, 1, True)
+    Memory(str(tmp_path), ADDRESSES, cluster=5).save(SAVED._replace(pause=pause))
+    memory = Memory(str(tmp_path), ADDRESSES[:2], cluster=6)
+    saved = memory.load()
+    assert saved.moved and saved.pause == pause and memory.has_moved
+    assert memory.nodes_before == ADDRESSES and memory.holder_before == ADDRESSES[1]
+    memory.is_at_home = False           # it is not known yet whether the daemon stays
+    memory.save(saved)
+    again = Memory(str(tmp_path), ADDRESSES[:2], cluster=6)
+    assert again.load() == saved and again.cluster_before == 5
+    assert again.nodes_before == ADDRESSES
+    again.save(saved)
+    home = Memory(str(tmp_path), ADDRESSES[:2], cluster=6)
+    assert home.load().moved and not home.has_moved
+    for other in (pause._replace(sealed=False), pause._replace(on=False)):
+        home.save(saved._replace(pause=other))
+        memory = Memory(str(tmp_path), ADDRESSES[:2], cluster=6)
+        memory.load()
+        assert memory.holder_before is None
 
 
 def test_the_files_belong_to_their_owner_alone(memory, tmp_path):
@@ -114,7 +136,7 @@ def test_a_damaged_state_file_is_corrupt_and_says_so_in_a_line(memory, tmp_path,
     {'hold': None}, {'hold': -1.0}, {'names': None}, {'names': []},
     {'names': {ADDRESSES[0]: 5}}, {'record': [1, 2]}, {'record': 5}, {'record': [1, 2, [], 'x']},
     {'record': ['a', 2, ADDRESSES[0], 'x']}, {'voted_for': []}, {'voted_for': 5},
-    {'leader': {}}, {'bound': 'no'}, {'blind': None},
+    {'leader': {}}, {'bound': 'no'}, {'blind': None}, {'nodes': [5]}, {'nodes': {}}, {'moved': 1},
 ])
 def test_a_sound_file_with_senseless_content_is_corrupt(memory, changes):
     memory.save(SAVED)
@@ -128,7 +150,8 @@ def test_a_sound_file_with_senseless_content_is_corrupt(memory, changes):
 def test_a_file_that_lacks_a_part_is_corrupt(memory):
     memory.save(SAVED)
     whole = state_file.load(memory.state_path)
-    for name in set(whole) - {'claim', 'cluster', 'maintenance', 'pause'}:  # not written before
+    for name in set(whole) - {'claim', 'cluster', 'maintenance', 'pause',
+                              'nodes', 'moved'}:        # not written before
         state_file.save(memory.state_path,
                         {key: value for key, value in whole.items() if key != name})
         with pytest.raises(StateFileCorrupt) as corrupt:

@@ -29,6 +29,14 @@ def test_each_change_has_its_values_and_why_it_cannot_be(configured):
         '', 'cannot change while the daemon runs: do that']
 
 
+def test_in_a_pause_timings_can_change_too_and_nothing_else(configured):
+    found = reload.changes(configured(), configured(
+        'beacon_message_interval_seconds: 3\nipc_port: 9600\n', '127.0.0.1:9500\n'),
+        'do that', True)
+    assert {each['name']: each['why'] != '' for each in found} == {
+        'beacon_message_interval_seconds': False, 'ipc_port': True, 'nodes.conf': True}
+
+
 def test_other_nodes_are_a_change_that_cannot_be(configured):
     found, = reload.changes(configured(), configured(nodes='127.0.0.1:9500\n'), 'do that')
     assert (found['name'], found['after']) == ('nodes.conf', '127.0.0.1:9500')

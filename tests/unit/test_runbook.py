@@ -38,6 +38,7 @@ TELLERS = {
     'core/policy/forced.py': ('warning', '_why_somebody_leads', '_why_not_gone'),
     'core/policy/foreign.py': ('told',),
     'core/policy/vip.py': ('problem', '_described'),
+    'core/policy/pause.py': ('waits_for', 'why_not_end'),
     'core/policy/promotion.py': None,
     'core/policy/operator.py': ('why_busy', 'why_at_work', '_why_not_attach', '_why_no_restart',
                                 'restart_warnings', 'maintain', '_why_no_leader', '_why_moving'),
@@ -61,7 +62,7 @@ TELLERS = {
     'database/rehearsal.py': ('_no_checkpoint', '_no_room', '_no_start', '_unarchived'),
     'database/replay.py': ('judge', '_target_text', '_lower_settings'),
     'network/rehearsal.py': None,
-    'runtime/changed_nodes.py': ('why_not_started', 'why_not_restart'),
+    'runtime/changed_nodes.py': ('why_not_started', 'why_not_changed', 'why_not_restart'),
     'runtime/own_files.py': ('_look_after', '_made'),
     'utilities/status_text.py': ('_remarks',),
 }

@@ -101,6 +101,8 @@ def test_the_state_is_saved_as_it_is_pinned():
 
 def of_version(saved, fields):
     """The Saved as read from a state file with so many fields."""
+    if fields < 14:
+        saved = saved._replace(moved=False)
     if fields < 12:
         saved = saved._replace(maintenance=False, pause=Pause())
     return saved if fields > 9 else saved._replace(claim=Claim())

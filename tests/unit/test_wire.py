@@ -237,6 +237,17 @@ def test_a_row_of_another_cluster_says_whose_it_is():
         assert foreign.value.leads is (state in LEADING)
 
 
+def test_a_row_of_another_cluster_says_whether_it_is_paused():
+    for pause in (Pause(3, 1, True, 2, True), Pause(3, 2, False, 2)):
+        with pytest.raises(wire.ForeignRow) as foreign:
+            wire.decode(wire.encode(a_row(cluster=CLUSTER + 1, pause=pause)), CLUSTER, 2)
+        assert foreign.value.paused is pause.on
+    row = changed(a_row(cluster=CLUSTER + 1), place_of('pause'), [3])
+    with pytest.raises(wire.ForeignRow) as foreign:
+        wire.decode(row, CLUSTER, 3)
+    assert (foreign.value.name, foreign.value.paused) == ('AHM-NODE-2', False)
+
+
 def test_a_row_of_another_cluster_in_a_state_of_a_later_version_says_whose_it_is():
     row = changed(a_row(cluster=CLUSTER + 1), place_of('state'), 99)
     with pytest.raises(wire.ForeignRow) as foreign:

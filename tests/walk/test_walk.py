@@ -115,7 +115,7 @@ def test_the_walk_knows_all_parts_and_what_they_are_made_of():
     assert sorted(vars(consensus)) == sorted(list(ATTRIBUTES) + ['facts', 'farewell',
                                                                  'incarnation'])
     assert sorted(vars(consensus.tenure.lease)) == [
-        'acked', 'facts', 'left', 'returned_at', 'tie_break']
+        'acked', 'counts_from', 'facts', 'left', 'returned_at', 'tie_break']
     assert sorted(vars(consensus.members.peers[1])) == [
         'heard', 'heard_at', 'past', 'row', 'row_at']
 

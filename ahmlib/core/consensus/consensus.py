@@ -108,7 +108,8 @@ class Consensus:
         return self.contest.decide(wish)
 
     def to_save(self, record: Any, names: Tuple[Optional[str], ...], claim: Any,
-                maintenance: bool = False, pause: Optional[Pause] = None) -> Saved:
+                maintenance: bool = False, pause: Optional[Pause] = None,
+                moved: bool = False) -> Saved:
         """What must not be forgotten, as of now, with what others keep beside it."""
         # Who retreats beside a leader of its own leads nothing, and owes its promise.
         leads = self.ballot.leads or self.tenure.reigns \
@@ -117,7 +118,7 @@ class Consensus:
                      self.facts.own if leads else self.promise.leader, self.promise.hold,
                      self.promise.bound, self.promise.blind, record, names,
                      self.tenure.reigns if leads else self.promise.reigned, claim, maintenance,
-                     pause or Pause())
+                     pause or Pause(), moved)
 
     def publish(self, row: Beacon, hurried: bool, matters: Any) -> None:
         """Have the state saved, or say what there is to say; see Speaker."""

@@ -28,6 +28,7 @@ class Lease:
         self.acked: Dict[int, float] = {}       # by node: send time of my newest row it took
         self.left: Set[int] = set()             # said LEAVING, bound to me
         self.returned_at: Dict[int, float] = {}     # left, came back, has not acknowledged since
+        self.counts_from = NEVER                    # sent before that: with other timings
 
     @property
     def needed(self) -> int:
@@ -41,10 +42,17 @@ class Lease:
 
     def acknowledged(self, row: Beacon, sent_at: float) -> None:
         """A row of my term follows me and repeats a leading row of mine, sent at that instant."""
-        self.acked[row.sender] = max(sent_at, self.acked.get(row.sender, NEVER))
+        if sent_at >= self.counts_from:
+            self.acked[row.sender] = max(sent_at, self.acked.get(row.sender, NEVER))
         self.returned_at.pop(row.sender, None)
         if row.farewell is Farewell.LEAVING and row.bound:
             self.left.add(row.sender)
+
+    def took_settings(self, before: float) -> None:
+        """It lasted so long before: what was sent before was promised for that."""
+        if self.seconds > before:
+            self.acked = {place: at + before - self.seconds for place, at in self.acked.items()}
+            self.counts_from = self.facts.now
 
     def returned(self, place: int) -> None:
         """A new incarnation of a node that left was heard: from now on it answers for itself.

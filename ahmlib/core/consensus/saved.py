@@ -22,3 +22,4 @@ class Saved(NamedTuple):
     claim: Claim = Claim()                  # the newest claim known here
     maintenance: bool = False               # this node is left alone (R56)
     pause: Pause = Pause()                  # the newest pause known here (R57)
+    moved: bool = False                     # runs by another nodes.conf than before (R62)

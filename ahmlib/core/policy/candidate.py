@@ -108,7 +108,8 @@ class Candidate:
     def _due(self) -> Tuple[Due, Optional[int]]:
         """For whom an election is due, as far as the old primary is concerned."""
         in_touch = self.consensus.members.in_touch()
-        if not self.consensus.follower.followed and not any(row.followed for row in in_touch):
+        if not self.consensus.follower.followed and (
+                self.paused.moved or not any(row.followed for row in in_touch)):
             return self._due_at_first()
         return _LEVELS[self._weigh()], None
 

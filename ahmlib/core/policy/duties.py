@@ -97,9 +97,10 @@ class Duties:
                 continue
             self.taken_up = intent
             why = why_not_eligible(row, self.candidate.view())
-            if not why:
+            waits_for = self.paused.waits_for()
+            if not why and not waits_for:
                 return HandOver(intent)
-            self.out.note('no switchover: %s' % sentence(row.name, why))
+            self.out.note('no switchover: %s' % (waits_for or sentence(row.name, why)))
             self.out.report('ERROR', 'switchover', self.out.problem, HAND_OVER)
         return None
 

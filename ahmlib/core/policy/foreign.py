@@ -12,7 +12,8 @@ from ..settings import Settings
 #: So long a node of another cluster counts as heard, and for three of its beacons at least.
 FOREIGN_SECONDS = 30.0
 #: How the nodes, or the quorum rule, are changed.
-ORDER = 'run ahm_shutdown_cluster (databases and VIP stay), bring the new file to all nodes, ' \
+ORDER = 'run ahm_pause_cluster, restart AHM on one node after the other with the new file, and ' \
+    'run ahm_resume_cluster; or ahm_shutdown_cluster, bring the new file to all nodes, and ' \
     'then start AHM on all of them, on the host of the primary last'
 #: Likewise where too few are left for that command.
 ORDER_OF_FEW = 'run "ahm stop" on all nodes that are left (their databases stay), take the ' \

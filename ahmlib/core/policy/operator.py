@@ -210,6 +210,8 @@ class Operator:
         why = self.why_busy() or self._why_no_leader(on)
         if on and not self.paused.on:
             why = why or self.why_at_work() or self._why_moving()
+        if not on and self.paused.on:
+            why = why or self.paused.why_not_end()
         if not why:
             self._begin('pause' if on else 'resume', lambda task: self._start_pause(on, task))
         return why

@@ -4,12 +4,16 @@ A pause names one node, its holder: the only one that may lead.  While its holde
 nobody else can be elected, for among any voters is one who knows of it.  So the holder's primary,
 and its VIP, may stay where they are when its lease ends, though it is cut off.  That freedom ends
 on its own disk first: in a switchover, and at the end of the pause, which only a leader can order.
+
+Meanwhile nodes may be restarted with another nodes.conf, for who knows of the pause votes for its
+holder alone by whichever file (R62).  The holder ends it once all of its file are there by it.
 """
 
-from typing import Optional, Tuple
+from typing import List, Optional, Tuple
 
 from ..beacon import Beacon, Due, IntentKind, Pause
 from ..consensus.consensus import Consensus
+from ..consensus.saved import Saved
 from ..facts import Facts
 from ..out import Out
 from ..states import Role
@@ -24,9 +28,9 @@ class Paused:
     """The newest pause that this node knows, and its end; a leader's part makes a new one."""
 
     def __init__(self, facts: Facts, out: Out, consensus: Consensus, database: LocalDatabase,
-                 saved: Pause) -> None:
+                 saved: Saved) -> None:
         self.facts, self.out, self.consensus, self.database = facts, out, consensus, database
-        self.pause = saved
+        self.pause, self.moved = saved.pause, saved.moved
         self.task: Optional[Task] = None
         self.until = 0.0
 
@@ -100,6 +104,9 @@ class Paused:
 
     def decide(self) -> None:
         """As leader: seal it, or end one that another node holds; see how far the task is."""
+        if self.moved:
+            self.moved = bool(not self.consensus.leads or self._missing()) if self.is_held \
+                else not self.consensus.follower.followed
         if self.consensus.role is Role.LEADS and self.consensus.tenure.has_lease() \
                 and self.pause.on:
             if self.pause.holder != self.facts.own:
@@ -109,13 +116,51 @@ class Paused:
         if self.task is not None:
             self._see(self.task)
 
+    def _knowing(self) -> List[Beacon]:
+        """The rows that follow this leader, and repeat this pause from disk."""
+        return [row for row in self.consensus.members.in_touch()
+                if row.leader == self.facts.own and row.term == self.consensus.term
+                and row.pause[:2] == self.pause[:2]]
+
     def _is_known(self) -> bool:
         """Whether among any voters is one that has it on disk, and whose vote is not under way."""
-        facts, term, disk = self.facts, self.consensus.term, self.consensus.speaker.disk
-        know = [row for row in self.consensus.members.in_touch()
-                if row.leader == facts.own and row.term == term and row.pause[:2] == self.pause[:2]]
+        facts, disk = self.facts, self.consensus.speaker.disk
         needed = max(facts.votes_needed, facts.settings.size - facts.votes_needed + 1)
-        return disk is not None and disk.pause == self.pause and 1 + len(know) >= needed
+        return disk is not None and disk.pause == self.pause \
+            and 1 + len(self._knowing()) >= needed
+
+    # -- another nodes.conf --------------------------------------------------------------------
+
+    def known_by(self) -> List[int]:
+        """Whose disks are known to have it, where it is sealed on this one; else nobody's (R62)."""
+        disk = self.consensus.speaker.disk
+        if not self.pause.on or not self.pause.sealed or disk is None or disk.pause != self.pause:
+            return []
+        return [self.facts.own] + [row.sender for row in self.consensus.members.all_rows()
+                                   if row.pause[:2] == self.pause[:2]]
+
+    def _missing(self) -> List[int]:
+        """Who of nodes.conf does not follow this leader yet, and repeat the pause."""
+        there = {self.facts.own}.union(row.sender for row in self._knowing())
+        return [place for place in self.facts.settings.order if place not in there]
+
+    def waits_for(self) -> str:
+        """Why the pause can neither end nor be handed over by this leader yet; '' if it can."""
+        if not self.moved or not self.consensus.leads:
+            return ''
+        missing = ' and '.join(self.facts.name_of(place) for place in self._missing())
+        return 'the nodes.conf of %s was changed in this pause, and %s is not there by it: start ' \
+            'AHM there with that file ("ahm restart" where it runs by another), or take that ' \
+            'node out' % (self.facts.settings.name, missing)
+
+    def why_not_end(self) -> str:
+        """Why this leader does not end it now; '' where it may (R63)."""
+        ours = self.facts.settings
+        odd = [row.name for row in self.consensus.members.in_touch()
+               if (row.interval, row.retries) != (ours.interval, ours.retries)]
+        return self.waits_for() or (
+            '%s has other timings than %s: bring the same to all, with "ahm restart" there' % (
+                ' and '.join(odd), ours.name) if odd else '')
 
     def _see(self, task: Task) -> None:
         disk = self.consensus.speaker.disk

@@ -178,8 +178,14 @@ def _paused(parts: Parts) -> str:
     paused = parts.paused
     if not paused.on or not (paused.is_held or parts.consensus.leader_row() is None):
         return ''
+    holder = parts.facts.name_of(paused.pause.holder)
+    why = paused.waits_for() or (
+        'the nodes.conf here was changed in this pause: it waits for %s, with the same' % holder
+        if paused.moved and not paused.is_held else '')
+    if why:
+        return 'the cluster is paused: nothing fails over, and only %s may lead; %s' % (holder, why)
     return 'the cluster is paused: nothing fails over, and only %s may lead; end that with ' \
-        '"ahm_resume_cluster"' % parts.facts.name_of(paused.pause.holder)
+        '"ahm_resume_cluster"' % holder
 
 
 def _judged(say: Callable[[Parts], str]) -> Callable[[Parts], str]:
