@@ -36,12 +36,13 @@ ABOUT = re.compile(r'[^/]+\.dist-info/((METADATA|(LICEN[CS]E|COPYING|NOTICE)[^/]
 COMPILED = re.compile(r'\.so(\.[\d.]+)?$|^_yaml/')
 #: Of a package of sources: what it installs, and its licence.
 OF_SOURCES = re.compile(r'[^/]+/(docopt\.py|LICENSE[^/]*)$')
-SAMPLES = ('ahm_config.yml.sample', 'nodes.conf.sample', 'failover.sh.sample')
+SAMPLES = ('ahm_config.yml.sample', 'nodes.conf.sample', 'failover.sh.sample',
+           'haproxy.cfg.sample')
 #: bash looks for it by the name of each command; it is the same for all.
 COMPLETION = '. "${BASH_SOURCE[0]%/*}/../../ahm/ahm.bash_completion"\n'
 DOCUMENTS = ('README.md', 'README.ko.md', 'CHANGELOG.md', 'LICENSE', 'docs/coming-from.md',
              'docs/failover.svg', 'docs/quick-start-debian.md', 'docs/quick-start-el.md',
-             'docs/runbook.md', 'docs/tutorial.md')
+             'docs/routing.md', 'docs/runbook.md', 'docs/tutorial.md')
 
 
 class File(NamedTuple):
