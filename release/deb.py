@@ -30,6 +30,7 @@ PLACES: Dict[str, Tuple[str, int]] = {
     'ahm.xml': ('usr/lib/firewalld/services/ahm.xml', 0o644),
     'ahm-capabilities.conf': ('usr/share/ahm/ahm-capabilities.conf', 0o644),
     'ahm-postgresql.conf': ('usr/share/ahm/ahm-postgresql.conf', 0o644),
+    'prometheus/ahm.rules.yml': ('usr/share/ahm/prometheus/ahm.rules.yml', 0o644),
     'ahm-witness.conf': ('usr/share/ahm/ahm-witness.conf', 0o644),
 }
 

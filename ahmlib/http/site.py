@@ -6,10 +6,12 @@ comes from there: it is judged when it is asked for, and that is when it is writ
 
 import json
 import re
+import time
 import traceback
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set, Tuple
 
-from ahmlib.http import pages
+from ahmlib.http import exposition, metrics, pages
+from ahmlib.http.counters import Counters, path_label
 from ahmlib.http.health import CHECKS
 from ahmlib.http.request import METHODS, Request
 from ahmlib.http.response import LINES, Response, as_json, as_text
@@ -18,7 +20,8 @@ from ahmlib.http.view import view_of
 if TYPE_CHECKING:
     from ahmlib.runtime.driver import Driver
     from ahmlib.runtime.log import Log
-    from ahmlib.runtime.loop import Clock
+    from ahmlib.runtime.loop import Clock, Loop
+    from ahmlib.runtime.reload import Reload
 
 RENDERED_SECONDS = 0.1
 LOG_SECONDS = 60.0
@@ -35,12 +38,14 @@ Rendered = Tuple[float, bytes]
 class Site:
     """All that is answered, of one Driver."""
 
-    def __init__(self, driver: 'Driver', log: 'Log', clock: 'Clock') -> None:
-        self.driver, self._log, self._clock = driver, log, clock
+    def __init__(self, driver: 'Driver', counters: Counters, reload: 'Reload', loop: 'Loop',
+                 log: 'Log', clock: 'Clock') -> None:
+        self.driver, self._counters, self._reload = driver, counters, reload
+        self._loop, self._log, self._clock = loop, log, clock
         self._rendered: Dict[str, Rendered] = {}
         self._pages: Dict[str, Callable[[], Any]] = {
             '/patroni': self._node, '/cluster': self._cluster, '/status': driver.status,
-            '/config': lambda: pages.config_page(driver.node, driver.config),
+            '/config': self._config,
             '/history': lambda: pages.history_page(self._events())}
 
     def answer(self, request: Request) -> Response:
@@ -64,6 +69,8 @@ class Site:
             return Response(200 if self._is_so(request) else 503, body)
         if request.path == '/events':
             return self._events_after(request)
+        if request.path == '/metrics':
+            return self._metrics('patroni' in request.values('names'))
         if request.path in self._pages:
             return Response(200, self._page(request.path))
         return as_text(404, 'there is no such page')
@@ -84,8 +91,33 @@ class Site:
             self._rendered[key] = now, body
         return body
 
+    @property
+    def known(self) -> Set[str]:
+        """All paths that are there."""
+        return {'/events', '/metrics'}.union(CHECKS, self._pages)
+
+    def answered(self, request: Optional[Request], code: int) -> None:
+        """Count an answer that has begun to leave."""
+        self._counters.http_answered(path_label(request, self.known), code)
+
     def _node(self) -> pages.Page:
-        return pages.node_page(self.driver.node, 0, 0.0)
+        return pages.node_page(self.driver.node, 0, self._counters.majority_at)
+
+    def _config(self) -> pages.Page:
+        return pages.config_page(self.driver.node, self.driver.config)
+
+    def _metrics(self, with_patroni: bool) -> Response:
+        def make() -> bytes:
+            now = self._clock()
+            status = self.driver.status()
+            seen = metrics.Seen(
+                self.driver, self._counters, status, view_of(self.driver.node, now),
+                self._events(), self._config(), self._reload.taken, now, time.time())
+            text = metrics.render(seen, self._loop)
+            if with_patroni:
+                text += metrics.render_patroni(seen, self._node())
+            return text.encode('utf-8', 'replace')
+        return Response(200, self._once('/metrics %d' % with_patroni, make), exposition.KIND)
 
     def _cluster(self) -> pages.Page:
         return pages.cluster_page(self.driver.node, self.driver.status(),

@@ -198,7 +198,7 @@ class Daemon:
         self.ipc.open(self._client_asked, config.socket_dir, config.ipc_port,
                       config.listen_address)
         if config.http_port is not None:
-            self.http = HttpService(driver, self.loop, self.log, clock)
+            self.http = HttpService(driver, self.reloading, self.loop, self.log, clock)
             self.http.open(config)
         # Last: it may log, and what is said of a start that fails is one line.
         self.beacons = driver.beacons = BeaconSocket(
@@ -335,6 +335,8 @@ class Daemon:
     def _client_asked(self, client: Any, request: Dict[str, Any], origin: 'Origin') -> None:
         """A utility asked something; a reload is none of the core's."""
         if request != reload.REQUEST:
+            if self.http is not None:
+                self.http.counters.asked(client, request)
             self.driver.client_asked(client, request, origin)
         elif origin[0] != 'unix':
             self.ipc.answer(client, {'ok': False, 'reason': 'a reload is asked for on the host of '

@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import os
+import shutil
+import subprocess
 import time
 
 import pytest
@@ -27,6 +30,8 @@ from .scenarios import (
 LACK = loopback_available()
 pytestmark = pytest.mark.skipif(LACK is not None, reason=str(LACK))
 
+#: Where it is not there, tests/unit/test_http_metrics.py says so.
+PROMTOOL = os.environ.get('PROMTOOL') or shutil.which('promtool')
 HTTP = {'http_port': HTTP_PORT}
 
 
@@ -108,6 +113,30 @@ def test_events_are_lines_of_the_history_and_go_on_where_they_ended(healthy):
     assert [json.loads(line)['seq'] for line in rest.decode().splitlines()][:len(lines) - 2] == [
         line['seq'] for line in lines[2:]]
     assert ask(first, '/events?since=yesterday')[0] == 400
+
+
+def test_metrics_say_who_leads_and_how_long_the_failover_took(healthy):
+    for node in healthy.cluster.nodes:
+        code, body = ask(node, '/metrics?names=patroni')
+        found = dict(line.rpartition(' ')[::2] for line in body.decode().splitlines())
+        assert code == 200
+        leads = '1' if node.name == FIRST else '0'
+        assert found['ahm_leader'] == leads and found['ahm_unprotected'] == '0'
+        assert found['ahm_streaming'] == str(1 - int(leads))
+        assert int(found['ahm_wal_position_bytes']) > 0
+        assert int(found['ahm_database_checks_total{result="ok"}']) > 0
+        others = [name for name in NAMES if name != node.name]
+        for name in others:
+            assert found['ahm_peer_alive{peer="%s"}' % name] == '1'
+            assert int(found['ahm_beacons_received_total{peer="%s"}' % name]) > 0
+            assert int(found['ahm_beacons_sent_total{peer="%s"}' % name]) > 0
+        label = '{scope="%s",name="%s"}' % (page(node, '/cluster')['scope'], node.name)
+        assert found['patroni_primary' + label] == leads
+        assert float(found['patroni_dcs_last_seen' + label]) == pytest.approx(time.time(), abs=60)
+        if PROMTOOL:
+            done = subprocess.run([PROMTOOL, 'check', 'metrics'], input=body,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            assert (done.returncode, done.stdout) == (0, b'')
 
 
 def test_no_secret_and_no_path_is_shown(healthy):
