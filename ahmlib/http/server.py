@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ('HttpServer', 'IpcError')
 
 CLIENTS_MAX, SOURCE_CLIENTS_MAX = 32, 8
-ACCEPTS_MAX = 16
+#: In one step of the loop: others are not to wait for a crowd.
+ACCEPTS_MAX = 4
 #: Who connects waits there for a turn of the loop: more than any flood of clients between two.
 BACKLOG = 1024
 READ_BYTES = 16384

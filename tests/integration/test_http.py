@@ -32,6 +32,7 @@ pytestmark = pytest.mark.skipif(LACK is not None, reason=str(LACK))
 
 #: Where it is not there, tests/unit/test_http_metrics.py says so.
 PROMTOOL = os.environ.get('PROMTOOL') or shutil.which('promtool')
+CHECK_PATRONI = os.environ.get('CHECK_PATRONI') or shutil.which('check_patroni')
 HTTP = {'http_port': HTTP_PORT}
 
 
@@ -137,6 +138,28 @@ def test_metrics_say_who_leads_and_how_long_the_failover_took(healthy):
             done = subprocess.run([PROMTOOL, 'check', 'metrics'], input=body,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             assert (done.returncode, done.stdout) == (0, b'')
+
+
+#: Service -> (words, its exit code at the leader, at a standby): 0 is OK, 2 is CRITICAL.
+SERVICES = {
+    'cluster_has_leader': ([], 0, 0), 'cluster_has_replica': (['--critical', '2:'], 0, 0),
+    'cluster_node_count': (['--critical', '3:', '--healthy-critical', '3:'], 0, 0),
+    'cluster_is_in_maintenance': ([], 0, 0), 'cluster_has_scheduled_action': ([], 0, 0),
+    'node_is_alive': ([], 0, 0), 'node_is_primary': ([], 0, 2), 'node_is_leader': ([], 0, 2),
+    'node_is_replica': ([], 2, 0), 'node_is_pending_restart': ([], 0, 0)}
+
+
+@pytest.mark.skipif(CHECK_PATRONI is None, reason='CHECK_PATRONI NOT TRIED: it is not installed; '
+                    'pip install check_patroni, or name it by CHECK_PATRONI')
+@pytest.mark.parametrize('service', sorted(SERVICES))
+def test_check_patroni_reads_ahm(healthy, service):
+    words, of_leader, of_standby = SERVICES[service]
+    for node, code in zip(healthy.cluster.nodes, (of_leader, of_standby)):
+        argv = [CHECK_PATRONI, '-e', 'http://%s:%d' % (node.host.address, HTTP_PORT),
+                '--timeout', '10', service]
+        done = subprocess.run(argv + words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              universal_newlines=True)
+        assert done.returncode == code, done.stdout
 
 
 def test_no_secret_and_no_path_is_shown(healthy):

@@ -18,7 +18,8 @@ from ahmlib.http.counters import OTHER, Counters, path_label
 from ahmlib.http.exposition import COUNTER, GAUGE, Family, one, render
 from ahmlib.http.request import Request
 from ahmlib.http.site import Site
-from ahmlib.runtime.loop import BUSY_SECONDS, Loop
+from ahmlib.runtime.log import Log
+from ahmlib.runtime.loop import BUSY_SECONDS, Loop, clock
 
 from .documents import document, headings
 from .pages import ROOT
@@ -80,7 +81,7 @@ class History:
 
     def kept(self):
         """One failover."""
-        return [{'kind': 'failover', 'steps': [
+        return [{'kind': 'failover', 'term': 1, 'seq': 1, 'steps': [
             {'name': 'detection', 'took': 1.0}, {'name': 'promotion', 'took': 0.25},
             {'name': 'on record', 'took': 0.5}]}]
 
@@ -110,6 +111,12 @@ class Config:
         return 1
 
 
+def site_of(driver, counters=None, log=None, clock=lambda: 101.0):
+    """A Site of this Driver."""
+    reload = type('Reload', (), {'taken': True})()
+    return Site(driver, counters or Counters(driver), reload, Loop(), log, clock)
+
+
 def text_of(names=''):
     """/metrics of a Driver."""
     driver = Driver()
@@ -117,8 +124,7 @@ def text_of(names=''):
     counters.checks['ok'] += 4
     counters.hooks['notification_command', 'ok'] += 1
     counters.http_answered('/primary', 503)
-    reload = type('Reload', (), {'taken': True})()
-    site = Site(driver, counters, reload, Loop(), None, lambda: 101.0)
+    site = site_of(driver, counters)
     request = Request('GET', '/metrics', (('names', names),) if names else ())
     response = site._answer(request)
     assert response.code == 200 and response.kind == exposition.KIND
@@ -186,6 +192,44 @@ def test_a_page_of_a_node_that_knows_nothing_yet_says_so():
     assert (page['state'], page['role']) == ('unknown', 'uninitialized')
     members = pages.cluster_page(driver.node, driver.status(), 8008)['members']
     assert [member['lag'] for member in members] == ['unknown'] * 3
+
+
+# -- the site ----------------------------------------------------------------------------------
+
+
+def test_a_page_is_rendered_once_in_a_while_and_a_check_is_judged_each_time():
+    driver, now, told, ticks = Driver(), [101.0], [], []
+    status_of, serves = driver.status, [True, False, True]
+    driver.status = lambda: told.append(now[0]) or status_of()
+    driver.tick = lambda: ticks.append(now[0])
+    driver.node.parts.vip.serves = lambda at: serves.pop(0)
+    site = site_of(driver, clock=lambda: now[0])
+    for now[0] in (101.0, 101.05, 101.09, 101.2):
+        assert site.answer(Request('GET', '/status')).code == 200
+    assert told == [101.0, 101.2]
+    checked = [site.answer(Request('OPTIONS', '/primary')) for _ in range(3)]
+    assert [response.code for response in checked] == [200, 503, 200]
+    assert ticks == [101.2] * 3, 'a deadline that is due comes before the answer'
+
+
+def test_a_bug_costs_an_answer_and_is_told(tmp_path):
+    driver = Driver()
+    driver.status = lambda: 1 / 0
+    log = Log('%l ', 'DEBUG', str(tmp_path / 'log'), 'n', clock)
+    site = site_of(driver, log=log)
+    assert [site.answer(Request('GET', '/status')).code for _ in range(3)] == [500] * 3
+    log.close()
+    text = (tmp_path / 'log').read_text()
+    assert text.count('a bug in the answer to an HTTP request') == 1 and 'ZeroDivision' in text
+
+
+@pytest.mark.parametrize('method, path, code', [
+    ('POST', '/switchover', 405), ('DELETE', '/', 405), ('GET', '/x', 404),
+    ('GET', '/events', 200), ('HEAD', '/cluster', 200), ('OPTIONS', '/replica', 503)])
+def test_what_is_asked_otherwise(method, path, code):
+    response = site_of(Driver()).answer(Request(method, path))
+    assert response.code == code
+    assert code != 405 or ('Allow', 'GET, HEAD, OPTIONS') in response.headers
 
 
 @needs_promtool
