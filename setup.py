@@ -29,6 +29,7 @@ setup(
     packages=find_packages(include=['ahmlib', 'ahmlib.*']),
     scripts=COMMANDS,
     data_files=[('share/ahm', CONFIGURATION),
+                ('share/ahm/prometheus', ['conf/prometheus/ahm.rules.yml']),
                 ('share/doc/ahm', ['README.md', 'README.ko.md', 'CHANGELOG.md']),
                 ('share/doc/ahm/docs', DOCUMENTS)]
     + [('share/man/man' + name[-1], [os.path.join('man', name)]) for name in PAGES],

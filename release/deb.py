@@ -28,8 +28,10 @@ PLACES: Dict[str, Tuple[str, int]] = {
     'ahm.sudoers': ('etc/sudoers.d/ahm', 0o440),
     'ahm.bash_completion': (COMPLETIONS + '/ahm', 0o644),
     'ahm.xml': ('usr/lib/firewalld/services/ahm.xml', 0o644),
+    'ahm-http.xml': ('usr/lib/firewalld/services/ahm-http.xml', 0o644),
     'ahm-capabilities.conf': ('usr/share/ahm/ahm-capabilities.conf', 0o644),
     'ahm-postgresql.conf': ('usr/share/ahm/ahm-postgresql.conf', 0o644),
+    'prometheus/ahm.rules.yml': ('usr/share/ahm/prometheus/ahm.rules.yml', 0o644),
     'ahm-witness.conf': ('usr/share/ahm/ahm-witness.conf', 0o644),
 }
 

@@ -36,12 +36,15 @@ ABOUT = re.compile(r'[^/]+\.dist-info/((METADATA|(LICEN[CS]E|COPYING|NOTICE)[^/]
 COMPILED = re.compile(r'\.so(\.[\d.]+)?$|^_yaml/')
 #: Of a package of sources: what it installs, and its licence.
 OF_SOURCES = re.compile(r'[^/]+/(docopt\.py|LICENSE[^/]*)$')
-SAMPLES = ('ahm_config.yml.sample', 'nodes.conf.sample', 'failover.sh.sample')
+SAMPLES = ('ahm_config.yml.sample', 'nodes.conf.sample', 'failover.sh.sample',
+           'haproxy.cfg.sample')
+#: Alerts, below conf.
+RULES = 'prometheus/ahm.rules.yml'
 #: bash looks for it by the name of each command; it is the same for all.
 COMPLETION = '. "${BASH_SOURCE[0]%/*}/../../ahm/ahm.bash_completion"\n'
 DOCUMENTS = ('README.md', 'README.ko.md', 'CHANGELOG.md', 'LICENSE', 'docs/coming-from.md',
              'docs/failover.svg', 'docs/quick-start-debian.md', 'docs/quick-start-el.md',
-             'docs/runbook.md', 'docs/tutorial.md')
+             'docs/routing.md', 'docs/runbook.md', 'docs/tutorial.md')
 
 
 class File(NamedTuple):
@@ -88,6 +91,7 @@ def own() -> Tree:
     tree.update({'share/ahm/' + name: _read('conf', name)
                  for name in sorted(os.listdir(os.path.join(ROOT, 'conf')))
                  if name not in SAMPLES and os.path.isfile(os.path.join(ROOT, 'conf', name))})
+    tree['share/ahm/' + RULES] = _read('conf', RULES)
     for path in sources('man', ''):
         if re.search(r'\.[1-8]$', path):
             tree['share/man/man%s/%s' % (path[-1], os.path.basename(path))] = _read(path)

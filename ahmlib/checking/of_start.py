@@ -114,8 +114,8 @@ def ports(config: 'Config', running: Daemon, start: Start) -> Iterator[Verdict]:
     """Without them there is no start."""
     for why in start.ports:
         found, remedy = _apart(why)
-        yield Verdict(ERROR, 'ahm_port' if why.startswith('cannot bind') or 'multicast' in why
-                      else 'ipc_port', found, remedy)
+        key = 'ahm_port' if why.startswith('cannot bind') or 'multicast' in why else 'ipc_port'
+        yield Verdict(ERROR, 'http_port' if why.endswith('http_port') else key, found, remedy)
     if not start.ports:
         yield well('ahm_port, ipc_port', '%d and %d %s' % (
             config.ahm_port, config.ipc_port, 'can be had' if running.pid is None

@@ -156,11 +156,14 @@ def _refused_ports(config: 'Config') -> List[str]:
         BeaconSocket(own, (), lambda data, peer: None, loop, log, multicast(config)).close()
     except UdpError as error:
         found.append(str(error))
-    try:
-        for listener in listeners.listen_tcp(config.ipc_port, config.listen_address):
-            listener.close()
-    except listeners.IpcError as error:
-        found.append(str(error))
+    for name, address in (('ipc_port', config.listen_address),
+                          ('http_port', config.http_listen_address)):
+        try:
+            for listener in listeners.listen_tcp(getattr(config, name), address, name) \
+                    if getattr(config, name) is not None else ():
+                listener.close()
+        except listeners.IpcError as error:
+            found.append(str(error))
     try:
         listeners.is_left_over(listeners.unix_path(config.socket_dir, config.ipc_port))
     except listeners.IpcError as error:

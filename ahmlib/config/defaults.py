@@ -55,6 +55,11 @@ def _conn_string(values: Values, environ: Environ) -> str:
         conninfo.quote(values['db_user']))
 
 
+def _http_listen_address(values: Values, environ: Environ) -> Optional[str]:
+    del environ
+    return values['listen_address']
+
+
 def _db_bin_dir(values: Values, environ: Environ) -> Optional[str]:
     del values
     if environ.get('AGHOME'):
@@ -80,6 +85,7 @@ def _db_config_dir(values: Values, environ: Environ) -> Optional[str]:
 # listen_address and replication_user depend on more than the configuration and stay None.
 DERIVED = (
     ('conn_string', _conn_string),
+    ('http_listen_address', _http_listen_address),
     ('db_bin_dir', _db_bin_dir),
     ('db_data_dir', _db_data_dir),
     ('db_config_dir', _db_config_dir),

@@ -128,6 +128,11 @@ RULES = (
          'ipc_port and db_port differ: both are TCP ports of one host',
          'choose another ipc_port',
          lambda c: c.is_witness or c.ipc_port != c.db_port),
+    Rule('http-port', ('http_port', 'ipc_port', 'db_port', 'is_witness'),
+         'http_port is neither ipc_port nor db_port: all are TCP ports of one host',
+         'choose another http_port',
+         lambda c: c.http_port is None or c.http_port != c.ipc_port and (
+             c.is_witness or c.http_port != c.db_port)),
     Rule('db-commands', ('db_start_command', 'db_stop_command'),
          'db_start_command and db_stop_command are set together: a service manager that does not '
          'know of a stop starts the database again',
@@ -272,6 +277,11 @@ ADVICE = (
     Rule('isolated-primary', ('stop_isolated_primary',),
          'an isolated primary goes on accepting writes of clients that do not use the VIP',
          'leave stop_isolated_primary at true', lambda c: c.stop_isolated_primary),
+    Rule('http-isolated', ('http_port', 'stop_isolated_primary'),
+         'who is sent to the primary by its HTTP health check goes on writing to an isolated one: '
+         'no address is taken from that, and its database is not stopped',
+         'leave stop_isolated_primary at true',
+         lambda c: c.http_port is None or c.stop_isolated_primary),
     Rule('check-period', ('db_connect_timeout', 'health_check_period'),
          'a hanging check takes longer than health_check_period, so checks come later than planned',
          'lower db_connect_timeout or raise health_check_period',

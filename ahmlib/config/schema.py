@@ -141,6 +141,11 @@ PARAMETERS = (
         'UDP on the own address in nodes.conf, TCP on all'), 'The only address to listen at; names '
          'the own entry where several addresses in nodes.conf are of this host. Utilities reach '
          'the node by this address then (-h), not by the virtual IP or 127.0.0.1.', beyond=True),
+    _row(CLUSTER, 'http_port', INTEGER, None, 'TCP port for health checks, metrics and what is '
+         'known of the cluster, by HTTP, for load balancers and monitors; 8008 is what they '
+         'expect. Unset: there is no HTTP.', minimum=1, maximum=65535, beyond=True),
+    _row(CLUSTER, 'http_listen_address', ADDRESS, Derived('listen_address, else all'), 'The only '
+         'address to listen at for HTTP.', beyond=True),
     _seconds(CLUSTER, 'beacon_message_interval_seconds', 8, 'Seconds between beacons.',
              most=3600, example=8),
     _row(CLUSTER, 'beacon_message_retry_count', INTEGER, 2, 'Missed beacons after which a node '

@@ -77,20 +77,22 @@ def bind_unix(fd: int, path: str) -> None:
         os.umask(umask)
 
 
-def listen_tcp(port: int, address: Optional[str] = None) -> List[socket.socket]:
+def listen_tcp(port: int, address: Optional[str] = None,
+               parameter: str = 'ipc_port') -> List[socket.socket]:
     """Return the listening TCP sockets for one address, or for all of IPv4 and of IPv6.
 
+    parameter: which one is to be set otherwise where that fails.
     port: 0 takes a free one (the same for both families only by chance: for tests).
     Raises IpcError if there is none in the end.
     """
     if address is not None:
         family = socket.AF_INET6 if ':' in address else socket.AF_INET
-        return [_listen_tcp(family, address, port)]
+        return [_listen_tcp(family, address, port, parameter)]
     listeners = []
     problem = IpcError('this host has neither IPv4 nor IPv6')
     for family, everywhere in ((socket.AF_INET, '0.0.0.0'), (socket.AF_INET6, '::')):
         try:
-            listeners.append(_listen_tcp(family, everywhere, port))
+            listeners.append(_listen_tcp(family, everywhere, port, parameter))
         except _FamilyMissing as error:
             problem = error           # a host without IPv6, say: the other family will do
         except IpcError:
@@ -106,7 +108,8 @@ class _FamilyMissing(IpcError):
     """The host has no such address family."""
 
 
-def _listen_tcp(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+def _listen_tcp(family: socket.AddressFamily, address: str, port: int,
+                parameter: str) -> socket.socket:
     listener = None
     try:
         listener = socket.socket(family, socket.SOCK_STREAM)
@@ -123,7 +126,7 @@ def _listen_tcp(family: socket.AddressFamily, address: str, port: int) -> socket
         is_missing = error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
         kind = _FamilyMissing if is_missing else IpcError
         raise kind('cannot listen on TCP %s port %d: %s; stop what uses it or set another'
-                   ' ipc_port' % (address, port, error.strerror))
+                   ' %s' % (address, port, error.strerror, parameter))
 
 
 def is_left_over(path: str) -> bool:

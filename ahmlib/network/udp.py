@@ -9,12 +9,13 @@ A datagram that cannot be sent is a lost one, and those the protocol is made for
 logged now and then, and never an error of the caller's.
 """
 
+import collections
 import errno
 import ipaddress
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Counter, Iterable, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from ahmlib.runtime.log import Log
@@ -46,12 +47,15 @@ class BeaconSocket:
         one that has the own address.
     on_datagram(data, peer): called with what peer, one of `peers` as given, sent.
     received, foreign, send_errors: datagrams of peers, of others, and those that did not leave.
+    received_from, sent: by peer, those of it and those for it.
     """
 
     def __init__(self, own: Address, peers: Iterable[Address],
                  on_datagram: Callable[[bytes, Address], None], loop: 'Loop', log: 'Log',
                  multicast: Optional[Tuple[str, Optional[str], int]] = None) -> None:
         self.received = 0
+        self.received_from: Counter[Address] = collections.Counter()
+        self.sent: Counter[Address] = collections.Counter()     # by peer, by multicast too
         self.foreign = 0
         self.send_errors = 0
         self._own = own
@@ -92,6 +96,7 @@ class BeaconSocket:
             targets = [to]
         else:
             targets = self._group_targets if self._group else self._peers
+        self.sent.update(self._peers if to is None else [to])
         return sum(self._send_one(data, target) for target in targets)
 
     def close(self) -> None:
@@ -213,6 +218,7 @@ class BeaconSocket:
         peer = self._known.get(source)
         if peer is not None:
             self.received += 1
+            self.received_from[peer] += 1
             self._on_datagram(data, peer)
         elif source != _normal(self._own):
             self.foreign += 1

@@ -15,6 +15,7 @@ from ahmlib.core.beacon import Farewell
 from ahmlib.core.node import Node
 from ahmlib.core.policy.foreign import ORDER
 from ahmlib.core.settings import split_address
+from ahmlib.http.service import HttpService
 from ahmlib.ipc.listeners import IpcError
 from ahmlib.ipc.server import IpcServer
 from ahmlib.network.udp import BeaconSocket, UdpError
@@ -88,6 +89,7 @@ class Daemon:
         self.children = Children(self.loop, clock)
         self.reused = Reused(self.children, self.loop, clock)
         self.ipc = IpcServer(self.loop, self.log, clock)
+        self.http: Optional[HttpService] = None     # where it is wanted, from open() on
         self.pid_file = PidFile(pid_path(config))
         self.service = ServiceManager(environment.service, self.log, clock, self._verdict)
         self.event_writer = EventWriter(self.loop, clock, config.data_dir, self._helper_died)
@@ -206,6 +208,9 @@ class Daemon:
         driver.answer = self.ipc.answer
         self.ipc.open(self._client_asked, config.socket_dir, config.ipc_port,
                       config.listen_address)
+        if config.http_port is not None:
+            self.http = HttpService(driver, self.reloading, self.loop, self.log, clock)
+            self.http.open(config)
         # Last: it may log, and what is said of a start that fails is one line.
         self.beacons = driver.beacons = BeaconSocket(
             own, [peer for peer in addresses if peer != own], driver.datagram, self.loop,
@@ -245,6 +250,8 @@ class Daemon:
         What the disk does not let go in time is a left-over, which the next start recognises.
         """
         self.children.cancel_all()
+        if self.http is not None:
+            self.http.close()
         if self.beacons is not None:
             self.beacons.close()
         if self.disk.pid is None:
@@ -279,6 +286,8 @@ class Daemon:
                 self.children.expire(clock())
                 self.reused.expire(clock())
                 self.ipc.expire(clock())
+                if self.http is not None:
+                    self.http.server.expire(clock())
                 self.disk.expire(clock())
                 self.driver.telling.expire(clock())
                 self.own_files.expire(clock())
@@ -328,7 +337,8 @@ class Daemon:
                  self.reused.next_deadline(),
                  self.ipc.next_deadline(), self.disk.next_deadline(),
                  self.driver.telling.next_deadline(), self.own_files.next_deadline(),
-                 self.service.next_deadline(), self.history.next_deadline()]
+                 self.service.next_deadline(), self.history.next_deadline(),
+                 None if self.http is None else self.http.server.next_deadline()]
         return min(instant for instant in found if instant is not None)
 
     def _exit(self, code: int, reason: str) -> None:
@@ -338,6 +348,8 @@ class Daemon:
     def _client_asked(self, client: Any, request: Dict[str, Any], origin: 'Origin') -> None:
         """A utility asked something; a reload is none of the core's."""
         if request != reload.REQUEST:
+            if self.http is not None:
+                self.http.counters.asked(client, request)
             self.driver.client_asked(client, request, origin)
         elif origin[0] != 'unix':
             self.ipc.answer(client, {'ok': False, 'reason': 'a reload is asked for on the host of '

@@ -90,6 +90,7 @@ class Driver:
         self.running: Dict[int, Any] = {}           # token -> child, or what it is asked
         #: The token of a VIP command that puts it up.
         self.raising: Optional[int] = None
+        self.watch: Callable[[Any], None] = lambda event: None     # is told of each event first
         self.client_tokens = OWN_TOKEN
         self.malformed = self.foreign = 0
         #: Whether a row of this node has left it.
@@ -114,6 +115,7 @@ class Driver:
         What is fed while that is done (a child that could not be started, a timer that is due) is
         thought of at once, and its effects come after those that are wanted already.
         """
+        self.watch(event)
         self.wanted.extend(self.node.handle(event, self.clock()).in_order())
         if self.performing:
             return

@@ -9,10 +9,10 @@ how many are missing in the file.  No kind of event may push the others out: of 
 are kept, and then one says how many were not.
 """
 
+import collections
 import datetime
 import time
-from collections import deque
-from typing import Any, Callable, Deque, Dict, Iterable, Optional, Tuple
+from typing import Any, Callable, Counter, Deque, Dict, Iterable, List, Optional, Tuple
 
 from ahmlib.runtime.event_file import Event, EventWriter
 from ahmlib.runtime.loop import Clock
@@ -42,10 +42,11 @@ class History:
     def __init__(self, writer: EventWriter, node: str, clock: Clock, term: Callable[[], int],
                  on_trouble: Callable[[str], None], wall: Clock = time.time) -> None:
         self.seq = 0
+        self.kinds: Counter[str] = collections.Counter()    # how often each came since the start
         self.lost = 0           # events that are not in the file, and of which it does not tell yet
         self._writer, self._node, self._clock, self._term = writer, node, clock, term
         self._on_trouble, self._wall = on_trouble, wall
-        self._tail: Deque[Event] = deque(maxlen=TAIL_MAX)
+        self._tail: Deque[Event] = collections.deque(maxlen=TAIL_MAX)
         self._term_seen = 0
         self._retry_at: Optional[float] = None
         self._told = ''
@@ -68,6 +69,7 @@ class History:
     def add(self, kind: str, cause: str, text: str, by: Optional[Dict[str, Any]] = None,
             steps: Steps = ()) -> None:
         """Something happened now.  `steps`: (name, instant of the clock, seconds) each."""
+        self.kinds[kind] += 1
         if self._may_keep(kind):
             self._keep(self._event(kind, cause, text, by, steps), self._ended)
 
@@ -141,13 +143,17 @@ class History:
 
     # -- who asks ------------------------------------------------------------------------------
 
+    def kept(self) -> List[Event]:
+        """The events in memory, in their order."""
+        return sorted(self._tail, key=place)
+
     def answer(self, request: Dict[str, Any]) -> Dict[str, Any]:
         """The events after (term, seq), oldest first; `more`: there are further ones."""
         after = request.get('after', [0, 0])
         if type(after) is not list or len(after) != 2 or any(type(item) is not int
                                                              for item in after):
             return {'ok': False, 'reason': 'after: expected [term, seq], two numbers'}
-        found = sorted((event for event in self._tail if place(event) > tuple(after)), key=place)
+        found = [event for event in self.kept() if place(event) > tuple(after)]
         return {'ok': True, 'node': self._node, 'events': found[:PAGE_MAX],
                 'more': len(found) > PAGE_MAX}
 

@@ -7,6 +7,7 @@ callback is timed, since one that blocks makes this node late for everybody. Tha
 only where it is so long that it matters.
 """
 
+import bisect
 import os
 import selectors
 import signal
@@ -27,6 +28,8 @@ CLOCK_BOOTTIME = getattr(time, 'CLOCK_BOOTTIME', 7)
 #: From here on it is worth a line for who reads the log at DEBUG.
 SLOW_SECONDS = 0.010
 SLOW_LOG_SECONDS = 60.0
+#: How long steps took is counted up to each of these, and beyond.
+BUSY_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 def clock() -> float:
@@ -40,7 +43,8 @@ class Loop:
     clock: returns the present instant in seconds.
     log: a `Log`, or None; told when a callback took longer than 10 ms, at DEBUG.
     late_seconds: from so many on it is a WARNING, since others may notice.
-    slowest_seconds: the longest any callback took so far.
+    slowest_seconds: the longest any callback took so far; busy_counts: how many took up to each of
+    BUSY_SECONDS, and more than the last one; busy_seconds: all of them together.
     """
 
     def __init__(self, clock: Clock = clock, log: Optional['Log'] = None,
@@ -49,6 +53,8 @@ class Loop:
         self.log = log
         self.late_seconds = late_seconds
         self.slowest_seconds = 0.0
+        self.busy_counts = [0] * (len(BUSY_SECONDS) + 1)
+        self.busy_seconds = 0.0
         self._selector = selectors.DefaultSelector()
         #: fd -> {event: callback}; a new dict for every registration.
         self._callbacks: Dict[int, Dict[int, Callback]] = {}
@@ -176,6 +182,8 @@ class Loop:
 
     def _note_duration(self, function: Callable[..., Any], seconds: float) -> None:
         self.slowest_seconds = max(self.slowest_seconds, seconds)
+        self.busy_counts[bisect.bisect_left(BUSY_SECONDS, seconds)] += 1
+        self.busy_seconds += seconds
         if seconds <= SLOW_SECONDS or self.log is None:
             return
         name = getattr(function, '__qualname__', None) or repr(function)

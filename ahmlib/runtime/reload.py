@@ -37,6 +37,7 @@ class Reload:
 
     def __init__(self, daemon: 'Daemon') -> None:
         self._daemon = daemon
+        self.taken = True       # what the newest one brought
         self._runs = False
         self._asked_again = False
         self._waiting: List[Any] = []
@@ -63,6 +64,7 @@ class Reload:
             self._daemon.log.error('reload refused: %s' % text)
         answer = {'ok': False, 'reason': problems[0], 'problems': problems} if problems \
             else self._daemon.take(unpack(result['config']))
+        self.taken = bool(answer['ok'])
         self._daemon.service.reloaded()
         for client in self._served:
             self._daemon.ipc.answer(client, answer)

@@ -1,4 +1,4 @@
-"""The lemmas that keep the data (L4, L5, L14, L17, L18, L20, L21, L23 to L25): who is promoted."""
+"""The lemmas that keep the data (L4, L5, L14, L17, L18, L20, L21, L23 to L26): who is promoted."""
 
 from typing import TYPE_CHECKING, Any, Dict, Set, Tuple
 
@@ -8,7 +8,15 @@ from ahmlib.core.consensus.saved import SPENT, Saved
 from ahmlib.core.node import Node
 from ahmlib.core.policy.election import why_not_eligible
 from ahmlib.core.states import DatabaseState
-from ahmlib.simulation.lemma import Lemma, Violated, by_force, excused, halves, spared
+from ahmlib.simulation.lemma import (
+    Lemma,
+    Violated,
+    by_force,
+    excused,
+    halves,
+    may_split,
+    spared,
+)
 
 if TYPE_CHECKING:
     from ahmlib.simulation.host import Host
@@ -336,3 +344,17 @@ class SparedAlone(Lemma):
                     and other.database is not None and other.database.writable:
                 raise Violated('%s is promoted while a pause spares the database of %s' % (
                     host.settings.name, other.settings.name))
+
+
+class OneSays(Lemma):
+    """At no instant do two nodes say of themselves that clients may write there."""
+    number = 26
+    watches_steps = True
+
+    def step(self) -> None:
+        world = self.world
+        says = [host for host in world.hosts if host.node is not None and host.powered
+                and not host.paused and host.node.parts.vip.serves(host.clock(world.now))]
+        if len(says) > 1 and not may_split(world, says) and not world.pause_forgotten:
+            raise Violated('%s say that clients may write there' % ' and '.join(
+                host.settings.name for host in says))

@@ -35,6 +35,7 @@
          unless that accepts writes.
     L25  While a pause spares a database that accepts writes, no other one is promoted, unless by
          force.
+    L26  At no instant do two nodes say of themselves that clients may write there.
 
 L1 and L2 are what users care about; the others are the steps of the proof.  Any q voters and any
 n - q + 1 acknowledgers share a node.  That node is bound to the leader it acknowledged for as long
@@ -73,6 +74,7 @@ from ahmlib.simulation.data_lemmas import (
     LeftAlone,
     MostAdvanced,
     NothingLost,
+    OneSays,
     OneWritable,
     RestartsPromoteNothing,
     SparedAlone,
@@ -435,4 +437,4 @@ LEMMAS = (OneLeader, OnePrimary, Elected, Evidence, MostAdvanced, NeverBack, Sav
           OneLease, Backed, NoVoteUnderPromise, UnderLease, DeadlinesFirst, CompleteStepDown,
           Eligible, OldRowsIgnored, ProceduresEnd, RestartsPromoteNothing, NothingLost, OwnTerms,
           OneWritable, SuccessorHasAll, AloneWithVip, StaysIn, LeftAlone,
-          SparedAlone)
+          SparedAlone, OneSays)

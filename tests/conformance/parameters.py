@@ -110,6 +110,8 @@ PARAMETERS = {
     'multicast_group': (FILES + 'beacons_go_to_multicast_group_with_multicast_ttl',),
     'multicast_interface': (FILES + 'multicast_interface_is_the_one_that_is_used',),
     'multicast_ttl': (FILES + 'beacons_go_to_multicast_group_with_multicast_ttl',),
+    'http_port': (FILES + 'http_port_is_the_health_checks',),
+    'http_listen_address': (FILES + 'http_listen_address_is_the_only_one_for_http',),
     'listen_address': (FILES + 'listen_address_is_the_only_one_that_is_listened_at',),
     'if_check_cmd': (VIP,),
     'notification_command': (

@@ -59,6 +59,27 @@ def test_listen_address_is_the_only_one_that_is_listened_at(lone):
             socket.create_connection((lone.plan.node(1), lone.plan.ipc_port), 5)
 
 
+def health(address, port):
+    """The first line that a health check is answered."""
+    with socket.create_connection((address, port), 5) as connection:
+        connection.sendall(b'GET /liveness HTTP/1.0\r\n\r\n')
+        return connection.recv(100).split(b'\r\n')[0]
+
+
+def test_http_port_is_the_health_checks(lone):
+    lone.configure(http_port=lone.plan.ipc_port + 1)
+    lone.start()
+    assert health(lone.plan.node(1), lone.plan.ipc_port + 1) == b'HTTP/1.1 200 OK'
+
+
+def test_http_listen_address_is_the_only_one_for_http(lone):
+    lone.configure(http_port=lone.plan.ipc_port + 1, http_listen_address=lone.plan.node(2))
+    lone.start()
+    assert health(lone.plan.node(2), lone.plan.ipc_port + 1) == b'HTTP/1.1 200 OK'
+    with pytest.raises(ConnectionRefusedError):
+        health(lone.plan.node(1), lone.plan.ipc_port + 1)
+
+
 def test_log_prefix_starts_every_line(lone):
     lone.configure(log_prefix='<%n %%> ')
     lone.start()

@@ -33,6 +33,7 @@ from ahmlib.core.policy.duties import Duties
 from ahmlib.core.policy.evidence import Investigation
 from ahmlib.core.policy.isolation import Isolation
 from ahmlib.core.policy.pause import Paused
+from ahmlib.core.policy.place import PrimaryPlace
 from ahmlib.core.policy.repoint import Repoint
 from ahmlib.core.policy.standby import StandbyWatch
 from ahmlib.core.policy.vip import Vip
@@ -208,6 +209,11 @@ MUTANTS = (
     Mutant('a cut-off leader goes on', 2, 'three nodes', ALONE, (
         Patch(Tenure, 'has_lease', 'return self.ballot.leads and not self.facts.reached('
               'self.until())', 'return self.ballot.leads'),)),
+    Mutant('a cut-off leader says that it leads', 26, 'three nodes', ALONE, (
+        Patch(Tenure, 'has_lease', 'return self.ballot.leads and not self.facts.reached('
+              'self.until())', 'return self.ballot.leads'),
+        Patch(Vip, 'leads', 'now < self.consensus.tenure.until()', 'True'),
+        Patch(PrimaryPlace, 'is_on_record', 'return 1 + sum(', 'return True or 1 + sum('))),
     Mutant('who steps down says so before it is done', 13, 'three nodes', ALONE, (
         Patch(step_down, 'step_down', 'yield from give_up_role(parts, reason)',
               'yield from (() if reason else give_up_role(parts, reason))'),)),

@@ -15,7 +15,7 @@ from .mutants import Mutant, Patch, applied
 from .test_operators import ask, ends, formed, refusal, settled, trace
 
 #: What holds even where the operator's word is not true: all but "one primary" and "one lease".
-ANYWAY = tuple(lemma for lemma in LEMMAS if lemma.number not in (2, 8))
+ANYWAY = tuple(lemma for lemma in LEMMAS if lemma.number not in (2, 8, 26))
 
 
 def left(*own, size=3, **changes):

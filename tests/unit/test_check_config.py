@@ -262,6 +262,18 @@ def test_the_formulas_are_those_of_the_protocol_and_of_the_readme():
 # -- what a start would meet --------------------------------------------------------------------
 
 
+def test_a_port_for_http_that_is_taken_is_told_with_its_own_parameter(witness):
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen(1)
+        with open(witness, 'a') as file:
+            file.write('http_port: %d\nhttp_listen_address: 127.0.0.1\n' % taken.getsockname()[1])
+        config = loader.load(witness)
+        line, = questions.start(config, runs=False).ports
+    assert line.endswith('set another http_port')
+    assert questions.start(config, runs=False).ports == ()
+
+
 def test_what_a_start_would_meet_is_told_and_left_as_it_is(witness):
     config = loader.load(witness)
     assert questions.start(config, runs=False) == ('', '', ())

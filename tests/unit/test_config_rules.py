@@ -38,6 +38,8 @@ def refusals(text='', nodes=3, hosts=None):
     ('virtual_IP: 192.0.2.9\nif_down_cmd: down\n', 'if_up_cmd not set'),
     (VIP.replace('192.0.2.9', '192.0.2.1'), 'none of the addresses in nodes.conf'),
     ('ipc_port: 5432\n', 'another ipc_port'),
+    ('http_port: 9595\n', 'another http_port'),
+    ('http_port: 5432\n', 'another http_port'),
     ('db_start_command: a\n', 'set both or neither'),
     ('db_stop_command: a\n', 'set both or neither'),
     ('socket_dir: /%s\n' % ('x' * 100), 'shorter socket_dir'),
@@ -134,6 +136,14 @@ def test_what_is_sound_is_not_warned_about(text, nodes):
     assert advice(config_of(text, nodes)) == []
 
 
+def test_an_isolated_primary_that_is_not_stopped_is_worse_where_http_says_who_is_primary():
+    lines = advice(config_of('http_port: 8008\nstop_isolated_primary: false\n'))
+    assert [line.split(':')[0] for line in lines] == [
+        'stop_isolated_primary', 'http_port']
+    assert 'goes on writing to an isolated one' in lines[1]
+    assert advice(config_of('http_port: 8008\n')) == []
+
+
 def test_no_advice_speaks_of_a_parameter_without_effect_as_if_it_had_one():
     lines = advice(config_of('watchdog_mode: required\nwatchdog_device: /dev/watchdog\n'
                              'synchronous_mode: on\nsynchronous_node_count: 2\n'))
@@ -144,7 +154,7 @@ def test_no_advice_speaks_of_a_parameter_without_effect_as_if_it_had_one():
 
 def test_each_requirement_and_each_warning_has_a_test_above():
     general = len(rules.ADVICE) - len(rules.COMMANDS) - len(rules.VIP_COMMANDS)
-    assert (len(rules.RULES), general) == (14, 13)
+    assert (len(rules.RULES), general) == (15, 14)
 
 
 # The host.

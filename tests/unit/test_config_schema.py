@@ -53,7 +53,7 @@ BEYOND = {
     'db_stop_command': None, 'db_restart_command': None, 'hook_timeout_seconds': 60,
     'listen_address': None, 'watchdog_device': None, 'watchdog_mode': 'automatic',
     'synchronous_mode': 'off', 'synchronous_node_count': 1, 'if_check_cmd': None,
-    'db_start_at_boot': False,
+    'db_start_at_boot': False, 'http_port': None, 'http_listen_address': None,
 }
 
 

@@ -107,7 +107,7 @@ def test_a_reload_is_taken_at_the_unix_socket_only(request_, origin, passed, rel
     it = types.SimpleNamespace(
         driver=types.SimpleNamespace(client_asked=lambda *words: passed_on.append(words)),
         ipc=types.SimpleNamespace(answer=lambda client, message: answered.append(message)),
-        log=types.SimpleNamespace(notice=lambda *words: None), reload=asked.append)
+        log=types.SimpleNamespace(notice=lambda *words: None), reload=asked.append, http=None)
     daemon.Daemon._client_asked(it, 'who', request_, origin)
     assert (bool(passed_on), asked == ['who']) == (passed, reloads)
     if not passed and not reloads:

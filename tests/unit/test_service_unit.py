@@ -192,6 +192,13 @@ def test_the_firewall_opens_the_ports_that_are_the_defaults():
     assert ports == {('udp', BY_NAME['ahm_port'].default), ('tcp', BY_NAME['ipc_port'].default)}
 
 
+def test_the_firewall_opens_the_port_for_http_that_the_parameter_suggests_by_a_service_of_its_own():
+    service = xml.etree.ElementTree.parse(os.path.join(CONF, 'ahm-http.xml')).getroot()
+    port, = service.findall('port')
+    assert (port.get('protocol'), port.get('port')) == ('tcp', '8008')
+    assert ' 8008 ' in BY_NAME['http_port'].doc
+
+
 def test_the_cleaners_leave_the_files_in_tmp_alone():
     lines = [line.split() for line in read('conf', 'ahm.tmpfiles').splitlines()
              if not line.startswith('#')]

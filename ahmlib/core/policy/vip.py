@@ -18,7 +18,7 @@ from ..events import ActionEnded, VipChecked, VipPinged
 from ..facts import Facts
 from ..limits import PING_SECONDS, VIP_COMMAND_SECONDS
 from ..out import Out
-from ..states import Role
+from ..states import DatabaseState, Role
 from .database import LocalDatabase
 from .isolation import HEARD_SHARE, Isolation
 from .pause import Paused
@@ -73,8 +73,19 @@ class Vip:
     @property
     def wanted(self) -> bool:
         """Whether the VIP belongs here."""
-        return self.configured and self.consensus.role is Role.LEADS \
-            and self.consensus.tenure.has_lease()
+        return self.configured and self.leads(self.facts.now)
+
+    def leads(self, now: float) -> bool:
+        """Whether clients belong to this leader at that instant, which may be later than now."""
+        return self.consensus.role is Role.LEADS and now < self.consensus.tenure.until()
+
+    def serves(self, now: float) -> bool:
+        """Whether clients may write here at that instant, with a VIP or without (R64)."""
+        if self.database.state is not DatabaseState.PRIMARY:
+            return False
+        if self.leads(now):
+            return self.place.is_on_record()
+        return self.consensus.role in (Role.FOLLOWS, Role.STANDS) and self.is_spared()
 
     @property
     def held(self) -> Optional[bool]:
@@ -107,13 +118,20 @@ class Vip:
 
         Clients write there anyhow, for as long as others believe that it runs.
         """
-        if any(row.leads or row.holds_vip for row in self.consensus.members.in_touch()):
+        if self._is_elsewhere():
             return False
-        if self.paused.spares() and (self.database.runs_as_primary or not self.database.checked):
+        if self.is_spared() or self.paused.spares() and not self.database.checked:
             return True
         return not self.facts.reached(self.found_until) or (
             not self.facts.reached(self.isolation.believed_until())
             and (not self.database.checked or self.facts.row.rightful))
+
+    def _is_elsewhere(self) -> bool:
+        return any(row.leads or row.holds_vip for row in self.consensus.members.in_touch())
+
+    def is_spared(self) -> bool:
+        """Whether a pause leaves clients to the primary here, and nobody else has them (R59)."""
+        return self.paused.spares() and self.database.runs_as_primary and not self._is_elsewhere()
 
     def decide(self) -> None:
         """Look, and put right."""

@@ -1,0 +1,284 @@
+"""HTTP of real daemons: who is the primary, while daemons stop, hosts die and clients are slow."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from ahmlib.lab import LabError
+from tests.lab.cluster import Cluster, loopback_available
+
+from .doors import CHECK, HTTP_PORT, Doors, answer_of, ask, code_of, connect, page
+from .scenarios import (
+    CALM,
+    FIRST,
+    NAMES,
+    PATIENT,
+    PAUSE,
+    SECOND,
+    formed,
+    is_led_by_another,
+    succeeds,
+    switched_over,
+    telling,
+)
+
+LACK = loopback_available()
+pytestmark = pytest.mark.skipif(LACK is not None, reason=str(LACK))
+
+#: Where it is not there, tests/unit/test_http_metrics.py says so.
+PROMTOOL = os.environ.get('PROMTOOL') or shutil.which('promtool')
+CHECK_PATRONI = os.environ.get('CHECK_PATRONI') or shutil.which('check_patroni')
+HTTP = {'http_port': HTTP_PORT}
+
+
+@pytest.fixture(scope='module')
+def healthy():
+    """A cluster that no test hurts."""
+    with formed(kind='loopback', settings=dict(PATIENT, **HTTP)) as scenario:
+        yield scenario
+
+
+def codes(cluster, path):
+    """{name: status} of what every node answers."""
+    return {node.name: ask(node, path)[0] for node in cluster.nodes}
+
+
+def only(*names):
+    """The codes where these alone say yes."""
+    return {name: 200 if name in names else 503 for name in NAMES}
+
+
+def settles(cluster, path, expected):
+    """Wait until every node answers so."""
+    cluster.wait_until(lambda: codes(cluster, path) == expected, 30,
+                       '%s at %s' % (expected, path), PAUSE)
+
+
+@pytest.mark.parametrize('path, names', [
+    ('/', [FIRST]), ('/primary', [FIRST]), ('//leader/', [FIRST]), ('/replica', NAMES[1:]),
+    ('/replica?lag=64MB&replication_state=streaming', NAMES[1:]), ('/async', NAMES[1:]),
+    ('/sync', []), ('/read-only', NAMES), ('/health', NAMES), ('/liveness', NAMES),
+    ('/readiness', NAMES), ('/standby-leader', [])])
+def test_every_node_says_what_it_is(healthy, path, names):
+    settles(healthy.cluster, path, only(*names))
+
+
+@pytest.mark.parametrize('method', ['GET', 'HEAD', 'OPTIONS'])
+def test_each_method_has_the_same_status(healthy, method):
+    first, second, _ = healthy.cluster.nodes
+    assert ask(first, '/', method)[0] == 200 and ask(second, '/', method)[0] == 503
+    body = ask(first, '/', method)[1]
+    assert bool(body) is (method == 'GET')
+
+
+def test_what_is_changed_elsewhere_and_what_is_nowhere(healthy):
+    first = healthy.cluster.nodes[0]
+    code, body = ask(first, '/switchover', 'POST')
+    assert code == 405 and b'ahm_promote_node' in body
+    assert ask(first, '/metricss')[0] == 404
+
+
+def test_the_pages_are_what_tools_of_patroni_read(healthy):
+    first, second, _ = healthy.cluster.nodes
+    found = {member['name']: member for member in page(second, '/cluster')['members']}
+    assert set(found) == set(NAMES)
+    assert (found[FIRST]['role'], found[FIRST]['state']) == ('leader', 'running')
+    assert (found[SECOND]['role'], found[SECOND]['state']) == ('replica', 'streaming')
+    assert isinstance(found[SECOND]['lag'], int) and isinstance(found[SECOND]['replay_lag'], int)
+    assert found[SECOND]['api_url'] == 'http://%s:8008/patroni' % second.host.address
+    own, other = page(first, '/patroni'), page(second, '/patroni')
+    assert (own['role'], other['role']) == ('primary', 'replica')
+    assert own['state'] == other['state'] == 'running' and not own['cluster_unlocked']
+    assert own['xlog']['location'] and other['xlog']['replayed_location']
+    assert {row['application_name'] for row in own['replication']} == set(NAMES[1:])
+    assert own['database_system_identifier'] == other['database_system_identifier']
+    assert own['patroni']['scope'] == page(second, '/cluster')['scope']
+    status = page(first, '/status')
+    assert status['leader'] == FIRST and len(status['nodes']) == 3
+    assert page(first, '/config') == page(first, '/config')
+    assert page(first, '/config')['ttl'] == pytest.approx(healthy.hold)
+    assert [row[4] for row in page(first, '/history')] == [FIRST]
+
+
+def test_events_are_lines_of_the_history_and_go_on_where_they_ended(healthy):
+    first = healthy.cluster.nodes[0]
+    lines = [json.loads(line) for line in ask(first, '/events')[1].decode().splitlines()]
+    assert 'daemon started' in [line['kind'] for line in lines]
+    after = lines[1]
+    rest = ask(first, '/events?since=%d,%d' % (after['term'], after['seq']))[1]
+    assert [json.loads(line)['seq'] for line in rest.decode().splitlines()][:len(lines) - 2] == [
+        line['seq'] for line in lines[2:]]
+    assert ask(first, '/events?since=yesterday')[0] == 400
+
+
+def test_metrics_say_who_leads_and_how_long_the_failover_took(healthy):
+    for node in healthy.cluster.nodes:
+        code, body = ask(node, '/metrics?names=patroni')
+        found = dict(line.rpartition(' ')[::2] for line in body.decode().splitlines())
+        assert code == 200
+        leads = '1' if node.name == FIRST else '0'
+        assert found['ahm_leader'] == leads and found['ahm_unprotected'] == '0'
+        assert found['ahm_streaming'] == str(1 - int(leads))
+        assert int(found['ahm_wal_position_bytes']) > 0
+        assert int(found['ahm_database_checks_total{result="ok"}']) > 0
+        others = [name for name in NAMES if name != node.name]
+        for name in others:
+            assert found['ahm_peer_alive{peer="%s"}' % name] == '1'
+            assert int(found['ahm_beacons_received_total{peer="%s"}' % name]) > 0
+            assert int(found['ahm_beacons_sent_total{peer="%s"}' % name]) > 0
+        label = '{scope="%s",name="%s"}' % (page(node, '/cluster')['scope'], node.name)
+        assert found['patroni_primary' + label] == leads
+        assert float(found['patroni_dcs_last_seen' + label]) == pytest.approx(time.time(), abs=60)
+        if PROMTOOL:
+            done = subprocess.run([PROMTOOL, 'check', 'metrics'], input=body,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            assert (done.returncode, done.stdout) == (0, b'')
+
+
+#: Service -> (words, its exit code at the leader, at a standby): 0 is OK, 2 is CRITICAL.
+SERVICES = {
+    'cluster_has_leader': ([], 0, 0), 'cluster_has_replica': (['--critical', '2:'], 0, 0),
+    'cluster_node_count': (['--critical', '3:', '--healthy-critical', '3:'], 0, 0),
+    'cluster_is_in_maintenance': ([], 0, 0), 'cluster_has_scheduled_action': ([], 0, 0),
+    'node_is_alive': ([], 0, 0), 'node_is_primary': ([], 0, 2), 'node_is_leader': ([], 0, 2),
+    'node_is_replica': ([], 2, 0), 'node_is_pending_restart': ([], 0, 0)}
+
+
+@pytest.mark.skipif(CHECK_PATRONI is None, reason='CHECK_PATRONI NOT TRIED: it is not installed; '
+                    'pip install check_patroni, or name it by CHECK_PATRONI')
+@pytest.mark.parametrize('service', sorted(SERVICES))
+def test_check_patroni_reads_ahm(healthy, service):
+    words, of_leader, of_standby = SERVICES[service]
+    for node, code in zip(healthy.cluster.nodes, (of_leader, of_standby)):
+        argv = [CHECK_PATRONI, '-e', 'http://%s:%d' % (node.host.address, HTTP_PORT),
+                '--timeout', '10', service]
+        done = subprocess.run(argv + words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              universal_newlines=True)
+        assert done.returncode == code, done.stdout
+
+
+def test_no_secret_and_no_path_is_shown(healthy):
+    for node in healthy.cluster.nodes:
+        for path in ('/config', '/patroni', '/cluster', '/primary'):
+            body = ask(node, path)[1].decode()
+            assert node.host.directory not in body and 'password' not in body
+            assert 'dbname' not in body
+
+
+def test_slow_clients_cost_no_beacon_and_no_check(healthy):
+    """The leader of before leads on, in the same term, and every check has its answer."""
+    cluster = healthy.cluster
+    terms = {node.name: page(node, '/status')['term'] for node in cluster.nodes}
+    until = time.monotonic() + 3 * healthy.hold
+    with contextlib.ExitStack() as stack:
+        asked = 0
+        while time.monotonic() < until or asked < 30:
+            for node in cluster.nodes:
+                for _ in range(30):
+                    slow = connect(node)
+                    stack.callback(slow.close)
+                    slow.sendall(b'GET /primary HTTP/1.1\r\nX: ')
+                assert ask(node, '/')[0] == (200 if node.name == FIRST else 503)
+                asked += 1
+            if asked > 30:      # descriptors of this process, not of the daemons, are the limit
+                stack.pop_all().close()
+    assert {node.name: page(node, '/status')['term'] for node in cluster.nodes} == terms
+    assert 'was not run for' not in healthy.log(*cluster.nodes)
+    assert healthy.client.runs() and cluster.vip_holders() == [cluster.nodes[0]]
+
+
+def test_a_leader_that_was_stopped_beyond_its_lease_says_no_to_what_waited_in_its_socket():
+    # Without a VIP: one that answers from a frozen host keeps everybody from taking over.
+    with Cluster('loopback', settings=HTTP, vip=False) as cluster, telling(cluster):
+        cluster.start_ahm()
+        first = cluster.nodes[0]
+        settles(cluster, '/', only(FIRST))
+        first.freeze()
+        with connect(first) as waits, connect(first) as comes_late:
+            waits.sendall(CHECK)
+            new = is_led_by_another(cluster, FIRST, cluster.nodes[2])
+            cluster.wait_until(lambda: ask(cluster.node(new))[0] == 200, 30, '200 of ' + new)
+            comes_late.sendall(CHECK)
+            first.thaw()
+            for connection in (waits, comes_late):
+                connection.settimeout(30)
+                assert code_of(answer_of(connection)) == 503
+        settles(cluster, '/', only(new))
+
+
+def test_a_leader_whose_daemon_alone_was_stopped_says_no_until_it_leads_again():
+    """Its database answers, so nobody takes over; and nobody else says yes meanwhile."""
+    with formed(kind='loopback', settings=HTTP) as scenario:
+        cluster = scenario.cluster
+        first, second, third = cluster.nodes
+        with Doors([second, third]) as doors:
+            first.freeze_ahm()
+            with connect(first) as waits:
+                waits.sendall(CHECK)
+                cluster.wait_until(lambda: second.status().leader is None, 30, 'nobody to lead')
+                first.thaw_ahm()
+                waits.settimeout(30)
+                assert code_of(answer_of(waits)) == 503
+            cluster.wait_until(lambda: len(doors.looks) > 20, 30, 'looks at the others')
+            assert doors.open_since(0) == []
+
+
+def test_a_database_that_failed_is_no_primary_whatever_leads():
+    """A field story: 200 at /primary while PostgreSQL had failed and could not be started."""
+    with formed(kind='loopback', settings=dict(
+            HTTP, pre_promotion_command="sh -c 'exit 1'")) as scenario:
+        cluster = scenario.cluster
+        first = cluster.nodes[0]
+        settles(cluster, '/', only(FIRST))
+        first.kill_database()
+        settles(cluster, '/', only())
+        assert ask(first, '/health')[0] == 503 and ask(first, '/liveness')[0] == 200
+
+
+def test_in_a_pause_the_primary_is_where_the_vip_is():
+    with formed(kind='loopback', settings=dict(CALM, **HTTP)) as scenario:
+        cluster = scenario.cluster
+        first, second, third = cluster.nodes
+        succeeds(third, 'ahm_pause_cluster')
+        for node in (second, third):
+            node.kill_ahm()
+        cluster.wait_until(lambda: first.status().leader is None, 30, 'the lease to end')
+        since = time.monotonic()
+        with Doors([first]) as doors:
+            scenario.nothing_happens(FIRST, 2 * scenario.hold)
+            assert {look.code for look in doors.looks if look.began > since} == {200}
+        assert page(first, '/patroni')['pause'] is True
+
+
+def test_never_do_two_say_that_they_are_the_primary():
+    with formed(kind='loopback', settings=dict(CALM, **HTTP)) as scenario, \
+            Doors(scenario.cluster.nodes) as doors:
+        cluster = scenario.cluster
+        first, second, _ = cluster.nodes
+        settles(cluster, '/', only(FIRST))
+        switched_over(scenario, second)
+        settles(cluster, '/', only(SECOND))
+        assert doors.moved(FIRST, SECOND, scenario.fault_at)
+        scenario.healthy(SECOND)
+        scenario.next_fault()
+        second.kill_database()
+        new = is_led_by_another(cluster, SECOND, second)
+        cluster.wait_until(lambda: ask(cluster.node(new))[0] == 200, 30, '200 of ' + new)
+        assert doors.moved(SECOND, new, scenario.fault_at)
+        assert ask(second)[0] == 503
+
+
+def test_a_port_that_is_taken_keeps_the_daemon_from_starting():
+    """It names the parameter to set; without http_port there is no HTTP at all."""
+    with formed(kind='loopback', settings=dict(PATIENT)) as scenario:
+        first = scenario.cluster.nodes[0]
+        with pytest.raises(OSError):
+            connect(first)
+        with pytest.raises(LabError) as caught:
+            first.reload_ahm(http_port=HTTP_PORT)
+        assert 'http_port cannot change while the daemon runs' in str(caught.value)
