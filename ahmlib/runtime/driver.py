@@ -25,7 +25,7 @@ from ahmlib.database.start import start_database
 from ahmlib.database.stop import stop_database
 from ahmlib.network import vip, wire
 from ahmlib.network.rehearsal import rehearse
-from ahmlib.runtime import answers, details
+from ahmlib.runtime import answers, child_side, details
 from ahmlib.runtime.checks import Checks
 from ahmlib.runtime.find import REQUEST
 from ahmlib.runtime.hooks import HookQueue
@@ -227,7 +227,8 @@ class Driver:
             self.feed(event)
         limit = (effect.limit if limit is None else limit) + CHILD_SLACK_SECONDS
         self.running[token] = self.children.start(
-            function, args, limit, ended, type(effect).__name__)
+            function, args, limit, ended, type(effect).__name__,
+            on_news=lambda text: self.feed(events.ActionProgressed(token, text)))
 
     def _action(self, effect: Any, function: 'Function', *args: Any) -> None:
         self._child(effect, function, args, lambda result: answers.ended(effect.token, result))
@@ -317,7 +318,8 @@ class Driver:
         host = self.node.settings.host(effect.leader)
         self._action(effect, attach_standby,
                      self._of_all_nodes()._replace(use_pg_rewind=allowed), host,
-                     self.config.db_port, effect.limit, dict(effect.variables))
+                     self.config.db_port, effect.limit, dict(effect.variables), effect.rebuild,
+                     child_side.tell)
 
     def _of_all_nodes(self) -> DatabaseSettings:
         """The DatabaseSettings with what the nodes of the cluster are called, as far as known."""

@@ -35,6 +35,7 @@
          unless that accepts writes.
     L25  While a pause spares a database that accepts writes, no other one is promoted, unless by
          force.
+    L26  What a rebuild puts in place is a copy of the primary of the leader that is followed.
 
 L1 and L2 are what users care about; the others are the steps of the proof.  Any q voters and any
 n - q + 1 acknowledgers share a node.  That node is bound to the leader it acknowledged for as long
@@ -68,6 +69,7 @@ from ahmlib.core.node import Node
 from ahmlib.core.settings import Settings
 from ahmlib.core.states import NodeState
 from ahmlib.simulation.data_lemmas import (
+    CopyOfTheLeaders,
     Eligible,
     Evidence,
     LeftAlone,
@@ -435,4 +437,4 @@ LEMMAS = (OneLeader, OnePrimary, Elected, Evidence, MostAdvanced, NeverBack, Sav
           OneLease, Backed, NoVoteUnderPromise, UnderLease, DeadlinesFirst, CompleteStepDown,
           Eligible, OldRowsIgnored, ProceduresEnd, RestartsPromoteNothing, NothingLost, OwnTerms,
           OneWritable, SuccessorHasAll, AloneWithVip, StaysIn, LeftAlone,
-          SparedAlone)
+          SparedAlone, CopyOfTheLeaders)
