@@ -130,7 +130,8 @@ LAGGING = ((0.5, 'stop-replication', 1), (1.0, 'power-off', 0))
 OTHER_THAN_COPIED = (
     (0.5, 'stop-replication', 1), (0.0, 'stop-replication', 2), (1.0, 'kill-database', 0),
     (8.0, 'commands-work', 1), (0.0, 'commands-work', 2), (4.0, 'copy-slow', 0),
-    (0.0, 'rebuild', 0), (1.0, 'hook-lies', 0), (0.0, 'hook-lies', 2), (0.0, 'crash', 1))
+    (0.0, 'rebuild', 0), (1.0, 'hook-lies', 0), (0.0, 'hook-lies', 2), (0.0, 'crash', 1),
+    (70.0, 'ask-status', 0))
 
 NO_EVIDENCE = Patch(Investigation, 'weigh', 'return self._sum(suspect, strict, theirs)',
                     'return Verdict.UNREACHABLE')
