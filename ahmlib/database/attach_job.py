@@ -4,8 +4,7 @@ The steps are in attach.py, the wait for the stream in attach_stream.py.
 """
 import os
 import shlex
-from collections import OrderedDict
-from typing import Callable, NamedTuple, Optional, Tuple, Union
+from typing import Callable, Dict, NamedTuple, Optional, Tuple, Union
 
 from ahmlib.database import conninfo, history, stop
 from ahmlib.database.history import Fork, Primary
@@ -17,6 +16,7 @@ from ahmlib.process.programs import Environment
 
 STOP_SECONDS = 60.0
 ASK_SECONDS = 10.0
+BY_ATTACH = ' with "ahm_attach_node --rebuild", or'
 
 
 class Refused(Exception):
@@ -101,7 +101,7 @@ class Job:
         if os.getppid() != self._parent:
             raise Refused('the daemon that asked for it has ended')
 
-    def words_of_a_copy(self) -> 'OrderedDict[str, str]':
+    def words_of_a_copy(self) -> Dict[str, str]:
         """The words by which the primary is copied, without a secret.
 
         Not under the node's own name: an incomplete copy would confirm commits.
@@ -112,7 +112,7 @@ class Job:
         words['application_name'] = conninfo.name_of_a_copy(self.settings.node_name)
         first = [(name, words.pop(name)) for name in ('host', 'port', 'user', 'application_name')
                  if name in words]
-        return OrderedDict(first + list(words.items()))
+        return dict(first + list(words.items()))
 
     def rebuild(self, by_attach: bool = True) -> str:
         """How to rebuild this standby, with the pg_basebackup command; no password in it.
@@ -121,9 +121,8 @@ class Job:
         """
         text = conninfo.build(self.words_of_a_copy())
         text = '"%s"' % text if not set(text) & set('"\\$`!') else shlex.quote(text)
-        return 'rebuild it %sinto an empty directory: pg_basebackup -d %s -D %s -R -X stream -P' % (
-            'with "ahm_attach_node --rebuild", or ' if by_attach else '', text,
-            shlex.quote(self.data_dir))
+        return 'rebuild it%s into an empty directory: pg_basebackup -d %s -D %s -R -X stream -P' % (
+            BY_ATTACH if by_attach else '', text, shlex.quote(self.data_dir))
 
 
 def must(done: Union[Stopped, Written]) -> None:

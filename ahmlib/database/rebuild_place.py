@@ -95,8 +95,8 @@ def _refuse_linked_parts(path: str) -> None:
         if os.path.islink(part) and os.path.isdir(part) and name != STATISTICS \
                 and (name in ('base', 'global') or name.startswith('pg_')):
             raise Refused('%s is a link to %s, and a copy would have that inside the data '
-                          'directory: rebuild it by hand%s' % (
-                              part, os.readlink(part), ', with --waldir' * (name == 'pg_wal')))
+                          'directory: rebuild it by hand, and a pg_wal with --waldir' % (
+                              part, os.readlink(part)))
 
 
 def refuse_without_space(place: Place, needed_bytes: int) -> None:

@@ -212,7 +212,7 @@ class Children:
                 return
             child._output += data
             self._take_news(child)
-            if child._fd is None:
+            if child not in self._running:
                 return                # cancelled by who was told
             if len(child._output) > child_side.RESULT_BYTES_MAX:
                 reason = '%s wrote a result of more than %d bytes and was killed' % (

@@ -15,6 +15,7 @@ import psycopg2
 import pytest
 
 from ahmlib.database import (
+    attach,
     base_backup,
     conffile,
     control,
@@ -28,6 +29,7 @@ from tests.integration.test_attach import (
     adopt_orphans,
     diverge,
     impatient,
+    reap,
     servers,
     streams,
     templates,
@@ -54,7 +56,11 @@ REBUILD_SECONDS = 120.0
 
 def rebuilt(member, primary, tell=lambda step: None, **changes):
     """Attach it, by a copy if need be."""
-    return member.attach(primary, REBUILD_SECONDS, rebuilds=True, tell=tell, **changes)
+    reap()
+    result = attach.attach_standby(member.settings._replace(**changes), primary.host, primary.port,
+                                   REBUILD_SECONDS, None, True, tell)
+    reap()
+    return result
 
 
 def beside(member):
@@ -343,7 +349,7 @@ def test_tablespaces_and_a_pg_wal_elsewhere_are_refused(servers):
     os.rename(one.path('pg_wal'), elsewhere)
     os.symlink(elsewhere, one.path('pg_wal'))
     result = rebuilt(one, two)
-    assert not result.ok and 'by hand, with --waldir' in result.reason, result
+    assert not result.ok and 'a pg_wal with --waldir' in result.reason, result
     os.unlink(one.path('pg_wal'))
     os.rename(elsewhere, one.path('pg_wal'))
     os.mkdir(elsewhere, 0o700)
