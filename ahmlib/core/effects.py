@@ -161,13 +161,15 @@ class AttachDatabase(NamedTuple):
     """Make the local database a standby of the primary of node `leader` -> ActionEnded.
 
     ok only once it is seen to stream from there.  `rewind`: a diverged history may be rewound,
-    where the configuration allows it at all.
+    where the configuration allows it at all.  `rebuild`: what cannot be a standby otherwise may be
+    replaced by a copy of that primary, and is kept; told meanwhile by ActionProgressed (R65).
     """
     token: int = 0
     leader: int = 0
     rewind: bool = False
     limit: float = 0.0
     variables: Tuple[Tuple[str, str], ...] = ()
+    rebuild: bool = False
 
 
 class Cancel(NamedTuple):

@@ -155,6 +155,12 @@ class ActionEnded(NamedTuple):
     remark: str = ''        # of an action that succeeded: what people should know
 
 
+class ActionProgressed(NamedTuple):
+    """An action that takes long is under way: what it is about now, for people."""
+    token: int
+    text: str
+
+
 class StopAsked(NamedTuple):
     """The operator or the service manager wants this daemon to end."""
     farewell: Farewell

@@ -37,6 +37,8 @@ FOLLOW_SECONDS = 120.0
 COME_BACK_SECONDS = 120.0
 #: A rewind reads the whole of both data directories at worst.
 ATTACH_SECONDS = 3600.0
+#: A rebuild copies all of the primary; one that does not get on is ended sooner.
+REBUILD_SECONDS = 7 * 86400.0
 
 # -- giving up a role ------------------------------------------------------------------------------
 #: One try of a step of it, where nothing is in a hurry any more.

@@ -371,6 +371,10 @@ class Node:
         self.out.answered(event)
         self._follow_up()
 
+    def _on_progress(self, event: events.ActionProgressed) -> None:
+        if event.token == self.plan.token and self.parts.operator.task is not None:
+            self.parts.operator.task.is_at(event.text)
+
     def _on_stop(self, event: events.StopAsked) -> None:
         self.parts.leaving.ask(event.farewell)
 
@@ -399,7 +403,7 @@ class Node:
         events.DatabaseChecked: _on_answer, events.DatabaseProbed: _on_answer,
         events.VipChecked: _on_answer, events.VipPinged: _on_answer,
         events.TrustedPinged: _on_answer, events.ActionEnded: _on_answer,
-        events.DatabaseInspected: _on_answer,
+        events.DatabaseInspected: _on_answer, events.ActionProgressed: _on_progress,
         events.Rehearsed: _on_answer, events.HandoverRehearsed: _on_answer,
         events.StopAsked: _on_stop,
         events.ClientAsked: _on_client,

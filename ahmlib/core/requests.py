@@ -42,7 +42,7 @@ def _task(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _attach(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:
-    return _begun(parts, parts.operator.attach())
+    return _begun(parts, parts.operator.attach(request.get('rebuild') is True))
 
 
 def _promote(parts: Parts, request: Dict[str, Any]) -> Dict[str, Any]:

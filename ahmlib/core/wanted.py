@@ -48,6 +48,7 @@ class Attach(NamedTuple):
     """Make the database a trusted standby of that leader's primary, as an operator asked."""
     leader: int
     task: Task
+    rebuild: bool = False
 
 
 class Follow(NamedTuple):

@@ -6,8 +6,10 @@
     it runs as a primary        stopped first: the caller knows that another one is the rightful
 
 A position that the primary's history does not hold means that this server diverged (history.py).
-It is rewound where that is allowed (rewind.py), else left stopped, and the message says how far it
-is gone and how to rebuild it; nothing here deletes a data directory.  What a crashed server has
+It is rewound where that is allowed (rewind.py).  Else, and where it needs WAL that is gone, a copy
+of the primary takes its place where an operator asked for that (rebuild.py).  Else it is left
+stopped, and the message says how far it is gone and how to rebuild it; nothing here deletes a data
+directory.  What a crashed server has
 written is known only when it has recovered, so it is started as a standby and then compared.
 
 Success is a walreceiver that receives the primary's present timeline from that host, and a primary
@@ -16,7 +18,7 @@ that knows it by its name (streaming.py), nothing less.
 Each step takes the Job, and raises Refused where the attach ends.  A step that may find out that
 the server diverged returns an Outcome.
 """
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional, Tuple
 
 from ahmlib.database import (
     attach_stream,
@@ -27,6 +29,8 @@ from ahmlib.database import (
     history,
     lineage,
     probe,
+    rebuild,
+    rebuild_place,
     recovery,
     rewind,
     settings_in_force,
@@ -52,34 +56,60 @@ class Attached(NamedTuple):
 
     ok: bool
     reason: str
-    how: str                # 'nothing', 'reloaded', 'restarted', 'started', 'rewound' or 'command'
+    how: str                # 'nothing', 'reloaded', 'restarted', 'started', 'rewound', 'rebuilt'
+                            # or 'command'
     diverged: bool          # its history is not the primary's
     behind: int             # bytes of the primary's WAL that it has yet to receive
     discarded: str          # in words: the WAL that a rewind threw away
-    remark: str = ''        # what became of the slots of a server that was a primary
+    remark: str = ''        # of the slots of a server that was a primary, of what was kept
 
 
 def attach_standby(settings: DatabaseSettings, host: str, port: Optional[int], limit: float,
-                   environment: Optional[Environment] = None) -> Attached:
+                   environment: Optional[Environment] = None, rebuilds: bool = False,
+                   tell: Callable[[str], None] = lambda step: None) -> Attached:
     """Make the server of db_data_dir a standby of `host`:`port`, within `limit` seconds.
 
     use_pg_rewind lets a diverged history be rewound; follow_command, where set, says itself where
-    the primary is, with `environment` added.
+    the primary is, with `environment` added.  rebuilds: where nothing else helps, a copy of the
+    primary takes the place of the data directory; `tell` is called with what is being done.
     """
-    job = Job(settings, host, port, Deadline(limit), environment)
+    job = Job(settings, host, port, Deadline(limit), environment, tell)
     try:
-        how = _attach(job)
-        remark = follow.without_stale_slots(settings, host, port, job.limit())
+        finished = rebuild_place.finish(rebuild_place.place_of(settings.db_data_dir))
+        how, kept = _attach_or_rebuild(job, rebuilds)
+        remark = '; '.join(filter(None, (kept, follow.without_stale_slots(
+            settings, host, port, job.limit()))))
     except Refused as refused:
         return Attached(False, str(refused), '', refused.diverged, job.behind, job.discarded)
     except (OSError, ValueError) as error:
         return Attached(False, str(error), '', False, job.behind, job.discarded)
-    return Attached(True, 'streams from %s:%s' % (host, job.port), how, False, job.behind,
-                    job.discarded, remark)
+    return Attached(True, 'streams from %s:%s' % (host, job.port), 'rebuilt' if finished else how,
+                    False, job.behind, job.discarded, remark)
+
+
+def _attach_or_rebuild(job: Job, rebuilds: bool) -> Tuple[str, str]:
+    """All the steps; returns how it came to stream, and what is to be said of what was kept."""
+    try:
+        return _attach(job), ''
+    except Refused as refused:
+        if not (rebuilds and refused.curable):
+            raise
+        try:
+            kept = rebuild.rebuild(job)
+        except Refused as second:
+            raise Refused('%s; it was not rebuilt: %s' % (refused, second), refused.diverged, True)
+    try:
+        outcome = _start(job)
+    except Refused as refused:
+        raise Refused('the copy of the primary is in place, and: %s; %s' % (refused, kept))
+    if isinstance(outcome, Diverged):
+        raise Refused('the copy of the primary diverged at once: %s' % _where(outcome), True)
+    return 'rebuilt', kept
 
 
 def _attach(job: Job) -> str:
-    """All the steps; returns how it came to stream.  Raises Refused, OSError, ValueError."""
+    """The steps without a copy; returns how it came to stream.  Raises as attach_standby catches.
+    """
     control.refuse_blind(job.data_dir)
     job.conninfo = recovery.new_conninfo(
         settings_in_force.primary_conninfo(job.settings, job.limit()), job.settings, job.host,
@@ -94,7 +124,7 @@ def _attach(job: Job) -> str:
     outcome = _start(job)
     if isinstance(outcome, Diverged):
         raise Refused('this database diverged: %s; %s' % (_where(outcome), job.rebuild()),
-                      diverged=True)
+                      diverged=True, curable=True)
     return 'rewound'
 
 
@@ -114,14 +144,14 @@ def _check_primary(job: Job) -> None:
     own = control_file.read(job.data_dir).system_identifier
     if primary.system_identifier != own:
         raise Refused('this database has system identifier %s and the primary %s: it is another'
-                      ' cluster; %s' % (own, primary.system_identifier, job.rebuild()),
+                      ' cluster; %s' % (own, primary.system_identifier, job.rebuild(False)),
                       diverged=True)
 
 
 def _check_no_rewind_is_under_way(job: Job) -> None:
     if rewind.is_interrupted(job.settings):
         raise Refused('an earlier pg_rewind of this data directory did not end, so it is '
-                      'damaged: %s' % job.rebuild(), diverged=True)
+                      'damaged: %s' % job.rebuild(), diverged=True, curable=True)
 
 
 # -- a server that runs --------------------------------------------------------------------------
@@ -242,7 +272,7 @@ def _rewind(job: Job, found: Diverged) -> None:
     """Rewind the stopped server where that is allowed, else say how to rebuild it."""
     if not job.settings.use_pg_rewind:
         raise Refused('this database diverged: %s; %s, or set use_pg_rewind' % (
-            _where(found), job.rebuild()), diverged=True)
+            _where(found), job.rebuild()), diverged=True, curable=True)
     done = rewind.rewind(job.settings, job.host, job.port, max(1.0, job.deadline.remaining()),
                          found.fork, found.end)
     if done.changed:
@@ -251,7 +281,7 @@ def _rewind(job: Job, found: Diverged) -> None:
     if not done.ok:
         raise Refused('this database diverged: %s; pg_rewind: %s; %s%s' % (
             _where(found), done.reason, 'the data directory may be damaged now, ' if done.changed
-            else '', job.rebuild()), diverged=True)
+            else '', job.rebuild()), diverged=True, curable=True)
     job.discarded = done.discarded
 
 
@@ -274,4 +304,4 @@ def _refuse_own_work(job: Job, known: ControlFile) -> None:
         raise Refused('this database diverged: it ran as a second primary on timeline %d, and '
                       'its checkpoint at %s is none of the primary\'s; pg_rewind cannot help; '
                       '%s' % (known.timeline, history.lsn_text(known.checkpoint_lsn),
-                              job.rebuild()), diverged=True)
+                              job.rebuild()), diverged=True, curable=True)

@@ -97,7 +97,8 @@ class _Wait:
         """What the server says, which has to be a standby, and to run."""
         job = self.job
         if control.postmaster(job.data_dir) is None:
-            raise Refused(self._why_it_ended(streaming.causes(job.settings, self.log_at)))
+            cause = streaming.causes(job.settings, self.log_at)
+            raise Refused(self._why_it_ended(cause), curable=streaming.TORN in cause.meanings)
         found = probe.check_local(job.settings, job.limit())
         if found.answered and not found.in_recovery:
             raise Refused('the database is no standby, though it was set up as one; see '
@@ -118,7 +119,8 @@ class _Wait:
         self.waiting.patience = FINAL_SECONDS if is_final else (
             STREAM_SECONDS if here else REPLAY_SECONDS)
         if self.waiting.is_over():
-            raise lost or Refused(self._why_it_does_not(found, here, cause))
+            reason = self._why_it_does_not(found, here, cause)
+            raise lost or Refused(reason, curable=job.rebuild() in reason)
 
     def _why_it_ended(self, cause: Cause) -> str:
         return 'the database ended before it streamed from %s:%s: %s%s' % (

@@ -87,6 +87,14 @@ def remote_conn_string(settings: DatabaseSettings, host: str, port: Optional[int
                   'user': settings.db_user, 'dbname': settings.db_database})
 
 
+def name_of_a_copy(node_name: str) -> str:
+    """Return the application_name of the connections that copy the primary for that node.
+
+    It begins with what no node's name does, so that cut to PostgreSQL's length it differs, too.
+    """
+    return 'ahm_copy_of_' + node_name
+
+
 def upstream(text: Optional[str]) -> Optional[Upstream]:
     """Return the Upstream of a primary_conninfo; None where it says nothing, or is malformed."""
     try:

@@ -18,6 +18,7 @@ succeeded, or failed before its first change.  A copy that is found later, equal
 that is in place, tells that this data directory is damaged.
 Source: PostgreSQL's manual, pg_rewind; src/bin/pg_rewind/pg_rewind.c.
 """
+import json
 import os
 import shutil
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -39,6 +40,7 @@ from ahmlib.process import programs
 from ahmlib.process.deadline import Deadline
 
 Kept = Dict[str, Tuple[str, int]]       # path -> (text, mode)
+INDEX = 'ahm_index'                     # what the copies aside are copies of
 
 PROGRAMS = ('ag_rewind', 'pg_rewind')
 SERVERS = ('postgres', 'edb-postgres')
@@ -113,6 +115,17 @@ def is_interrupted(settings: DatabaseSettings) -> bool:
             return file.read() == control_file.raw(settings.db_data_dir)
     except OSError:
         return False
+
+
+def kept_aside(settings: DatabaseSettings) -> Kept:
+    """Return {path inside the data directory: (text, mode)} of our files before an interrupted
+    rewind, which may have written over them; {} where none was interrupted."""
+    if not is_interrupted(settings):
+        return {}
+    place = _place(settings)
+    names = json.loads(conffile.read(os.path.join(place, INDEX)) or '{}')
+    return {inside: (conffile.read(os.path.join(place, name)), mode)
+            for inside, (name, mode) in names.items()}
 
 
 def describe(fork: Fork, end: int) -> str:
@@ -214,9 +227,12 @@ def _keep(settings: DatabaseSettings) -> Kept:
                 if name.endswith(KEPT_ENDINGS) and os.path.isfile(path) \
                         and not os.path.islink(path):
                     kept[path] = conffile.read(path), os.stat(path).st_mode & 0o7777
-    for path, (text, _) in kept.items():
-        name = os.path.relpath(path, data_dir).replace(os.sep, '_')
-        conffile.replace(os.path.join(place, name), text)
+    names = {}
+    for path, (text, mode) in kept.items():
+        inside = os.path.relpath(path, data_dir)
+        names[inside] = inside.replace(os.sep, '_'), mode
+        conffile.replace(os.path.join(place, names[inside][0]), text)
+    conffile.replace(os.path.join(place, INDEX), json.dumps(names))
     # Last, for it says that the others are complete.
     conffile.replace(os.path.join(place, 'pg_control'),
                      control_file.raw(data_dir).decode('utf-8', 'surrogateescape'))

@@ -8,12 +8,17 @@ import gc
 import json
 import os
 import signal
-from typing import Any, Callable, Iterable, NoReturn, Sequence, Set
+from typing import Any, Callable, Iterable, List, NoReturn, Sequence, Set
 
 RESULT_BYTES_MAX = 1024 * 1024
 REASON_CHARACTERS_MAX = 500
 
+#: Ends each line of news; the result comes after all of them, and has no end of its own.
+NEWS_END = b'\n'
+
 _FALLBACK_FDS_MAX = 65536
+#: Where the daemon reads, in a child; else none.
+_PIPES: List[int] = []
 
 
 def run(write_fd: int, name: str, function: Callable[..., Any], args: Sequence[Any],
@@ -22,6 +27,7 @@ def run(write_fd: int, name: str, function: Callable[..., Any], args: Sequence[A
 
     kept_fds: descriptors of the daemon that the function works on.
     """
+    _PIPES.append(write_fd)
     try:
         let_go([write_fd] + list(kept_fds))
         _write_all(write_fd, outcome(name, function, args))
@@ -29,6 +35,12 @@ def run(write_fd: int, name: str, function: Callable[..., Any], args: Sequence[A
         # Whatever it is, the daemon's code above us must not go on running in this process.
         os._exit(1)
     os._exit(0)
+
+
+def tell(text: str) -> None:
+    """Tell the daemon what is being done now, for people; nothing outside a child."""
+    for pipe in _PIPES:
+        _write_all(pipe, json.dumps(text).encode('ascii') + NEWS_END)
 
 
 def every_signal() -> Set[int]:

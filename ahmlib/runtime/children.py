@@ -31,6 +31,7 @@ Result = Dict[str, Any]          # what a function returned, as it arrives
 #: What runs in a child: it returns a dict, or a NamedTuple.
 Function = Callable[..., Union[Result, Tuple[Any, ...]]]
 OnEnd = Callable[[Result], None]
+OnNews = Callable[[str], None]
 
 CHILDREN_MAX = 32
 READS_MAX = 16
@@ -48,7 +49,8 @@ class Child:
     """The handle of one started function: an opaque token with its name."""
 
     def __init__(self, name: str, function: Function, args: Sequence[Any], limit_seconds: float,
-                 on_end: OnEnd, kill_leftovers: bool, kept_fds: Sequence[int]) -> None:
+                 on_end: OnEnd, kill_leftovers: bool, kept_fds: Sequence[int],
+                 on_news: Optional[OnNews]) -> None:
         self.name = name
         #: None: still queued, or gone.
         self.pid: Optional[int] = None
@@ -58,6 +60,7 @@ class Child:
         self._limit_seconds = limit_seconds
         #: None: cancelled, nobody wants to know.
         self._on_end: Optional[OnEnd] = on_end
+        self._on_news = on_news
         self._kill_leftovers = kill_leftovers
         self._fd: Optional[int] = None
         self._output = bytearray()
@@ -92,7 +95,8 @@ class Children:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def start(self, function: Function, args: Sequence[Any], limit_seconds: float, on_end: OnEnd,
-              name: str, kill_leftovers: bool = False, kept_fds: Sequence[int] = ()) -> Child:
+              name: str, kill_leftovers: bool = False, kept_fds: Sequence[int] = (),
+              on_news: Optional[OnNews] = None) -> Child:
         """Call `function(*args)` in a child of its own and return a handle for `cancel`.
 
         function: returns a dict or a NamedTuple that JSON can hold (1 MiB at most), which is a dict
@@ -104,8 +108,10 @@ class Children:
         name: what messages call it.
         kill_leftovers: kill what is left of its group when it ends by itself, too.
         kept_fds: the descriptors of this process that the function may use, numbers.
+        on_news: called from the loop with what the function tells by `child_side.tell` meanwhile.
         """
-        child = Child(name, function, args, limit_seconds, on_end, kill_leftovers, kept_fds)
+        child = Child(name, function, args, limit_seconds, on_end, kill_leftovers, kept_fds,
+                      on_news)
         self._queue.append(child)
         self._start_queued()
         return child
@@ -205,11 +211,25 @@ class Children:
                 self._try_to_finish(child)
                 return
             child._output += data
+            self._take_news(child)
+            if child not in self._running:
+                return                # cancelled by who was told
             if len(child._output) > child_side.RESULT_BYTES_MAX:
                 reason = '%s wrote a result of more than %d bytes and was killed' % (
                     child.name, child_side.RESULT_BYTES_MAX)
                 self._kill(child, {'ok': False, 'reason': reason})
                 return
+
+    def _take_news(self, child: Child) -> None:
+        *lines, rest = child._output.split(child_side.NEWS_END)
+        child._output = rest
+        for line in lines:
+            try:
+                text = json.loads(line.decode('utf-8'))
+            except ValueError:
+                continue              # not by `tell`: no result either, as `_result_of` will say
+            if isinstance(text, str) and child._on_news is not None and child._on_end is not None:
+                child._on_news(text)
 
     def _try_to_finish(self, child: Child) -> None:
         status = self._reap(child)

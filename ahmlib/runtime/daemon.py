@@ -19,7 +19,7 @@ from ahmlib.http.service import HttpService
 from ahmlib.ipc.listeners import IpcError
 from ahmlib.ipc.server import IpcServer
 from ahmlib.network.udp import BeaconSocket, UdpError
-from ahmlib.runtime import event_file, reload, state_file
+from ahmlib.runtime import event_file, ping_trial, reload, state_file
 from ahmlib.runtime.changed_nodes import Listening, why_not_changed
 from ahmlib.runtime.children import Children
 from ahmlib.runtime.disk import LOG_SYNC_SECONDS, LogWriter, StateWriter
@@ -280,7 +280,7 @@ class Daemon:
             if self.listening is None:
                 ready(True)
             self.driver.feed(events.Started())
-            self.driver.try_ping()
+            ping_trial.begin(self.config, self.children, self.log)
             while self.code is None:
                 self.loop.run_once(self._next_deadline())
                 self.children.expire(clock())

@@ -25,7 +25,7 @@ from ahmlib.database.start import start_database
 from ahmlib.database.stop import stop_database
 from ahmlib.network import vip, wire
 from ahmlib.network.rehearsal import rehearse
-from ahmlib.runtime import answers, details
+from ahmlib.runtime import answers, child_side, details
 from ahmlib.runtime.changed_nodes import pause_of
 from ahmlib.runtime.checks import Checks
 from ahmlib.runtime.find import REQUEST
@@ -57,7 +57,6 @@ OFTEN_SECONDS = 2.0
 #: from one address that the core is told of: each may become a line and a notification.
 MALFORMED_LOG_SECONDS = 60.0
 FOREIGN_SECONDS = 10.0
-PING_TRIAL_SECONDS = 3.0
 #: Of what the daemon itself asks the core; the clients' come after it.
 OWN_TOKEN = 0
 
@@ -238,9 +237,14 @@ class Driver:
                 self.log.debug('%s', details.line(effect, event, self.clock() - began))
             self.feed(event)
         limit = (effect.limit if limit is None else limit) + CHILD_SLACK_SECONDS
-        start = self.reused.start if often and self.reused is not None \
-            and self.config.health_check_period <= OFTEN_SECONDS else self.children.start
-        self.running[token] = start(function, args, limit, ended, type(effect).__name__)
+        if often and self.reused is not None \
+                and self.config.health_check_period <= OFTEN_SECONDS:
+            self.running[token] = self.reused.start(
+                function, args, limit, ended, type(effect).__name__)
+            return
+        self.running[token] = self.children.start(
+            function, args, limit, ended, type(effect).__name__,
+            on_news=lambda text: self.feed(events.ActionProgressed(token, text)))
 
     def _action(self, effect: Any, function: 'Function', *args: Any) -> None:
         self._child(effect, function, args, lambda result: answers.ended(effect.token, result))
@@ -327,7 +331,8 @@ class Driver:
         host = self.node.settings.host(effect.leader)
         self._action(effect, attach_standby,
                      self._of_all_nodes()._replace(use_pg_rewind=allowed), host,
-                     self.config.db_port, effect.limit, dict(effect.variables))
+                     self.config.db_port, effect.limit, dict(effect.variables), effect.rebuild,
+                     child_side.tell)
 
     def _of_all_nodes(self) -> DatabaseSettings:
         """The DatabaseSettings with what the nodes of the cluster are called, as far as known."""
@@ -354,19 +359,6 @@ class Driver:
         host = None if effect.about is None else self.node.settings.host(effect.about)
         self._child(effect, vip.ping_vip, (self.vip, effect.limit, host),
                     lambda result: answers.vip_pinged(effect.token, result))
-
-    def try_ping(self) -> None:
-        """Say at the start where ping does not work here, if no rehearsal will: silence is never
-        believed then."""
-        settings = self.node.settings
-        if needs_ping(self.config) and (settings.witness or not settings.priority):
-            limit = PING_TRIAL_SECONDS
-            self.children.start(vip.try_ping, (self.vip, limit), limit + CHILD_SLACK_SECONDS,
-                                self._ping_tried, 'TryPing')
-
-    def _ping_tried(self, result: 'Result') -> None:
-        if not result.get('ok'):
-            self.log.error('ping does not work here: %s' % answers.why_not(result))
 
     def _ping_trusted(self, effect: effects.PingTrusted) -> None:
         self._child(effect, vip.ping_any,

@@ -1,4 +1,4 @@
-"""The lemmas that keep the data (L4, L5, L14, L17, L18, L20, L21, L23 to L26): who is promoted."""
+"""The lemmas that keep the data (L4, L5, L14, L17, L18, L20, L21, L23 to L27): who is promoted."""
 
 from typing import TYPE_CHECKING, Any, Dict, Set, Tuple
 
@@ -358,3 +358,27 @@ class OneSays(Lemma):
         if len(says) > 1 and not may_split(world, says) and not world.pause_forgotten:
             raise Violated('%s say that clients may write there' % ' and '.join(
                 host.settings.name for host in says))
+
+
+class CopyOfTheLeaders(Lemma):
+    """What a rebuild puts in place is a copy of the primary of the leader that is followed."""
+    number = 27
+    watches_steps = True
+
+    def __init__(self, world: 'World') -> None:
+        super().__init__(world)
+        self.copies: Dict[int, int] = {}        # by node: how many it has seen
+
+    def step(self) -> None:
+        for host in self.world.hosts:
+            own, mine, node = host.settings.own, host.database, host.node
+            if mine is None or mine.copies == self.copies.get(own, 0):
+                continue
+            self.copies[own] = mine.copies
+            if node is None or node.leads:
+                raise Violated('%s leads, or has no daemon, and its database is replaced'
+                               % host.settings.name)
+            leader = node.consensus.leader_in_force()
+            if leader is not None and leader.sender != mine.copied_from:
+                raise Violated('%s follows %s, and gets a copy of the database of %s' % (
+                    host.settings.name, leader.name, node.facts.name_of(mine.copied_from)))

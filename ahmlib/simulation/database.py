@@ -40,6 +40,8 @@ class SimulatedDatabase:
         self.hides_wal = False              # what lies unreplayed on its disk cannot be read
         #: The parameters that it takes at its next start; None: it does not tell.
         self.pending: Optional[Tuple[str, ...]] = ()
+        self.copied_from: Optional[int] = None  # whose data the newest rebuild brought
+        self.copies = 0
         self.starts = self.starts_by_hand = self.promotions = self.thaws = 0
 
     @property
@@ -85,6 +87,13 @@ class SimulatedDatabase:
         self.starts += 1
         self.starts_by_hand += by_hand
         self.running, self.in_recovery, self.pending = True, self.signal, ()
+
+    def become_copy(self, primary: 'SimulatedDatabase', of: int) -> None:
+        """Have the data of that node's primary in place of one's own, stopped."""
+        self.stop()
+        self.history, self.lsn, self.replayed = primary.history, primary.lsn, primary.lsn
+        self.standstill, self.held, self.hides_wal = '', False, False
+        self.copied_from, self.copies = of, self.copies + 1
 
     def promote(self, branch: int) -> None:
         """Leave recovery on a new timeline of this branch; what cannot be replayed is lost."""

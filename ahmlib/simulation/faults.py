@@ -37,6 +37,7 @@ from ahmlib.simulation.operator_faults import (
     pause_cluster,
     pause_node,
     promote,
+    rebuild,
     restart_database,
     resume_cluster,
     resume_node,
@@ -317,6 +318,9 @@ COMMANDS: Dict[str, Fault] = {
     'follow-fails': _behave('follow', FAILS, 'its database cannot be pointed to another primary'),
     'signal-fails': _behave('signal', FAILS, 'its standby.signal cannot be written'),
     'hook-fails': _behave('hook', FAILS, 'its scripts fail'),
+    'copy-fails': _behave('copy', FAILS, 'it cannot copy a primary'),
+    'copy-slow': _behave('copy', SLOW, 'it copies a primary slowly'),
+    'copy-hangs': _behave('copy', HANGS, 'its copy of a primary does not get on'),
     'hook-slow': _behave('hook', SLOW, 'its scripts are slow'),
     'hook-hangs': _behave('hook', HANGS, 'its scripts hang'),
     'hook-lies': _behave('hook', LIES, 'its fencing script says it worked, and did nothing'),
@@ -325,8 +329,8 @@ COMMANDS: Dict[str, Fault] = {
 FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for function in (
     cut, cut_one_way, cut_between, part, mute, deafen, deafen_multicast, heal, replay,
     lose_trusted, reach_trusted, crash, start, crash_and_start, freeze, thaw, stop, stop_twice,
-    restart, reload, ask_status, attach, promote, force, restart_database, shutdown_cluster,
-    pause_node, resume_node, pause_cluster, resume_cluster,
+    restart, reload, ask_status, attach, rebuild, promote, force, restart_database,
+    shutdown_cluster, pause_node, resume_node, pause_cluster, resume_cluster,
     hear_stranger, lose_state, fill_disk, free_disk, stall_disk, slow_disk, unstall_disk,
     power_off, power_on, drop_vip, hide_vip, answer_for_vip, ping_in_vain, vip_unusable,
     kill_daemon_and_database,
@@ -336,13 +340,13 @@ FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for fu
 FAULTS.update(COMMANDS)
 
 #: What operators ask for.
-OPERATORS = ('attach', 'promote', 'force', 'restart-database', 'shutdown-cluster', 'pause-node',
-             'resume-node', 'pause-cluster', 'resume-cluster')
+OPERATORS = ('attach', 'rebuild', 'promote', 'force', 'restart-database', 'shutdown-cluster',
+             'pause-node', 'resume-node', 'pause-cluster', 'resume-cluster')
 
 #: After these nothing may be promoted, however often they happen (L17).
 HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status', 'hear-stranger',
-            'attach', 'shutdown-cluster', 'stall-disk', 'slow-disk', 'unstall-disk', 'pause-replay',
-            'hold-replay', 'resume-replay', 'refuse-checks', 'restart-standby',
+            'attach', 'rebuild', 'shutdown-cluster', 'stall-disk', 'slow-disk', 'unstall-disk',
+            'pause-replay', 'hold-replay', 'resume-replay', 'refuse-checks', 'restart-standby',
             'restart-database', 'pause-node', 'resume-node', 'pause-cluster', 'resume-cluster')
 
 

@@ -36,6 +36,7 @@
     L25  While a pause spares a database that accepts writes, no other one is promoted, unless by
          force.
     L26  At no instant do two nodes say of themselves that clients may write there.
+    L27  What a rebuild puts in place is a copy of the primary of the leader that is followed.
 
 L1 and L2 are what users care about; the others are the steps of the proof.  Any q voters and any
 n - q + 1 acknowledgers share a node.  That node is bound to the leader it acknowledged for as long
@@ -69,6 +70,7 @@ from ahmlib.core.node import Node
 from ahmlib.core.settings import Settings
 from ahmlib.core.states import NodeState
 from ahmlib.simulation.data_lemmas import (
+    CopyOfTheLeaders,
     Eligible,
     Evidence,
     LeftAlone,
@@ -437,4 +439,4 @@ LEMMAS = (OneLeader, OnePrimary, Elected, Evidence, MostAdvanced, NeverBack, Sav
           OneLease, Backed, NoVoteUnderPromise, UnderLease, DeadlinesFirst, CompleteStepDown,
           Eligible, OldRowsIgnored, ProceduresEnd, RestartsPromoteNothing, NothingLost, OwnTerms,
           OneWritable, SuccessorHasAll, AloneWithVip, StaysIn, LeftAlone,
-          SparedAlone, OneSays)
+          SparedAlone, OneSays, CopyOfTheLeaders)

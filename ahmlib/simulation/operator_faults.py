@@ -23,6 +23,12 @@ def attach(world: 'World', place: int) -> None:
     _ask(world, place, 'attach')
 
 
+def rebuild(world: 'World', place: int) -> None:
+    """an operator attaches it, by a copy if need be (ahm_attach_node --rebuild)"""
+    world.feed(world.hosts[place], events.ClientAsked(
+        0, {'ask': 'attach', 'rebuild': True}, 'an operator'))
+
+
 def promote(world: 'World', place: int) -> None:
     """an operator wants its database to be the primary (ahm_promote_node)"""
     _ask(world, place, 'promote')

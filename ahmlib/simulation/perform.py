@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict
 from ahmlib.core import effects, events
 from ahmlib.core.beacon import Beacon, Verdict
 from ahmlib.network import wire
+from ahmlib.simulation.attaching import COPY_SECONDS, STALL_SECONDS, attached
 from ahmlib.simulation.database import SYSTEM_ID
 from ahmlib.simulation.host import FAILS, HANGS, LIES, SLOW, Host
 
@@ -368,23 +369,18 @@ def _follow(world: 'World', host: Host, effect: effects.FollowPrimary) -> None:
 
 
 def _attach(world: 'World', host: Host, effect: effects.AttachDatabase) -> None:
-    def done() -> events.ActionEnded:
-        mine, other = host.database, world.hosts[effect.leader]
-        theirs = other.database
-        if not other.powered or theirs is None or not theirs.writable \
-                or not world.network.connects(host.settings.own, effect.leader):
-            return events.ActionEnded(effect.token, False, 'the primary does not answer')
-        if not mine.can_stream_from(theirs):
-            mine.stop()
-            return events.ActionEnded(effect.token, False, 'it diverged', diverged=True)
-        mine.upstream, mine.signal = effect.leader, True
-        if not mine.running or not mine.in_recovery:
-            mine.stop()
-            mine.start()
-        mine.stream_from(theirs)
-        world.note(host, 'database attached')
-        return events.ActionEnded(effect.token, True)
-    _act(world, host, effect, 'start', START_SECONDS, done)
+    copies = effect.rebuild and not _streams_as_it_is(world, host, effect.leader)
+    if copies:
+        world.later(host, COMMAND_SECONDS, lambda: events.ActionProgressed(
+            effect.token, 'copies the primary'))
+        effect = effect._replace(limit=STALL_SECONDS)
+    _act(world, host, effect, 'copy' if copies else 'start',
+         COPY_SECONDS if copies else START_SECONDS, lambda: attached(world, host, effect))
+
+
+def _streams_as_it_is(world: 'World', host: Host, leader: int) -> bool:
+    theirs = world.hosts[leader].database
+    return theirs is None or host.database.can_stream_from(theirs)
 
 
 def _checkpoint(world: 'World', host: Host, effect: effects.CheckpointDatabase) -> None:

@@ -32,6 +32,7 @@ from ahmlib.core.policy.database import LocalDatabase
 from ahmlib.core.policy.duties import Duties
 from ahmlib.core.policy.evidence import Investigation
 from ahmlib.core.policy.isolation import Isolation
+from ahmlib.core.policy.operator import Operator
 from ahmlib.core.policy.pause import Paused
 from ahmlib.core.policy.place import PrimaryPlace
 from ahmlib.core.policy.repoint import Repoint
@@ -125,6 +126,13 @@ STOPPED_BY_VIP = ((0.5, 'stop-replication', 1), (0.5, 'answer-for-vip', 1),
                   (0.0, 'answer-for-vip', 2), (0.5, 'power-off', 0), (32.0, 'commands-work', 1),
                   (0.0, 'commands-work', 2))
 LAGGING = ((0.5, 'stop-replication', 1), (1.0, 'power-off', 0))
+
+#: Node 0 has rows of its own; node 1 leads, is copied, and thought dead, and was not fenced.
+OTHER_THAN_COPIED = (
+    (0.5, 'stop-replication', 1), (0.0, 'stop-replication', 2), (1.0, 'kill-database', 0),
+    (8.0, 'commands-work', 1), (0.0, 'commands-work', 2), (4.0, 'copy-slow', 0),
+    (0.0, 'rebuild', 0), (1.0, 'hook-lies', 0), (0.0, 'hook-lies', 2), (0.0, 'crash', 1),
+    (70.0, 'ask-status', 0))
 
 NO_EVIDENCE = Patch(Investigation, 'weigh', 'return self._sum(suspect, strict, theirs)',
                     'return Verdict.UNREACHABLE')
@@ -349,6 +357,10 @@ MUTANTS = (
     Mutant('a pause is sealed before others know of it', 25, 'three nodes',
            ((1.0, 'cut', 0), (0.05, 'pause-cluster', 0)), (
                Patch(Paused, '_is_known', '1 + len(self._knowing()) >= needed', '1 <= needed'),)),
+    Mutant('a copy goes on though another one leads', 27, 'three nodes with fencing',
+           OTHER_THAN_COPIED, (
+               Patch(Operator, '_end_a_copy_of_another', 'and leader.sender != self.copied',
+                     'and False'),)),
     Mutant('terms belong to anybody', 19, 'three nodes', DEAD, (
         Patch(quorum, 'next_own_term', 'return term + (own - term) % size', 'return term'),)),
     Mutant('two candidates win one term', 1, 'five nodes, equal priorities',

@@ -19,7 +19,7 @@ COMMANDS = sorted(os.listdir(os.path.join(ROOT, 'bin')))
 #: Words of `ahm` that are no commands, but its own.
 WORDS = ('start', 'stop', 'restart', 'reload')
 #: Not commands: files, and the fault of ahm_check_config.
-FILES = ('ahm_config', 'ahm_port', 'ahm_rewind')
+FILES = ('ahm_config', 'ahm_port', 'ahm_rewind', 'ahm_copy', 'ahm_old')
 
 #: A command in code, and the words after it; `-u ahm` is a unit of systemd, `=ahm` a service.
 COMMAND = re.compile(r'(?<!-u )(?<!=)\b(ahm(?:_[a-z_]+)?)((?: +-{1,2}[a-z][-a-z]*| [\w/.]+)*)')

@@ -51,6 +51,7 @@ class Operator:
         self.waiting: Optional[Waiting] = None
         self.asked = 0
         self.wanted: Union[None, Attach, RestartAsked] = None
+        self.copied: Optional[int] = None       # whose primary a rebuild copies
 
     def why_busy(self) -> str:
         """Why nothing more can be asked of this node now; '' if it can."""
@@ -104,20 +105,32 @@ class Operator:
             self.promotion.begin(task, force)
         return why
 
-    def attach(self) -> str:
-        """Make this database a trusted standby of the present primary again; why not, or ''."""
-        why = self.why_busy() or self._why_not_attach()
+    def attach(self, rebuild: bool = False) -> str:
+        """Make this database a trusted standby of the present primary again; why not, or ''.
+
+        rebuild: a copy of that primary may replace what cannot be one (R65).
+        """
+        why = self.why_busy() or self._why_not_attach(rebuild)
         if not why:
-            self._begin('attach', self._start_attach)
+            self._begin('attach', lambda task: self._start_attach(task, rebuild))
         return why
 
-    def _start_attach(self, task: Task) -> str:
-        why, leader = self._why_not_attach(), self.consensus.leader_row()
+    def _start_attach(self, task: Task, rebuild: bool) -> str:
+        why, leader = self._why_not_attach(rebuild), self.consensus.leader_row()
         if not why and leader is not None:
-            self.wanted = Attach(leader.sender, task)
+            self.wanted = Attach(leader.sender, task, rebuild)
+            self.copied = leader.sender if rebuild else None
         return why
 
-    def _why_not_attach(self) -> str:
+    def _end_a_copy_of_another(self) -> None:
+        """A rebuild copies the primary of one leader, and ends where another one leads (R65)."""
+        leader = self.consensus.leader_in_force()
+        if self.copied is not None and self.plan.is_at(Attach) and leader is not None \
+                and leader.sender != self.copied:
+            self.copied = None
+            self.plan.close('another leader')
+
+    def _why_not_attach(self, rebuild: bool) -> str:
         if self.facts.settings.witness:
             return '%s is a witness: it has no database to attach' % self.facts.settings.name
         if self.database.maintained:
@@ -132,6 +145,8 @@ class Operator:
                 or 'see ahm_cluster_status')
         if leader.state is not NodeState.LEADER or not leader.rightful or leader.stepping_down:
             return '%s does not lead over a primary yet: try again in a moment' % leader.name
+        if rebuild and (self.place.record is None or self.place.record.node != leader.sender):
+            return '%s is not the one on record: its primary is not copied' % leader.name
         return ''
 
     # -- a restart of the database -------------------------------------------------------------
@@ -253,6 +268,7 @@ class Operator:
         self.promotion.decide()
         self.shutdown.decide()
         self.maintenance.decide()
+        self._end_a_copy_of_another()
         wanted, self.wanted = self.wanted, None
         if wanted is not None and not self.plan.may_start(wanted):
             wanted.task.end(self.why_at_work())     # something else has begun at this very instant

@@ -6,20 +6,22 @@ find out; here it counts only whether it streams from the primary afterwards.
 
 from ..effects import AttachDatabase
 from ..events import ActionEnded
-from ..limits import ATTACH_SECONDS, SEEN_SECONDS
+from ..limits import ATTACH_SECONDS, REBUILD_SECONDS, SEEN_SECONDS
 from ..parts import Parts
 from ..plan import Procedure, Until
 from ..policy.task import Task
 from ..variables import hook_variables
 
 
-def attach(parts: Parts, leader: int, task: Task) -> Procedure:
-    """Attach the local database to the primary of node `leader`."""
+def attach(parts: Parts, leader: int, task: Task, rebuild: bool = False) -> Procedure:
+    """Attach the local database to the primary of node `leader`; `rebuild`: by a copy, if need be.
+    """
     name = parts.facts.name_of(leader)
     try:
         task.is_at('makes the database a standby of %s' % name)
-        event = yield AttachDatabase(0, leader, True, ATTACH_SECONDS, hook_variables(
-            parts.facts, parts.place, parts.consensus.term, 'FOLLOW', leader))
+        limit = REBUILD_SECONDS if rebuild else ATTACH_SECONDS
+        event = yield AttachDatabase(0, leader, True, limit, hook_variables(
+            parts.facts, parts.place, parts.consensus.term, 'FOLLOW', leader), rebuild)
         if not event.ok:
             _refuse(parts, event, task)
             return
