@@ -73,7 +73,7 @@ class Evidence(Lemma):
 
 
 class MostAdvanced(Lemma):
-    """No vote for less than one has oneself; no promotion beside more that had no turn."""
+    """A voter votes for all that it has, and nothing is promoted beside one that has more."""
     number = 5
     watches = (effects.SaveState, effects.Promote)
 
@@ -382,3 +382,7 @@ class CopyOfTheLeaders(Lemma):
             if leader is not None and leader.sender != mine.copied_from:
                 raise Violated('%s follows %s, and gets a copy of the database of %s' % (
                     host.settings.name, leader.name, node.facts.name_of(mine.copied_from)))
+
+
+DATA_LEMMAS = (Evidence, MostAdvanced, Eligible, RestartsPromoteNothing, NothingLost, OneWritable,
+               SuccessorHasAll, StaysIn, LeftAlone, SparedAlone, OneSays, CopyOfTheLeaders)

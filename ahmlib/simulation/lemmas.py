@@ -6,8 +6,7 @@
     L4   Nothing is promoted while anybody alive says that the old primary answers,
          unless it was fenced first.
     L5   A voter that could lead itself votes only for a database that has all that it has, and
-         nothing is promoted while a standby in contact that may lead has more, unless that one
-         was given its turn.
+         nothing is promoted beside one in contact that may lead, has more, and had no turn.
     L6   Term and vote on disk never go back.
     L7   What a row says is on disk: term, vote, leader, record.
     L8   No two nodes hold a lease at one instant.
@@ -69,20 +68,7 @@ from ahmlib.core.limits import FOLLOW_SECONDS, VIP_COMMAND_SECONDS
 from ahmlib.core.node import Node
 from ahmlib.core.settings import Settings
 from ahmlib.core.states import NodeState
-from ahmlib.simulation.data_lemmas import (
-    CopyOfTheLeaders,
-    Eligible,
-    Evidence,
-    LeftAlone,
-    MostAdvanced,
-    NothingLost,
-    OneSays,
-    OneWritable,
-    RestartsPromoteNothing,
-    SparedAlone,
-    StaysIn,
-    SuccessorHasAll,
-)
+from ahmlib.simulation.data_lemmas import DATA_LEMMAS
 
 if TYPE_CHECKING:
     from ahmlib.simulation.host import Host
@@ -435,8 +421,8 @@ class AloneWithVip(Lemma):
                 host.settings.name, holders[0]))
 
 
-LEMMAS = (OneLeader, OnePrimary, Elected, Evidence, MostAdvanced, NeverBack, SavedBeforeSaid,
-          OneLease, Backed, NoVoteUnderPromise, UnderLease, DeadlinesFirst, CompleteStepDown,
-          Eligible, OldRowsIgnored, ProceduresEnd, RestartsPromoteNothing, NothingLost, OwnTerms,
-          OneWritable, SuccessorHasAll, AloneWithVip, StaysIn, LeftAlone,
-          SparedAlone, OneSays, CopyOfTheLeaders)
+#: By number.
+LEMMAS = tuple(sorted(DATA_LEMMAS + (
+    OneLeader, OnePrimary, Elected, NeverBack, SavedBeforeSaid, OneLease, Backed,
+    NoVoteUnderPromise, UnderLease, DeadlinesFirst, CompleteStepDown, OldRowsIgnored,
+    ProceduresEnd, OwnTerms, AloneWithVip), key=lambda lemma: lemma.number))

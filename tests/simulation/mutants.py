@@ -271,7 +271,9 @@ MUTANTS = (
            ((0.2, 'hook-slow', 1), (0.0, 'hook-slow', 2), (0.5, 'crash', 0),
             (2.1, 'stop-replication', 1)), (
                Patch(take_over, '_make_sure', 'if not why and settings.pre_promotion and suspect '
-                     'is not None', 'if False'),)),
+                     'is not None', 'if False'),
+               Patch(take_over, 'take_over', 'or _give_way(parts, parts.consensus.members.'
+                     'in_touch())', 'or ""'))),
     Mutant('who was stopped and has more is not given its turn', 5, 'three nodes',
            STOPPED_BY_VIP, (
                Patch(take_over, 'take_over', 'or _give_way(parts, parts.consensus.members.'

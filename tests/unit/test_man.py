@@ -65,14 +65,9 @@ def test_the_table_of_roles_is_the_one_by_which_they_change():
     assert table.replace('\\-', '-').splitlines() == shown
 
 
-#: Numbers of rules that are not written yet.
-RESERVED = range(62, 70)
-
-
 def test_rules_are_numbered_without_a_gap():
     numbers = re.findall(r'^\.B R(\d+)$', section('ahm_protocol.7', 'RULES'), re.MULTILINE)
-    known = [number for number in range(1, int(numbers[-1]) + 1) if number not in RESERVED]
-    assert [int(number) for number in numbers] == known
+    assert [int(number) for number in numbers] == list(range(1, len(numbers) + 1))
 
 
 def test_the_durations_follow_from_the_formulas():
