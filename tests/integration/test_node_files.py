@@ -70,8 +70,9 @@ class Recipe:
     def resumed(self):
         """The pause is over, and all is well."""
         self.leads([node.name for node in self.members[1:]])
-        self.cluster.wait_until(lambda: 'was changed in this pause' not in self.all[0].status_text(), LIMIT,
-                                'all nodes to be there', PAUSE)
+        self.cluster.wait_until(
+            lambda: 'was changed in this pause' not in self.all[0].status_text(), LIMIT,
+            'all nodes to be there', PAUSE)
         succeeds(self.members[1], 'ahm_resume_cluster')
         self.is_formed()
 
