@@ -26,7 +26,7 @@ from ahmlib.database.stop import stop_database
 from ahmlib.network import vip, wire
 from ahmlib.network.rehearsal import rehearse
 from ahmlib.runtime import answers, child_side, details
-from ahmlib.runtime.changed_nodes import pause_of
+from ahmlib.runtime.changed_nodes import Listening, pause_of
 from ahmlib.runtime.checks import Checks
 from ahmlib.runtime.find import REQUEST
 from ahmlib.runtime.hooks import HookQueue
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from ahmlib.core.node import Node
     from ahmlib.ipc.server import Origin
     from ahmlib.network.udp import Address, BeaconSocket
-    from ahmlib.runtime.changed_nodes import Listening
     from ahmlib.runtime.children import Children, Function, Result
     from ahmlib.runtime.history import History
     from ahmlib.runtime.log import Log

@@ -70,8 +70,9 @@ class Recipe:
     def resumed(self):
         """The pause is over, and all is well."""
         self.leads([node.name for node in self.members[1:]])
-        self.cluster.wait_until(lambda: 'not there by it' not in self.all[0].status_text(), LIMIT,
-                                'all nodes to be there', PAUSE)
+        self.cluster.wait_until(
+            lambda: 'was changed in this pause' not in self.all[0].status_text(), LIMIT,
+            'all nodes to be there', PAUSE)
         succeeds(self.members[1], 'ahm_resume_cluster')
         self.is_formed()
 
@@ -109,8 +110,8 @@ def is_added(recipe, four):
         recipe.moves(number, four)
     recipe.leads((second.name, recipe.all[3].name))
     why = refusal(first, 'ahm_resume_cluster')
-    assert '%s is not there by it: start AHM there with that file' % THIRD in why
-    assert '%s is not there by it' % THIRD in first.status_text()
+    assert 'it waits for %s: start AHM there with that file' % THIRD in why
+    assert 'it waits for %s: ' % THIRD in first.status_text()
     recipe.moves(3, four)
     recipe.of(1, 2, 3, 4)
     recipe.resumed()

@@ -117,15 +117,15 @@ def test_who_is_waited_for_is_named_and_the_end_is_refused_until_then():
     told = ' '.join(status(world.hosts[0].node.parts)['warnings'])
     refused = ask(world, 0, 'resume')
     for text in (told, refused['reason']):
-        assert 'AHM-NODE-2 and AHM-NODE-3 is not there by it: start AHM there' in text, text
+        assert 'it waits for AHM-NODE-2 and AHM-NODE-3: start AHM there' in text, text
     assert 'only there: ' in ' '.join(status(world.hosts[1].node.parts)['warnings'])
     moves(world, 1, 5)
     world.run(5.0)
-    assert 'and AHM-NODE-3 is not there by it' in ask(world, 0, 'resume')['reason']
+    assert 'it waits for AHM-NODE-3: ' in ask(world, 0, 'resume')['reason']
     assert ask(world, 3, 'promote')['ok']
     task = world.hosts[3].node.parts.operator.task
     assert world.run_until(lambda: not task.is_running, 60.0), trace(world)
-    assert task.state == 'failed' and 'AHM-NODE-3 is not there by it' in task.reason, task.reason
+    assert task.state == 'failed' and 'it waits for AHM-NODE-3: ' in task.reason, task.reason
     moves(world, 2, 5)
     ends(world, 5)
 

@@ -149,7 +149,7 @@ class Paused:
         if not self.moved or not self.consensus.leads:
             return ''
         missing = ' and '.join(self.facts.name_of(place) for place in self._missing())
-        return 'the nodes.conf of %s was changed in this pause, and %s is not there by it: start ' \
+        return 'the nodes.conf of %s was changed in this pause, and it waits for %s: start ' \
             'AHM there with that file ("ahm restart" where it runs by another), or take that ' \
             'node out' % (self.facts.settings.name, missing)
 
