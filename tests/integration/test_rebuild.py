@@ -301,7 +301,7 @@ def test_a_primary_that_is_gone_at_the_end_of_the_copy_replaces_nothing(servers,
     monkeypatch.setattr(rebuild_place, 'mark_complete', then_it_dies)
     result = rebuilt(one, two)
     assert not result.ok and 'so the data directory stays' in result.reason, result
-    assert control_file.raw(one.path('')) == raw and beside(one) == ['.ahm_copy']
+    assert control_file.raw(one.path('')) == raw and beside(one) == []
 
 
 def test_one_at_a_time_in_a_cluster(servers, monkeypatch):
