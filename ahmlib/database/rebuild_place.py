@@ -166,8 +166,20 @@ def working(place: Place) -> Iterator[None]:
         locked = _lock(place)
     try:
         yield
+    except Exception:
+        _give_back_the_room(place)
+        raise
     finally:
         locked.close()
+
+
+def _give_back_the_room(place: Place) -> None:
+    """Remove a copy that came to nothing, where the data directory is in place."""
+    with control.acting_as(place.user):
+        if is_ours(place) and not _is_missing(place.data_dir):
+            # What cannot be removed now is by the next rebuild, which says why not.
+            with contextlib.suppress(OSError):
+                _remove(place)
 
 
 @contextlib.contextmanager

@@ -339,9 +339,10 @@ FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for fu
     promote_by_hand, demote_by_hand, stop_replication, fail_checks, commands_work)}
 FAULTS.update(COMMANDS)
 
-#: What operators ask for.
+#: What operators ask for, and how a copy behaves that only they ask for.
 OPERATORS = ('attach', 'rebuild', 'promote', 'force', 'restart-database', 'shutdown-cluster',
-             'pause-node', 'resume-node', 'pause-cluster', 'resume-cluster')
+             'pause-node', 'resume-node', 'pause-cluster', 'resume-cluster', 'copy-fails',
+             'copy-slow', 'copy-hangs')
 
 #: After these nothing may be promoted, however often they happen (L17).
 HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status', 'hear-stranger',

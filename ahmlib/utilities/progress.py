@@ -5,6 +5,7 @@ then.  A thread draws, so whatever is waited for may block: an answer, a pipe, a
 quick command prints is as ever.
 """
 
+import re
 import sys
 import threading
 import time
@@ -17,6 +18,8 @@ from ahmlib.utilities.outcome import printable, put
 PATIENT_SECONDS = 3.0
 #: Between two lines where they are not rewritten, and where they are.
 LINE_SECONDS, REWRITE_SECONDS = 10.0, 0.5
+#: What changes while a step gets on: a number, with its unit.
+_FIGURE = re.compile(r'\b\d+(\.\d+)?( (s|min|MB|GB))?\b')
 
 
 class Progress:
@@ -89,6 +92,11 @@ class Progress:
             self._stream.flush()
         except (OSError, ValueError):
             self._ended.set()       # nobody reads stderr any more: what is done goes on
+
+
+def without_figures(text: str) -> str:
+    """What a step is about, whatever has become of it by now."""
+    return _FIGURE.sub('#', text)
 
 
 def spent(seconds: float) -> str:

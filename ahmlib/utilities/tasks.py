@@ -12,7 +12,7 @@ from ahmlib.ipc import client
 from ahmlib.ipc.protocol import Message
 from ahmlib.utilities import common
 from ahmlib.utilities.common import Args
-from ahmlib.utilities.progress import Progress
+from ahmlib.utilities.progress import Progress, without_figures
 
 LOOK_SECONDS = 0.2
 SILENCE_SECONDS = 30.0
@@ -41,12 +41,13 @@ def wait(args: Args, answer: Message, shows: bool) -> Dict[str, Any]:
 
 
 def _note(task: Message, steps: List[Dict[str, Any]], progress: Progress, prints: bool) -> None:
-    """Keep the step of a task, where it is a new one."""
+    """Keep the step of a task, where it is a new one and not the same with other figures."""
     step = str(task.get('step'))
-    if steps and steps[-1]['text'] == step:
+    progress.step = step
+    if steps and without_figures(steps[-1]['text']) == without_figures(step):
+        steps[-1]['text'] = step
         return
     steps.append({'text': step, 'at_seconds': round(progress.seconds(), 1)})
-    progress.step = step
     if prints:
         progress.say('%s: %s' % (task.get('name'), common.printable(step)))
 

@@ -423,8 +423,8 @@ def test_an_old_primary_with_wal_of_its_own_is_refused_with_bytes_and_command(se
     told = re.search(r'(\d+) bytes of WAL beyond (\S+) on timeline 1', result.reason)
     begin = probe.parse_lsn(told.group(2))
     is_measured(one, begin, begin + int(told.group(1)), fork, end, mode)
-    assert ('pg_basebackup -d "host=%s port=%d user=agens application_name=one" -D %s -R -X '
-            'stream -P' % (two.host, two.port, one.settings.db_data_dir)) in result.reason
+    assert ('pg_basebackup -d "host=%s port=%d user=agens application_name=ahm_copy_of_one" -D %s '
+            '-R -X stream -P' % (two.host, two.port, one.settings.db_data_dir)) in result.reason
     assert 's3cret' not in result.reason
     assert not one.is_running() and os.path.isfile(one.path('PG_VERSION'))
     assert recovery.is_standby_on_file(one.settings) or mode == 'fast'

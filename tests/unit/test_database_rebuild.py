@@ -134,6 +134,18 @@ def test_a_second_rename_that_is_refused_undoes_the_first(place, monkeypatch):
     assert whole(place.data_dir) == 'old' and names(place) == ['main', 'main.ahm_copy']
 
 
+def test_a_copy_that_comes_to_nothing_takes_no_room(place):
+    for moves in (False, True):
+        with pytest.raises(Refused):
+            with rebuild_place.working(place):
+                copied(place)
+                if moves:
+                    os.rename(place.data_dir, place.kept)
+                raise Refused('so')
+        assert names(place) == (['main.ahm_copy', 'main.ahm_old'] if moves else ['main'])
+    assert rebuild_place.finish(place) and whole(place.data_dir) == 'new'
+
+
 def test_an_empty_directory_that_somebody_made_in_the_gap_is_no_data(place):
     with rebuild_place.working(place):
         copied(place)

@@ -3,6 +3,7 @@
 The daemon is a list of answers here; tests/integration/test_operators.py has the real one.
 """
 
+import json
 import re
 
 import pytest
@@ -64,6 +65,16 @@ def test_with_wait_each_step_is_shown_once(daemon, capsys):
                       task('running', 'two'), task('done', 'two')]
     assert common.run(attach_node.main, ['--wait']) == 0
     assert capsys.readouterr().out.splitlines()[:2] == ['attach: one', 'attach: two']
+
+
+def test_a_rebuild_is_asked_for_by_its_word_and_its_figures_are_no_new_steps(daemon, capsys):
+    steps = ['copies the primary: begins', 'copies the primary: 900 MB of 2.5 GB (35 %), about 1 '
+             'min left', 'copies the primary: 2.4 GB of 2.5 GB (96 %), about 9 s left', 'ends']
+    daemon.answers = [task('running', step) for step in ['waits'] + steps] + [task('done', 'ends')]
+    assert common.run(attach_node.main, ['--rebuild', '--wait', '--json']) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [each['text'] for each in told['steps']] == [steps[0], steps[2], steps[3]]
+    assert daemon.asked[0] == {'ask': 'attach', 'rebuild': True}
 
 
 def test_a_task_that_fails_says_why_and_is_1(daemon, capsys):

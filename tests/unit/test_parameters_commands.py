@@ -39,8 +39,8 @@ class Here:
     def __init__(self):
         self.limits = {}                # name -> the limit given
 
-    def start(self, function, args, limit, on_end, name):
-        """Run it, and tell its result."""
+    def start(self, function, args, limit, on_end, name, on_news=None):
+        """Run it, and tell its result; on_news is of no use here."""
         self.limits[name] = limit
         on_end(child_side.plain(function(*args)))
 

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from ahmlib.database import conninfo, probe
+from ahmlib.runtime import child_side
 from ahmlib.runtime.children import Children
 from ahmlib.runtime.loop import Loop, clock
 
@@ -69,6 +70,36 @@ def read_numbers(path):
             return [int(word) for word in file.read().split()]
     except (OSError, ValueError):
         return []
+
+
+def tells(count):
+    """Tell as often, then return."""
+    for number in range(count):
+        child_side.tell('step %d\n' % number)
+    return {'ok': True, 'reason': 'told'}
+
+
+def test_what_a_child_tells_meanwhile_comes_before_its_result(world):
+    told = []
+    world.start(tells, 1000, on_news=lambda text: told.append((text, list(world.results))))
+    assert world.result() == {'ok': True, 'reason': 'told'}
+    assert told == [('step %d\n' % number, []) for number in range(1000)]
+
+
+def test_who_is_told_may_cancel_the_child(world):
+    told = []
+
+    def cancel(text):
+        told.append(text)
+        world.children.cancel(child)
+    child = world.start(tells, 1000, on_news=cancel)
+    world.run_until(lambda: told and not world.children._dying)
+    assert told == ['step 0\n'] and not world.results and not len(world.children)
+
+
+def test_outside_a_child_nobody_is_told():
+    child_side.tell('nothing')
+    assert not child_side._PIPES
 
 
 def add(a, b):
