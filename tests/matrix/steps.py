@@ -269,9 +269,9 @@ def is_refused_as_diverged(scenario, new):
     told = re.search(r'Command Failed: this database diverged: (\d+) bytes of WAL beyond',
                      refused.output)
     assert told and int(told.group(1)) > 0, refused.output
-    told = 'pg_basebackup -d "host=%s port=%d user=agens application_name=ahm_copy_of_%s" -D %s -R'
-    assert told % (cluster.node(new).host.address, node.database.port, OLD,
-                   node.database.data_dir) in refused.output
+    assert '-d "host=%s port=%d user=agens application_name=ahm_copy_of_%s" -D %s -R' % (
+        cluster.node(new).host.address, node.database.port, OLD,
+        node.database.data_dir) in refused.output
     assert not node.database.is_running()
     scenario.reads(cluster.nodes, new, rows(cluster, new, {OLD: ('QUARANTINED', 'STANDBY')}))
 
