@@ -56,7 +56,8 @@ def refuse_empty(args: Args) -> None:
     for option, expected in _EXPECTED:
         value = args.get(option)
         if value == '' or isinstance(value, list) and '' in value:
-            raise Failure("%s: found '', expected %s" % (option, expected), USAGE)
+            raise Failure("%s: found '', expected %s; name one, or leave it out" % (
+                option, expected), USAGE)
 
 
 def _of(args: Args, path: str, written: Dict[str, 'Entry']) -> Where:
