@@ -375,7 +375,8 @@ def test_the_node_of_this_host_is_asked_through_its_socket(monkeypatch, daemon):
 @pytest.mark.parametrize('argv, code, said', [
     ([], 1, 'nobody leads, as a sees it, and only a leader begins or ends a pause; see '
      'ahm_cluster_status'),
-    (['--node='], 2, "--node: found '', expected the node_name of a node"),
+    (['--node='], 2, "--node: found '', expected the node_name of a node; name one, or leave it "
+     'out'),
     (['--node=c'], 2, "--node: found 'c', expected one of a, b, 192.0.2.13")])
 def test_a_node_that_is_not_there_is_asked_for_nothing(daemon, capsys, utility, argv, code, said):
     daemon.answers = [STATUS]
