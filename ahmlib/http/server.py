@@ -13,14 +13,14 @@ who has been answered already, else of who has sent least: so nobody keeps a che
 slow.
 """
 
-import errno
 import socket
 from enum import IntEnum
-from typing import TYPE_CHECKING, Callable, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, List, Optional
 
 from ahmlib.http.request import BadRequest, Request, end_of_head, parse
 from ahmlib.http.response import Response, as_text, render
 from ahmlib.ipc import listeners
+from ahmlib.ipc.doorman import Doorman
 from ahmlib.ipc.listeners import IpcError
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ ACCEPTS_MAX = 4
 BACKLOG = 1024
 READ_BYTES = 16384
 HEAD_SECONDS, ANSWER_SECONDS, END_SECONDS = 5.0, 10.0, 1.0
-ACCEPT_PAUSE_SECONDS = 1.0
 LOG_SECONDS = 60.0
 PARAMETER = 'http_port'
 
@@ -77,37 +76,32 @@ class HttpServer:
         self.crowded = 0
         self._loop, self._log, self._clock = loop, log, clock
         self._answer, self._on_answered = answer, on_answered
-        self._listeners: List[socket.socket] = []
         self._clients: List[_Client] = []       # the oldest first
-        self._resume_at: Optional[float] = None
+        self._door = Doorman(loop, log, clock, 'HTTP', ACCEPTS_MAX, self._welcome)
 
     def open(self, port: int, address: Optional[str] = None) -> None:
         """Listen on TCP `port`, on one address or on all of IPv4 and IPv6.  Raises IpcError."""
-        self._listeners = listeners.listen_tcp(port, address, PARAMETER)
-        for listener in self._listeners:
+        found = listeners.listen_tcp(port, address, PARAMETER)
+        for listener in found:
             listener.listen(BACKLOG)
-        self._resume_accepting()
+        self._door.open(found)
 
     def close(self) -> None:
         """Drop all clients and stop listening."""
         for client in list(self._clients):
             self._drop(client)
-        for listener in self._listeners:
-            self._loop.remove(listener)
-            listener.close()
-        self._listeners, self._resume_at = [], None
+        self._door.close()
 
     def next_deadline(self) -> Optional[float]:
         """The instant at which `expire` has something to do, or None."""
         instants = [client.deadline_at for client in self._clients]
-        if self._resume_at is not None:
-            instants.append(self._resume_at)
+        if self._door.resume_at is not None:
+            instants.append(self._door.resume_at)
         return min(instants) if instants else None
 
     def expire(self, now: float) -> None:
         """Drop the clients that were too slow."""
-        if self._resume_at is not None and self._resume_at <= now:
-            self._resume_accepting()
+        self._door.expire(now)
         for client in [client for client in self._clients if client.deadline_at <= now]:
             self._drop(client)
 
@@ -117,27 +111,8 @@ class HttpServer:
 
     # -- accepting -----------------------------------------------------------------------------
 
-    def _resume_accepting(self) -> None:
-        self._resume_at = None
-        for listener in self._listeners:
-            self._watch(listener)
-
-    def _watch(self, listener: socket.socket) -> None:
-        self._loop.add_reader(listener, lambda: self._accept(listener))
-
-    def _accept(self, listener: socket.socket) -> None:
-        for _ in range(ACCEPTS_MAX):
-            try:
-                connection, address = listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                self._note_accept_problem(error)
-                return
-            connection.setblocking(False)
-            self._welcome(connection, address[0].split('%')[0])
-
-    def _welcome(self, connection: socket.socket, source: str) -> None:
+    def _welcome(self, connection: socket.socket, address: Any) -> None:
+        source = address[0].split('%')[0]
         self._make_room([client for client in self._clients if client.source == source],
                         SOURCE_CLIENTS_MAX)
         self._make_room(self._clients, CLIENTS_MAX)
@@ -156,15 +131,6 @@ class HttpServer:
             self._log.warning('more HTTP clients than places (%d, and %d of one source): %d lost '
                               'theirs to another one since the start; see who connects to http_port'
                               % (CLIENTS_MAX, SOURCE_CLIENTS_MAX, self.crowded))
-
-    def _note_accept_problem(self, error: OSError) -> None:
-        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-            # The client stays in the queue and would wake the loop again at once, for ever.
-            for listener in self._listeners:
-                self._loop.remove(listener)
-            self._resume_at = self._clock() + ACCEPT_PAUSE_SECONDS
-        if self._log.bounded('http accept', LOG_SECONDS):
-            self._log.warning('cannot accept an HTTP client: %s' % error.strerror)
 
     # -- one client ----------------------------------------------------------------------------
 

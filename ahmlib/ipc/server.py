@@ -11,13 +11,13 @@ seconds, and there is a bounded number of them; some places are kept for the UNI
 nobody on the network can lock out the operator of this host.
 """
 
-import errno
 import os
 import select
 import socket
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
 
 from ahmlib.ipc import listeners, protocol
+from ahmlib.ipc.doorman import Doorman
 from ahmlib.ipc.listeners import IpcError
 from ahmlib.ipc.protocol import Message
 
@@ -35,7 +35,6 @@ ACCEPTS_MAX = 16
 READ_BYTES = 65536
 IDLE_SECONDS = 10.0
 ANSWER_SECONDS = 600.0
-ACCEPT_PAUSE_SECONDS = 1.0
 LOG_SECONDS = 60.0
 
 #: The other side has closed, or at least will send no more.  Python 3.6 may lack the name.
@@ -70,12 +69,10 @@ class IpcServer:
         self._log = log
         self._clock = clock
         self._on_request: Optional[Callable[[_Client, Message, Origin], None]] = None
-        self._listeners: List[socket.socket] = []
+        self._door = Doorman(loop, log, clock, 'IPC', ACCEPTS_MAX, self._let_in)
         #: (path, device, inode): what close may remove.
         self._unix_file: Optional[Tuple[str, int, int]] = None
         self._clients: List[_Client] = []
-        #: Accepting again after this host ran out of descriptors.
-        self._resume_at: Optional[float] = None
 
     def open(self, on_request: Callable[[_Client, Message, Origin], None], socket_dir: str,
              port: int, address: Optional[str] = None) -> None:
@@ -92,13 +89,12 @@ class IpcServer:
         path = unix.getsockname()
         info = os.lstat(path)
         self._unix_file = (path, info.st_dev, info.st_ino)
-        self._listeners = [unix]
         try:
-            self._listeners += listeners.listen_tcp(port, address)
+            self._door.open([unix] + listeners.listen_tcp(port, address))
         except IpcError:
+            self._door.open([unix])
             self.close()
             raise
-        self._resume_accepting()
 
     def answer(self, client: _Client, message: Message) -> bool:
         """Send `message`, a dict, to a client that asked, and end its connection.
@@ -119,14 +115,13 @@ class IpcServer:
     def next_deadline(self) -> Optional[float]:
         """Return the instant at which `expire` has something to do, or None."""
         instants = [client.deadline_at for client in self._clients]
-        if self._resume_at is not None:
-            instants.append(self._resume_at)
+        if self._door.resume_at is not None:
+            instants.append(self._door.resume_at)
         return min(instants) if instants else None
 
     def expire(self, now: float) -> None:
         """Drop the clients that were too slow."""
-        if self._resume_at is not None and self._resume_at <= now:
-            self._resume_accepting()
+        self._door.expire(now)
         for client in list(self._clients):
             if client.deadline_at > now:
                 continue
@@ -140,12 +135,8 @@ class IpcServer:
         """Drop all clients, stop listening and remove the UNIX socket."""
         for client in list(self._clients):
             self._drop(client)
-        self._pause_accepting()
-        self._resume_at = None
         self._remove_unix_file()
-        for listener in self._listeners:
-            listener.close()
-        self._listeners = []
+        self._door.close()
 
     @property
     def unix_path(self) -> Optional[str]:
@@ -163,16 +154,11 @@ class IpcServer:
         Who has connected to that one is served. Raises OSError, and changes nothing then.
         """
         assert self._unix_file is not None
-        path, old = self._unix_file[0], self._listeners[0]
+        path = self._unix_file[0]
         info = os.lstat(path)
         listener.listen(listeners.BACKLOG)
-        self._accept(old)
-        self._loop.remove(old)
-        old.close()
-        self._listeners[0] = listener
+        self._door.replace(0, listener)
         self._unix_file = (path, info.st_dev, info.st_ino)
-        if self._resume_at is None:
-            self._watch(listener)
 
     def leave_file(self) -> Optional[str]:
         """Return the path of the UNIX socket, which `close` is not to remove then; or None."""
@@ -185,32 +171,11 @@ class IpcServer:
 
     # -- accepting --------------------------------------------------------------------------
 
-    def _resume_accepting(self) -> None:
-        self._resume_at = None
-        for listener in self._listeners:
-            self._watch(listener)
-
-    def _watch(self, listener: socket.socket) -> None:
-        self._loop.add_reader(listener, lambda: self._accept(listener))
-
-    def _pause_accepting(self) -> None:
-        for listener in self._listeners:
-            self._loop.remove(listener)
-
-    def _accept(self, listener: socket.socket) -> None:
-        for _ in range(ACCEPTS_MAX):
-            try:
-                connection, address = listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                self._note_accept_problem(error)
-                return
-            connection.setblocking(False)
-            origin = _origin(connection, address)
-            if self._is_full(origin):
-                self._refuse(connection)
-                continue
+    def _let_in(self, connection: socket.socket, address: Any) -> None:
+        origin = _origin(connection, address)
+        if self._is_full(origin):
+            self._refuse(connection)
+        else:
             self._welcome(_Client(connection, origin, self._clock() + IDLE_SECONDS))
 
     def _welcome(self, client: _Client) -> None:
@@ -239,14 +204,6 @@ class IpcServer:
         except OSError:
             pass
         connection.close()
-
-    def _note_accept_problem(self, error: OSError) -> None:
-        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-            # The client stays in the queue and would wake the loop again at once, for ever.
-            self._pause_accepting()
-            self._resume_at = self._clock() + ACCEPT_PAUSE_SECONDS
-        if self._log.bounded('ipc accept', LOG_SECONDS):
-            self._log.warning('cannot accept an IPC client: %s' % error.strerror)
 
     # -- one client -------------------------------------------------------------------------
 

@@ -446,7 +446,7 @@ def test_running_out_of_descriptors_does_not_make_the_loop_spin(daemon, monkeypa
             raise OSError(24, 'Too many open files')
 
     with daemon.connect():
-        daemon.server._accept(Exhausted(None))
+        daemon.server._door.accept(Exhausted(None))
         assert daemon.loop.run_once(clock()) == 0
         assert daemon.server.next_deadline() is not None
         daemon.shift = 2.0
