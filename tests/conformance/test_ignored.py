@@ -47,7 +47,8 @@ def test_most_parameters_are_tried_without_a_daemon():
     assert set(PARAMETERS) - set(WITH_UNIT_TESTS) == {
         'ahm_port', 'ipc_port', 'listen_address', 'data_dir', 'socket_dir', 'pid_file_name',
         'log_filename', 'log_prefix', 'log_verbose', 'log_severity', 'service_restart_command',
-        'multicast_group', 'multicast_interface', 'multicast_ttl'}
+        'multicast_group', 'multicast_interface', 'multicast_ttl', 'http_port',
+        'http_listen_address'}
 
 
 def test_a_test_that_does_not_show_a_parameter_passes_without_it():
