@@ -116,7 +116,7 @@ def test_a_diverged_primary_is_refused_and_the_message_says_how_to_rebuild_it():
         assert refused.code == 1, refused.output + first.log_tail()
         assert 'Command Failed: this database diverged' in refused.output
         assert 'bytes of WAL beyond' in refused.output and 'pg_basebackup -d' in refused.output
-        assert 'application_name=AHM-NODE-1' in refused.output
+        assert 'application_name=ahm_copy_of_AHM-NODE-1' in refused.output
         assert not first.database.is_running()
         scenario.reads(cluster.nodes, new, dict(healthy(new), **{
             'AHM-NODE-1': ('QUARANTINED', 'STANDBY')}))
