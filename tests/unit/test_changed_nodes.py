@@ -5,10 +5,13 @@ import types
 
 import pytest
 
+from ahmlib.core.beacon import Pause
+from ahmlib.core.consensus.saved import Saved
+from ahmlib.core.node import build_parts
 from ahmlib.core.policy.foreign import ORDER
 from ahmlib.network.wire import ForeignRow
 from ahmlib.runtime import changed_nodes
-from ahmlib.runtime.changed_nodes import Listening, why_not_changed, why_not_restart
+from ahmlib.runtime.changed_nodes import Listening, pause_of, why_not_changed, why_not_restart
 from ahmlib.simulation.host import make_settings
 
 HOST = '192.0.2.2'
@@ -132,3 +135,16 @@ def test_a_daemon_that_does_not_tell_of_its_cluster_may_be_restarted():
     """One of the version before, or one that did not answer; nor is one asked without a leader."""
     for answer in ({}, {'leader': 'AHM-NODE-1'}, {'leader': '', 'cluster': 7}):
         assert why_not_restart(answer, None) == ''
+
+
+@pytest.mark.parametrize('pause, rests', [
+    (Pause(), False), (Pause(7, 1, True, 0, False), False), (Pause(7, 1, False, 0, True), False),
+    (Pause(7, 1, True, 0, True), True)])
+def test_a_change_rests_on_a_pause_that_is_sealed_on_this_disk(pause, rests):
+    _, parts = build_parts(make_settings(3)[1], Saved(pause=pause), 1, 0.0, 0.0)
+    found = pause_of(types.SimpleNamespace(parts=parts, settings=parts.facts.settings))
+    assert (found is not None) is rests
+    if found is not None:
+        assert found['known_by'] == [found['nodes'][1]] and found['holder'] == found['nodes'][0]
+    parts.consensus.speaker.disk = Saved()      # it is not on disk
+    assert parts.paused.known_by() == []
