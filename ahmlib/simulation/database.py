@@ -14,6 +14,8 @@ from typing import Optional, Tuple
 SYSTEM_ID = '7000000000000000001'
 FIRST_LSN = 1000
 ROW_BYTES = 100
+#: What a slow standby receives at a time: less than clients write meanwhile.
+SLOW_BYTES = 40
 
 Branch = Tuple[int, int, int]
 
@@ -40,6 +42,8 @@ class SimulatedDatabase:
         self.hides_wal = False              # what lies unreplayed on its disk cannot be read
         #: The parameters that it takes at its next start; None: it does not tell.
         self.pending: Optional[Tuple[str, ...]] = ()
+        #: What commits wait for, in the files and in force: so many of these names.
+        self.synchronous: Tuple[int, Tuple[str, ...]] = (0, ())
         self.starts = self.starts_by_hand = self.promotions = self.thaws = 0
 
     @property
@@ -105,6 +109,13 @@ class SimulatedDatabase:
         """Receive all that the primary has, if it is on this one's history."""
         if self.can_stream_from(primary):
             self.history, self.lsn = primary.history, primary.lsn
+            self.replay()
+
+    def receive_slowly(self, primary: 'SimulatedDatabase') -> None:
+        """Receive a little of what the primary has, if it is on this one's history."""
+        if self.can_stream_from(primary):
+            self.lsn = min(primary.lsn, self.lsn + SLOW_BYTES)
+            self.history = tuple(item for item in primary.history if item[2] <= self.lsn)
             self.replay()
 
     def replay(self) -> None:

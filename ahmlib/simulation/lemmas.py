@@ -35,6 +35,10 @@
          unless that accepts writes.
     L25  While a pause spares a database that accepts writes, no other one is promoted, unless by
          force.
+    L26  Where AHM sets what commits wait for, every claim that may be the newest of some q voters
+         covers the setting in force.
+    L27  Where AHM sets what commits wait for, as many nodes of every new claim as it says have all
+         that was acknowledged.
 
 L1 and L2 are what users care about; the others are the steps of the proof.  Any q voters and any
 n - q + 1 acknowledgers share a node.  That node is bound to the leader it acknowledged for as long
@@ -68,17 +72,18 @@ from ahmlib.core.node import Node
 from ahmlib.core.settings import Settings
 from ahmlib.core.states import NodeState
 from ahmlib.simulation.data_lemmas import (
+    AloneWithVip,
     Eligible,
     Evidence,
     LeftAlone,
     MostAdvanced,
-    NothingLost,
     OneWritable,
     RestartsPromoteNothing,
     SparedAlone,
     StaysIn,
     SuccessorHasAll,
 )
+from ahmlib.simulation.synchronous_lemmas import Caught, Covered, NothingLost
 
 if TYPE_CHECKING:
     from ahmlib.simulation.host import Host
@@ -416,23 +421,8 @@ class OwnTerms(Lemma):
                 row.name, row.state.name, row.term))
 
 
-class AloneWithVip(Lemma):
-    """A takeover raises the VIP only where no node in contact says that it holds it."""
-    number = 22
-    watches = (effects.RaiseVip,)
-
-    def performed(self, host: 'Host', effect: effects.RaiseVip) -> None:
-        node = host.node
-        if halves(self.world) or host.has_vip:
-            return
-        holders = [row.name for row in node.consensus.members.in_touch() if row.holds_vip]
-        if node.state is NodeState.TAKING_OVER and holders:
-            raise Violated('%s raises the VIP, and %s says that it holds it' % (
-                host.settings.name, holders[0]))
-
-
 LEMMAS = (OneLeader, OnePrimary, Elected, Evidence, MostAdvanced, NeverBack, SavedBeforeSaid,
           OneLease, Backed, NoVoteUnderPromise, UnderLease, DeadlinesFirst, CompleteStepDown,
           Eligible, OldRowsIgnored, ProceduresEnd, RestartsPromoteNothing, NothingLost, OwnTerms,
           OneWritable, SuccessorHasAll, AloneWithVip, StaysIn, LeftAlone,
-          SparedAlone)
+          SparedAlone, Covered, Caught)

@@ -156,7 +156,7 @@ class World:
         mine = host.database
         if mine is None or not mine.running or mine.hung or mine.starting \
                 or not mine.in_recovery or mine.upstream is None \
-                or not host.powered or host.behaviour('replication') != 'works':
+                or not host.powered or host.behaviour('replication') not in ('works', 'slow'):
             return None
         other = self.hosts[mine.upstream]
         theirs = other.database
