@@ -29,7 +29,7 @@ from ahmlib.simulation.database_faults import (
     stop_replication,
     thaw_database,
 )
-from ahmlib.simulation.host import FAILS, HANGS, LIES, SAVE_SECONDS, SLOW
+from ahmlib.simulation.host import FAILS, HANGS, LIES, SAVE_SECONDS, SLOW, WORKS
 from ahmlib.simulation.lemma import is_obstructed
 from ahmlib.simulation.operator_faults import (
     attach,
@@ -335,6 +335,16 @@ FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for fu
     promote_by_hand, demote_by_hand, stop_replication, fail_checks, commands_work)}
 FAULTS.update(COMMANDS)
 
+#: Of what no configuration asks for yet: nobody can name these but stories.
+UNOFFERED: Dict[str, Fault] = {
+    'set-synchronous-slow': _behave('synchronous', SLOW, 'what its commits wait for is set late'),
+    'set-synchronous-fails': _behave('synchronous', FAILS, 'its setting cannot be written'),
+    'set-synchronous-hangs': _behave('synchronous', HANGS, 'its setting is written, and no answer '
+                                     'comes'),
+    'slow-replication': _behave('replication', SLOW, 'its standby receives less than is written'),
+    'start-replication': _behave('replication', WORKS, 'its standby receives again'),
+}
+
 #: What operators ask for.
 OPERATORS = ('attach', 'promote', 'force', 'restart-database', 'shutdown-cluster', 'pause-node',
              'resume-node', 'pause-cluster', 'resume-cluster')
@@ -349,8 +359,9 @@ HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status'
 def strike(world: 'World', fault: str, place: int) -> None:
     """Let this fault happen to this node now."""
     name = fault.replace('_', '-')
-    world.note(world.hosts[place], '--- %s' % FAULTS[name].__doc__)
-    FAULTS[name](world, place)
+    fault_of = FAULTS.get(name) or UNOFFERED[name]
+    world.note(world.hosts[place], '--- %s' % fault_of.__doc__)
+    fault_of(world, place)
 
 
 def is_harmless(world: 'World', plan: Plan) -> bool:

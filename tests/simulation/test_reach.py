@@ -12,7 +12,7 @@ import pytest
 
 from ahmlib.simulation.faults import apply, repair
 
-from .clusters import CLUSTERS, SYNCHRONOUS
+from .clusters import EVERY, SYNCHRONOUS
 from .mutants import MUTANTS
 from .plans import formed, recovers
 from .reach import LISTED, Reached, listed, matches
@@ -121,7 +121,7 @@ def reached():
     found = Reached()
     for cluster, plan, loss, seed in schedules():
         with found.watching():
-            world = formed(CLUSTERS[cluster], seed, min(loss, 0.1),
+            world = formed(EVERY[cluster], seed, min(loss, 0.1),
                            synchronous=SYNCHRONOUS.get(cluster, 0))
             world.network.loss = loss
             apply(world, plan)

@@ -21,6 +21,9 @@ from .checks import Checks
 from .claims import NOBODY, Claims, Setting, covers
 from .database import LocalDatabase
 
+#: One that was left out so often has shown what it is like; it is taken in once it has lasted.
+LEFT_MAX = 5
+
 
 class Synchronous:
     """The setting that this node wants as leader, and how far its change has come."""
@@ -35,6 +38,7 @@ class Synchronous:
         self._before: Optional[Claim] = None    # the one that a takeover has replaced
         #: By node: whether it is fit to be a member, and since when.
         self._fit: Dict[int, Tuple[bool, float]] = {}
+        self._left: Dict[int, int] = {}         # by node: how often it was left out of late
 
     @property
     def enabled(self) -> bool:
@@ -93,6 +97,7 @@ class Synchronous:
         if not self._acts():
             self._lsn = None
             self._fit.clear()
+            self._left.clear()
             return
         self._watch_members()
         running = self.claims.setting
@@ -148,15 +153,18 @@ class Synchronous:
                               SET_SYNCHRONOUS_SECONDS)
 
     def _was_set(self, wanted: Setting, term: int, event: ActionEnded) -> None:
-        self.token = None
+        self.token, before = None, self.claims.setting
         self.checks.look_anew()
+        for place in before.nodes if before is not None and event.ok else ():
+            if place not in wanted.nodes:
+                self._left[place] = min(self._left.get(place, 0) + 1, LEFT_MAX)
         self.claims.was_set(wanted if event.ok else None)
         self._lsn = event.lsn if event.ok and term == self.consensus.term else None
         if event.ok:
-            self.out.report('NOTICE', 'synchronous', 'commits wait for %s' % self._words(wanted))
+            self.out.report('INFO', 'synchronous', 'commits wait for %s' % self._words(wanted))
         else:
-            self.out.report('ERROR', 'synchronous', 'what commits wait for could not be set to %s: '
-                            '%s' % (self._words(wanted), event.reason))
+            self.out.report('WARNING', 'synchronous', 'what commits wait for could not be set to '
+                            '%s: %s' % (self._words(wanted), event.reason))
 
     def was_prepared(self) -> None:
         """What `before_promotion` asked for ended: a check says how it stands."""
@@ -205,9 +213,16 @@ class Synchronous:
         stay = {place for place in running.nodes if self._lasts(place, True, 0.0)
                 or self.consensus.members.is_two_way(place)
                 and not self._lasts(place, False, interval)}
+        for place in [place for place in self._left if place in stay
+                      and self._lasts(place, True, self._patience(LEFT_MAX + 1))]:
+            del self._left[place]
         short = len(stay) < self.facts.settings.synchronous_count
-        wait = interval / 2 if short else self.facts.hold_seconds
-        return stay | {place for place in self._fit if self._lasts(place, True, wait)}
+        return stay | {place for place in self._fit if self._lasts(
+            place, True, interval / 2 if short else self._patience(self._left.get(place, 0)))}
+
+    def _patience(self, left: int) -> float:
+        """For how many seconds one that was left out so often has to be fit."""
+        return self.facts.hold_seconds * (1 << left)
 
     def _lasts(self, place: int, fit: bool, seconds: float) -> bool:
         """Whether it has been fit, or not, for so long."""
