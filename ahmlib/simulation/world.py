@@ -56,7 +56,7 @@ class World:
         self.counter = self.branches = 0
         self.trace: List[str] = []
         self.harmless = False                   # nothing happens but restarts and questions
-        self.tampered = False                   # a standby was promoted, or what commits wait for set, by hand
+        self.tampered = False                   # promoted, or set what commits wait for, by hand
         self.forced: Set[int] = set()           # nodes that somebody promoted by force
         self.gone: Set[int] = set()             # hosts that never come back
         self.pause_forgotten = False            # a state file was lost that told of a pause
