@@ -29,6 +29,7 @@ from .test_operators import STORIES as OPERATOR_STORIES
 from .test_pause import STORIES as PAUSES
 from .test_restart_database import STORIES as RESTART_STORIES
 from .test_shorter_rows import STORIES as SHORTER_ROWS
+from .test_synchronous import STORIES as SYNCHRONOUS_STORIES
 from .test_troubles import STORIES as TROUBLES
 from .test_ways_out import STORIES as WAYS_OUT
 
@@ -130,7 +131,7 @@ def reached():
         found.take(world.trace)
     for story in OPERATOR_STORIES + LEAVING_STORIES + FORCE_STORIES + FORCE_FOUND \
             + FIELD_STORIES + TROUBLES + WAYS_OUT + SHORTER_ROWS + RESTART_STORIES \
-            + BOOT_STORIES + HISTORY + MAINTENANCE + PAUSES:
+            + BOOT_STORIES + HISTORY + MAINTENANCE + PAUSES + SYNCHRONOUS_STORIES:
         with found.watching():
             story()
     return found

@@ -122,6 +122,33 @@ def test_in_mode_strict_commits_wait_and_go_on_once_a_standby_is_there():
     assert world.run_until(lambda: rows(world) > before, LONG), trace(world)
 
 
+def test_in_mode_strict_no_commit_of_a_new_primary_is_alone():
+    world = ready('three nodes, mode strict')
+    for own in (1, 2):
+        world.hosts[own].behaves['follow'] = 'fails'
+    world.power_off(0)
+    assert world.run_until(lambda: world.serves() in (1, 2), LONG), trace(world)
+    before, new = rows(world), world.serves()
+    assert waits_for(world, new)[0] == 1
+    world.run(5.0)
+    assert rows(world) == before and claim_of(world, 3 - new)[2:] == (1, (new,))
+    strike(world, 'commands-work', 3 - new)
+    assert world.run_until(lambda: rows(world) > before, LONG), trace(world)
+
+
+def test_in_mode_strict_who_cannot_set_it_is_not_promoted():
+    world = ready('three nodes, mode strict')
+    for own in (1, 2):
+        strike(world, 'set-synchronous-fails', own)
+    world.power_off(0)
+    world.run(LONG)
+    assert world.serves() is None, trace(world)
+    assert all(host.database.promotions == 0 for host in world.hosts)
+    for own in (1, 2):
+        strike(world, 'commands-work', own)
+    ends_well(world)
+
+
 def test_in_mode_strict_a_name_that_nobody_has_stands_for_who_was_never_there():
     world = formed(MODES['five nodes, mode strict, two confirm'], 1)
     for own in (1, 2, 3, 4):
@@ -301,6 +328,7 @@ def test_a_setting_by_hand_is_put_right():
     world = ready()
     world.tampered = True       # it is seen, and claimed, one check late
     world.hosts[0].database.synchronous = (0, ())
+    assert world.run_until(lambda: claim_of(world, 0)[2:] == (1, (0, 1, 2)), LONG), trace(world)
     assert world.run_until(lambda: waits_for(world, 0) == (1, (1, 2)), LONG), trace(world)
     assert world.run_until(lambda: is_settled(world), LONG), trace(world)
 

@@ -122,7 +122,8 @@ class Synchronous:
 
     def _go_on(self, running: Setting, wanted: Setting) -> None:
         """Claim what covers both, or, once that is known, order the setting."""
-        if not covers(self.claims.claim, wanted.needed, wanted.nodes, self.facts.own):
+        if not all(covers(self.claims.claim, each.needed, each.nodes, self.facts.own)
+                   for each in (running, wanted)):
             self.claims.make(*self._join(running, wanted))
         elif self.is_confirmed():
             order, term = self._order_for(wanted), self.consensus.term
