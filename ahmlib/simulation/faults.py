@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Tuple
 
 from ahmlib.core import events
 from ahmlib.core.beacon import Farewell
+from ahmlib.core.consensus.quorum import votes_needed
 from ahmlib.core.consensus.timing import candidacy_seconds
 from ahmlib.core.limits import PATIENT_SECONDS
 from ahmlib.simulation import perform
@@ -199,6 +200,11 @@ def lose_state(world: 'World', place: int) -> None:
     saved = world.hosts[place].saved
     world.pause_forgotten = world.pause_forgotten or saved is not None and saved.pause.on
     world.hosts[place].saved, world.hosts[place].lease_until = None, 0.0
+    if saved is not None and saved.claim.needed:
+        left = sum(host.saved is not None and host.saved.claim >= saved.claim
+                   for host in world.hosts)
+        needed = world.settings.size - votes_needed(world.settings.size, False) + 1
+        world.claim_forgotten = world.claim_forgotten or left < needed
 
 
 def fill_disk(world: 'World', place: int) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def _is_spoken_of(world: 'World') -> bool:
     """Whether AHM alone sets what commits wait for, and no operator's word has replaced votes."""
     return is_set_by_ahm(world) and not world.tampered and not world.forced \
-        and not halves(world)
+        and not world.claim_forgotten and not halves(world)
 
 
 class NothingLost(Lemma):
@@ -27,7 +27,8 @@ class NothingLost(Lemma):
 
     def performed(self, host: 'Host', effect: effects.Promote) -> None:
         clients = self.world.clients
-        synchronous = clients.synchronous or is_set_by_ahm(self.world)
+        synchronous = clients.synchronous or (
+            is_set_by_ahm(self.world) and not self.world.claim_forgotten)
         if not synchronous or host.database is None or self.world.tampered \
                 or by_force(self.world, host):
             return

@@ -60,6 +60,7 @@ class World:
         self.forced: Set[int] = set()           # nodes that somebody promoted by force
         self.gone: Set[int] = set()             # hosts that never come back
         self.pause_forgotten = False            # a state file was lost that told of a pause
+        self.claim_forgotten = False            # so many were that voters may know of no claim
         self.leaders: Dict[int, int] = {}       # by term: who led in it
         self.vip_unknown: Set[int] = set()      # hosts that cannot tell whether they hold the VIP
         self.vip_answers: Set[int] = set()      # hosts to which a stranger answers for the VIP
