@@ -192,7 +192,10 @@ class Claims:
         # Half votes and force may have made one in a higher term than that of this leader.
         term = max(self.consensus.term, self.claim.term)
         self.claim = Claim(term, version, needed, nodes)
-        if nodes:
+        if nodes == (self.facts.own,):
+            self.out.report('INFO', 'synchronous', 'claims that it alone has all that it '
+                            'acknowledges: nobody else is promoted who has less')
+        elif nodes:
             self.out.report('INFO', 'synchronous', 'claims that %d of %s confirm a commit' % (
                 needed, ', '.join(self.facts.name_of(place) for place in nodes)))
 
