@@ -7,7 +7,7 @@ daemon's loop.  In reading order:
 
     settings    DatabaseSettings, what all of them are told
     control     where the server lives: pg_ctl or ag_ctl, postmaster, processes, owner
-    driver      psycopg2, loaded at half of its price
+    driver      psycopg2, loaded without what it does not need
     connection  one new psycopg2 connection that keeps a deadline in fractions of a second
     startup     the first packet of PostgreSQL's protocol by hand, to learn why we are refused
     identity    is the server that answers the one of db_data_dir?

@@ -1,8 +1,8 @@
-"""psycopg2, loaded in a child that is to ask a server, at half of its price.
+"""psycopg2, loaded in a child that is to ask a server, without what it does not need.
 
-Every database check is a new process, and nearly all that it costs is to load psycopg2 (30 ms of a
-processor, where the questions take 3).  Half of that is Python's own `ssl`: psycopg2 imports it for
-nothing but to let it, and not libpq, set OpenSSL up for threads.  Where it cannot be imported libpq
+Most of what a database check costs is to load psycopg2 in a new process (some 20 ms of a processor,
+where the questions take 3).  A third of that is Python's own `ssl`: psycopg2 imports it for nothing
+but to let it, and not libpq, set OpenSSL up for threads.  Where it cannot be imported libpq
 does that itself, as in every program without Python.  A child of AHM has one thread and uses no
 `ssl`, so here it cannot be imported for that moment.
 """
