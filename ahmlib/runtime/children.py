@@ -34,6 +34,8 @@ OnEnd = Callable[[Result], None]
 OnNews = Callable[[str], None]
 
 CHILDREN_MAX = 32
+#: That a child may take beyond the limit that its function keeps itself.
+CHILD_SLACK_SECONDS = 0.25
 READS_MAX = 16
 READ_BYTES = 65536
 

@@ -28,6 +28,7 @@ from ahmlib.network.rehearsal import rehearse
 from ahmlib.runtime import answers, child_side, details
 from ahmlib.runtime.changed_nodes import Listening, pause_of
 from ahmlib.runtime.checks import Checks
+from ahmlib.runtime.children import CHILD_SLACK_SECONDS
 from ahmlib.runtime.find import REQUEST
 from ahmlib.runtime.hooks import HookQueue
 from ahmlib.runtime.origins import in_words, is_inside, who
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
     from ahmlib.runtime.memory import Memory
     from ahmlib.runtime.reused import Reused
 
-#: Seconds that a child may take beyond the limit that its function keeps itself.
-CHILD_SLACK_SECONDS = 0.25
 #: Checks that come so often share a child, which takes memory in between.
 OFTEN_SECONDS = 2.0
 #: Between two lines about one node's malformed datagrams, and between two rows of another cluster

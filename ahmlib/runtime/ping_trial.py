@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ahmlib.network import vip
 from ahmlib.runtime import answers
+from ahmlib.runtime.children import CHILD_SLACK_SECONDS
 from ahmlib.runtime.settings import needs_ping, vip_settings
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ahmlib.runtime.children import Children, Result
     from ahmlib.runtime.log import Log
 
-TRIAL_SECONDS, SLACK_SECONDS = 3.0, 0.25
+TRIAL_SECONDS = 3.0
 
 
 def begin(config: 'Config', children: 'Children', log: 'Log') -> None:
@@ -26,4 +27,4 @@ def begin(config: 'Config', children: 'Children', log: 'Log') -> None:
             log.error('ping does not work here: %s' % answers.why_not(result))
     if needs_ping(config) and (config.is_witness or not config.priority):
         children.start(vip.try_ping, (vip_settings(config), TRIAL_SECONDS),
-                       TRIAL_SECONDS + SLACK_SECONDS, tried, 'TryPing')
+                       TRIAL_SECONDS + CHILD_SLACK_SECONDS, tried, 'TryPing')

@@ -12,18 +12,16 @@ library read of resolv.conf, what a library leaks, a thread that waits for a nam
 import math
 import pickle
 import socket
-import struct
 from typing import Any, Dict, Optional, Sequence, Union
 
 from ahmlib.runtime import child_side
-from ahmlib.runtime.child_side import RESULT_BYTES_MAX
 from ahmlib.runtime.children import Child, Children, Function, OnEnd, Result, result_of
+from ahmlib.runtime.disk_helper import READ_BYTES, Frames, frame
 from ahmlib.runtime.loop import Clock, Loop
 
 RENEWED_SECONDS = 60.0
-#: In front of a question (a pickle) and of an answer (JSON): how many bytes follow.
-HEAD = struct.Struct('!I')
-READ_BYTES = 65536
+#: The kinds of frames: a pickle of (name, function, arguments), and JSON.
+ASKED, ANSWERED = b'?', b'+'
 
 
 class Question:
@@ -42,7 +40,7 @@ class Worker:
         self.made_at = clock()
         self.question: Optional[Question] = None
         self.is_over = False
-        self._answer = bytearray()
+        self._frames = Frames()
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
         with theirs:
@@ -57,8 +55,7 @@ class Worker:
 
     def ask(self, question: Question, function: Function, args: Sequence[Any]) -> bool:
         """Ask it; whether that could be done."""
-        body = pickle.dumps((question.name, function, tuple(args)))
-        data = HEAD.pack(len(body)) + body
+        data = frame(ASKED, pickle.dumps((question.name, function, tuple(args))))
         try:
             if self._socket.send(data) < len(data):
                 raise BlockingIOError
@@ -97,18 +94,8 @@ class Worker:
         if not data:
             self._close()       # it has died: how, is told once it is reaped
             return
-        self._answer += data
-        if len(self._answer) >= HEAD.size:
-            length = HEAD.unpack_from(self._answer)[0]
-            if length > RESULT_BYTES_MAX:
-                self._fails('an answer of more than %d bytes' % RESULT_BYTES_MAX)
-            elif len(self._answer) >= HEAD.size + length:
-                body, self._answer = bytes(self._answer[HEAD.size:]), bytearray()
-                self._report(result_of('a check', body, 0))
-
-    def _fails(self, why: str) -> None:
-        self.kill()
-        self._report({'ok': False, 'reason': why})
+        for _, body in self._frames.take(data):
+            self._report(result_of('a check', body, 0))
 
     def pass_deadline(self) -> None:
         """The question's limit has come."""
@@ -195,27 +182,12 @@ class Reused:
 
 def serve(fd: int) -> Dict[str, Any]:
     """Answer what comes out of this descriptor, one question after the other, to its end."""
+    frames = Frames()
     with socket.socket(fileno=fd) as link:
         while True:
-            body = _received(link)
-            if body is None:
+            data = link.recv(READ_BYTES)
+            if not data:
                 return {}
-            name, function, args = pickle.loads(body)
-            answer = child_side.outcome(name, function, args)
-            link.sendall(HEAD.pack(len(answer)) + answer)
-
-
-def _received(link: socket.socket) -> Optional[bytes]:
-    """The next question; None where there is none any more."""
-    head = _exactly(link, HEAD.size)
-    return None if head is None else _exactly(link, HEAD.unpack(head)[0])
-
-
-def _exactly(link: socket.socket, count: int) -> Optional[bytes]:
-    data = bytearray()
-    while len(data) < count:
-        more = link.recv(count - len(data))
-        if not more:
-            return None
-        data += more
-    return bytes(data)
+            for _, body in frames.take(data):
+                name, function, args = pickle.loads(body)
+                link.sendall(frame(ANSWERED, child_side.outcome(name, function, args)))
