@@ -229,7 +229,7 @@ class Children:
             try:
                 text = json.loads(line.decode('utf-8'))
             except ValueError:
-                continue              # not by `tell`: no result either, as `_result_of` will say
+                continue              # not by `tell`: no result either, as `result_of` will say
             if isinstance(text, str) and child._on_news is not None and child._on_end is not None:
                 child._on_news(text)
 
