@@ -65,20 +65,9 @@ def main(argv: Sequence[str]) -> int:
     if args['--watch']:
         watch.watch(lambda: _block(args), pause, not args['--json'])
         return common.OK
-    status = _ask(args)
+    status = common.ask_status(args)
     common.put(_shown(args, status))
     return _code(status)
-
-
-def _ask(args: Args, limit: float = common.ANSWER_SECONDS) -> Message:
-    """Return the status object of the daemon that the options name."""
-    status = common.ask(args, {'ask': 'status'}, limit).get('status')
-    nodes = status.get('nodes') if isinstance(status, dict) else None
-    if status is None or not isinstance(nodes, list) \
-            or not all(isinstance(node, dict) for node in nodes):
-        raise ProtocolError('the answer holds no status; is an AHM daemon of this version'
-                            ' listening there?')
-    return status
 
 
 def _code(status: Message) -> int:
@@ -123,7 +112,7 @@ def _pause(args: Args) -> float:
 def _block(args: Args) -> str:
     """What --watch shows now; a daemon that is not there, or not yet again, is a line, too."""
     try:
-        return _shown(args, _ask(args))
+        return _shown(args, common.ask_status(args))
     except common.Failure as failure:
         if failure.code == common.USAGE:
             raise
@@ -168,4 +157,4 @@ def _checked(argv: Sequence[str]) -> Tuple[int, str]:
         if args[other]:
             raise common.Failure('--check goes without %s' % other, common.USAGE)
     limits_given = limits.of(args)
-    return status_check.check(_ask(args, CHECK_SECONDS), limits_given)
+    return status_check.check(common.ask_status(args, CHECK_SECONDS), limits_given)

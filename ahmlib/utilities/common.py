@@ -12,7 +12,7 @@ from ahmlib import __version__
 from ahmlib.config import place
 from ahmlib.config.problems import ConfigError
 from ahmlib.ipc import client
-from ahmlib.ipc.protocol import Message
+from ahmlib.ipc.protocol import Message, ProtocolError
 from ahmlib.utilities import names, usage
 from ahmlib.utilities.outcome import (
     NO_DAEMON,
@@ -31,8 +31,8 @@ from ahmlib.utilities.usage import Args
 from ahmlib.utilities.where import refuse_empty, where
 
 __all__ = ('Args', 'Failure', 'NO_DAEMON', 'OK', 'REFUSED', 'USAGE', 'arguments', 'ask',
-           'config_path', 'printable', 'put', 'put_object', 'refuse_empty', 'run', 'succeed',
-           'where')
+           'ask_status', 'config_path', 'printable', 'put', 'put_object', 'refuse_empty', 'run',
+           'succeed', 'where')
 
 ANSWER_SECONDS = 10
 
@@ -115,3 +115,14 @@ def ask(args: Args, request: Message, limit: float = ANSWER_SECONDS) -> Message:
         reason = answer.get('reason')
         raise Failure(reason if isinstance(reason, str) else 'the daemon gave no reason')
     return answer
+
+
+def ask_status(args: Args, limit: float = ANSWER_SECONDS) -> Message:
+    """Ask for the status, and return it; its `nodes` are a list of dicts.  Raises as `ask` does."""
+    status = ask(args, {'ask': 'status'}, limit).get('status')
+    nodes = status.get('nodes') if isinstance(status, dict) else None
+    if status is None or not isinstance(nodes, list) \
+            or not all(isinstance(node, dict) for node in nodes):
+        raise ProtocolError('the answer holds no status; is an AHM daemon of this version'
+                            ' listening there?')
+    return status

@@ -38,7 +38,7 @@ import sys
 import time
 from typing import Dict, List, Optional, Sequence
 
-from ahmlib.ipc.protocol import Message, ProtocolError
+from ahmlib.ipc.protocol import Message
 from ahmlib.utilities import common, event_plot
 from ahmlib.utilities.common import Args
 from ahmlib.utilities.event_sources import Source, ask_all, merged, moment, sources_of
@@ -101,11 +101,7 @@ def since_when(text: str, now: float) -> float:
 
 def _sources(args: Args) -> List[Source]:
     """The nodes to be asked; the first one that is asked knows them."""
-    status = common.ask(args, {'ask': 'status'}).get('status')
-    if not isinstance(status, dict) or not isinstance(status.get('nodes'), list):
-        raise ProtocolError('the answer holds no status; is an AHM daemon of this version'
-                            ' listening there?')
-    found = sources_of(args, status)
+    found = sources_of(args, common.ask_status(args))
     wanted = args['--node']
     known = [source.name for source in found]
     for name in wanted:

@@ -6,7 +6,7 @@ node is, and the request goes there by TCP, as with -h.
 
 from typing import Tuple
 
-from ahmlib.ipc.protocol import Message, ProtocolError
+from ahmlib.ipc.protocol import Message
 from ahmlib.utilities import common
 from ahmlib.utilities.common import Args
 
@@ -18,32 +18,21 @@ def ask_named(args: Args, what: str) -> Tuple[Args, Message]:
     """
     name = args['--node']
     common.refuse_empty(args)
-    there = _options_of(args, name)
+    there = _options_of(args, common.ask_status(args), name)
     return there, common.ask(there, {'ask': what, 'node': name})
 
 
 def ask_leader(args: Args, what: str) -> Tuple[Args, Message]:
     """Ask the node that leads for this, likewise.  Raises Failure where nobody does."""
-    status = _status(args)
+    status = common.ask_status(args)
     if not isinstance(status.get('leader'), str):
         raise common.Failure('nobody leads, as %s sees it, and only a leader begins or ends a '
                              'pause; see ahm_cluster_status' % status.get('asked'))
-    there = _options_of(args, status['leader'])
+    there = _options_of(args, status, status['leader'])
     return there, common.ask(there, {'ask': what})
 
 
-def _status(args: Args) -> Message:
-    status = common.ask(args, {'ask': 'status'}).get('status')
-    nodes = status.get('nodes') if isinstance(status, dict) else None
-    if not isinstance(status, dict) or not isinstance(nodes, list) \
-            or not all(isinstance(node, dict) for node in nodes):
-        raise ProtocolError('the answer holds no status; is an AHM daemon of this version'
-                            ' listening there?')
-    return status
-
-
-def _options_of(args: Args, name: str) -> Args:
-    status = _status(args)
+def _options_of(args: Args, status: Message, name: str) -> Args:
     nodes = status['nodes']
     if name == status.get('asked'):
         return args

@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
     # NODE is looked up in the status, and need not be the node that is asked.
     wanted, args['NODE'] = args['NODE'], None
     request = _request(args, wanted)
-    status = _status(args)
+    status = common.ask_status(args)
     steps = _all(args, status) if args['--rolling'] else [_one(args, status, wanted)]
     # Who would refuse does so before anything is changed anywhere.
     for step in steps:
@@ -102,16 +102,6 @@ def _say(args: Args, text: str) -> None:
 
 
 # -- which nodes ------------------------------------------------------------------------------
-
-
-def _status(args: Args) -> Message:
-    status = common.ask(args, {'ask': 'status'}).get('status')
-    nodes = status.get('nodes') if isinstance(status, dict) else None
-    if status is None or not isinstance(nodes, list) \
-            or not all(isinstance(node, dict) for node in nodes):
-        raise client.ProtocolError('the answer holds no status; is an AHM daemon of this version '
-                                   'listening there?')
-    return status
 
 
 def _one(args: Args, status: Message, wanted: Optional[str]) -> Step:
@@ -234,14 +224,14 @@ class _Run:
 
     def _same_leader(self) -> None:
         """Whoever takes the role over meanwhile ends this: the order is another one then."""
-        primary, leader = self.steps[-1].name, _status(self.args).get('leader')
+        primary, leader = self.steps[-1].name, common.ask_status(self.args).get('leader')
         if leader != primary:
             raise common.Failure('%s led when this began, and %s leads now' % (
                 primary, leader or 'nobody'))
 
     def _switch_over(self) -> str:
         """The old primary is stopped for it, and started as a standby: that is its restart."""
-        status = _status(self.args)
+        status = common.ask_status(self.args)
         new = next((node for node in status['nodes'] if node.get('name') == status['successor']),
                    None)
         if new is None:
@@ -258,7 +248,7 @@ class _Run:
         until = time.monotonic() + seconds
         while True:
             try:
-                why = why_not(_status(self.args))
+                why = why_not(common.ask_status(self.args))
             except (client.NoDaemon, client.ProtocolError) as error:
                 why = str(error)        # the host that is asked may be that of the virtual IP
             if not why:
