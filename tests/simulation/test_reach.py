@@ -6,16 +6,15 @@ new is unreached: find a schedule for it (`look` with other numbers, or a story)
 its reason in unreached.txt.
 """
 
-import sys
-
 import pytest
 
 from ahmlib.simulation.faults import apply, repair
 
 from .clusters import CLUSTERS, SYNCHRONOUS
+from .marks import marked
 from .mutants import MUTANTS
 from .plans import formed, recovers
-from .reach import LISTED, Reached, listed, matches
+from .reach import LISTED, listed, matches, transitions_of, unreached
 from .search import draw, place
 from .test_boot import STORIES as BOOT_STORIES
 from .test_field_data import STORIES as FIELD_STORIES
@@ -116,48 +115,76 @@ def schedules():
         yield cluster, plan, 0.0, 0
 
 
-@pytest.fixture(scope='module')
-def reached():
-    """What all these schedules reach."""
-    found = Reached()
+def run_all():
+    """Run them all; the transitions of the schedules."""
+    transitions = set()
     for cluster, plan, loss, seed in schedules():
-        with found.watching():
-            world = formed(CLUSTERS[cluster], seed, min(loss, 0.1),
-                           synchronous=SYNCHRONOUS.get(cluster, 0))
-            world.network.loss = loss
-            apply(world, plan)
-            repair(world)
-            recovers(world)
-        found.take(world.trace)
+        world = formed(CLUSTERS[cluster], seed, min(loss, 0.1),
+                       synchronous=SYNCHRONOUS.get(cluster, 0))
+        world.network.loss = loss
+        apply(world, plan)
+        repair(world)
+        recovers(world)
+        transitions |= transitions_of(world.trace)
     for story in OPERATOR_STORIES + LEAVING_STORIES + FORCE_STORIES + FORCE_FOUND \
             + FIELD_STORIES + TROUBLES + WAYS_OUT + SHORTER_ROWS + RESTART_STORIES \
             + BOOT_STORIES + HISTORY + MAINTENANCE + PAUSES + NODE_FILES:
-        with found.watching():
-            story()
-    return found
+        story()
+    return transitions
 
 
-needs_ends = pytest.mark.skipif(sys.version_info < (3, 8), reason='this Python does not say where '
-                                'a statement ends')
+@pytest.fixture(scope='module')
+def left():
+    """What all of these leave unreached."""
+    return unreached()
 
 
-@needs_ends
-def test_nothing_is_unreached_that_is_not_listed_with_its_reason(reached):
+def test_nothing_is_unreached_that_is_not_listed_with_its_reason(left):
     patterns = [pattern for pattern, _ in listed()]
-    new = [key for key in reached.unreached()
-           if not any(matches(pattern, key) for pattern in patterns)]
+    new = [key for key in left if not any(matches(pattern, key) for pattern in patterns)]
     assert not new, 'not reached by any schedule, and not in %s:\n%s' % (
         LISTED.name, '\n'.join(new))
 
 
-@needs_ends
-def test_what_is_listed_is_unreached(reached):
-    unreached = reached.unreached()
-    stale = [pattern for pattern, _ in listed()
-             if not any(matches(pattern, key) for key in unreached)]
+def test_what_is_listed_is_unreached(left):
+    stale = [pattern for pattern, _ in listed() if not any(matches(pattern, key) for key in left)]
     assert not stale, 'reached, or not in the core any more: take from %s:\n%s' % (
         LISTED.name, '\n'.join(stale))
 
 
 def test_everything_listed_has_a_reason():
     assert [pattern for pattern, reason in listed() if not reason] == []
+
+
+def test_a_mark_stands_before_each_statement_that_a_schedule_can_reach():
+    """Docstrings, functions within functions and `pass` are none of the function's statements."""
+    text = '''
+def f(x):
+    "What it does."
+    try:
+        x += 1
+    except ValueError:
+        return 1
+    else:
+        if x:
+            pass
+        elif x is None:
+            x = 2
+    finally:
+        x = 2
+    def g():
+        return x
+    while x:
+        x -= 1
+    return g() + x
+'''
+    tree, keys = marked(text, 'm')
+    reached = {}
+    space = {'_reached': reached}
+    exec(compile(tree, 'm', 'exec'), space)
+    assert space['f'](0) == 0
+    assert sorted(set(keys) - set(reached)) == [
+        'm.f: elif x is None:', 'm.f: return 1', 'm.f: x = 2 (2)']
+    assert sorted(reached) == [
+        'm.f.g: return x', 'm.f: if x:', 'm.f: return g() + x', 'm.f: while x:', 'm.f: x += 1',
+        'm.f: x -= 1', 'm.f: x = 2']
