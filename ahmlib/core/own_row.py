@@ -48,8 +48,8 @@ def build_row(parts: Parts) -> Beacon:
 def _problem(parts: Parts) -> str:
     """What is wrong here: what the node is about first, then what its checks say."""
     database = parts.database
-    return parts.out.problem or parts.consensus.speaker.problem or parts.vip.problem \
-        or database.distrust or database.standstill or database.remark or parts.boot.why
+    return parts.out.problem or parts.vip.problem or database.distrust or database.standstill \
+        or database.remark or parts.boot.why
 
 
 def _is_fresh(parts: Parts) -> bool:

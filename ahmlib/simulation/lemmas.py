@@ -8,7 +8,7 @@
     L5   A voter that could lead itself votes only for a database that has all that it has, and
          nothing is promoted beside one in contact that may lead, has more, and had no turn.
     L6   Term and vote on disk never go back.
-    L7   What a row says is on disk: term, vote, leader, record.
+    L7   What a row says is on disk: term, vote, leader, record, pause, maintenance.
     L8   No two nodes hold a lease at one instant.
     L9   A lease is backed: enough nodes are bound to that leader while it lasts.
     L10  No vote for another while the voter's own acknowledgement still backs a lease.
@@ -114,30 +114,35 @@ class OnePrimary(Lemma):
 class Elected(Lemma):
     """Who leads was elected: as many nodes as it needs have their vote for it on disk."""
     number = 3
-    watches = (effects.SendBeacon,)
+    watches_events = True
     watches_disks = True
 
     def __init__(self, world: 'World') -> None:
         super().__init__(world)
         self.votes: Dict[int, Set[Tuple[int, int]]] = {}    # by term: (voter, candidate)
-        self.leading: Dict[int, Tuple[int, bool]] = {}      # by node: (life, whether it led last)
+        self.leading: Dict[int, int] = {}                   # by node: the life in which it leads
 
     def saved(self, host: 'Host', saved: Saved) -> None:
         if saved.voted_for not in (None, SPENT):
             self.votes.setdefault(saved.term, set()).add((host.settings.own, saved.voted_for))
 
-    def performed(self, host: 'Host', effect: effects.SendBeacon) -> None:
+    def handled(self, host: 'Host', event: Any) -> None:
         own = host.settings.own
-        row, before = effect.beacon, self.leading.get(own)
-        if row.leads and before != (host.life, True):
-            needed = votes_needed(host.settings.size, host.settings.half_votes)
-            if by_force(self.world, host):
-                needed = 1
-            given = {voter for voter, whom in self.votes.get(row.term, ()) if whom == own}
-            if len(given) < needed:
-                raise Violated('%s leads in term %d with %d votes on disk and needs %d' % (
-                    row.name, row.term, len(given), needed))
-        self.leading[own] = (host.life, row.leads)
+        if host.node is None or not host.node.leads:
+            self.leading.pop(own, None)
+        elif self.leading.get(own) != host.life:
+            self.leading[own] = host.life
+            self._look(host, own, host.node.consensus.term)
+
+    def _look(self, host: 'Host', own: int, term: int) -> None:
+        """At the instant at which it is elected, before it does anything."""
+        needed = votes_needed(host.settings.size, host.settings.half_votes)
+        if by_force(self.world, host):
+            needed = 1
+        given = {voter for voter, whom in self.votes.get(term, ()) if whom == own}
+        if len(given) < needed:
+            raise Violated('%s leads in term %d with %d votes on disk and needs %d' % (
+                host.settings.name, term, len(given), needed))
 
 
 class NeverBack(Lemma):
@@ -157,20 +162,20 @@ class NeverBack(Lemma):
 
 
 class SavedBeforeSaid(Lemma):
-    """What a row says is on disk: term, vote, leader, record."""
+    """What a row says is on disk: term, vote, leader, record, pause, maintenance."""
     number = 7
     watches = (effects.SendBeacon,)
 
     def performed(self, host: 'Host', effect: effects.SendBeacon) -> None:
         row, disk = effect.beacon, host.saved
-        said = (row.term, row.voted_for, row.record)
-        kept = None if disk is None else (disk.term, disk.voted_for, disk.record)
+        said = (row.term, row.voted_for, row.record, row.pause, row.maintenance)
+        kept = disk and (disk.term, disk.voted_for, disk.record, disk.pause, disk.maintenance)
         followed = row.leader in (None, row.sender) \
             or (disk is not None and disk.leader == row.leader)
         if said != kept or not followed:
-            raise Violated('%s says term %d, vote %s, leader %s, and its disk says %s' % (
-                row.name, row.term, row.voted_for, row.leader,
-                disk and (disk.term, disk.voted_for, disk.leader)))
+            raise Violated('%s says leader %s, term, vote, record, pause, maintenance %s, and its '
+                           'disk says %s, %s' % (row.name, row.leader, said,
+                                                 disk and disk.leader, kept))
 
 
 class OneLease(Lemma):

@@ -21,6 +21,7 @@ from ahmlib.core.consensus.consensus import Consensus
 from ahmlib.core.consensus.contest import Contest
 from ahmlib.core.consensus.membership import Membership
 from ahmlib.core.consensus.promise import Promise
+from ahmlib.core.consensus.saved import Saved
 from ahmlib.core.consensus.speaking import Speaker
 from ahmlib.core.consensus.tenure import Tenure
 from ahmlib.core.consensus.timing import Timing
@@ -141,6 +142,8 @@ DAEMON_IGNORED = Patch(
     Investigation, 'weigh', 'if theirs is not None and runs_by_its_word(theirs):',
     'if theirs is not None and runs_by_its_word(theirs):\n        return Verdict.UNREACHABLE\n'
     '    if False:')
+#: An operator sees that the disk of the leader hangs, and pauses the cluster.
+PAUSED_IN_A_STALL = ((0.5, 'stall-disk', 0), (1.0, 'pause-cluster', 1), (4.0, 'unstall-disk', 0))
 NO_PROMISE = (
     Patch(Promise, 'holds', 'return self.leader is not None and (self.bound or not '
           'self.facts.reached(self.until))', 'return False'),
@@ -152,9 +155,7 @@ NO_LEASE_END = (Patch(Tenure, 'has_ended', 'ended, self.acting = self.acting, Fa
 
 MUTANTS = (
     Mutant('a vote is said before it is on disk', 7, 'three nodes', DEAD, (
-        Patch(Speaker, 'is_saved', 'return self.disk == self.wanted',
-              'return self.disk is not None and self.disk._replace(term=0, voted_for=None)'
-              ' == self.wanted._replace(term=0, voted_for=None)'),)),
+        Patch(Saved, 'backing', 'moved=False)', 'moved=False, term=0, voted_for=None)'),)),
     Mutant('the lease is counted from the receipt of an acknowledgement', 9, 'three nodes',
            ((1.0, 'deafen', 1), (0.1, 'deafen', 2)) + ALONE, (
                Patch(Tenure, 'heard', 'self.lease.acknowledged(row, sent_at)',
@@ -181,8 +182,8 @@ MUTANTS = (
     Mutant('nobody keeps a promise', 10, 'three nodes', ALONE, NO_PROMISE),
     Mutant('two leases at once', 8, 'three nodes', ALONE, NO_PROMISE),
     Mutant('a candidate rules with the votes of a minority', 3, 'three nodes', DEAD, (
-        Patch(Contest, '_count', 'if len(voters) + 1 >= self._needed(wish):',
-              'if len(voters) + 1 >= self._needed(wish) - 1:'),)),
+        Patch(Contest, '_count', 'and len(voters) + 1 >= self._needed(wish):',
+              'and len(voters) + 1 >= self._needed(wish) - 1:'),)),
     Mutant('a node rules by force though nobody asked for it', 3, 'three nodes',
            ((1.0, 'cut', 1), (10.0, 'heal', 0)), (
                Patch(Candidate, '_why_not', 'if self.force.claims:', 'if True:'),
@@ -282,9 +283,21 @@ MUTANTS = (
            STOPPED_BY_VIP, (
                Patch(Candidate, 'ahead', 'and (row.timeline, row.lsn) > (own.timeline, own.lsn)',
                      'and row.due and (row.timeline, row.lsn) > (own.timeline, own.lsn)'),)),
+    Mutant("a candidate's own vote counts at once", 3,
+           'two nodes, half votes, a trusted server', DEAD, (
+               Patch(Contest, '_count',
+                     'if self.speaker.has_vote(ballot.term, self.facts.own)', 'if True'),)),
+    Mutant("a candidate's own vote counts when its save is asked for", 3,
+           'two nodes, half votes, a trusted server', DEAD, (
+               Patch(Speaker, 'has_vote', 'return self.disk is not None and',
+                     'return self.saving_since is not None or self.disk is not None and'),)),
+    Mutant('a pause is told before it is on disk', 7, 'three nodes', PAUSED_IN_A_STALL, (
+        Patch(Speaker, '_as_on_disk', 'if row.pause == disk.pause and', 'if True or'),)),
+    Mutant('who has a pause to write is silent', 17, 'three nodes', PAUSED_IN_A_STALL, (
+        Patch(Saved, 'backing', 'pause=Pause(), ', ''),)),
     Mutant('a row leaves while its state is being written', 7, 'three nodes', DEAD, (
         Patch(Speaker, 'publish', 'if not self.is_saved():',
-              'if not self.is_saved() and not self.saving:'),)),
+              'if not self.is_saved() and self.saving_since is None:'),)),
     Mutant('a replay that stands still is no obstacle', 14, 'three nodes',
            ((0.3, 'stop-replication', 2), (0.2, 'pause-replay', 1), (1.5, 'power-off', 0)), (
                Patch(election, 'why_not_eligible', 'if row.standstill:', 'if False:'),)),
@@ -368,5 +381,5 @@ MUTANTS = (
     Mutant('two candidates win one term', 1, 'five nodes, equal priorities',
            ((1.0, 'cut-between', 1), (0.0, 'power-off', 0)), (
                Patch(quorum, 'next_own_term', 'return term + (own - term) % size', 'return term'),
-               Patch(Contest, '_count', 'if len(voters) + 1 >= self._needed(wish):', 'if True:'))),
+               Patch(Contest, '_count', 'and len(voters) + 1 >= self._needed(wish):', ':'))),
 )

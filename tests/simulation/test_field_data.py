@@ -443,7 +443,8 @@ def test_a_stall_is_told_of():
     strike(world, 'stall-disk', 1)
     world.power_off(0)
     world.run(8.0)
-    assert said(world, 'AHM-NODE-2 state: the state file has not been written for')
+    assert said(world, 'AHM-NODE-2 state: the state file cannot be written: the disk of data_dir '
+                       'has not answered for 1 s; silent until it can be')
 
 
 def test_where_the_disks_are_slow_the_first_candidacy_is_enough():

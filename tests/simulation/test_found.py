@@ -10,6 +10,15 @@ from .search import attempt
 
 #: What must not happen again: (cluster, plan, loss of rows, seed of the world).
 FOUND = {
+    'a pause asked of a leader whose disk stalls costs it no lease': (
+        'five nodes, equal priorities',
+        [(0.5156634343527482, 'stall-disk', 0), (3.1506373193637747, 'pause-cluster', 1)],
+        0, 3120855516),
+    'nobody is elected by a vote of his own that is not on disk': (
+        'two nodes, half votes, a trusted server, fencing',
+        [(0.006973744627915649, 'fill-disk', 0), (0.6808117819054496, 'stop', 0),
+         (0.6312082894967309, 'hide-wal', 1), (0.15683208473738774, 'promote-fails', 0),
+         (0.18069087852379598, 'vip-fails', 0)], 0.1, 3822495710),
     'nobody is promoted before one that came into contact meanwhile has looked, too': (
         'four nodes, half votes, a trusted server',
         [(0.6107169807836274, 'power-off', 3), (3.260896359101783, 'hook-lies', 2),

@@ -259,6 +259,52 @@ def test_a_leader_that_is_not_its_holder_ends_it():
         host.node.parts.paused.on for host in world.hosts if host.node), LONG), trace(world)
 
 
+@pytest.mark.parametrize('fault, undo, why', [
+    ('stall-disk', 'unstall-disk', 'the pause is not on the disk of AHM-NODE-1 (no answer)'),
+    ('fill-disk', 'free-disk', 'the pause is not on the disk of AHM-NODE-1 (No space left')])
+def test_a_leader_whose_disk_fails_leads_on_when_it_is_asked_for_a_pause(fault, undo, why):
+    """Who pauses because of a disk must not lose the primary by that."""
+    world = formed(THREE)
+    strike(world, fault, 0)
+    assert ask(world, 0, 'pause')['ok']
+    task = world.hosts[0].node.parts.operator.task
+    assert world.run_until(lambda: not task.is_running, 60.0), trace(world)
+    assert task.reason.startswith(why), task.reason
+    world.run(LONG)
+    assert world.serves() == 0 and promotions(world) == [0, 0, 0], trace(world)
+    assert not any(host.node.parts.paused.on for host in world.hosts)
+    strike(world, undo, 0)
+    world.run(1.5)
+    done(world, 0, 'pause')
+
+
+def test_a_pause_is_sealed_beside_a_node_whose_disk_stalls_and_that_is_not_lost():
+    world = formed(THREE)
+    strike(world, 'stall-disk', 2)
+    done(world, 0, 'pause')
+    world.run(LONG)
+    leader, stalled = world.hosts[0].node, world.hosts[2].node
+    row = leader.consensus.members.living_row(2)
+    assert stalled.parts.paused.on and row is not None and not row.pause.on
+    assert row.leader == 0, 'it follows, and says so'
+    strike(world, 'unstall-disk', 2)
+    assert world.run_until(lambda: leader.consensus.members.row(2).pause.on, 5.0), trace(world)
+
+
+def test_an_end_of_the_pause_that_is_not_on_disk_is_told_to_nobody_until_it_is():
+    world = paused()
+    strike(world, 'stall-disk', 0)
+    assert ask(world, 0, 'resume')['ok']
+    task = world.hosts[0].node.parts.operator.task
+    assert world.run_until(lambda: not task.is_running, 60.0), trace(world)
+    assert task.reason.startswith('the end of the pause is not on the disk of AHM-NODE-1'), \
+        task.reason
+    assert [host.node.parts.paused.on for host in world.hosts] == [False, True, True]
+    assert world.serves() == 0 and promotions(world) == [0, 0, 0], trace(world)
+    strike(world, 'unstall-disk', 0)
+    assert world.run_until(lambda: not any(host.node.parts.paused.on for host in world.hosts), 5.0)
+
+
 STORIES = [
     lambda: test_nothing_fails_over('kill-database'),
     lambda: test_nothing_fails_over('power-off'),
@@ -274,4 +320,8 @@ STORIES = [
     test_who_lost_its_state_file_learns_of_it_and_spares_nothing_by_hearsay,
     test_a_failed_primary_is_told_and_not_given_up,
     test_a_leader_that_is_not_its_holder_ends_it,
+    lambda: test_a_leader_whose_disk_fails_leads_on_when_it_is_asked_for_a_pause(
+        'stall-disk', 'unstall-disk', ''),
+    test_a_pause_is_sealed_beside_a_node_whose_disk_stalls_and_that_is_not_lost,
+    test_an_end_of_the_pause_that_is_not_on_disk_is_told_to_nobody_until_it_is,
 ]

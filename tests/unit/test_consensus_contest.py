@@ -24,10 +24,17 @@ def a_candidate(**changes):
     consensus = one_consensus(**changes)
     consensus.elect(STAND._replace(agree=frozenset((1, 2))))
     assert consensus.role is Role.STANDS
+    has_saved(consensus)
     consensus.members.sent(2, consensus.facts.now)
     consensus.contest.said()
     told(consensus)
     return consensus
+
+
+def has_saved(consensus):
+    """All that has to be on disk as of now is there."""
+    consensus.speaker.want(consensus.to_save(None, (), None))
+    consensus.speaker.saved(consensus.speaker.wanted)
 
 
 def votes(consensus, sender, **changes):
@@ -196,7 +203,10 @@ def test_a_half_that_has_not_listened_for_long_does_not_stand_but_by_force():
 
 def test_by_force_it_needs_nobody_who_agrees():
     consensus = one_consensus()
-    assert consensus.elect(Wish(due=Due.ANYBODY, forced=True)) == 1
+    forced = Wish(due=Due.ANYBODY, forced=True)
+    assert consensus.elect(forced) == 0 and consensus.role is Role.STANDS, 'its vote is not on disk'
+    has_saved(consensus)
+    assert consensus.elect(forced) == 1
     assert consensus.role is Role.ELECTED and consensus.tenure.reigns
 
 
@@ -239,6 +249,22 @@ def test_a_majority_elects_it_and_ends_what_it_owed():
     assert consensus.role is Role.ELECTED and consensus.promise.leader is None
     assert consensus.follower.followed and not consensus.tenure.reigns
     assert told(consensus)[-1].endswith('elected in term 3 by 2 of 3 nodes')
+
+
+@pytest.mark.parametrize('size, changes, needed', [
+    (2, dict(half_votes=True), 1), (3, {}, 2)])
+def test_no_vote_elects_it_before_its_own_is_on_disk(size, changes, needed):
+    """Where its own is enough it would lead, and after a crash not know that it has voted."""
+    consensus = one_consensus(size, **changes)
+    agree = STAND._replace(agree=frozenset(range(1, size)))
+    goes_on(consensus, 2 * HOLD)
+    consensus.elect(agree)
+    assert consensus.role is Role.STANDS
+    if needed == 2:
+        votes(consensus, 1)
+    assert consensus.elect(agree) == 0 and consensus.role is Role.STANDS
+    has_saved(consensus)
+    assert consensus.elect(agree) == needed and consensus.role is Role.ELECTED
 
 
 @pytest.mark.parametrize('changes', [
@@ -294,8 +320,7 @@ def test_a_candidacy_lasts_from_its_first_row_to_whomever_it_goes():
 
 def publishes(consensus):
     """Its state is on disk, and its row leaves."""
-    consensus.speaker.want(consensus.to_save(None, (), None))
-    consensus.speaker.saved(consensus.speaker.wanted)
+    has_saved(consensus)
     consensus.facts.take_row(consensus.facts.row._replace(
         term=consensus.term, voted_for=consensus.ballot.voted_for, state=consensus.state))
     consensus.publish(consensus.facts.row, True, None)

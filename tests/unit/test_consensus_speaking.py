@@ -2,7 +2,7 @@
 
 import pytest
 
-from ahmlib.core.beacon import Farewell
+from ahmlib.core.beacon import Farewell, Pause
 from ahmlib.core.consensus.saved import Saved
 from ahmlib.core.consensus.speaking import (
     SAVE_RETRY_SECONDS,
@@ -111,15 +111,41 @@ def test_it_is_called_again_for_the_next_row():
 def test_nothing_leaves_before_the_state_is_on_disk_and_one_save_is_under_way_at_a_time():
     speaker = a_speaker(None)
     speaker.want(SAVED)
-    assert not speaker.is_saved() and not speaker.saving
+    assert not speaker.is_saved() and speaker.saving_since is None
     speaker.publish(MINE, False, None)
     assert speaker.out.take().in_order() == (SaveState(SAVED),)
-    assert speaker.saving and speaker.unsaved_since == 100.0
+    assert speaker.saving_since == speaker.unsaved_since == 100.0
     assert later(speaker, 100.5) and saves(speaker) == 0
     assert speaker.unsaved_since == 100.0
     speaker.saved(SAVED)
-    assert speaker.is_saved() and not speaker.saving
-    assert said(speaker) == [None] and speaker.unsaved_since is None
+    assert speaker.is_saved() and speaker.saving_since is None
+    assert said(speaker) == [None] and speaker.unsaved_since == float('inf')
+
+
+@pytest.mark.parametrize('later_told', [
+    dict(pause=Pause(3, 1, True, 0)), dict(maintenance=True), dict(names=('a', None, None)),
+    dict(moved=True)])
+def test_what_no_election_rests_on_keeps_nobody_silent_and_is_told_once_it_is_on_disk(later_told):
+    speaker, mine = a_speaker(), MINE._replace(**{
+        name: value for name, value in later_told.items() if name in ('pause', 'maintenance')})
+    speaker.want(SAVED._replace(**later_told))
+    speaker.publish(mine, False, None)
+    asked = speaker.out.take()
+    assert asked.save == SaveState(speaker.wanted) and speaker.unsaved_since == float('inf')
+    assert [effect.beacon._replace(seq=0) for effect in asked.rows] == [MINE._replace(seq=0)]
+    assert later(speaker, 100.0 + INTERVAL) and said(speaker, mine) == [None], 'it stalls'
+    speaker.saved(speaker.wanted)
+    assert said(speaker, mine) == ([None] if mine != MINE else []), 'at once, where a row tells it'
+
+
+def test_a_disk_that_refuses_what_no_election_rests_on_is_tried_again_and_rows_go_on():
+    speaker = a_speaker()
+    speaker.want(SAVED._replace(maintenance=True))
+    assert saves(speaker) == 1
+    speaker.save_failed('No space left on device')
+    assert saves(speaker) == 0
+    assert later(speaker, 100.0 + SAVE_RETRY_SECONDS) and saves(speaker) == 1
+    assert later(speaker, 100.0 + SAVE_RETRY_SECONDS + INTERVAL) and said(speaker) == [None]
 
 
 def test_what_must_be_on_disk_goes_before_all_else():
@@ -134,7 +160,7 @@ def test_a_disk_that_refuses_is_tried_again_after_a_while():
     speaker.want(SAVED)
     saves(speaker)
     speaker.save_failed('no space left')
-    assert speaker.refused == 'no space left' and not speaker.saving
+    assert speaker.refused == 'no space left' and speaker.saving_since is None
     assert later(speaker, 100.0 + SAVE_RETRY_SECONDS - 0.001) and saves(speaker) == 0
     assert later(speaker, 100.0 + SAVE_RETRY_SECONDS) and saves(speaker) == 1
     speaker.saved(SAVED)
@@ -147,43 +173,17 @@ def test_the_durations_of_the_disk():
         1.0, 10.0, 1.0, 5.0)
 
 
-def test_a_disk_that_does_not_answer_is_told_of_once():
-    speaker = a_speaker(None)
-    speaker.want(SAVED)
-    saves(speaker)
-    assert speaker.facts.clock.wake_at == 100.0 + STALL_SECONDS
-    later(speaker, 100.0 + STALL_SECONDS - 0.001).publish(MINE, False, None)
-    assert speaker.out.take().in_order() == () and speaker.problem == ''
-    later(speaker, 100.0 + STALL_SECONDS).publish(MINE, False, None)
-    found, = speaker.out.take().in_order()
-    assert found.severity == 'WARNING' and 'not been written for 1 s' in found.text
-    assert 'is silent' in speaker.problem
-    later(speaker, 105.0).publish(MINE, False, None)
-    assert speaker.out.take().in_order() == ()
-    speaker.saved(SAVED)
-    said(speaker)
-    assert speaker.problem == ''
-
-
-def test_a_second_stall_is_told_of_too():
+def test_a_disk_that_does_not_answer_while_the_node_is_silent_stalls_soon():
     speaker = a_speaker(None)
     for began in (100.0, 200.0):
         speaker.want(Saved(term=int(began)))
-        later(speaker, began).publish(MINE, False, None)
-        speaker.out.take().in_order()
-        later(speaker, began + STALL_SECONDS).publish(MINE, False, None)
-        assert 'is silent' in speaker.out.take().in_order()[0].text
+        assert saves(later(speaker, began)) == 1 and speaker.stalls() == 0
+        assert speaker.facts.clock.wake_at == began + STALL_SECONDS
+        assert later(speaker, began + STALL_SECONDS - 0.001).stalls() == 0
+        assert later(speaker, began + STALL_SECONDS).stalls() == STALL_SECONDS
+        assert later(speaker, began + TRY_STALL_SECONDS).stalls() == TRY_STALL_SECONDS
         speaker.saved(speaker.wanted)
-        later(speaker, began + 2).publish(MINE._replace(term=int(began)), False, None)
-
-
-def test_a_save_that_is_tried_again_is_looked_after_when_it_would_stall():
-    speaker = a_speaker(None)
-    speaker.want(SAVED)
-    saves(speaker)
-    speaker.save_failed('no space left')
-    assert later(speaker, 150.0) and saves(speaker) == 1
-    assert speaker.facts.clock.wake_at == 150.0 + TRY_STALL_SECONDS
+        assert said(speaker, MINE._replace(term=int(began))) == [None] and speaker.stalls() == 0
 
 
 def test_a_disk_that_refuses_at_once_does_not_stall():
@@ -193,7 +193,7 @@ def test_a_disk_that_refuses_at_once_does_not_stall():
     speaker.save_failed('read-only')
     speaker.save_retry_at = 1e9
     later(speaker, 150.0).publish(MINE, False, None)
-    assert speaker.out.take().in_order() == () and speaker.problem == ''
+    assert speaker.out.take().in_order() == () and speaker.stalls() == 0
 
 
 def test_whatever_is_written_a_disk_that_does_not_answer_for_long_stalls():
@@ -201,7 +201,7 @@ def test_whatever_is_written_a_disk_that_does_not_answer_for_long_stalls():
     assert not later(speaker, 500.0).stalls()
     speaker.saving_since = 500.0
     assert not later(speaker, 500.0 + TRY_STALL_SECONDS - 0.001).stalls()
-    assert later(speaker, 500.0 + TRY_STALL_SECONDS).stalls()
+    assert later(speaker, 500.0 + TRY_STALL_SECONDS).stalls() == TRY_STALL_SECONDS
 
 
 @pytest.mark.parametrize('period, seconds', [(0.5, TRY_SECONDS), (30.0, 30.0)])

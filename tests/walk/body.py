@@ -168,7 +168,7 @@ class Body:
         speaker = consensus.speaker
         speaker.disk, speaker.said, speaker.seq = node.disk, None, 0    # below all seqs of rows
         speaker.saving_since = None if node.saving is None else 0.0
-        speaker.unsaved_since, speaker.save_retry_at = None, 0.0
+        speaker.unsaved_since, speaker.save_retry_at = float('inf'), 0.0
         speaker.try_at = float('inf')
         self.facts.take_row(self.own_row())
         self.out.take()

@@ -14,6 +14,7 @@ from ahmlib.core.consensus import quorum
 from ahmlib.core.consensus.contest import Contest
 from ahmlib.core.consensus.membership import Membership
 from ahmlib.core.consensus.promise import Promise
+from ahmlib.core.consensus.saved import Saved
 from ahmlib.core.consensus.speaking import Speaker
 from ahmlib.core.consensus.tenure import Tenure
 from ahmlib.core.consensus.timing import Timing
@@ -48,16 +49,15 @@ MUTANTS = (
                Patch(Contest, '_vote', 'and self.promise.allows(place)', 'and True'),
                Patch(Contest, 'is_open', 'not self.promise.holds())', 'True)'))),
     Mutant('a candidate rules with the votes of a minority', (3,), Bound(3, depth=7), (
-        Patch(Contest, '_count', 'if len(voters) + 1 >= self._needed(wish):',
-              'if len(voters) + 1 >= self._needed(wish) - 1:'),)),
-    Mutant('a vote is said before it is on disk', (7,), Bound(3, depth=7), (
-        Patch(Speaker, 'is_saved', 'return self.disk == self.wanted',
-              'return self.disk is not None and self.disk._replace(term=0, voted_for=None)'
-              ' == self.wanted._replace(term=0, voted_for=None)'),)),
+        Patch(Contest, '_count', 'and len(voters) + 1 >= self._needed(wish):',
+              'and len(voters) + 1 >= self._needed(wish) - 1:'),)),
+    Mutant('a vote is said before it is on disk', (7,),
+           Bound(3, depth=7, faults=Faults(slow=1)), (
+               Patch(Saved, 'backing', 'moved=False)', 'moved=False, term=0, voted_for=None)'),)),
     Mutant('a row leaves while its state is being written', (7,),
            Bound(3, depth=7, faults=Faults(slow=1)), (
                Patch(Speaker, 'publish', 'if not self.is_saved():',
-                     'if not self.is_saved() and not self.saving:'),)),
+                     'if not self.is_saved() and self.saving_since is None:'),)),
     Mutant('terms belong to anybody', (19, 1), Bound(3, depth=7), (
         Patch(quorum, 'next_own_term', 'return term + (own - term) % size', 'return term'),)),
     Mutant('a restart forgets the promise', (8, 9, 10),

@@ -90,14 +90,14 @@ def test_a_thawed_node_freezes_to_what_it_was():
 #: people, or belongs to what the walk is without.
 ATTRIBUTES = {
     'ballot': 'facts leader leads out pending_until role state steps_down term voted_for',
-    'contest': 'ballot due due_only facts follower members out promise ready stand_after '
-               'stand_until tenure tie_break why_not',
+    'contest': 'ballot due due_only facts follower members out promise ready '
+               'speaker stand_after stand_until tenure tie_break why_not',
     'follower': 'ballot facts followed lost_at members out promise speaker tenure',
     'members': '_alive _changes _counted _in_touch _living _two_way _were_alive facts incarnation '
                'peers regained_at sent_at',
     'promise': 'blind blind_until bound facts free_for hold incarnation leader reigned seq until',
     'speaker': 'answered_at answers disk facts members out refused round_at said save_retry_at '
-               'saving_since sent_at seq told_of try_at unsaved_since wanted',
+               'saving_since sent_at seq try_at unsaved_since wanted',
     'tenure': 'acting ballot facts lease members out reigns speaker tie_break',
     'tie_break': 'facts members promise reached_at since',
 }

@@ -42,7 +42,7 @@ class Consensus:
         self.follower = Follower(facts, out, self.members, self.ballot, self.promise, self.tenure,
                                  self.speaker)
         self.contest = Contest(facts, out, self.members, self.ballot, self.promise,
-                               self.tie_break, self.follower, self.tenure)
+                               self.tie_break, self.follower, self.tenure, self.speaker)
         self.farewell = Farewell.NONE
 
     # -- the standing: for everybody to read ---------------------------------------------------

@@ -17,6 +17,7 @@ from .follower import Follower
 from .membership import Membership
 from .promise import Promise
 from .quorum import next_own_term
+from .speaking import Speaker
 from .tenure import Tenure
 from .tie_break import TieBreak
 from .timing import candidacy_seconds
@@ -28,10 +29,10 @@ class Contest:
 
     def __init__(self, facts: Facts, out: Out, members: Membership, ballot: Ballot,
                  promise: Promise, tie_break: TieBreak, follower: Follower,
-                 tenure: Tenure) -> None:
+                 tenure: Tenure, speaker: Speaker) -> None:
         self.facts, self.out, self.members, self.ballot = facts, out, members, ballot
         self.promise, self.tie_break, self.tenure = promise, tie_break, tenure
-        self.follower = follower
+        self.follower, self.speaker = follower, speaker
         self.due = Due.NOBODY
         self.due_only: Optional[int] = None
         # Of the candidacy under way; None until a row has told of it.
@@ -145,7 +146,8 @@ class Contest:
             return self._lose(wish.withdraws)
         voters = [row for row in self.members.in_touch()
                   if row.term == ballot.term and row.voted_for == self.facts.own]
-        if len(voters) + 1 >= self._needed(wish):
+        if self.speaker.has_vote(ballot.term, self.facts.own) \
+                and len(voters) + 1 >= self._needed(wish):
             if wish.forbidden:
                 return self._lose('is not elected: %s' % wish.forbidden)
             self.tenure.begin(len(voters) + 1, wish.forced)

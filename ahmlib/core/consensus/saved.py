@@ -23,3 +23,7 @@ class Saved(NamedTuple):
     maintenance: bool = False               # this node is left alone (R56)
     pause: Pause = Pause()                  # the newest pause known here (R57)
     moved: bool = False                     # runs by another nodes.conf than before (R62)
+
+    def backing(self) -> 'Saved':
+        """What no row may leave without (R3); the rest is told once it is there."""
+        return self._replace(names=(), maintenance=False, pause=Pause(), moved=False)

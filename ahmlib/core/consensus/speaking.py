@@ -1,8 +1,9 @@
 """Save, then say: the state file and the beacons.
 
 No row leaves whose term, vote, leader or record is not on disk: while the disk lags behind, or
-refuses, the node is silent, and counts as lost for the others.  A row leaves every interval, at
-once when it changes in a way that matters, and quickly repeated while an election or a procedure
+refuses, the node is silent, and counts as lost for the others.  A pause or a maintenance keeps
+nobody silent: rows go on as before, and tell it once it is on disk.  A row leaves every interval,
+at once when it changes in a way that matters, and quickly repeated while an election or a procedure
 is under way; a leader's row is answered to the leader alone.
 
 What is on disk may stay as it is for weeks, until an election changes it.  So the same is saved
@@ -39,8 +40,7 @@ class Speaker:
         self.refused = ''                       # why the newest save failed
         self.save_retry_at = facts.now
         self.try_at = facts.now + self._try_period()
-        self.unsaved_since: Optional[float] = None      # silent since then, for the disk lags
-        self.told_of: Optional[float] = None            # the silence that people were told of
+        self.unsaved_since = float('inf')       # silent since then, for the disk lags
         self.seq = 0
         self.sent_at = self.round_at = float('-inf')
         self.said: Any = None                   # what mattered in the last row for everybody
@@ -59,18 +59,21 @@ class Speaker:
         self.wanted = saved
 
     def is_saved(self) -> bool:
-        """Whether the disk is up to date."""
-        return self.disk == self.wanted
+        """Whether the disk has what rows may not leave without."""
+        disk, wanted = self.disk, self.wanted
+        return disk == wanted or (disk is not None and disk.backing() == wanted.backing())
 
-    @property
-    def saving(self) -> bool:
-        """Whether a save is under way."""
-        return self.saving_since is not None
+    def has_vote(self, term: int, candidate: int) -> bool:
+        """Whether the own vote for this candidate in this term is on disk."""
+        return self.disk is not None and (self.disk.term, self.disk.voted_for) == (term, candidate)
 
-    def stalls(self) -> bool:
-        """Whether the disk has not answered for long, whatever was to be written."""
-        return self.saving_since is not None \
-            and self.facts.reached(self.saving_since + TRY_STALL_SECONDS)
+    def stalls(self) -> float:
+        """Seconds for which the disk has not answered, where that is long; else 0."""
+        if self.saving_since is None:
+            return 0.0
+        if self.facts.reached(self.saving_since + TRY_STALL_SECONDS):
+            return TRY_STALL_SECONDS
+        return STALL_SECONDS if self.facts.reached(self.unsaved_since + STALL_SECONDS) else 0.0
 
     def saved(self, saved: Saved) -> None:
         """This is on disk."""
@@ -100,10 +103,13 @@ class Speaker:
         what is significant in it.
         """
         if not self.is_saved():
-            self._have_it_saved()
+            self.unsaved_since = min(self.unsaved_since, self.facts.now)
+            self._save()
             return
-        self.unsaved_since = None
-        self._try_disk(row.farewell)
+        self.unsaved_since = float('inf')
+        if self.disk != self.wanted or self._is_to_be_tried(row.farewell):
+            self._save()
+        row = self._as_on_disk(row)
         round_due = self.facts.reached(self.round_at + self.facts.settings.interval)
         quick_due = hurried and self.facts.reached(self.sent_at + self.quick)
         said = significant(row), matters
@@ -123,45 +129,32 @@ class Speaker:
             self.facts.clock.wake_by(self.sent_at + self.quick)
 
     def say_last(self, row: Beacon) -> None:
-        """Say this before the daemon ends, where nothing but names has to be on disk first."""
-        if self.disk is not None and self.disk._replace(names=self.wanted.names) == self.wanted:
-            self._send(row, None)
+        """Say this before the daemon ends, where nothing has to be on disk first."""
+        if self.is_saved():
+            self._send(self._as_on_disk(row), None)
 
-    def _have_it_saved(self) -> None:
-        if self.unsaved_since is None:
-            self.unsaved_since = self.facts.now
-        self._tell_of_a_stall()
-        if not self.saving and self.facts.reached(self.save_retry_at):
+    def _as_on_disk(self, row: Beacon) -> Beacon:
+        """This row, which tells a pause and a maintenance as the disk has them."""
+        disk = self.disk or Saved()
+        if row.pause == disk.pause and row.maintenance is disk.maintenance:
+            return row
+        return row._replace(pause=disk.pause, maintenance=disk.maintenance)
+
+    def _save(self) -> None:
+        """Begin a save, where none is under way, and none has just failed."""
+        if self.saving_since is None and self.facts.reached(self.save_retry_at):
             self.saving_since = self.facts.now
             self.out.write(SaveState(self.wanted))
-            self.facts.clock.wake_by(self.unsaved_since + STALL_SECONDS)
-            self.facts.clock.wake_by(self.saving_since + TRY_STALL_SECONDS)
 
-    def _try_disk(self, farewell: Farewell) -> None:
-        """Save again what is on disk, to find out whether that could be done."""
-        if self.saving or not self.facts.reached(self.try_at) or farewell is not Farewell.NONE:
-            return
-        self.try_at, self.saving_since = self.facts.now + self._try_period(), self.facts.now
-        self.out.write(SaveState(self.wanted))
+    def _is_to_be_tried(self, farewell: Farewell) -> bool:
+        """Whether what is on disk is to be saved again, to find out whether that could be done."""
+        due = self.saving_since is None and farewell is Farewell.NONE \
+            and self.facts.reached(self.try_at)
+        self.try_at = self.facts.now + self._try_period() if due else self.try_at
+        return due
 
     def _try_period(self) -> float:
         return max(TRY_SECONDS, self.facts.settings.health_check_period)
-
-    @property
-    def problem(self) -> str:
-        """What is wrong with the disk, while a save is waited for; the own status shows it."""
-        return 'the disk of data_dir does not answer: this node is silent' \
-            if self.unsaved_since is not None and self.told_of == self.unsaved_since else ''
-
-    def _tell_of_a_stall(self) -> None:
-        """A disk that does not answer says nothing, so this node does, once."""
-        assert self.unsaved_since is not None
-        if self.saving and self.told_of != self.unsaved_since \
-                and self.facts.reached(self.unsaved_since + STALL_SECONDS):
-            self.told_of = self.unsaved_since
-            self.out.report('WARNING', 'state', 'the state file has not been written for %g s, '
-                            'and nothing was said: this node is silent until it is; see the disk '
-                            'of data_dir' % STALL_SECONDS)
 
     def _send(self, row: Beacon, to: Optional[int]) -> None:
         self.check(row)
@@ -172,5 +165,7 @@ class Speaker:
     def check(self, row: Beacon) -> None:
         """What this row says is on disk; else the daemon ends, as by a crash, before it is said."""
         disk = self.disk
-        assert disk is not None and (row.term, row.voted_for, row.record) == (
-            disk.term, disk.voted_for, disk.record), 'saved before said'
+        assert disk is not None and (
+            row.term, row.voted_for, row.record, row.pause, row.maintenance) == (
+                disk.term, disk.voted_for, disk.record, disk.pause, disk.maintenance), \
+            'saved before said'

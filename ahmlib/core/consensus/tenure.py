@@ -11,7 +11,7 @@ from ..beacon import Beacon
 from ..facts import Facts
 from ..out import Out
 from .ballot import Ballot
-from .lease import FOREVER, Lease
+from .lease import Lease
 from .membership import Membership
 from .quorum import next_own_term
 from .speaking import Speaker
@@ -41,8 +41,7 @@ class Tenure:
         if not self.reigns:
             return self.lease.until()
         # A reign needs nobody, but has to be heard by who comes back.
-        silent_since = self.speaker.unsaved_since
-        return FOREVER if silent_since is None else silent_since + self.lease.seconds
+        return self.speaker.unsaved_since + self.lease.seconds
 
     def has_lease(self) -> bool:
         """Whether this node may act as leader now."""

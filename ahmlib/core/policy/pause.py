@@ -168,9 +168,20 @@ class Paused:
                 self.pause.sealed or not self.pause.on):
             task.end()
         elif self.facts.reached(self.until) or not self.consensus.leads:
+            why = self._why_not_done()
             if self.pause.on and self.consensus.leads:
                 self._make(False, self.facts.own)
-            task.end('too few nodes have acknowledged it: the cluster is not paused; see '
-                     'ahm_cluster_status')
+            task.end(why)
         if not task.is_running:
             self.task = None
+
+    def _why_not_done(self) -> str:
+        """Why what was asked for is not so, though it has been waited for."""
+        speaker = self.consensus.speaker
+        if speaker.disk is None or speaker.disk.pause != self.pause:
+            what, means = ('the pause', 'the cluster is not paused') if self.pause.on else (
+                'the end of the pause', 'the others keep the pause until it is')
+            return '%s is not on the disk of %s (%s), so nobody was told of it: %s' % (
+                what, self.facts.settings.name, speaker.refused or 'no answer', means)
+        return 'too few nodes have acknowledged it: the cluster is not paused; see ' \
+            'ahm_cluster_status'

@@ -5,7 +5,7 @@ Each is a question of its parts, and changes nothing.
 
 from typing import Callable
 
-from ..consensus.speaking import TRY_STALL_SECONDS
+from ..consensus.speaking import STALL_SECONDS
 from ..parts import Parts
 from ..states import DatabaseState
 from .agreement import why_names_clash, why_unlike_leader
@@ -147,8 +147,9 @@ def _out(parts: Parts) -> str:
 
 
 def _unwritable(parts: Parts) -> str:
-    why = parts.consensus.speaker.refused or parts.consensus.speaker.stalls() \
-        and 'the disk of data_dir has not answered for %g s' % TRY_STALL_SECONDS
+    stalls = parts.consensus.speaker.stalls()
+    why = parts.consensus.speaker.refused or (
+        'the disk of data_dir has not answered for %g s' % stalls if stalls else '')
     if not why:
         return ''
     means = 'silent'
@@ -158,7 +159,10 @@ def _unwritable(parts: Parts) -> str:
 
 
 def _of_silence(parts: Parts) -> str:
-    return 'ERROR' if parts.consensus.speaker.is_saved() else 'CRITICAL'
+    speaker = parts.consensus.speaker
+    if not speaker.refused and speaker.stalls() == STALL_SECONDS:
+        return 'WARNING'
+    return 'ERROR' if speaker.is_saved() else 'CRITICAL'
 
 
 def _as_leader(parts: Parts) -> str:
