@@ -1,0 +1,125 @@
+"""What a daemon says by HTTP, made by its own code, of a cluster in the simulated world."""
+import copy
+import json
+
+from ahmlib.core.beacon import Trouble
+from ahmlib.core.status import status
+from ahmlib.http.request import Request
+from ahmlib.http.site import Site
+from ahmlib.runtime.history import instant
+from ahmlib.simulation.host import make_settings
+from ahmlib.simulation.world import World
+
+#: When the simulated world began, for people.
+EPOCH = 1796000000.0
+BROWSER = {'accept': 'text/html,application/xhtml+xml', 'host': 'a'}
+
+
+class History:
+    """The history of a host, as the daemon keeps it."""
+
+    def __init__(self, world, host):
+        self._world, self._host = world, host
+        self.kinds = {}
+
+    def kept(self):
+        """Its events; simulated records have no instant of their own but their steps'."""
+        host, events = self._host, []
+        for number, record in enumerate(self._host.history, 1):
+            last = record.steps[-1] if record.steps else None
+            at = host.clock(self._world.now) - 60 + number if last is None else last.at + last.took
+            wall = EPOCH + at
+            events.append({
+                'schema': 1, 'at': instant(wall), 'node': host.settings.name,
+                'term': host.node.consensus.term if host.node else 1, 'seq': number,
+                'kind': record.kind, 'cause': record.cause, 'by': record.by, 'text': record.text,
+                'steps': [{'name': step.name, 'at': instant(EPOCH + step.at),
+                           'took': round(step.took, 3)} for step in record.steps]})
+        return events
+
+
+class Config:
+    """Where a Config is: what the page's numbers are computed from."""
+
+    http_port = 8008
+    health_check_period, max_consec_failures, db_connect_timeout = 0.5, 2, 1.0
+
+    def __init__(self, settings):
+        self.beacon_message_interval_seconds = settings.interval
+        self.beacon_message_retry_count = settings.retries
+
+    def __getattr__(self, name):
+        return None
+
+
+class Driver:
+    """Where a Driver is, over a host of the simulated world."""
+
+    def __init__(self, world, own):
+        host = world.hosts[own]
+        self.node, self.config = host.node, Config(host.settings)
+        self.history = History(world, host)
+
+    def status(self):
+        """What utilities are told."""
+        return status(self.node.parts)
+
+    def tick(self):
+        """The world has its own clock."""
+
+
+def site_of(world, own=0):
+    """The Site of this host."""
+    counters = type('Counters', (), {'majority_at': EPOCH})()
+    return Site(Driver(world, own), counters, None, None, None,
+                lambda: world.hosts[own].clock(world.now))
+
+
+def formed(size=3, **changes):
+    """A world in which the first node leads and all follow."""
+    world = World(make_settings(size, **changes), seed=1, lemmas=())
+    world.start_all()
+    assert world.run_until(lambda: world.serves_clients(world.hosts[0]), 60.0)
+    world.run(12.0)
+    return world
+
+
+def failed_over(size=3):
+    """(a world whose first host has lost its power, the place of who leads now)."""
+    world = formed(size)
+    world.power_off(0)
+    assert world.run_until(lambda: any(map(world.serves_clients, world.hosts)), 60.0)
+    world.run(8.0)
+    return world, next(place for place, host in enumerate(world.hosts)
+                       if world.serves_clients(host))
+
+
+def status_of(world, own=0):
+    """/status of this host."""
+    response = site_of(world, own).answer(Request('GET', '/status'))
+    assert response.code == 200, response
+    return json.loads(response.body.decode())
+
+
+def events_of(world, own=0):
+    """/events of this host."""
+    return [json.loads(line) for line in site_of(world, own).answer(
+        Request('GET', '/events')).body.decode().splitlines()]
+
+
+def many(status_object, count):
+    """This status with so many nodes: the last one again and again, under other names."""
+    found = copy.deepcopy(status_object)
+    for number in range(len(found['nodes']) + 1, count + 1):
+        node = copy.deepcopy(found['nodes'][-1])
+        node.update(name='AHM-NODE-%d' % number, address='10.0.%d.%d' % divmod(number, 250))
+        found['nodes'].append(node)
+    names = [node['name'] for node in found['nodes']]
+    for node in found['nodes']:
+        node['hears'] = [name for name in names if name != node['name']]
+    return found
+
+
+def trouble(text, critical=False):
+    """A trouble of a row."""
+    return Trouble('checks', critical, text, 3.0)
