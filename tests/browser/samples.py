@@ -15,27 +15,31 @@ EPOCH = 1796000000.0
 BROWSER = {'accept': 'text/html,application/xhtml+xml', 'host': 'a'}
 
 
-class History:
-    """The history of a host, as the daemon keeps it."""
+class History(list):
+    """The history of a host, as the daemon keeps it, with the instant of each event."""
+
+    kinds = {}
 
     def __init__(self, world, host):
-        self._world, self._host = world, host
-        self.kinds = {}
+        super().__init__()
+        self._world, self._host, self._kept = world, host, []
+
+    def append(self, record):
+        """A record that the simulation keeps."""
+        super().append(record)
+        # The clock of the host, in which its steps are told, and the time for people.
+        ahead = self._host.clock(self._world.now) - self._world.now
+        node = self._host.node or self._host.last_node
+        self._kept.append({
+            'schema': 1, 'at': instant(EPOCH + self._world.now), 'node': self._host.settings.name,
+            'term': node.consensus.term, 'seq': len(self), 'kind': record.kind,
+            'cause': record.cause, 'by': record.by, 'text': record.text,
+            'steps': [{'name': step.name, 'at': instant(EPOCH + step.at - ahead),
+                       'took': round(step.took, 3)} for step in record.steps]})
 
     def kept(self):
-        """Its events; simulated records have no instant of their own but their steps'."""
-        host, events = self._host, []
-        for number, record in enumerate(self._host.history, 1):
-            last = record.steps[-1] if record.steps else None
-            at = host.clock(self._world.now) - 60 + number if last is None else last.at + last.took
-            wall = EPOCH + at
-            events.append({
-                'schema': 1, 'at': instant(wall), 'node': host.settings.name,
-                'term': host.node.consensus.term if host.node else 1, 'seq': number,
-                'kind': record.kind, 'cause': record.cause, 'by': record.by, 'text': record.text,
-                'steps': [{'name': step.name, 'at': instant(EPOCH + step.at),
-                           'took': round(step.took, 3)} for step in record.steps]})
-        return events
+        """Its events."""
+        return sorted(self._kept, key=lambda event: (event['term'], event['seq']))
 
 
 class Config:
@@ -58,7 +62,7 @@ class Driver:
     def __init__(self, world, own):
         host = world.hosts[own]
         self.node, self.config = host.node, Config(host.settings)
-        self.history = History(world, host)
+        self.history = host.history
 
     def status(self):
         """What utilities are told."""
@@ -78,6 +82,8 @@ def site_of(world, own=0):
 def formed(size=3, **changes):
     """A world in which the first node leads and all follow."""
     world = World(make_settings(size, **changes), seed=1, lemmas=())
+    for host in world.hosts:
+        host.history = History(world, host)
     world.start_all()
     assert world.run_until(lambda: world.serves_clients(world.hosts[0]), 60.0)
     world.run(12.0)
