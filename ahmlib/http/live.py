@@ -23,6 +23,8 @@ Json = Dict[str, Any]
 TAKEOVERS = (FAILOVER, SWITCHOVER, FORCED)
 BEFORE = ('detection', 'handover', 'election')
 FINDINGS_MAX = 100
+#: Of more nodes the page shows no matrix of who hears whom, but the exceptions.
+MATRIX_MOST = 12
 
 
 def live(driver: 'Driver', status: Json, events: List[Json], now: float, digest: str) -> Json:
@@ -38,7 +40,7 @@ def live(driver: 'Driver', status: Json, events: List[Json], now: float, digest:
         'findings_more': max(0, len(findings) - FINDINGS_MAX),
         'lease': _lease(parts, now), 'failover': _failover(driver, newest),
         'confirming': _confirming(parts), 'differences': _differences(parts),
-        'takeover': newest,
+        'takeover': newest, 'deaf': _deaf(status),
         'newest_event': [events[-1]['term'], events[-1]['seq']] if events else None}
 
 
@@ -85,6 +87,32 @@ def _confirming(parts: 'Parts') -> Optional[Json]:
                  if each.sender in row.sync_nodes and each.streaming]
     return {'needed': row.sync_needed, 'members': names, 'streaming': streaming,
             'wait': any(trouble.kind == 'commits' for trouble in row.troubles)}
+
+
+def short(status: Json) -> Json:
+    """The status without who hears whom, where that grows with the square of many nodes."""
+    if len(status['nodes']) <= MATRIX_MOST:
+        return status
+    return dict(status, nodes=[dict(node, hears=None) for node in status['nodes']])
+
+
+def _deaf(status: Json) -> List[Json]:
+    """Which living nodes do not hear which others, as far as that is known here."""
+    names = {_name(node): node['hears'] for node in status['nodes'] if node['hears'] is not None}
+    found, everybody = [], set(names)
+    for name, hears in names.items():
+        misses = sorted(everybody.difference(hears) - {name})
+        if misses:
+            found.append({'node': name, 'misses': misses[:MATRIX_MOST],
+                          'more': max(0, len(misses) - MATRIX_MOST)})
+    return found
+
+
+def _name(node: Json) -> str:
+    """As those who hear it call it (Facts.name_of)."""
+    if node['name']:
+        return str(node['name'])
+    return ('[%s]:%s' if ':' in node['address'] else '%s:%s') % (node['address'], node['port'])
 
 
 def _differences(parts: 'Parts') -> List[Json]:

@@ -74,6 +74,9 @@ class Site:
             return self._events_after(request)
         if request.path == '/metrics':
             return self._metrics('patroni' in request.values('names'))
+        if request.path == '/status' and 'short' in request.values('hears'):
+            return Response(200, self._once(
+                'short', lambda: as_json(200, live.short(self._status())).body))
         if request.path in self._pages:
             return Response(200, self._page(request.path))
         return as_text(404, 'there is no such page')

@@ -171,6 +171,14 @@ class Page:
                     expression, limit, self.evaluate('document.body.innerText')[:3000]))
             self.browser.pump(0.05)
 
+    def browser_waits(self, condition, limit=LIMIT):
+        """Wait, with the browser at work, until a condition of this process holds."""
+        until = time.monotonic() + limit
+        while not condition():
+            if time.monotonic() > until:
+                raise BrowserError('it did not come to that within %g s' % limit)
+            self.browser.pump(0.05)
+
     def text(self, selector):
         """The text of an element, as it is shown; None where there is none."""
         return self.evaluate('(each => each && each.innerText)(document.querySelector(%s))'

@@ -2,8 +2,8 @@
 import copy
 import json
 
-from ahmlib.core.beacon import Trouble
 from ahmlib.core.status import status
+from ahmlib.http import live
 from ahmlib.http.request import Request
 from ahmlib.http.site import Site
 from ahmlib.runtime.history import instant
@@ -121,11 +121,5 @@ def many(status_object, count):
         node.update(name='AHM-NODE-%d' % number, address='10.0.%d.%d' % divmod(number, 250))
         found['nodes'].append(node)
     names = [node['name'] for node in found['nodes']]
-    for node in found['nodes']:
-        node['hears'] = [name for name in names if name != node['name']]
-    return found
-
-
-def trouble(text, critical=False):
-    """A trouble of a row."""
-    return Trouble('checks', critical, text, 3.0)
+    found['live']['deaf'] = [{'node': names[7], 'misses': names[1:13], 'more': 3}]
+    return live.short(found)
