@@ -79,9 +79,9 @@ def site_of(world, own=0):
                 lambda: world.hosts[own].clock(world.now))
 
 
-def formed(size=3, **changes):
-    """A world in which the first node leads and all follow."""
-    world = World(make_settings(size, **changes), seed=1, lemmas=())
+def formed(size=3, synchronous=0, **changes):
+    """A world in which the first node leads and all follow; so many confirm a commit."""
+    world = World(make_settings(size, **changes), seed=1, synchronous=synchronous, lemmas=())
     for host in world.hosts:
         host.history = History(world, host)
     world.start_all()

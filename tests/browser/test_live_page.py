@@ -214,8 +214,8 @@ CONTRAST = '''(() => {
     if (!own || !element.getClientRects().length || element.closest('.unseen, .skip')) continue;
     const [a, b] = [parse(getComputedStyle(element).color), behind(element)].map(light);
     const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
-    if (ratio < 4.5 && !element.closest('#steps, .swatch')) found.push([ratio.toFixed(2),
-      element.className, element.textContent.slice(0, 40)]);
+    if (ratio < 4.5) found.push([ratio.toFixed(2), element.className,
+      element.textContent.slice(0, 40)]);
   }
   return found; })()'''
 
