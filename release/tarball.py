@@ -44,7 +44,8 @@ RULES = 'prometheus/ahm.rules.yml'
 COMPLETION = '. "${BASH_SOURCE[0]%/*}/../../ahm/ahm.bash_completion"\n'
 DOCUMENTS = ('README.md', 'README.ko.md', 'CHANGELOG.md', 'LICENSE', 'docs/coming-from.md',
              'docs/failover.svg', 'docs/live-page.ko.png', 'docs/live-page.png',
-             'docs/quick-start-debian.md', 'docs/quick-start-el.md', 'docs/routing.md', 'docs/runbook.md', 'docs/tutorial.md')
+             'docs/quick-start-debian.md', 'docs/quick-start-el.md', 'docs/routing.md',
+             'docs/runbook.md', 'docs/tutorial.md')
 
 
 class File(NamedTuple):

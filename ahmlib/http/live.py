@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 from ahmlib import __version__
 from ahmlib.config.timing import failover_intervals
 from ahmlib.core.policy.history import FAILOVER, FORCED, SWITCHOVER
+from ahmlib.core.states import DatabaseState
 from ahmlib.http.view import primary_row
 from ahmlib.utilities import status_check
 
@@ -84,7 +85,8 @@ def _confirming(parts: 'Parts') -> Optional[Json]:
         return None
     names = [parts.facts.name_of(place) for place in row.sync_nodes]
     streaming = [each.name for each in parts.consensus.members.in_touch() + [parts.facts.row]
-                 if each.sender in row.sync_nodes and each.streaming]
+                 if each.sender in row.sync_nodes and each.streaming
+                 and each.database is DatabaseState.STANDBY]
     return {'needed': row.sync_needed, 'members': names, 'streaming': streaming,
             'wait': any(trouble.kind == 'commits' for trouble in row.troubles)}
 

@@ -34,8 +34,8 @@ class History(list):
             'schema': 1, 'at': instant(EPOCH + self._world.now), 'node': self._host.settings.name,
             'term': node.consensus.term, 'seq': len(self), 'kind': record.kind,
             'cause': record.cause, 'by': record.by, 'text': record.text,
-            'steps': [{'name': step.name, 'at': instant(EPOCH + step.at - ahead),
-                       'took': round(step.took, 3)} for step in record.steps]})
+            'steps': [{'name': name, 'at': instant(EPOCH + at - ahead), 'took': round(took, 3)}
+                      for name, at, took in record.steps]})
 
     def kept(self):
         """Its events."""

@@ -1,4 +1,4 @@
-"""The live page as the daemon gives it: the file, its policy, where it stands, and what it reads."""
+"""The live page as the daemon gives it: the file, its policy, where it stands, what it reads."""
 
 import base64
 import hashlib
@@ -168,6 +168,18 @@ def test_how_many_confirm_a_commit_is_the_word_of_the_leader():
         told = samples.status_of(world, own)['live']['confirming']
         assert told['needed'] == 1 and len(told['members']) == 2 and not told['wait']
         assert set(told['streaming']) <= set(told['members']) and told['streaming']
+
+
+def test_commits_that_wait_are_told_and_a_standby_that_is_gone_does_not_stream():
+    world = samples.formed(synchronous=1)
+    for place in (1, 2):
+        world.hosts[place].database.stop()
+    assert world.run_until(lambda: world.hosts[0].node.parts.database.commits_wait, 30.0)
+    world.run(5.0)
+    for own in range(3):
+        told = samples.status_of(world, own)['live']
+        assert told['confirming']['wait'] and told['confirming']['streaming'] == []
+    assert told['findings'][0][0] == 'CRITICAL' and 'commits wait' in told['findings'][0][1]
 
 
 def test_what_is_configured_otherwise_is_told_with_both_values(world):
