@@ -16,8 +16,9 @@ PROGRAM = os.environ.get('CHROMIUM') or shutil.which('chromium')
 #: Why no page can be looked at; '' where one can.
 LACK = '' if PROGRAM else 'LIVE PAGE NOT TRIED IN A BROWSER: no chromium; install chromium, or ' \
     'name it by CHROMIUM'
-#: It asks nobody but this host.
-OPTIONS = ('--headless=new', '--remote-debugging-pipe', '--no-first-run', '--disable-gpu',
+#: It asks nobody but this host.  Root, and who is in a container, may have no sandbox.
+OPTIONS = ('--headless=new', '--remote-debugging-pipe', '--no-sandbox', '--no-first-run',
+           '--disable-gpu',
            '--disable-background-networking', '--disable-component-update', '--disable-sync',
            '--disable-default-apps', '--disable-extensions', '--no-pings', '--hide-scrollbars',
            '--force-color-profile=srgb', '--disable-dev-shm-usage', '--mute-audio',
@@ -37,8 +38,6 @@ class Chromium:
         to_child, self._out = os.pipe()
         self._in, from_child = os.pipe()
         argv = [PROGRAM, '--user-data-dir=' + self.directory] + list(OPTIONS)
-        if os.geteuid() == 0:
-            argv.append('--no-sandbox')         # it refuses to run as root with one
 
         def place():
             # By way of high numbers, for one of these pipes may have the number 3 or 4 itself.
