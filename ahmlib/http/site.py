@@ -83,10 +83,11 @@ class Site:
 
     def _checked(self, request: Request) -> Response:
         """The answer of a health check; who looks with a browser is shown the page."""
+        is_for_people = request.path == '/' and 'text/html' in request.headers.get('accept', '')
+        body = self._page('/patroni') if request.method == 'GET' and not is_for_people else b''
+        # Last: what is said was so when the answer left, not before its body was made.
         code = 200 if self._is_so(request) else 503
-        if request.path == '/' and 'text/html' in request.headers.get('accept', ''):
-            return self._page_for_people.response(code)
-        return Response(code, self._page('/patroni') if request.method == 'GET' else b'')
+        return self._page_for_people.response(code) if is_for_people else Response(code, body)
 
     def _is_so(self, request: Request) -> bool:
         """The check as of this instant; deadlines come first, for this process may be late."""

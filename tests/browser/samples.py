@@ -12,7 +12,6 @@ from ahmlib.simulation.world import World
 
 #: When the simulated world began, for people.
 EPOCH = 1796000000.0
-BROWSER = {'accept': 'text/html,application/xhtml+xml', 'host': 'a'}
 
 
 class History(list):

@@ -17,7 +17,7 @@ from .stub import Stub
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 #: File -> (languages, light or dark).
 PICTURES = {'live-page.png': ('en', 'light'), 'live-page.ko.png': ('ko', 'dark')}
-WIDTH, HEIGHT = 1240, 660
+WIDTH, HEIGHT = 1240, 696
 
 
 def take(directory):

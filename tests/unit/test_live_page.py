@@ -211,6 +211,8 @@ def test_of_many_nodes_it_is_told_who_does_not_hear_whom():
         {'node': 'n3', 'misses': sorted(set(names) - {'n0', 'n3'})[:12], 'more': 6},
         {'node': 'n5', 'misses': ['n4'], 'more': 0}]
     assert live._name(nodes[-1]) == '[fe80::1]:2'
+    with open(page.PATH, encoding='utf-8') as file:
+        assert 'MATRIX_MOST = %d,' % live.MATRIX_MOST in file.read()
     few = {'nodes': nodes[:12]}
     assert live.short(few) is few
 
