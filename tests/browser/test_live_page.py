@@ -378,6 +378,19 @@ def test_it_needs_three_misses_to_be_stale_and_counts_on(opened, well):
     page.wait('%s > %d' % (seconds, first))
 
 
+def test_who_comes_back_to_a_hidden_page_sees_no_old_one(browser, well):
+    stub, page = Stub(well[0]), browser.page()
+    # Its clock stands still: nothing but the first look and what is tried here asks.
+    page.call('Page.addScriptToEvaluateOnNewDocument', source='window.setTimeout = () => 0')
+    page.go(stub.url + '/ui')
+    page.wait(IS_FRESH)
+    assert stub.count('/status') == 1
+    page.evaluate('document.dispatchEvent(new Event("visibilitychange"))')
+    page.browser_waits(lambda: stub.count('/status') == 2)
+    page.close()
+    stub.close()
+
+
 def test_a_page_that_never_had_an_answer_says_so(opened):
     page, stub = opened(None)
     stub.answers['/status'] = lambda: b''
