@@ -18,12 +18,14 @@ LACK = '' if PROGRAM else 'LIVE PAGE NOT TRIED IN A BROWSER: no chromium; instal
     'name it by CHROMIUM'
 #: It asks nobody but this host.  Root, and who is in a container, may have no sandbox.
 OPTIONS = ('--headless=new', '--remote-debugging-pipe', '--no-sandbox', '--no-first-run',
-           '--disable-gpu',
-           '--disable-background-networking', '--disable-component-update', '--disable-sync',
-           '--disable-default-apps', '--disable-extensions', '--no-pings', '--hide-scrollbars',
-           '--force-color-profile=srgb', '--disable-dev-shm-usage', '--mute-audio',
-           '--disable-features=Translate,OptimizationHints,MediaRouter', '--no-proxy-server',
+           '--disable-gpu', '--disable-background-networking', '--disable-component-update',
+           '--disable-sync', '--disable-default-apps', '--disable-extensions', '--no-pings',
+           '--hide-scrollbars', '--force-color-profile=srgb', '--disable-dev-shm-usage',
+           '--mute-audio', '--disable-features=Translate,OptimizationHints,MediaRouter', '--no-proxy-server',
            '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.*')
+#: Text as it is shown, of what a selector finds.
+SHOWN = '(each => each && (each.getClientRects().length ? each.innerText : ""))(' \
+    'document.querySelector(%s))'
 
 
 class BrowserError(Exception):
@@ -41,10 +43,10 @@ class Chromium:
 
         def place():
             # By way of high numbers, for one of these pipes may have the number 3 or 4 itself.
-            source, target = (os.dup2(number, 200 + at)
-                              for at, number in enumerate((to_child, from_child)))
-            os.dup2(source, 3)
-            os.dup2(target, 4)
+            os.dup2(to_child, 200)
+            os.dup2(from_child, 201)
+            os.dup2(200, 3)
+            os.dup2(201, 4)
         self._log = open(os.path.join(self.directory, 'stderr'), 'wb')
         self._process = subprocess.Popen(
             argv + ['about:blank'], stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
@@ -179,14 +181,13 @@ class Page:
             self.browser.pump(0.05)
 
     def text(self, selector):
-        """The text of an element, as it is shown; None where there is none."""
-        return self.evaluate('(each => each && each.innerText)(document.querySelector(%s))'
-                             % json.dumps(selector))
+        """The text of an element, as it is shown: '' of one that is hidden; None: there is none."""
+        return self.evaluate(SHOWN % json.dumps(selector))
 
     def reads(self, selector, part, limit=LIMIT):
-        """Wait until the text of an element holds this."""
-        self.wait('(each => each && each.innerText.includes(%s))(document.querySelector(%s))'
-                  % (json.dumps(part), json.dumps(selector)), limit)
+        """Wait until the text of an element, as it is shown, holds this."""
+        self.wait('(%s || "").includes(%s)' % (SHOWN % json.dumps(selector), json.dumps(part)),
+                  limit)
 
     def looks(self, width, height, scheme='light', scale=1):
         """Be so large, in pixels, and light or dark."""
