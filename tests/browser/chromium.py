@@ -21,8 +21,8 @@ OPTIONS = ('--headless=new', '--remote-debugging-pipe', '--no-sandbox', '--no-fi
            '--disable-gpu', '--disable-background-networking', '--disable-component-update',
            '--disable-sync', '--disable-default-apps', '--disable-extensions', '--no-pings',
            '--hide-scrollbars', '--force-color-profile=srgb', '--disable-dev-shm-usage',
-           '--mute-audio', '--disable-features=Translate,OptimizationHints,MediaRouter', '--no-proxy-server',
-           '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.*')
+           '--mute-audio', '--disable-features=Translate,OptimizationHints,MediaRouter',
+           '--no-proxy-server', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.*')
 #: Text as it is shown, of what a selector finds.
 SHOWN = '(each => each && (each.getClientRects().length ? each.innerText : ""))(' \
     'document.querySelector(%s))'
