@@ -19,14 +19,14 @@ AROUND_SECONDS = 2.0
 EVENTS_MAX = 40
 
 
-def newest(events: Sequence[Message]) -> Optional[str]:
-    """The picture of the newest one in these events, as SVG; None where there is none."""
+def newest(events: Sequence[Message]) -> Optional[Message]:
+    """The newest one in these events; None where there is none."""
     found = [event for event in events if event['kind'] in DRAWN and event['steps']]
-    return picture(found[-1], events) if found else None
+    return found[-1] if found else None
 
 
 def picture(told: Message, events: Sequence[Message]) -> str:
-    """The picture of this one, with what else happened meanwhile."""
+    """The picture of this one as SVG, with what else happened meanwhile."""
     begin = moment(told['steps'][0]['at']) - AROUND_SECONDS / 2
     end = moment(told['at']) + AROUND_SECONDS
     shown = [event for event in events if begin <= moment(event['at']) <= end]

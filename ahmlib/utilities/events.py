@@ -19,7 +19,8 @@ Options:
   --json                  Print one JSON object, which holds the events; where
                           it goes on (--follow) each event is one, a line each.
   --follow                Go on with what happens from now on, until Ctrl-C.
-  --plot=FILE             Draw the newest failover or switchover as SVG.
+  --plot=FILE             Draw the newest failover or switchover as SVG, and say
+                          which one that is.
   --help                  Print this help.
   --version               Print the version.
 
@@ -64,23 +65,19 @@ def main(argv: Sequence[str]) -> int:
     events = merged(ask_all(sources), since)
     silent = [source for source in sources if source.why]
     code = NOT_ALL if silent else common.OK
-    if args['--plot'] is not None:
-        _plot(args['--plot'], events)
-    elif not args['--json']:
-        _print(args, events)
+    drawn = None if args['--plot'] is None else _plot(args['--plot'], events)
     if args['--json']:
-        common.put_object(True, _summary(args, events, silent), code, events=events,
-                          silent={source.name: source.why for source in silent})
+        text = drawn or '%d events' % len(events)
+        common.put_object(True, text + (', and not every node answered' if silent else ''), code,
+                          events=events, silent={source.name: source.why for source in silent})
+        return code
+    if drawn is not None:
+        common.put(common.printable(drawn))
     else:
-        for source in silent:
-            _tell_silent(source)
+        _print(args, events)
+    for source in silent:
+        _tell_silent(source)
     return code
-
-
-def _summary(args: Args, events: List[Message], silent: Sequence[Source]) -> str:
-    """What was done, in words."""
-    text = '%d events' % len(events) if args['--plot'] is None else 'drawn: %s' % args['--plot']
-    return text + (', and not every node answered' if silent else '')
 
 
 def since_when(text: str, now: float) -> float:
@@ -169,14 +166,16 @@ def _local(at: str) -> str:
     return local.strftime('%Y-%m-%d %H:%M:%S') + '.%03d' % (local.microsecond // 1000)
 
 
-def _plot(path: str, events: List[Message]) -> None:
-    picture = event_plot.newest(events)
-    if picture is None:
+def _plot(path: str, events: List[Message]) -> str:
+    """Draw the newest takeover to this path; returns which one, in words."""
+    told = event_plot.newest(events)
+    if told is None:
         raise common.Failure('nothing to draw: no failover or switchover is in these events; take '
                              'more of them, without --node or with an earlier --since')
     try:
         with open(path, 'w', encoding='utf-8') as file:
-            file.write(picture)
+            file.write(event_plot.picture(told, events))
     except OSError as error:
         raise common.Failure('--plot: %s cannot be written: %s; expected a file that this user '
                              'may write' % (path, error.strerror))
+    return 'drawn: %s, the %s of %s to %s' % (path, told['kind'], _local(told['at']), told['node'])

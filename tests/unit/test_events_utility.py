@@ -55,7 +55,9 @@ def test_since_nothing_that_is_known_is_wrong_usage(text):
 
 
 def test_the_picture_is_well_formed_and_holds_the_steps():
-    drawn = event_plot.newest([event(5, 29, 'db1', '2026-11-30T06:00:02.000Z'), FAILOVER])
+    known = [event(5, 29, 'db1', '2026-11-30T06:00:02.000Z'), FAILOVER]
+    assert event_plot.newest(known) is FAILOVER
+    drawn = event_plot.picture(FAILOVER, known)
     text = ''.join(ElementTree.fromstring(drawn.encode('utf-8')).itertext())
     assert 'promotion <&>' in text and 'detection: 3.000 s' in text and '3.250 s' in text
     assert 'db1' in text and 'db2 leads <in place>' in text
@@ -155,6 +157,10 @@ def test_a_picture_is_written_or_it_is_said_why_not(cluster, capsys, tmp_path):
     path = str(tmp_path / 'failover.svg')
     assert events.main(['--node', 'db2', '--plot', path]) == common.OK
     ElementTree.parse(path)
+    drawn = 'drawn: %s, the failover of %s to db2' % (path, events._local(FAILOVER['at']))
+    assert capsys.readouterr().out == drawn + '\n'
+    assert events.main(['--node', 'db2', '--plot', path, '--json']) == common.OK
+    assert json.loads(capsys.readouterr().out)['text'] == drawn
     with pytest.raises(common.Failure, match='nothing to draw'):
         events.main(['--node', 'db1', '--plot', path])
     with pytest.raises(common.Failure, match='cannot be written'):
