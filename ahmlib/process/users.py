@@ -4,7 +4,7 @@ import pwd
 
 
 def word(uid: int) -> str:
-    """What chown and sudo take for this user: its name, else its number."""
+    """What chown takes for this user: its name, else its number."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -15,3 +15,9 @@ def called(uid: int) -> str:
     """How a message calls this user: by its name, else "uid 4711"."""
     name = word(uid)
     return 'uid %s' % name if name.isdigit() else name
+
+
+def for_sudo(uid: int) -> str:
+    """What `sudo -u` takes for this user, as a shell reads it."""
+    name = word(uid)
+    return "'#%s'" % name if name.isdigit() else name

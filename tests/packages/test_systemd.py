@@ -75,6 +75,36 @@ def test_a_reload_is_done_when_systemctl_returns_from_it(started):
     started.wait_until('journalctl -q -u ahm -o cat | grep -c reloaded', '1')
 
 
+def test_a_reload_that_is_refused_fails_and_the_journal_says_why(started):
+    started.says("echo 'priority: first' >>/etc/ahm/ahm_config.yml")
+    try:
+        assert started.run('systemctl reload ahm')[0] != 0
+        assert shown(started, 'ActiveState') == 'active'
+        assert 'ahm_config.yml:6: priority: found' in started.says('journalctl -q -u ahm -o cat')
+    finally:
+        started.says('sed -i /priority/d /etc/ahm/ahm_config.yml')
+    started.says('systemctl reload ahm')
+
+
+@pytest.mark.parametrize('user', ['root', 'postgres'])
+def test_ahm_restart_leaves_a_daemon_of_systemd_to_systemd(started, user):
+    before = shown(started, 'MainPID')
+    code, said = started.run('cd /; runuser -u %s -- /opt/ahm/bin/ahm restart' % user)
+    after = shown(started, 'MainPID')
+    assert shown(started, 'ActiveState') == 'active'
+    if user == 'root':
+        assert code == 0 and after != before, said
+    else:                   # who may not restart the unit ends nothing
+        assert code == 1 and after == before, said
+        assert 'systemctl --no-ask-password restart ahm.service ended with' in said
+
+
+def test_ahm_start_as_another_user_names_the_way_that_breaks_nothing(host):
+    host.says('systemctl start ahm; systemctl stop ahm')
+    said = host.run('/opt/ahm/bin/ahm start')[1]
+    assert 'run AHM as its owner (systemctl start ahm, or sudo -u postgres ahm start)' in said
+
+
 def test_a_daemon_that_hangs_is_started_again(started):
     before = shown(started, 'MainPID')
     started.says('kill -STOP %s' % before)

@@ -76,7 +76,7 @@ def test_systemd_waits_for_what_the_daemon_says_and_as_long_as_a_handover_takes(
                       BY_NAME['beacon_message_retry_count'].default)
     assert float(service['TimeoutStartSec']) > 10 * defaults.hold
     assert (service['Restart'], service['ExecReload']) == (
-        'on-failure', '/bin/kill -HUP $MAINPID')
+        'on-failure', '/opt/ahm/bin/ahm -f /etc/ahm/ahm_config.yml reload')
     # Five starts in ten seconds would be the last for systemd (StartLimitBurst).
     assert float(service['RestartSec']) > 2
 
