@@ -173,7 +173,8 @@ def _check_programs(config: 'Config', name: str) -> List[Problem]:
     directory = config.db_bin_dir
     if directory and defaults.control_program(directory):
         return []
-    found = 'neither ag_ctl nor pg_ctl is %s' % ('in ' + show_path(directory) if directory else 'on PATH')
+    found = 'neither ag_ctl nor pg_ctl is %s' % (
+        'in ' + show_path(directory) if directory else 'on PATH')
     return [_line(config, name, found, 'the directory of one of them',
                   'set db_bin_dir, or is_witness: true where there is no database')]
 

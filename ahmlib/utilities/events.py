@@ -145,9 +145,12 @@ def _print(args: Args, events: List[Message]) -> None:
 def _lines(event: Message) -> List[str]:
     """An event for people: a line, who asked, and its steps where it has several."""
     by, steps = event['by'], event['steps']
-    said = '%s  %s  term %d  %s: %s' % (
-        _local(event['at']), event['node'], event['term'], event['kind'], event['text'])
-    lines = [said + (' (asked by %s)' % asked_by(by) if by else '')]
+    text, who = event['text'], asked_by(by) if by else ''
+    if by and by.get('uid') is not None:        # a daemon knows the number, and people the name
+        text = text.replace('user %s of this host' % by['uid'], who)
+    lines = ['%s  %s  term %d  %s: %s%s' % (
+        _local(event['at']), event['node'], event['term'], event['kind'], text,
+        '' if who in text else ' (asked by %s)' % who)]
     lines += ['    %9.3f s  %s' % (step['took'], step['name']) for step in steps]
     return lines
 

@@ -473,8 +473,8 @@ def test_a_state_file_of_another_user_is_told_as_a_start_tells_it(witness):
     assert told.found == '%s is owned by uid 4711, expected root, who runs this' % path
     # The first remedy breaks nothing: a state file of root would end the daemon of its owner.
     assert told.fix == 'run AHM as its owner (systemctl start ahm, or sudo -u \'#4711\' ahm ' \
-        'start), or chown root %s where AHM is to run as root from now on; do not remove it, it holds ' \
-        'votes and promises' % path
+        'start), or chown root %s where AHM is to run as root from now on; do not remove it, it ' \
+        'holds votes and promises' % path
 
 
 def test_ping_is_asked_for_only_where_it_is_used(monkeypatch):

@@ -62,6 +62,12 @@ def test_the_picture_is_well_formed_and_holds_the_steps():
     assert 'promotion <&>' in text and 'detection: 3.000 s' in text and '3.250 s' in text
     assert 'db1' in text and 'db2 leads <in place>' in text
     assert event_plot.newest([event(5, 29)]) is None
+    # Each step has its colour beside its name in the list, too: a picture on paper has no pointer.
+    bars = [(rect.get('fill'), rect[0].text.split(':')[0]) for rect in ElementTree.fromstring(
+        drawn.encode('utf-8')).iter('{http://www.w3.org/2000/svg}rect') if len(rect)]
+    for step in FAILOVER['steps']:
+        colours = [colour for colour, title in bars if title == step['name']]
+        assert len(colours) == 2 and len(set(colours)) == 1, step
 
 
 @pytest.mark.parametrize('change', [
@@ -150,6 +156,11 @@ def test_follow_shows_each_event_once_until_it_is_ended(cluster, capsys, monkeyp
 def test_who_asked_is_shown():
     asked = event(5, 1, by={'address': None, 'uid': 0, 'user': 'root'})
     assert events._lines(asked)[0].endswith('(asked by user root)')
+    told = event(5, 1, kind='asked', text='attach was asked for by user 0 of this host',
+                 by={'address': None, 'uid': 0, 'user': 'root'})
+    assert events._lines(told)[0].endswith('asked: attach was asked for by user root')
+    told.update(text='attach was asked for by 192.0.2.1', by={'address': '192.0.2.1', 'uid': None})
+    assert events._lines(told)[0].endswith('attach was asked for by 192.0.2.1')
     assert events.asked_by({'address': '192.0.2.1', 'uid': None, 'user': None}) == '192.0.2.1'
 
 
