@@ -22,13 +22,22 @@ def unit_of(cgroups: str) -> str:
 
 
 def that_runs(pid: int) -> str:
-    """The unit whose main process this is; '' where there is none, or systemd does not tell."""
-    try:
-        with open('/proc/%d/cgroup' % pid, encoding='utf-8', errors='replace') as file:
-            unit = unit_of(file.read())
-    except OSError:                     # it has just ended
-        return ''
+    """The unit whose main process this is; '' where there is none, or that cannot be told."""
+    unit = unit_of(_proc(pid, 'cgroup').decode('utf-8', 'replace'))
     if not unit:
         return ''
     asked = programs.run(['systemctl', 'show', '-p', 'MainPID', unit], ASK_SECONDS)
-    return unit if asked.ok and asked.output.strip() == 'MainPID=%d' % pid else ''
+    if asked.ok:
+        is_main = asked.output.strip() == 'MainPID=%d' % pid
+    else:                               # no bus for this user: whom systemd listens to, it started
+        is_main = any(word.startswith(b'NOTIFY_SOCKET=')
+                      for word in _proc(pid, 'environ').split(b'\0'))
+    return unit if is_main else ''
+
+
+def _proc(pid: int, name: str) -> bytes:
+    try:
+        with open('/proc/%d/%s' % (pid, name), 'rb') as file:
+            return file.read()
+    except OSError:                     # it has just ended, or is another user's
+        return b''

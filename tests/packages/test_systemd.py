@@ -72,7 +72,7 @@ def test_a_start_returns_when_the_node_is_up_and_the_status_is_the_verdict(start
 def test_a_reload_is_done_when_systemctl_returns_from_it(started):
     started.says('systemctl reload ahm')
     started.wait_until('systemctl show -p ActiveState --value ahm', 'active')
-    started.wait_until('journalctl -q -u ahm -o cat | grep -c reloaded', '1')
+    started.wait_until('journalctl -q -u ahm -o cat | grep -c NOTICE.*reloaded', '1')
 
 
 def test_a_reload_that_is_refused_fails_and_the_journal_says_why(started):

@@ -95,22 +95,27 @@ def test_a_daemon_that_this_user_could_not_start_again_is_not_ended(witness, dae
         'it again: run this as %s (sudo -u %s ...)\n' % (daemon.pid, name, name, name))
 
 
-@pytest.mark.parametrize('cgroup, main_pid, unit', [
-    ('0::/system.slice/ahm.service', 'own', 'ahm.service'),
-    ('0::/system.slice/ahm.service', '1', ''),              # started by a program of that unit
-    ('0::/user.slice/session-3.scope', 'own', '')])
-def test_a_unit_runs_a_process_where_it_is_its_main_process(monkeypatch, tmp_path, cgroup,
-                                                            main_pid, unit):
-    pid = os.getpid()
-    (tmp_path / 'cgroup').write_text(cgroup + '\n')
-    monkeypatch.setattr(units, 'open', lambda path, **more: open(str(tmp_path / 'cgroup'), **more),
-                        raising=False)
+@pytest.mark.parametrize('cgroup, answer, environ, unit', [
+    ('0::/system.slice/ahm.service', 'MainPID=77', '', 'ahm.service'),
+    ('0::/system.slice/ahm.service', 'MainPID=1', 'NOTIFY_SOCKET=/x', ''),  # a program of that unit
+    ('0::/user.slice/session-3.scope', 'MainPID=77', '', ''), ('', 'MainPID=77', '', ''),
+    ('0::/system.slice/ahm.service', None, 'A=b\0NOTIFY_SOCKET=/run/x', 'ahm.service'),
+    ('0::/system.slice/ahm.service', None, 'A=b', '')])
+def test_a_unit_runs_a_process_where_it_is_its_main_process(monkeypatch, tmp_path, cgroup, answer,
+                                                            environ, unit):
+    """answer: what systemctl prints; None: it reaches no bus, as in many containers."""
+    files = {'cgroup': cgroup.encode('ascii') + b'\n', 'environ': environ.encode('ascii')}
+    monkeypatch.setattr(units, '_proc', lambda pid, name: {77: files}[pid][name])
     systemctl = tmp_path / 'systemctl'
-    systemctl.write_text('#!/bin/sh\n[ "$*" = "show -p MainPID ahm.service" ] || exit 1\n'
-                         'echo MainPID=%s\n' % (pid if main_pid == 'own' else main_pid))
+    systemctl.write_text('#!/bin/sh\n[ "$*" = "show -p MainPID ahm.service" ] && %s\n' % (
+        'exit 1' if answer is None else 'echo ' + answer))
     systemctl.chmod(0o755)
     monkeypatch.setenv('PATH', '%s:%s' % (tmp_path, os.environ['PATH']))
-    assert units.that_runs(pid) == unit
+    assert units.that_runs(77) == unit
+
+
+def test_what_has_ended_runs_in_no_unit():
+    assert units.that_runs(2 ** 22 + 1) == ''
 
 
 # -- wrong usage ------------------------------------------------------------------------------
