@@ -14,6 +14,15 @@ Usage:
 -n --no-detach  Do not detach terminal
 --json          Print the outcome as one JSON object
 --version       Print the version
+
+start           Start the daemon of this host, and detach (the default)
+stop            End it for good; a leader with a fencing script hands over
+restart         End it and start it again; database and VIP stay.  A daemon
+                that systemd runs is restarted by systemd, as root
+reload          Have it read its configuration again, and say what it took
+
+Exit status: 0 done; 1 failed; 2 wrong usage, or there is no such file; the
+reason is on stderr.  See ahm(8).
 """
 
 import os

@@ -122,8 +122,8 @@ def _connect_unix(socket_dir: str, port: int, deadline_at: float) -> Tuple[socke
             path, _owner(path)))
     except OSError as error:
         connection.close()
-        raise NoDaemon('no AHM daemon at %s (%s); start it with "ahm start", or say where it is'
-                       ' with -f, -h, -p or -s' % (path, _reason(error)))
+        raise NoDaemon('no AHM daemon at %s (%s); start it with "systemctl start ahm" or "ahm '
+                       'start", or say where it is with -f, -h, -p or -s' % (path, _reason(error)))
 
 
 def _owner(path: str) -> str:
