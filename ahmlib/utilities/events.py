@@ -1,7 +1,7 @@
 """Show the history of the cluster: what happened, when, why, and how long each step took.
 
 Usage:
-  ahm_events [--node=NAME]... [options]
+  ahm_events [--node=NAME]... [--kind=KIND]... [options]
 
 Options:
   -h, --host=HOST         AHM node to begin with: its name or address, or the
@@ -14,6 +14,8 @@ Options:
                           (default: $AHM_CONFIG, else the first that is there
                           in /etc/ahm, /usr/local/etc/ahm, /usr/local/etc).
   --node=NAME             Only the events of this node; several may be given.
+  --kind=KIND             Only events of this kind, such as failover, switchover
+                          or trouble; several may be given.
   --since=WHEN            Only what happened since: a duration (90s, 15m, 2h, 3d)
                           or a time (2026-11-30, 2026-11-30T06:15, with Z: UTC).
   --json                  Print one JSON object, which holds the events; where
@@ -28,8 +30,8 @@ Events are in the order of term and number, which holds across nodes whatever
 their clocks say; times are those of each node's own clock.
 
 Exit status: 0 shown, and --follow that was ended; 1 refused, failed, or
-nothing to draw, the reason is on stderr; 2 wrong usage; 3 no daemon there;
-4 shown, and not every node answered: stderr names those.
+nothing to show or draw, the reason is on stderr; 2 wrong usage; 3 no daemon
+there; 4 shown, and not every node answered: stderr names those.
 """
 
 import datetime
@@ -55,14 +57,15 @@ def main(argv: Sequence[str]) -> int:
     """Ask all nodes, print what they know, and return the exit code."""
     args = common.arguments(__doc__, argv)
     common.refuse_empty(args)
-    if args['--follow'] and args['--plot'] is not None:
-        raise common.Failure('--plot: found --follow besides, expected one of the two; what is '
-                             'drawn is what there is', common.USAGE)
+    for option in ('--follow', '--kind'):
+        if args[option] and args['--plot'] is not None:
+            raise common.Failure('--plot: found %s besides, expected one of the two; what is '
+                                 'drawn is what there is' % option, common.USAGE)
     since = None if args['--since'] is None else since_when(args['--since'], time.time())
     sources = _sources(args)
     if args['--follow']:
         return _follow(args, sources, since)
-    events = merged(ask_all(sources), since)
+    events = of_kinds(merged(ask_all(sources), since), args['--kind'])
     silent = [source for source in sources if source.why]
     code = NOT_ALL if silent else common.OK
     drawn = None if args['--plot'] is None else _plot(args['--plot'], events)
@@ -78,6 +81,21 @@ def main(argv: Sequence[str]) -> int:
     for source in silent:
         _tell_silent(source)
     return code
+
+
+def of_kinds(events: List[Message], kinds: Sequence[str]) -> List[Message]:
+    """Those of these kinds, all without any.  Raises Failure where there are none of them.
+
+    Kinds are named as in the log, so there is no list of all; but a slip has to be noticed.
+    """
+    if not kinds:
+        return events
+    found = [event for event in events if event['kind'] in kinds]
+    if not found:
+        there = sorted({event['kind'] for event in events})
+        raise common.Failure('--kind: found no event of the kind %s, expected one of those that '
+                             'there are: %s' % (' or '.join(kinds), ', '.join(there) or 'none'))
+    return found
 
 
 def since_when(text: str, now: float) -> float:
@@ -116,7 +134,8 @@ def _follow(args: Args, sources: List[Source], since: Optional[float]) -> int:
     told: Dict[str, str] = {}
     try:
         while True:
-            _print(args, merged(ask_all(sources), since))
+            _print(args, [event for event in merged(ask_all(sources), since)
+                          if not args['--kind'] or event['kind'] in args['--kind']])
             for source in sources:
                 if source.why and not told.get(source.name):
                     _tell_silent(source)

@@ -153,6 +153,28 @@ def test_follow_shows_each_event_once_until_it_is_ended(cluster, capsys, monkeyp
     assert said.err.count('Warning') == 1
 
 
+def test_only_events_of_a_kind_and_a_slip_is_noticed(cluster, capsys):
+    assert events.main(['--kind', 'failover', '--kind', 'trouble']) == events.NOT_ALL
+    assert 'failover: db2 leads' in capsys.readouterr().out.splitlines()[0]
+    with pytest.raises(common.Failure) as refused:
+        events.main(['--kind', 'failovr'])
+    assert refused.value.code == common.REFUSED
+    assert str(refused.value) == '--kind: found no event of the kind failovr, expected one of ' \
+        'those that there are: failover, state'
+    cluster.clear()
+    with pytest.raises(common.Failure, match='there are: none$'):
+        events.main(['--kind=state'])
+
+
+def test_a_kind_is_followed_alone(cluster, capsys, monkeypatch):
+    def pause(seconds):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(events.time, 'sleep', pause)
+    assert events.main(['--follow', '--json', '--kind=failover']) == common.OK
+    assert [json.loads(line)['kind'] for line in capsys.readouterr().out.splitlines()] == [
+        'failover']
+
+
 def test_who_asked_is_shown():
     asked = event(5, 1, by={'address': None, 'uid': 0, 'user': 'root'})
     assert events._lines(asked)[0].endswith('(asked by user root)')
@@ -184,6 +206,8 @@ def test_a_picture_is_written_or_it_is_said_why_not(cluster, capsys, tmp_path):
     (['--node=db1', '--node='], "--node: found '', expected the node_name of a node"),
     (['--node=db9'], "--node: found 'db9', expected one of "),
     (['--since='], "--since: found '', expected a duration such as 90s, "),
+    (['--kind='], "--kind: found '', expected the kind of an event, such as failover"),
+    (['--kind=vote', '--plot=x.svg'], '--plot: found --kind besides, expected one of the two'),
     (['--follow', '--plot=x.svg'], '--plot: found --follow besides, expected one of the two')])
 def test_a_wrong_input_is_named_with_what_was_expected(cluster, argv, said):
     with pytest.raises(common.Failure) as refused:
