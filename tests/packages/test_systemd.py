@@ -1,6 +1,7 @@
 """The unit under a real systemd: what README says of it, walked."""
 
 import os
+import re
 import shutil
 
 import pytest
@@ -84,6 +85,20 @@ def test_a_reload_that_is_refused_fails_and_the_journal_says_why(started):
     finally:
         started.says('sed -i /priority/d /etc/ahm/ahm_config.yml')
     started.says('systemctl reload ahm')
+
+
+def test_what_logrotate_runs_reaches_the_daemon_also_where_its_file_is_refused(started):
+    """Else the daemon would write on into a log that was compressed and removed."""
+    with open(os.path.join(tarball.ROOT, 'conf', 'ahm.logrotate')) as file:
+        command, = re.findall(r'postrotate\n +(.*)\n +endscript', file.read())
+    asked = "journalctl -q -u ahm -o cat | grep -c 'ERROR.*reload refused'"
+    before = int(started.run(asked)[1])
+    started.says("echo 'priority: first' >>/etc/ahm/ahm_config.yml")
+    try:
+        started.says(command)
+        started.wait_until(asked, str(before + 1))
+    finally:
+        started.says('sed -i /priority/d /etc/ahm/ahm_config.yml')
 
 
 @pytest.mark.parametrize('user', ['root', 'postgres'])
