@@ -234,12 +234,12 @@ def _restart_by(arguments: Dict[str, Any], command: Sequence[str],
 
 
 def _refuse_another_user(pid: int) -> None:
-    """Do not end what this user could not start again: its files are another one's."""
-    try:
-        owner = os.stat('/proc/%d' % pid).st_uid
-    except OSError:
-        return                  # it has just ended, or /proc hides it: then it cannot be ended
-    if owner != os.geteuid():
+    """Do not end what this user could not start again: its files are another one's.
+
+    Where /proc hides whose it is, this user cannot end it anyway.
+    """
+    owner = users.of_process(pid)
+    if owner not in (None, os.geteuid()):
         raise Refused('the AHM daemon with PID %d runs as %s, and this is run by %s, who could not '
                       'start it again: %s' % (pid, users.called(owner),
                                               users.called(os.geteuid()), run_as(owner)))

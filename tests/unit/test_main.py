@@ -114,8 +114,9 @@ def test_a_unit_runs_a_process_where_it_is_its_main_process(monkeypatch, tmp_pat
     assert units.that_runs(77) == unit
 
 
-def test_what_has_ended_runs_in_no_unit():
-    assert units.that_runs(2 ** 22 + 1) == ''
+def test_what_has_ended_runs_in_no_unit_and_is_nobodys():
+    assert units.that_runs(2 ** 22 + 1) == '' and users.of_process(2 ** 22 + 1) is None
+    assert users.of_process(os.getpid()) == os.geteuid()
 
 
 # -- wrong usage ------------------------------------------------------------------------------
