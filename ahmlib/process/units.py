@@ -23,21 +23,28 @@ def unit_of(cgroups: str) -> str:
 
 def that_runs(pid: int) -> str:
     """The unit whose main process this is; '' where there is none, or that cannot be told."""
-    unit = unit_of(_proc(pid, 'cgroup').decode('utf-8', 'replace'))
+    try:
+        with open('/proc/%d/cgroup' % pid, encoding='utf-8', errors='replace') as file:
+            unit = unit_of(file.read())
+    except OSError:                     # it has just ended
+        return ''
     if not unit:
         return ''
     asked = programs.run(['systemctl', 'show', '-p', 'MainPID', unit], ASK_SECONDS)
-    if asked.ok:
-        is_main = asked.output.strip() == 'MainPID=%d' % pid
-    else:                               # no bus for this user: whom systemd listens to, it started
-        is_main = any(word.startswith(b'NOTIFY_SOCKET=')
-                      for word in _proc(pid, 'environ').split(b'\0'))
+    is_main = asked.output.strip() == 'MainPID=%d' % pid if asked.ok else _has_from_unit(pid)
     return unit if is_main else ''
 
 
-def _proc(pid: int, name: str) -> bytes:
+def _has_from_unit(pid: int) -> bool:
+    """Where this user reaches no bus: whether it has what a unit gives, and no shell.
+
+    Systemd listens to whom it has started.  A process whose environment is closed to its own user
+    has capabilities which that one lacks, and could not give to another one.
+    """
     try:
-        with open('/proc/%d/%s' % (pid, name), 'rb') as file:
-            return file.read()
-    except OSError:                     # it has just ended, or is another user's
-        return b''
+        with open('/proc/%d/environ' % pid, 'rb') as file:
+            return b'NOTIFY_SOCKET=' in file.read()
+    except PermissionError:
+        return True
+    except OSError:
+        return False

@@ -101,8 +101,21 @@ def test_what_logrotate_runs_reaches_the_daemon_also_where_its_file_is_refused(s
         started.says('sed -i /priority/d /etc/ahm/ahm_config.yml')
 
 
+@pytest.fixture(params=['', 'ahm-capabilities.conf'])
+def as_drop_in_says(host, request):
+    """The same with a drop-in, or with none; started, and stopped afterwards."""
+    drop_in = '/etc/systemd/system/ahm.service.d/more.conf'
+    if request.param:
+        host.says('cp /opt/ahm/share/ahm/%s %s; systemctl daemon-reload' % (request.param, drop_in))
+    host.says('systemctl start ahm')
+    yield host
+    host.run('systemctl stop ahm; systemctl reset-failed ahm; rm -f %s; systemctl daemon-reload'
+             % drop_in)
+
+
 @pytest.mark.parametrize('user', ['root', 'postgres'])
-def test_ahm_restart_leaves_a_daemon_of_systemd_to_systemd(started, user):
+def test_ahm_restart_leaves_a_daemon_of_systemd_to_systemd(as_drop_in_says, user):
+    started = as_drop_in_says
     before = shown(started, 'MainPID')
     code, said = started.run('cd /; runuser -u %s -- /opt/ahm/bin/ahm restart' % user)
     after = shown(started, 'MainPID')

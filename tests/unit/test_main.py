@@ -100,12 +100,21 @@ def test_a_daemon_that_this_user_could_not_start_again_is_not_ended(witness, dae
     ('0::/system.slice/ahm.service', 'MainPID=1', 'NOTIFY_SOCKET=/x', ''),  # a program of that unit
     ('0::/user.slice/session-3.scope', 'MainPID=77', '', ''), ('', 'MainPID=77', '', ''),
     ('0::/system.slice/ahm.service', None, 'A=b\0NOTIFY_SOCKET=/run/x', 'ahm.service'),
+    ('0::/system.slice/ahm.service', None, None, 'ahm.service'),
     ('0::/system.slice/ahm.service', None, 'A=b', '')])
 def test_a_unit_runs_a_process_where_it_is_its_main_process(monkeypatch, tmp_path, cgroup, answer,
                                                             environ, unit):
-    """answer: what systemctl prints; None: it reaches no bus, as in many containers."""
-    files = {'cgroup': cgroup.encode('ascii') + b'\n', 'environ': environ.encode('ascii')}
-    monkeypatch.setattr(units, '_proc', lambda pid, name: {77: files}[pid][name])
+    """answer: what systemctl prints; None: it reaches no bus, as in many containers.
+
+    environ: None where it may not be read, as that of a process with capabilities.
+    """
+    def opened(path, *mode, **more):
+        if os.path.basename(path) == 'environ' and environ is None:
+            raise PermissionError(13, 'Permission denied')
+        return open(str(tmp_path / os.path.basename(path)), *mode, **more)
+    (tmp_path / 'cgroup').write_text(cgroup + '\n')
+    (tmp_path / 'environ').write_text(environ or '')
+    monkeypatch.setattr(units, 'open', opened, raising=False)
     systemctl = tmp_path / 'systemctl'
     systemctl.write_text('#!/bin/sh\n[ "$*" = "show -p MainPID ahm.service" ] && %s\n' % (
         'exit 1' if answer is None else 'echo ' + answer))
