@@ -14,6 +14,15 @@ Usage:
 -n --no-detach  Do not detach terminal
 --json          Print the outcome as one JSON object
 --version       Print the version
+
+start           Start the daemon of this host, and detach (the default)
+stop            End it for good; a leader with a fencing script hands over
+restart         End it and start it again; database and VIP stay.  A daemon
+                that systemd runs is restarted by systemd, as root
+reload          Have it read its configuration again, and say what it took
+
+Exit status: 0 done; 1 failed; 2 wrong usage, or there is no such file; the
+reason is on stderr.  See ahm(8).
 """
 
 import os
@@ -26,8 +35,10 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from ahmlib import __version__
 from ahmlib.config import loader, place
+from ahmlib.config.host import run_as
 from ahmlib.config.problems import read_bytes
 from ahmlib.ipc import client
+from ahmlib.process import units, users
 from ahmlib.runtime import daemonize, service_manager
 from ahmlib.runtime import reload as reading
 from ahmlib.runtime.changed_nodes import why_not_restart
@@ -47,6 +58,8 @@ PATIENT_SECONDS = progress.PATIENT_SECONDS
 #: One reading that runs, and then the one that was asked for.
 RELOAD_SECONDS = 2 * reading.LIMIT_SECONDS + 10.0
 POLL_SECONDS = 0.05
+RESTART_PARAMETER = 'service_restart_command'
+SYSTEMCTL_RESTART = ('systemctl', '--no-ask-password', 'restart')
 #: To see whose socket it is.
 CHECK_SECONDS = 10.0
 
@@ -197,19 +210,42 @@ def restart(arguments: Dict[str, Any]) -> Optional[int]:
     if why:
         raise Refused(why)
     if config.service_restart_command:
-        with Progress('restart') as waiting:
-            waiting.step = 'service_restart_command runs'
-            _run_service_command(config.service_restart_command)
-        if arguments['--json']:
-            return _done(arguments, 'AHM was restarted by service_restart_command')
-        return None
-    if find_daemon(places(config)) is not None:
+        return _restart_by(arguments, config.service_restart_command, 'service_restart_command')
+    pid = find_daemon(places(config))
+    if pid is not None:
+        unit = units.that_runs(pid)
+        if unit:            # another daemon in its place would be none of systemd's
+            return _restart_by(arguments, SYSTEMCTL_RESTART + (unit,))
+        _refuse_another_user(pid)
         _end(places(config), RESTARTING_SIGNALS[0])
     return start(arguments)
 
 
-def _run_service_command(command: Sequence[str]) -> None:
-    shown = 'service_restart_command ' + ' '.join(shlex.quote(word) for word in command)
+def _restart_by(arguments: Dict[str, Any], command: Sequence[str],
+                *parameter: str) -> Optional[int]:
+    """Leave the restart to a service manager's command; `parameter`: which one has it."""
+    shown = ' '.join(parameter + tuple(shlex.quote(word) for word in command))
+    with Progress('restart') as waiting:
+        waiting.step = '%s runs' % shown
+        _run_service_command(command, shown)
+    if arguments['--json']:
+        return _done(arguments, 'AHM was restarted by %s' % shown)
+    return None
+
+
+def _refuse_another_user(pid: int) -> None:
+    """Do not end what this user could not start again: its files are another one's.
+
+    Where /proc hides whose it is, this user cannot end it anyway.
+    """
+    owner = users.of_process(pid)
+    if owner not in (None, os.geteuid()):
+        raise Refused('the AHM daemon with PID %d runs as %s, and this is run by %s, who could not '
+                      'start it again: %s' % (pid, users.called(owner),
+                                              users.called(os.geteuid()), run_as(owner)))
+
+
+def _run_service_command(command: Sequence[str], shown: str) -> None:
     try:
         code = subprocess.call(list(command), stdin=subprocess.DEVNULL)
     except OSError as error:

@@ -106,6 +106,8 @@ class Facts(NamedTuple):
     others: Tuple[Server, ...] = ()
     #: Whose servers were asked in the rehearsal of a handover, by the numbers it has for them.
     asked_servers: Tuple[str, ...] = ()
+    #: What sudo says against the commands that start and stop the database, a sentence each.
+    db_commands: Union[Sequence[str], Unknown] = ()
 
     @property
     def another_user(self) -> str:

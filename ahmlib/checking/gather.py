@@ -128,7 +128,8 @@ def facts(config: 'Config') -> Facts:
         _made(found.get('identifier'), lambda of: str(of['identifier'])),
         _made(found['takeover'], lambda of: Takeover(**of)),
         _made(last['handover'], lambda of: Rehearsed(**of)) if answers else NO_ANSWER,
-        tuple(others), tuple(each.host for each in servers)), host)
+        tuple(others), tuple(each.host for each in servers),
+        _made(found.get('db_commands'), lambda of: tuple(of['refused']))), host)
 
 
 def _as_its_daemon(host: Union[Host, Unknown],
@@ -148,7 +149,7 @@ def _but_of_another_user(known: Facts, host: Union[Host, Unknown]) -> Facts:
     if isinstance(host, Unknown) or not known.another_user:
         return known
     why = Unknown(known.another_user)
-    known = known._replace(memory=why, start=why, takeover=why, others=tuple(
+    known = known._replace(memory=why, start=why, takeover=why, db_commands=why, others=tuple(
         each._replace(found=Found(reason=why.reason)) if _is_refused(each.found) else each
         for each in known.others))
     if isinstance(known.probe, Found) and _is_refused(known.probe):
@@ -179,6 +180,7 @@ def _of_database(asked: Questions, config: 'Config') -> None:
     asked.ask('probe', check_local, (settings, limit), limit + SLACK_SECONDS)
     asked.ask('server', survey_here, (settings, limit), 2 * limit + SLACK_SECONDS)
     asked.ask('files', read_files, (settings, limit), limit + FILES_SECONDS)
+    asked.ask('db_commands', questions.db_commands, (config,), REHEARSE_SECONDS + SLACK_SECONDS)
     asked.ask('identifier', questions.identifier, (settings.db_data_dir,), FILES_SECONDS)
 
 

@@ -36,7 +36,8 @@ def refused(problems: Iterable[Mapping[str, Any]]) -> List[Finding]:
     """The Findings of a configuration that a start refuses; of problems in parts."""
     return [Finding(ERROR, each['code'], each['key'] or each['path'], each['found'],
                     'AHM does not start: expected is %s' % each['expected'],
-                    '%s:%d: %s' % (each['path'], each['line'], each['remedy']))
+                    '%s%s: %s' % (each['path'], each['line'] and ':%d' % each['line'] or '',
+                                 each['remedy']))
             for each in problems]
 
 

@@ -143,7 +143,7 @@ def clocks(nodes: Sequence[Told]) -> Iterator[Verdict]:
     """For who reads logs side by side."""
     for each in nodes:
         if each.about and not each.reason:
-            yield well(each.name, '%+.3f s, of the clock here' % each.ahead_seconds)
+            yield well(each.name, '%+.3f s' % each.ahead_seconds)
 
 
 def servers(nodes: Sequence[Told]) -> Iterator[Verdict]:

@@ -6,11 +6,11 @@ on: `systemctl restart` does nothing, `pg_lsclusters` says down, and its log goe
 
 import os
 import re
-from typing import TYPE_CHECKING, Iterator, Optional
+from typing import TYPE_CHECKING, Iterator, Optional, Sequence
 
 from ahmlib.checking import lines
 from ahmlib.checking.facts import Host
-from ahmlib.checking.finding import WARNING, Rule, Verdict, well
+from ahmlib.checking.finding import ERROR, WARNING, Rule, Verdict, well
 
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config
@@ -20,15 +20,6 @@ OWN_UNIT = re.compile(r'ahm[^/]*\.service$')
 DEBIAN = re.compile(r'/etc/postgresql/([^/]+)/([^/]+)/?$')
 COMMAND = '/usr/bin/sudo /usr/bin/systemctl %s %s'
 STOP = '--job-mode=ignore-dependencies stop'
-
-
-def unit_of(cgroups: str) -> str:
-    """The unit of a process, by its /proc/PID/cgroup; '' where it runs in none."""
-    for line in cgroups.splitlines():
-        number, controllers, path = (line.split(':', 2) + ['', ''])[:3]
-        if (number == '0' or controllers == 'name=systemd') and path.endswith('.service'):
-            return os.path.basename(path)
-    return ''
 
 
 def service(config: 'Config', host: Host) -> Iterator[Verdict]:
@@ -73,7 +64,21 @@ def _fix(config: 'Config', unit: str) -> str:
         lines.of_config(config, 'db_start_command', start), COMMAND % (STOP, name))
 
 
+def allowed(config: 'Config', refused: Sequence[str]) -> Iterator[Verdict]:
+    """sudo has to let AHM run what starts and stops the database, without a password."""
+    for text in refused:
+        name, _, rest = text.partition(': ')
+        found, _, remedy = rest.rpartition(': ')
+        yield Verdict(ERROR, name, found, lines.of_config(
+            config, name, 'this command, and a line of sudoers that allows it as it stands: %s'
+            % remedy))
+    if not refused:
+        yield well('db_start_command', 'sudo refuses none of the commands, or is in none of them')
+
+
 RULES = (
     Rule('db-service', 'systemd would take a server that it did not start for stopped: systemctl '
          'restart does nothing to it, and its log goes elsewhere', ('host',), service),
+    Rule('db-sudo', 'AHM would stop this database by signals, which its service manager takes for '
+         'a crash, and could not start it again', ('db_commands',), allowed),
 )

@@ -10,7 +10,6 @@ import stat
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from ahmlib.checking.facts import Daemon, Host, Memory, Start, Takeover
-from ahmlib.checking.of_service import unit_of
 from ahmlib.config import host as config_host
 from ahmlib.config import loader
 from ahmlib.core.limits import REHEARSE_SECONDS
@@ -21,7 +20,7 @@ from ahmlib.database.survey import survey
 from ahmlib.ipc import client, listeners
 from ahmlib.network import rehearsal, vip
 from ahmlib.network.udp import BeaconSocket, UdpError
-from ahmlib.process import users
+from ahmlib.process import units, users
 from ahmlib.runtime import memory as daemon_memory
 from ahmlib.runtime.find import LIMIT_SECONDS as FIND_SECONDS
 from ahmlib.runtime.find import find_daemon, places, tells
@@ -76,7 +75,7 @@ def _server_unit(config: 'Config') -> Optional[str]:
         if pid is None:
             return None
         with open('/proc/%d/cgroup' % pid, encoding='utf-8', errors='replace') as file:
-            return unit_of(file.read())
+            return units.unit_of(file.read())
     except OSError:                     # Blind among them, which is told elsewhere
         return None
 
@@ -194,6 +193,14 @@ def other(settings: DatabaseSettings, address: Tuple[str, int], replication_user
         return {'ok': True, 'found': found, 'survey': None}
     return {'ok': True, 'found': found, 'survey': survey(
         conninfo.remote_conn_string(settings, *address), replication_user, limit)}
+
+
+def db_commands(config: 'Config') -> Dict[str, Any]:
+    """Which of the commands that start and stop the database sudo refuses, {'refused': sentences}.
+    """
+    names = ('db_start_command', 'db_stop_command', 'db_restart_command')
+    commands = {name: getattr(config, name) for name in names if getattr(config, name)}
+    return {'ok': True, 'refused': rehearsal.refused_by_sudo(commands, REHEARSE_SECONDS)}
 
 
 def takeover(config: 'Config') -> Takeover:

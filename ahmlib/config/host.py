@@ -52,11 +52,7 @@ def check_host(config: 'Config', skip: Container[str] = ()) -> List[Problem]:
 
 def run_as(uid: int) -> str:
     """What to do where AHM runs as another user than who asks."""
-    return 'run this as %s (sudo -u %s ...)' % (users.called(uid), _for_sudo(uid))
-
-
-def _for_sudo(uid: int) -> str:
-    return users.word(uid) if not users.word(uid).isdigit() else "'#%d'" % uid
+    return 'run this as %s (sudo -u %s ...)' % (users.called(uid), users.for_sudo(uid))
 
 
 def owner_of(path: str) -> Tuple[str, Optional[int]]:
@@ -95,6 +91,11 @@ def lacking(config: 'Config') -> List[Lack]:
     if not config.is_witness and config.db_data_dir and not os.path.isdir(config.db_data_dir):
         found.append(Lack('no-database', 'db_data_dir', 'there is no directory %s'
                           % show_path(config.db_data_dir),
+                          'correct it unless the database is still to be made'))
+    if not config.is_witness and config.db_config_dir not in (None, config.db_data_dir) \
+            and not os.path.isdir(config.db_config_dir):
+        found.append(Lack('no-database', 'db_config_dir', 'there is no directory %s'
+                          % show_path(config.db_config_dir),
                           'correct it unless the database is still to be made'))
     return found
 
@@ -172,8 +173,9 @@ def _check_programs(config: 'Config', name: str) -> List[Problem]:
     directory = config.db_bin_dir
     if directory and defaults.control_program(directory):
         return []
-    found = 'neither in %s' % show_path(directory) if directory else 'neither on PATH'
-    return [_line(config, name, found, 'the directory of ag_ctl or pg_ctl',
+    found = 'neither ag_ctl nor pg_ctl is %s' % (
+        'in ' + show_path(directory) if directory else 'on PATH')
+    return [_line(config, name, found, 'the directory of one of them',
                   'set db_bin_dir, or is_witness: true where there is no database')]
 
 

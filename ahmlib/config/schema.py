@@ -127,7 +127,7 @@ PARAMETERS = (
          'their address in nodes.conf with db_port, db_user and db_database.',
          example='host=localhost port=5432 dbname=postgres user=agens'),
     _command(NODE, 'service_restart_command', 'What "ahm restart" runs instead of stopping and '
-             'starting the daemon itself.'),
+             'starting the daemon itself. Unset: systemctl restart, where systemd runs it.'),
 
     _row(CLUSTER, 'nodes_filename', PATH, Derived(
         'nodes.conf in the working directory at start, else beside this file, else in '

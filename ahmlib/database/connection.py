@@ -206,7 +206,11 @@ class Connection:
         extensions = self._psycopg2.extensions
         wanted = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
         while True:
-            state = self._connection.poll()
+            try:
+                state = self._connection.poll()
+            except UnicodeDecodeError:
+                # With Python 3.13 psycopg2 raises that in place of leaving out the message.
+                raise ConnectionFailed('', address=self._address(), is_told=False)
             if state == extensions.POLL_OK:
                 return
             poller = select.poll()              # libpq may change its socket between polls

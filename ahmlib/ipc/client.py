@@ -7,6 +7,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from ahmlib.ipc import listeners, protocol
 from ahmlib.ipc.protocol import ProtocolError
+from ahmlib.process import users
 
 Message = Dict[str, Any]
 
@@ -117,12 +118,19 @@ def _connect_unix(socket_dir: str, port: int, deadline_at: float) -> Tuple[socke
         return connection, path
     except PermissionError:
         connection.close()
-        raise NotAllowed('no permission for %s; run this as the user that runs the daemon, or'
-                         ' name a host with -h' % path)
+        raise NotAllowed('no permission for %s; run this as %s, or name a host with -h' % (
+            path, _owner(path)))
     except OSError as error:
         connection.close()
-        raise NoDaemon('no AHM daemon at %s (%s); start it with "ahm start", or say where it is'
-                       ' with -f, -h, -p or -s' % (path, _reason(error)))
+        raise NoDaemon('no AHM daemon at %s (%s); start it with "systemctl start ahm" or "ahm '
+                       'start", or say where it is with -f, -h, -p or -s' % (path, _reason(error)))
+
+
+def _owner(path: str) -> str:
+    try:
+        return '%s, who runs the daemon' % users.called(os.lstat(path).st_uid)
+    except OSError:                     # the daemon has just ended, or the directory is closed
+        return 'the user that runs the daemon'
 
 
 def _connect_tcp(host: str, port: int, deadline_at: float) -> Tuple[socket.socket, str]:

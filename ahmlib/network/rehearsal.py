@@ -68,6 +68,16 @@ def _try_command(name: str, argv: Sequence[str], limit: float) -> List[str]:
                                       else _rights(name, argv))
 
 
+def refused_by_sudo(commands: Mapping[str, Sequence[str]], limit: float) -> List[str]:
+    """A sentence for each of {name: command} that begins with sudo, and that sudo refuses.
+
+    A program that is missing is not told here.
+    """
+    return [text for name, argv in sorted(commands.items())
+            if _is_sudo(argv) and not _look_at(name, argv)
+            for text in _ask_sudo(name, argv, limit / len(commands))]
+
+
 def _is_sudo(argv: Sequence[str]) -> bool:
     return os.path.basename(argv[0]) == 'sudo'
 

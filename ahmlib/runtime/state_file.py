@@ -173,11 +173,20 @@ def _check_own(path: str, info: os.stat_result) -> None:
         raise StateFileError('%s is a hard link (it has %d names), expected a file of its own;'
                              ' put a copy of it in its place' % (path, info.st_nlink))
     if info.st_uid != os.geteuid():
-        here = os.geteuid()
-        raise StateFileError('%s is owned by %s, expected %s, who runs this; chown %s %s, or run '
-                             'AHM as its owner; do not remove it, it holds votes and promises' % (
-                                 path, users.called(info.st_uid), users.called(here),
-                                 users.word(here), path))
+        raise StateFileError('%s is owned by %s, expected %s, who runs this; %s; do not remove it, '
+                             'it holds votes and promises' % (
+                                 path, users.called(info.st_uid), users.called(os.geteuid()),
+                                 _to_the_owner(path, info.st_uid, os.geteuid())))
+
+
+def _to_the_owner(path: str, owner: int, here: int) -> str:
+    """What to do.  A file of root was made by a start as root, which was a slip; else this is one.
+    """
+    chown = 'chown %s %s' % (users.word(here), path)
+    if owner == 0:
+        return chown + ', or run AHM as its owner'
+    return 'run AHM as its owner (systemctl start ahm, or sudo -u %s ahm start), or %s where AHM ' \
+        'is to run as %s from now on' % (users.for_sudo(owner), chown, users.called(here))
 
 
 def _replace(path: str, data: bytes, is_durable: bool) -> None:

@@ -93,10 +93,7 @@ def _cluster(args: common.Args, config: 'Config') -> int:
     else:
         _print(args, [finding._replace(subject='%s (%s)' % (finding.subject, ', '.join(names)))
                       if names and finding.level in TOLD else finding
-                      for finding, names in where.items()], config)
-        for finding in whole:
-            if finding.code == 'clocks' and finding.subject:
-                common.put('clock of %s: %s' % (finding.subject, finding.found))
+                      for finding, names in where.items()], config, _clocks(whole))
     return code_of(list(where), bool(args['--strict']))
 
 
@@ -134,7 +131,16 @@ def _clean(finding: Finding) -> Finding:
     return Finding(*(common.printable(text) for text in own.clean(finding)))
 
 
-def _print(args: common.Args, findings: List[Finding], config: Optional['Config']) -> None:
+def _clocks(findings: Sequence[Finding]) -> List[str]:
+    """For who reads logs side by side."""
+    told = ['%s %s' % (finding.subject, finding.found) for finding in findings
+            if finding.code == 'clocks' and finding.subject]
+    return _wrapped('Clocks, against the one here: %s' % ', '.join(told), '', '  ') + [''] \
+        if told else []
+
+
+def _print(args: common.Args, findings: List[Finding], config: Optional['Config'],
+           more: Sequence[str] = ()) -> None:
     if args['--json']:
         durations = [] if config is None else of_config.windows(config)
         common.put(json.dumps([finding._asdict() for finding in findings + durations], indent=2))
@@ -145,9 +151,8 @@ def _print(args: common.Args, findings: List[Finding], config: Optional['Config'
                 _put_block(finding)
     for line in _unknown(findings) + _well(findings):
         common.put(line)
-    if config is not None:
-        for line in windows_text(config):
-            common.put(line)
+    for line in (windows_text(config) if config is not None else []) + list(more):
+        common.put(line)
     common.put(_sum(findings))
 
 

@@ -12,21 +12,21 @@ from ahmlib.simulation.shapes import AXIS, LANE, LEFT, LINE, MARGIN, TOP, WIDTH
 from ahmlib.utilities.event_sources import moment
 
 DRAWN = ('failover', 'switchover', 'forced promotion')
-#: The colours of steps, in turn, so that neighbours differ.
-TURNS = ('served', 'outage', 'window')
+#: The colours of steps, in turn, so that neighbours differ; none of them says that all is well.
+TURNS = ('outage', 'lane', 'window')
 #: Before its first step and after its end: what else belongs to it.
 AROUND_SECONDS = 2.0
 EVENTS_MAX = 40
 
 
-def newest(events: Sequence[Message]) -> Optional[str]:
-    """The picture of the newest one in these events, as SVG; None where there is none."""
+def newest(events: Sequence[Message]) -> Optional[Message]:
+    """The newest one in these events; None where there is none."""
     found = [event for event in events if event['kind'] in DRAWN and event['steps']]
-    return picture(found[-1], events) if found else None
+    return found[-1] if found else None
 
 
 def picture(told: Message, events: Sequence[Message]) -> str:
-    """The picture of this one, with what else happened meanwhile."""
+    """The picture of this one as SVG, with what else happened meanwhile."""
     begin = moment(told['steps'][0]['at']) - AROUND_SECONDS / 2
     end = moment(told['at']) + AROUND_SECONDS
     shown = [event for event in events if begin <= moment(event['at']) <= end]
@@ -48,6 +48,11 @@ def picture(told: Message, events: Sequence[Message]) -> str:
             told['term'], total, told['steps'][0]['at'], AROUND_SECONDS / 2),), parts + listed)
 
 
+def _colour(number: int) -> str:
+    """That of the step with this number."""
+    return TURNS[number % len(TURNS)]
+
+
 def _steps(event: Message, begin: float, most: float, y: float) -> List[str]:
     """A bar for each step, with its name and its seconds under the pointer."""
     parts = []
@@ -55,7 +60,7 @@ def _steps(event: Message, begin: float, most: float, y: float) -> List[str]:
         at = moment(step['at']) - begin
         x = shapes.x_of(at, most)
         parts.append(shapes.bar(x, y - 8, shapes.x_of(at + step['took'], most) - x, 16,
-                                TURNS[number % len(TURNS)],
+                                _colour(number),
                                 '%s: %.3f s' % (step['name'], step['took'])))
     return parts
 
@@ -75,8 +80,10 @@ def _listed(told: Message, shown: Sequence[Message], begin: float,
     rows += [(moment(event['at']) - begin, event['node'], '%s: %s' % (event['kind'], event['text']))
              for event in shown[:EVENTS_MAX]]
     parts = []
-    for at, what, text in rows:
+    for number, (at, what, text) in enumerate(rows):
         y += LINE
+        if number < len(told['steps']):         # the colour of its bar
+            parts.append(shapes.bar(MARGIN, y - 9, 10, 10, _colour(number), text))
         parts += [shapes.label(MARGIN + 60, y, '%.3f s' % at, 'end', 10),
                   shapes.label(MARGIN + 80, y, what, size=10, width=LEFT - MARGIN - 90),
                   shapes.label(LEFT, y, text, size=10, width=WIDTH - LEFT - MARGIN)]

@@ -1,7 +1,7 @@
 """Show the history of the cluster: what happened, when, why, and how long each step took.
 
 Usage:
-  ahm_events [--node=NAME]... [options]
+  ahm_events [--node=NAME]... [--kind=KIND]... [options]
 
 Options:
   -h, --host=HOST         AHM node to begin with: its name or address, or the
@@ -14,12 +14,15 @@ Options:
                           (default: $AHM_CONFIG, else the first that is there
                           in /etc/ahm, /usr/local/etc/ahm, /usr/local/etc).
   --node=NAME             Only the events of this node; several may be given.
+  --kind=KIND             Only events of this kind, such as failover, switchover
+                          or trouble; several may be given.
   --since=WHEN            Only what happened since: a duration (90s, 15m, 2h, 3d)
                           or a time (2026-11-30, 2026-11-30T06:15, with Z: UTC).
   --json                  Print one JSON object, which holds the events; where
                           it goes on (--follow) each event is one, a line each.
   --follow                Go on with what happens from now on, until Ctrl-C.
-  --plot=FILE             Draw the newest failover or switchover as SVG.
+  --plot=FILE             Draw the newest failover or switchover as SVG, and say
+                          which one that is.
   --help                  Print this help.
   --version               Print the version.
 
@@ -27,8 +30,8 @@ Events are in the order of term and number, which holds across nodes whatever
 their clocks say; times are those of each node's own clock.
 
 Exit status: 0 shown, and --follow that was ended; 1 refused, failed, or
-nothing to draw, the reason is on stderr; 2 wrong usage; 3 no daemon there;
-4 shown, and not every node answered: stderr names those.
+nothing to show or draw, the reason is on stderr; 2 wrong usage; 3 no daemon
+there; 4 shown, and not every node answered: stderr names those.
 """
 
 import datetime
@@ -54,33 +57,45 @@ def main(argv: Sequence[str]) -> int:
     """Ask all nodes, print what they know, and return the exit code."""
     args = common.arguments(__doc__, argv)
     common.refuse_empty(args)
-    if args['--follow'] and args['--plot'] is not None:
-        raise common.Failure('--plot: found --follow besides, expected one of the two; what is '
-                             'drawn is what there is', common.USAGE)
+    for option in ('--follow', '--kind'):
+        if args[option] and args['--plot'] is not None:
+            raise common.Failure('--plot: found %s besides, expected one of the two; what is '
+                                 'drawn is what there is' % option, common.USAGE)
     since = None if args['--since'] is None else since_when(args['--since'], time.time())
     sources = _sources(args)
     if args['--follow']:
         return _follow(args, sources, since)
-    events = merged(ask_all(sources), since)
+    events = of_kinds(merged(ask_all(sources), since), args['--kind'])
     silent = [source for source in sources if source.why]
     code = NOT_ALL if silent else common.OK
-    if args['--plot'] is not None:
-        _plot(args['--plot'], events)
-    elif not args['--json']:
-        _print(args, events)
+    drawn = None if args['--plot'] is None else _plot(args['--plot'], events)
     if args['--json']:
-        common.put_object(True, _summary(args, events, silent), code, events=events,
-                          silent={source.name: source.why for source in silent})
+        text = drawn or '%d events' % len(events)
+        common.put_object(True, text + (', and not every node answered' if silent else ''), code,
+                          events=events, silent={source.name: source.why for source in silent})
+        return code
+    if drawn is not None:
+        common.put(common.printable(drawn))
     else:
-        for source in silent:
-            _tell_silent(source)
+        _print(args, events)
+    for source in silent:
+        _tell_silent(source)
     return code
 
 
-def _summary(args: Args, events: List[Message], silent: Sequence[Source]) -> str:
-    """What was done, in words."""
-    text = '%d events' % len(events) if args['--plot'] is None else 'drawn: %s' % args['--plot']
-    return text + (', and not every node answered' if silent else '')
+def of_kinds(events: List[Message], kinds: Sequence[str]) -> List[Message]:
+    """Those of these kinds, all without any.  Raises Failure where there are none of them.
+
+    Kinds are named as in the log, so there is no list of all; but a slip has to be noticed.
+    """
+    if not kinds:
+        return events
+    found = [event for event in events if event['kind'] in kinds]
+    if not found:
+        there = sorted({event['kind'] for event in events})
+        raise common.Failure('--kind: found no event of the kind %s, expected one of those that '
+                             'there are: %s' % (' or '.join(kinds), ', '.join(there) or 'none'))
+    return found
 
 
 def since_when(text: str, now: float) -> float:
@@ -119,7 +134,8 @@ def _follow(args: Args, sources: List[Source], since: Optional[float]) -> int:
     told: Dict[str, str] = {}
     try:
         while True:
-            _print(args, merged(ask_all(sources), since))
+            _print(args, [event for event in merged(ask_all(sources), since)
+                          if not args['--kind'] or event['kind'] in args['--kind']])
             for source in sources:
                 if source.why and not told.get(source.name):
                     _tell_silent(source)
@@ -148,9 +164,12 @@ def _print(args: Args, events: List[Message]) -> None:
 def _lines(event: Message) -> List[str]:
     """An event for people: a line, who asked, and its steps where it has several."""
     by, steps = event['by'], event['steps']
-    said = '%s  %s  term %d  %s: %s' % (
-        _local(event['at']), event['node'], event['term'], event['kind'], event['text'])
-    lines = [said + (' (asked by %s)' % asked_by(by) if by else '')]
+    text, who = event['text'], asked_by(by) if by else ''
+    if by and by.get('uid') is not None:        # a daemon knows the number, and people the name
+        text = text.replace('user %s of this host' % by['uid'], who)
+    lines = ['%s  %s  term %d  %s: %s%s' % (
+        _local(event['at']), event['node'], event['term'], event['kind'], text,
+        '' if who in text else ' (asked by %s)' % who)]
     lines += ['    %9.3f s  %s' % (step['took'], step['name']) for step in steps]
     return lines
 
@@ -169,14 +188,16 @@ def _local(at: str) -> str:
     return local.strftime('%Y-%m-%d %H:%M:%S') + '.%03d' % (local.microsecond // 1000)
 
 
-def _plot(path: str, events: List[Message]) -> None:
-    picture = event_plot.newest(events)
-    if picture is None:
+def _plot(path: str, events: List[Message]) -> str:
+    """Draw the newest takeover to this path; returns which one, in words."""
+    told = event_plot.newest(events)
+    if told is None:
         raise common.Failure('nothing to draw: no failover or switchover is in these events; take '
                              'more of them, without --node or with an earlier --since')
     try:
         with open(path, 'w', encoding='utf-8') as file:
-            file.write(picture)
+            file.write(event_plot.picture(told, events))
     except OSError as error:
         raise common.Failure('--plot: %s cannot be written: %s; expected a file that this user '
                              'may write' % (path, error.strerror))
+    return 'drawn: %s, the %s of %s to %s' % (path, told['kind'], _local(told['at']), told['node'])

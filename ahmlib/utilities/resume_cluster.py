@@ -38,5 +38,5 @@ def main(argv: Sequence[str]) -> int:
     one = args['--node'] is not None
     there, answer = (ask_named if one else ask_leader)(args, 'resume')
     outcome = tasks.wait(there, answer, False)
-    return common.succeed(args, '%s is in maintenance no more' % args['--node'] if one
-                          else 'the cluster is paused no more', **outcome)
+    return common.succeed(args, '%s is not in maintenance' % args['--node'] if one
+                          else 'the cluster is not paused', **outcome)

@@ -151,7 +151,9 @@ class Simulation:
             common.put_object(not is_broken, BROKEN_TEXT if is_broken else 'done', code, **result)
             return code
         head = report.cluster_text(self.config, self.settings, self.leader)
-        for line in head + [''] + lines:
+        drawn = self.args['--plot']
+        tail = [] if drawn is None else ['', 'Picture: %s' % drawn]
+        for line in head + [''] + lines + tail:
             common.put(common.printable(line))
         return code
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _EXPECTED = (('--host', 'the address or the name of a node or host'), ('--port', 'a port'),
              ('NODE', 'the address or the name of a node'),
-             ('--node', 'the node_name of a node'), ('--plot', 'the path of a file'),
+             ('--node', 'the node_name of a node'),
+             ('--kind', 'the kind of an event, such as failover'), ('--plot', 'the path of a file'),
              ('--socket-dir', 'a directory'), ('--config-file', 'the path of an ahm_config.yml'))
 
 

@@ -403,7 +403,9 @@ def test_all_nodes_are_asked_by_one_command():
     assert SECOND in period['found'] and period['node'] == ''
     assert told(findings, 'priorities')['priority']['found'] == '1 at %s, %s' % (FIRST, SECOND)
     assert 'wal_receiver_timeout (%s)' % SECOND in text
-    assert re.search(r'clock of %s: [+-]\d\.\d{3} s' % SECOND, text)
+    assert re.search(r'^Clocks, against the one here: .*\b%s [+-]\d\.\d{3} s' % SECOND, text,
+                     re.MULTILINE)
+    assert re.match(r'\d+ errors?, ', text.splitlines()[-1])      # the sum is the last word
 
 
 # -- the last ones: no standby survives them ----------------------------------------------------

@@ -37,7 +37,7 @@ set -e
 for each in ahm ahm_check_config; do
     eval "$each() { '{python}' '{source}/bin/$each' \\"\\$@\\"; }"
 done
-for each in ahm_cluster_status ahm_attach_node ahm_promote_node; do
+for each in ahm_cluster_status ahm_attach_node ahm_promote_node ahm_events; do
     eval "$each() { '{python}' '{source}/bin/$each' -s '{directory}/ipc' \\"\\$@\\"; }"
 done
 systemctl() {

@@ -1,6 +1,7 @@
 """The unit under a real systemd: what README says of it, walked."""
 
 import os
+import re
 import shutil
 
 import pytest
@@ -72,7 +73,64 @@ def test_a_start_returns_when_the_node_is_up_and_the_status_is_the_verdict(start
 def test_a_reload_is_done_when_systemctl_returns_from_it(started):
     started.says('systemctl reload ahm')
     started.wait_until('systemctl show -p ActiveState --value ahm', 'active')
-    started.wait_until('journalctl -q -u ahm -o cat | grep -c reloaded', '1')
+    started.wait_until('journalctl -q -u ahm -o cat | grep -c NOTICE.*reloaded', '1')
+
+
+def test_a_reload_that_is_refused_fails_and_the_journal_says_why(started):
+    started.says("echo 'priority: first' >>/etc/ahm/ahm_config.yml")
+    try:
+        assert started.run('systemctl reload ahm')[0] != 0
+        assert shown(started, 'ActiveState') == 'active'
+        assert 'ahm_config.yml:6: priority: found' in started.says('journalctl -q -u ahm -o cat')
+    finally:
+        started.says('sed -i /priority/d /etc/ahm/ahm_config.yml')
+    started.says('systemctl reload ahm')
+
+
+def test_what_logrotate_runs_reaches_the_daemon_also_where_its_file_is_refused(started):
+    """Else the daemon would write on into a log that was compressed and removed."""
+    with open(os.path.join(tarball.ROOT, 'conf', 'ahm.logrotate')) as file:
+        command, = re.findall(r'postrotate\n +(.*)\n +endscript', file.read())
+    asked = "journalctl -q -u ahm -o cat | grep -c 'ERROR.*reload refused'"
+    before = int(started.run(asked)[1])
+    started.says("echo 'priority: first' >>/etc/ahm/ahm_config.yml")
+    try:
+        started.says(command)
+        started.wait_until(asked, str(before + 1))
+    finally:
+        started.says('sed -i /priority/d /etc/ahm/ahm_config.yml')
+
+
+@pytest.fixture(params=['', 'ahm-capabilities.conf'])
+def as_drop_in_says(host, request):
+    """The same with a drop-in, or with none; started, and stopped afterwards."""
+    drop_in = '/etc/systemd/system/ahm.service.d/more.conf'
+    if request.param:
+        host.says('cp /opt/ahm/share/ahm/%s %s; systemctl daemon-reload' % (request.param, drop_in))
+    host.says('systemctl start ahm')
+    yield host
+    host.run('systemctl stop ahm; systemctl reset-failed ahm; rm -f %s; systemctl daemon-reload'
+             % drop_in)
+
+
+@pytest.mark.parametrize('user', ['root', 'postgres'])
+def test_ahm_restart_leaves_a_daemon_of_systemd_to_systemd(as_drop_in_says, user):
+    started = as_drop_in_says
+    before = shown(started, 'MainPID')
+    code, said = started.run('cd /; runuser -u %s -- /opt/ahm/bin/ahm restart' % user)
+    after = shown(started, 'MainPID')
+    assert shown(started, 'ActiveState') == 'active'
+    if user == 'root':
+        assert code == 0 and after != before, said
+    else:                   # who may not restart the unit ends nothing
+        assert code == 1 and after == before, said
+        assert 'systemctl --no-ask-password restart ahm.service ended with' in said
+
+
+def test_ahm_start_as_another_user_names_the_way_that_breaks_nothing(host):
+    host.says('systemctl start ahm; systemctl stop ahm')
+    said = host.run('/opt/ahm/bin/ahm start')[1]
+    assert 'run AHM as its owner (systemctl start ahm, or sudo -u postgres ahm start)' in said
 
 
 def test_a_daemon_that_hangs_is_started_again(started):

@@ -109,6 +109,7 @@ def test_a_file_that_cannot_be_read_is_an_error_of_the_configuration(tmp_path, c
     told, = json.loads(capsys.readouterr().out)
     assert told['level'] == ERROR and told['subject'] == str(tmp_path)
     assert 'no regular file' in told['found']
+    assert told['fix'].startswith('%s: ' % tmp_path)         # there is no line to name
 
 
 def test_a_witness_that_would_start_is_well_and_nothing_is_left_behind(witness, capsys):
@@ -470,8 +471,10 @@ def test_a_state_file_of_another_user_is_told_as_a_start_tells_it(witness):
     told, = [each for each in table.judge(gather.facts(config)) if each.code == 'state-file']
     assert told.level == ERROR
     assert told.found == '%s is owned by uid 4711, expected root, who runs this' % path
-    assert told.fix == 'chown root %s, or run AHM as its owner; do not remove it, it holds votes ' \
-        'and promises' % path
+    # The first remedy breaks nothing: a state file of root would end the daemon of its owner.
+    assert told.fix == 'run AHM as its owner (systemctl start ahm, or sudo -u \'#4711\' ahm ' \
+        'start), or chown root %s where AHM is to run as root from now on; do not remove it, it ' \
+        'holds votes and promises' % path
 
 
 def test_ping_is_asked_for_only_where_it_is_used(monkeypatch):

@@ -12,7 +12,6 @@ from ahmlib import checking
 from ahmlib.checking import of_config, of_minors, table
 from ahmlib.checking.facts import Daemon, Facts, Host, Memory, Server, Start, Takeover
 from ahmlib.checking.finding import ERROR, LEVELS, OK, UNKNOWN, WARNING, Rule, Unknown
-from ahmlib.checking.of_service import unit_of
 from ahmlib.config import nodes_file, schema
 from ahmlib.config.loader import parse
 from ahmlib.core.settings import Settings
@@ -20,6 +19,7 @@ from ahmlib.database.conninfo import Upstream
 from ahmlib.database.probe import REACHABLE, Found
 from ahmlib.database.rehearsal import Rehearsed
 from ahmlib.database.survey import Files, Shown, Slot, Survey
+from ahmlib.process.units import unit_of
 from ahmlib.runtime.settings import core_settings
 
 PATH = '/etc/ahm/ahm_config.yml'
@@ -284,6 +284,14 @@ CASES = {
                  'db_stop_command: sudo systemctl stop postgresql-15\n'), WARNING,
          'db_start_command', 'it starts postgresql-15.service, and the server runs in no unit',
          'stop that server, and start it by systemctl start postgresql-15.service')],
+    'db-sudo': [
+        (facts_of(config_of('db_start_command: sudo systemctl start x\n'
+                            'db_stop_command: sudo systemctl stop y\n'), db_commands=(
+            'db_stop_command: sudo does not let this user run "systemctl stop y" without a '
+            'password (sudo: a password is required): see sudoers(5)',)), ERROR, 'db_stop_command',
+         'sudo does not let this user run "systemctl stop y" without a password (sudo: a password '
+         'is required)', PATH + ':8: this command, and a line of sudoers that allows it as it '
+         'stands: see sudoers(5)')],
     'streaming': [
         (facts_of(probe=FOUND._replace(streaming=False)), WARNING, 'two',
          'does not stream from 192.0.2.1:5432', 'ahm_attach_node'),
@@ -467,7 +475,7 @@ def test_every_rule_has_a_case_and_every_code_a_reason():
 
 @pytest.mark.parametrize('fact', [
     'host', 'daemon', 'memory', 'start', 'probe', 'server', 'files', 'identifier', 'takeover',
-    'handover'])
+    'handover', 'db_commands'])
 def test_what_was_not_answered_is_never_well(fact):
     """The same rules as ever are told, and those that need it say why they do not know."""
     facts = facts_of(**{fact: Unknown('it hangs')})
@@ -487,7 +495,7 @@ def test_a_database_that_is_down_leaves_nothing_of_it_well():
                      handover=Unknown('down'))
     well = {finding.code for finding in table.judge(facts) if finding.level == OK}
     of_database = {rule.code for rule in table.RULES if rule.of_database}
-    assert well & of_database == {'unique-names', 'sync-names'}
+    assert well & of_database == {'db-sudo', 'unique-names', 'sync-names'}
 
 
 def test_a_witness_is_asked_nothing_of_databases():

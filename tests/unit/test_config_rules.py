@@ -185,8 +185,8 @@ def test_a_ready_host_has_no_problems(ready):
 
 @pytest.mark.parametrize('spoil, text, word', [
     (lambda top: (top / 'state').rmdir(), '', 'no such directory'),
-    (lambda top: (top / 'bin' / 'pg_ctl').unlink(), '', 'neither in'),
-    (lambda top: (top / 'bin' / 'pg_ctl').chmod(0o644), '', 'neither in'),
+    (lambda top: (top / 'bin' / 'pg_ctl').unlink(), '', 'neither ag_ctl nor pg_ctl is in'),
+    (lambda top: (top / 'bin' / 'pg_ctl').chmod(0o644), '', 'neither ag_ctl nor pg_ctl is in'),
     (lambda top: None, 'auth_key_file: key\n', 'No such file'),
     (lambda top: (top / 'key').write_text('k') and (top / 'key').chmod(0o640),
      'auth_key_file: key\n', 'mode 0640'),

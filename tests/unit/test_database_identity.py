@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
-from ahmlib.database import control_file, identity, startup, stop
-from ahmlib.database.connection import QueryFailed
+from ahmlib.database import control_file, driver, identity, startup, stop
+from ahmlib.database.connection import Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.settings import DatabaseSettings
 from tests.unit.test_database_probe import HOST, error, server
 
@@ -181,6 +181,18 @@ def test_a_refusal_after_authentication_has_its_sqlstate(answer, sqlstate):
     with server(answer) as port:
         found = startup.ask(HOST, port, 'u', 'd', 5.0)
     assert found.answered and found.sqlstate == sqlstate and found.message
+
+
+def test_an_answer_that_psycopg2_cannot_decode_is_a_failure_whose_reason_is_not_told():
+    """As with Python 3.13; it was an exception that nobody expected."""
+    psycopg2 = driver.load()
+
+    class Odd(psycopg2.extensions.connection):
+        def poll(self):
+            b'\xfc'.decode('utf-8')
+    with server(TRUSTED) as port, pytest.raises(ConnectionFailed) as failed:
+        Connection('host=%s port=%d user=u dbname=d' % (HOST, port), 5.0, Odd)
+    assert not failed.value.is_told and failed.value.sqlstate is None
 
 
 def test_a_refusal_in_another_encoding_than_utf8_has_a_reason():

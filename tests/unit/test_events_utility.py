@@ -55,11 +55,19 @@ def test_since_nothing_that_is_known_is_wrong_usage(text):
 
 
 def test_the_picture_is_well_formed_and_holds_the_steps():
-    drawn = event_plot.newest([event(5, 29, 'db1', '2026-11-30T06:00:02.000Z'), FAILOVER])
+    known = [event(5, 29, 'db1', '2026-11-30T06:00:02.000Z'), FAILOVER]
+    assert event_plot.newest(known) is FAILOVER
+    drawn = event_plot.picture(FAILOVER, known)
     text = ''.join(ElementTree.fromstring(drawn.encode('utf-8')).itertext())
     assert 'promotion <&>' in text and 'detection: 3.000 s' in text and '3.250 s' in text
     assert 'db1' in text and 'db2 leads <in place>' in text
     assert event_plot.newest([event(5, 29)]) is None
+    # Each step has its colour beside its name in the list, too: a picture on paper has no pointer.
+    bars = [(rect.get('fill'), rect[0].text.split(':')[0]) for rect in ElementTree.fromstring(
+        drawn.encode('utf-8')).iter('{http://www.w3.org/2000/svg}rect') if len(rect)]
+    for step in FAILOVER['steps']:
+        colours = [colour for colour, title in bars if title == step['name']]
+        assert len(colours) == 2 and len(set(colours)) == 1, step
 
 
 @pytest.mark.parametrize('change', [
@@ -145,9 +153,36 @@ def test_follow_shows_each_event_once_until_it_is_ended(cluster, capsys, monkeyp
     assert said.err.count('Warning') == 1
 
 
+def test_only_events_of_a_kind_and_a_slip_is_noticed(cluster, capsys):
+    assert events.main(['--kind', 'failover', '--kind', 'trouble']) == events.NOT_ALL
+    assert 'failover: db2 leads' in capsys.readouterr().out.splitlines()[0]
+    with pytest.raises(common.Failure) as refused:
+        events.main(['--kind', 'failovr'])
+    assert refused.value.code == common.REFUSED
+    assert str(refused.value) == '--kind: found no event of the kind failovr, expected one of ' \
+        'those that there are: failover, state'
+    cluster.clear()
+    with pytest.raises(common.Failure, match='there are: none$'):
+        events.main(['--kind=state'])
+
+
+def test_a_kind_is_followed_alone(cluster, capsys, monkeypatch):
+    def pause(seconds):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(events.time, 'sleep', pause)
+    assert events.main(['--follow', '--json', '--kind=failover']) == common.OK
+    assert [json.loads(line)['kind'] for line in capsys.readouterr().out.splitlines()] == [
+        'failover']
+
+
 def test_who_asked_is_shown():
     asked = event(5, 1, by={'address': None, 'uid': 0, 'user': 'root'})
     assert events._lines(asked)[0].endswith('(asked by user root)')
+    told = event(5, 1, kind='asked', text='attach was asked for by user 0 of this host',
+                 by={'address': None, 'uid': 0, 'user': 'root'})
+    assert events._lines(told)[0].endswith('asked: attach was asked for by user root')
+    told.update(text='attach was asked for by 192.0.2.1', by={'address': '192.0.2.1', 'uid': None})
+    assert events._lines(told)[0].endswith('attach was asked for by 192.0.2.1')
     assert events.asked_by({'address': '192.0.2.1', 'uid': None, 'user': None}) == '192.0.2.1'
 
 
@@ -155,6 +190,10 @@ def test_a_picture_is_written_or_it_is_said_why_not(cluster, capsys, tmp_path):
     path = str(tmp_path / 'failover.svg')
     assert events.main(['--node', 'db2', '--plot', path]) == common.OK
     ElementTree.parse(path)
+    drawn = 'drawn: %s, the failover of %s to db2' % (path, events._local(FAILOVER['at']))
+    assert capsys.readouterr().out == drawn + '\n'
+    assert events.main(['--node', 'db2', '--plot', path, '--json']) == common.OK
+    assert json.loads(capsys.readouterr().out)['text'] == drawn
     with pytest.raises(common.Failure, match='nothing to draw'):
         events.main(['--node', 'db1', '--plot', path])
     with pytest.raises(common.Failure, match='cannot be written'):
@@ -167,6 +206,8 @@ def test_a_picture_is_written_or_it_is_said_why_not(cluster, capsys, tmp_path):
     (['--node=db1', '--node='], "--node: found '', expected the node_name of a node"),
     (['--node=db9'], "--node: found 'db9', expected one of "),
     (['--since='], "--since: found '', expected a duration such as 90s, "),
+    (['--kind='], "--kind: found '', expected the kind of an event, such as failover"),
+    (['--kind=vote', '--plot=x.svg'], '--plot: found --kind besides, expected one of the two'),
     (['--follow', '--plot=x.svg'], '--plot: found --follow besides, expected one of the two')])
 def test_a_wrong_input_is_named_with_what_was_expected(cluster, argv, said):
     with pytest.raises(common.Failure) as refused:

@@ -13,6 +13,7 @@ from ahmlib.ipc import client, protocol, server
 from ahmlib.ipc.client import NoAnswer, NoDaemon, ask
 from ahmlib.ipc.protocol import ProtocolError, decode, encode
 from ahmlib.ipc.server import IpcError, IpcServer
+from ahmlib.process import users
 from ahmlib.runtime.log import Log
 from ahmlib.runtime.loop import Loop, clock
 
@@ -605,4 +606,8 @@ def test_no_permission_is_not_nobody_there(tmp_path, monkeypatch):
     monkeypatch.setattr(client.socket, 'socket', Forbidden)
     with pytest.raises(client.NotAllowed) as caught:
         ask({'ask': 'x'}, socket_dir=str(tmp_path))
-    assert 'the user that runs the daemon' in str(caught.value)
+    assert 'run this as the user that runs the daemon' in str(caught.value)
+    (tmp_path / '.s.AHM.9595').write_text('')           # its owner is who has to ask
+    with pytest.raises(client.NotAllowed) as caught:
+        ask({'ask': 'x'}, socket_dir=str(tmp_path))
+    assert 'run this as %s, who runs' % users.called(os.getuid()) in str(caught.value)

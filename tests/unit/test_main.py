@@ -1,6 +1,7 @@
 """The command `ahm` and the entrances in bin/, as far as they need no daemon and no database."""
 
 import ast
+import json
 import os
 import re
 import runpy
@@ -14,6 +15,7 @@ import pytest
 import ahmlib.main
 from ahmlib import __version__, needs
 from ahmlib.main import main
+from ahmlib.process import units, users
 from ahmlib.runtime import log
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -51,6 +53,79 @@ def test_a_restart_command_that_fails_is_named_with_its_end_and_is_1(witness, ca
 def test_a_restart_command_that_succeeds_is_0_and_silent(witness, capfd):
     assert main(witness('service_restart_command: sh -c "echo done"\n') + ['restart']) == 0
     assert capfd.readouterr() == ('done\n', '')
+
+
+@pytest.fixture
+def daemon(monkeypatch):
+    """A process that is taken for the daemon; it is not to be ended by `ahm restart`."""
+    child = subprocess.Popen(['sleep', '100'])
+    monkeypatch.setattr(ahmlib.main, 'find_daemon', lambda where: child.pid)
+    monkeypatch.setattr(ahmlib.main, 'tells', lambda where: {})
+    yield child
+    assert child.poll() is None, 'ended'
+    child.kill()
+    child.wait()
+
+
+def test_the_daemon_of_a_unit_is_restarted_by_systemd_and_by_nobody_else(
+        witness, daemon, monkeypatch, tmp_path, capfd):
+    systemctl = tmp_path / 'systemctl'
+    systemctl.write_text('#!/bin/sh\necho "$@" >&2; exit 4\n')
+    systemctl.chmod(0o755)
+    monkeypatch.setenv('PATH', '%s:%s' % (tmp_path, os.environ['PATH']))
+    monkeypatch.setattr(units, 'that_runs', lambda pid: {daemon.pid: 'ahm.service'}[pid])
+    assert main(witness() + ['restart']) == 1
+    ran, said = capfd.readouterr().err.splitlines()
+    assert ran == '--no-ask-password restart ahm.service'
+    assert said == 'systemctl --no-ask-password restart ahm.service ended with exit code 4; ' \
+        'see with ahm_cluster_status whether AHM runs'
+    systemctl.write_text('#!/bin/sh\n')
+    assert main(witness() + ['--json', 'restart']) == 0
+    assert json.loads(capfd.readouterr().out)['text'] == \
+        'AHM was restarted by systemctl --no-ask-password restart ahm.service'
+
+
+def test_a_daemon_that_this_user_could_not_start_again_is_not_ended(witness, daemon, monkeypatch,
+                                                                    capfd):
+    monkeypatch.setattr(os, 'geteuid', lambda: 4711)
+    assert main(witness() + ['restart']) == 1
+    name = users.called(os.getuid())
+    assert capfd.readouterr().err == (
+        'the AHM daemon with PID %d runs as %s, and this is run by uid 4711, who could not start '
+        'it again: run this as %s (sudo -u %s ...)\n' % (daemon.pid, name, name, name))
+
+
+@pytest.mark.parametrize('cgroup, answer, environ, unit', [
+    ('0::/system.slice/ahm.service', 'MainPID=77', '', 'ahm.service'),
+    ('0::/system.slice/ahm.service', 'MainPID=1', 'NOTIFY_SOCKET=/x', ''),  # a program of that unit
+    ('0::/user.slice/session-3.scope', 'MainPID=77', '', ''), ('', 'MainPID=77', '', ''),
+    ('0::/system.slice/ahm.service', None, 'A=b\0NOTIFY_SOCKET=/run/x', 'ahm.service'),
+    ('0::/system.slice/ahm.service', None, None, 'ahm.service'),
+    ('0::/system.slice/ahm.service', None, 'A=b', '')])
+def test_a_unit_runs_a_process_where_it_is_its_main_process(monkeypatch, tmp_path, cgroup, answer,
+                                                            environ, unit):
+    """answer: what systemctl prints; None: it reaches no bus, as in many containers.
+
+    environ: None where it may not be read, as that of a process with capabilities.
+    """
+    def opened(path, *mode, **more):
+        if os.path.basename(path) == 'environ' and environ is None:
+            raise PermissionError(13, 'Permission denied')
+        return open(str(tmp_path / os.path.basename(path)), *mode, **more)
+    (tmp_path / 'cgroup').write_text(cgroup + '\n')
+    (tmp_path / 'environ').write_text(environ or '')
+    monkeypatch.setattr(units, 'open', opened, raising=False)
+    systemctl = tmp_path / 'systemctl'
+    systemctl.write_text('#!/bin/sh\n[ "$*" = "show -p MainPID ahm.service" ] && %s\n' % (
+        'exit 1' if answer is None else 'echo ' + answer))
+    systemctl.chmod(0o755)
+    monkeypatch.setenv('PATH', '%s:%s' % (tmp_path, os.environ['PATH']))
+    assert units.that_runs(77) == unit
+
+
+def test_what_has_ended_runs_in_no_unit_and_is_nobodys():
+    assert units.that_runs(2 ** 22 + 1) == '' and users.of_process(2 ** 22 + 1) is None
+    assert users.of_process(os.getpid()) == os.geteuid()
 
 
 # -- wrong usage ------------------------------------------------------------------------------

@@ -348,7 +348,7 @@ STATUS = {'ok': True, 'status': {'asked': 'a', 'nodes': [
 
 @pytest.mark.parametrize('utility, what, info', [
     (pause_cluster, 'pause', 'b is in maintenance'),
-    (resume_cluster, 'resume', 'b is in maintenance no more')])
+    (resume_cluster, 'resume', 'b is not in maintenance')])
 def test_a_node_is_asked_by_its_name(monkeypatch, daemon, capsys, utility, what, info):
     hosts = []
     asks = client.ask
@@ -393,7 +393,7 @@ def test_what_does_not_answer_like_a_daemon_names_no_nodes(daemon, capsys):
 
 @pytest.mark.parametrize('utility, what, info', [
     (pause_cluster, 'pause', 'the cluster is paused'),
-    (resume_cluster, 'resume', 'the cluster is paused no more')])
+    (resume_cluster, 'resume', 'the cluster is not paused')])
 def test_the_leader_is_asked_about_the_whole_cluster(daemon, capsys, utility, what, info):
     led = {'ok': True, 'status': dict(STATUS['status'], leader='b')}
     daemon.answers = [led, task('running'), task('done')]

@@ -24,10 +24,18 @@ HEADINGS = {
     '5. Roles and `pg_hba.conf`': '5. 역할과 `pg_hba.conf`',
     '6. Check, then start: AHM before PostgreSQL': '6. 점검한 다음 기동: PostgreSQL보다 AHM 먼저',
     'Running it': '운영',
+    'The commands': '명령',
+    'Maintenance and pauses': '유지 보수와 일시 정지',
+    'Other nodes': '다른 노드',
+    'Restarts and new versions': '재기동과 새 버전',
+    'Switchover': 'Switchover',
+    'Files, log and notifications': '파일, 로그, 알림',
+    'The variables of scripts': '스크립트의 변수',
     'Coming back after a failover': 'Failover 이후의 복구',
     'When a majority is gone for good': '과반수가 영구히 사라졌을 때',
     'Two nodes': '두 노드',
     'Limits': '한계',
+    'From a checkout': '체크아웃에서',
 }
 #: For who reads on in README.md.
 NOT_TRANSLATED = {'How fast', 'Trying it without a cluster', 'Pointers'}

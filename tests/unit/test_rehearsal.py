@@ -47,6 +47,14 @@ def test_a_command_that_sudo_refuses_is_told_with_what_sudo_says(tmp_path):
     assert 'a password is required' in told and told.endswith('see sudoers(5)')
 
 
+def test_of_other_commands_sudo_is_asked_alone_and_a_missing_one_is_not_told(tmp_path):
+    sudo = program(tmp_path / 'sudo', '[ "$5" = start ] || { echo no >&2; exit 1; }')
+    commands = {'a': [sudo, 'systemctl', 'x', 'start'], 'b': [sudo, 'systemctl', 'x', 'stop'],
+                'c': [str(tmp_path / 'none' / 'sudo'), 'x'], 'd': ['/bin/false']}
+    told, = rehearsal.refused_by_sudo(commands, 10.0)
+    assert told.startswith('b: sudo does not let this user run "systemctl x stop" without a ')
+
+
 @pytest.mark.parametrize('words', [['dev', 'eno99'], ['-I', 'eno99']])
 def test_an_interface_that_is_not_there_is_told(tmp_path, words):
     assert troubles([program(tmp_path / 'up'), 'x'] + words) == [

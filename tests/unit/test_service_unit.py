@@ -76,7 +76,7 @@ def test_systemd_waits_for_what_the_daemon_says_and_as_long_as_a_handover_takes(
                       BY_NAME['beacon_message_retry_count'].default)
     assert float(service['TimeoutStartSec']) > 10 * defaults.hold
     assert (service['Restart'], service['ExecReload']) == (
-        'on-failure', '/bin/kill -HUP $MAINPID')
+        'on-failure', '/opt/ahm/bin/ahm -f /etc/ahm/ahm_config.yml reload')
     # Five starts in ten seconds would be the last for systemd (StartLimitBurst).
     assert float(service['RestartSec']) > 2
 
@@ -175,7 +175,8 @@ def test_sudo_takes_its_file(tmp_path):
 
 def test_logrotate_takes_its_file_and_the_daemon_makes_the_new_log(tmp_path):
     text = read('conf', 'ahm.logrotate')
-    assert 'nocreate' in text and 'systemctl reload ahm.service' in text
+    # Not `systemctl reload`: a file that is refused would leave the daemon in the old log.
+    assert 'nocreate' in text and 'systemctl kill -s HUP --kill-who=main ahm.service' in text
     path = tmp_path / 'ahm'
     # Whom it is rotated as has to be a user of this machine.
     path.write_text(text.replace('su postgres postgres', 'su root root'))

@@ -355,7 +355,8 @@ def test_what_the_files_do_not_say_is_said(show, cluster, tmp_path):
 @pytest.mark.parametrize('what', [['--fault', 'power-off'], ['--runs', '5']])
 def test_the_picture_is_well_formed(show, cluster, tmp_path, what):
     picture = str(tmp_path / 'picture.svg')
-    show('-f', cluster(name='<&x'), '--plot', picture, *what)
+    out = show('-f', cluster(name='<&x'), '--plot', picture, *what)[1]
+    assert out.endswith('\n\nPicture: %s\n' % picture)
     root = ElementTree.parse(picture).getroot()
     assert root.tag == '{http://www.w3.org/2000/svg}svg'
     texts = [node.text for node in root.iter('{http://www.w3.org/2000/svg}text')]
