@@ -36,6 +36,7 @@ from ahmlib.runtime.pid_file import pid_path
 from ahmlib.runtime.settings import database_settings, hooks, needs_ping, vip_settings
 from ahmlib.runtime.state_file import StateFileError
 from ahmlib.runtime.telling import Telling
+from ahmlib.runtime.unoffered import set_synchronous
 
 if TYPE_CHECKING:
     from ahmlib.config.loader import Config
@@ -429,5 +430,6 @@ class Driver:
         effects.LeaveStandbySignal: _leave_signal, effects.FollowPrimary: _follow,
         effects.AttachDatabase: _attach, effects.CheckpointDatabase: _checkpoint,
         effects.Cancel: _cancel, effects.Report: _report, effects.Record: _record,
+        effects.SetSynchronous: set_synchronous,
         effects.Reply: _reply, effects.Exit: _exit,
     }
