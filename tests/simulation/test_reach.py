@@ -109,7 +109,7 @@ def schedules():
         cluster = place(number)
         yield (cluster,) + draw(cluster, number, operators=False)
     for story in sorted(FOUND):
-        yield FOUND[story]
+        yield FOUND[story][:4]
     for mutant in MUTANTS:
         yield mutant.cluster, mutant.plan, 0.0, 0
     for cluster, plan in AIMED:

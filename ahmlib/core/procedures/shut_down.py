@@ -13,7 +13,7 @@ from typing import Optional, Union
 from ..beacon import Farewell, IntentKind
 from ..consensus.lease import FOREVER
 from ..effects import CheckpointDatabase, SaveLease
-from ..limits import CHECKPOINT_SECONDS, GOODBYE_SECONDS
+from ..limits import CHECKPOINT_SECONDS, GOODBYE_SECONDS, VIP_COMMAND_SECONDS
 from ..parts import Parts
 from ..plan import Procedure, Until
 from ..policy.election import why_not_eligible
@@ -122,6 +122,7 @@ def _all_are_bound(parts: Parts) -> bool:
 
 def _say_goodbye(parts: Parts, farewell: Farewell) -> Procedure:
     facts, consensus, tenure = parts.facts, parts.consensus, parts.consensus.tenure
+    yield Until(lambda: not parts.vip.busy, VIP_COMMAND_SECONDS, step='VIP command')
     leader = consensus.promise.leader if consensus.follower.following else None
     needed, lease_until = 0, FOREVER
     if consensus.role is Role.LEADS:

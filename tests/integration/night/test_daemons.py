@@ -60,7 +60,7 @@ def test_no_leader_since_all_daemons_were_started_anew_without_the_primary(night
         text in utility(node, *words)[0] for node in (first, second, third)
         for words in ((), ('--check',))), 2 * LIMIT, text, PAUSE)
     assert all(utility(node, '--check')[1] == CRITICAL for node in (first, second, third))
-    is_kept(scenario, third, second, 'nobody leads')
+    is_kept(scenario, third, second, 'no node may lead')
     is_checked(scenario, first)
     switched_over(scenario, second)
     scenario.cluster.wait_until(lambda: not any(
