@@ -345,8 +345,8 @@ FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for fu
     promote_by_hand, demote_by_hand, stop_replication, fail_checks, commands_work)}
 FAULTS.update(COMMANDS)
 
-#: Of what no configuration asks for yet: nobody can name these but stories.
-UNOFFERED: Dict[str, Fault] = {
+#: Of worlds in which AHM sets what commits wait for.
+OF_MODES: Dict[str, Fault] = {
     'set-synchronous-slow': _behave('synchronous', SLOW, 'what its commits wait for is set late'),
     'set-synchronous-fails': _behave('synchronous', FAILS, 'its setting cannot be written'),
     'set-synchronous-hangs': _behave('synchronous', HANGS, 'its setting is written, and no answer '
@@ -370,7 +370,7 @@ HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status'
 def strike(world: 'World', fault: str, place: int) -> None:
     """Let this fault happen to this node now."""
     name = fault.replace('_', '-')
-    fault_of = FAULTS.get(name) or UNOFFERED[name]
+    fault_of = FAULTS.get(name) or OF_MODES[name]
     world.note(world.hosts[place], '--- %s' % fault_of.__doc__)
     fault_of(world, place)
 

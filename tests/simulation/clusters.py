@@ -44,6 +44,8 @@ MODES = {
     'five nodes, mode on, two confirm': make_settings(5, synchronous_mode=ON, synchronous_count=2),
     'five nodes, mode strict, two confirm': make_settings(5, synchronous_mode=STRICT,
                                                           synchronous_count=2),
+    'two nodes, half votes, mode strict': make_settings(
+        2, half_votes=True, pre_promotion=True, synchronous_mode=STRICT),
     'four nodes, mode on, one with priority 0': make_settings(
         4, priorities=(1, 2, 0, 3), synchronous_mode=ON, auto_attach=True),
 }

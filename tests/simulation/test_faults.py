@@ -45,7 +45,7 @@ def test_the_long_search_shuffles_the_order_in_which_parts_decide():
     with shuffled(3):
         other = order()
     assert sorted(other) == sorted(straight) and other != straight and order() == straight
-    assert len(CLUSTERS) % SHUFFLED_EVERY != 0
+    assert len(CLUSTERS) % SHUFFLED_EVERY != 0 and len(EVERY) % SHUFFLED_EVERY != 0
 
 
 @pytest.mark.parametrize('slice_number', range(SLICES))

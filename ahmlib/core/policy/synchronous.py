@@ -6,7 +6,7 @@ without it; then the setting is written; and once enough of its nodes have all t
 before, it is claimed alone.  So a change may be left at any step, and goes on from what is there.
 """
 
-from typing import Dict, FrozenSet, Optional, Set, Tuple
+from typing import Dict, FrozenSet, List, Optional, Set, Tuple
 
 from ..beacon import Beacon, Claim, Farewell
 from ..consensus.consensus import Consensus
@@ -39,6 +39,7 @@ class Synchronous:
         #: By node: whether it is fit to be a member, and since when.
         self._fit: Dict[int, Tuple[bool, float]] = {}
         self._left: Dict[int, int] = {}         # by node: how often it was left out of late
+        self._short_since: Optional[float] = None       # fewer confirm than was asked for
 
     @property
     def enabled(self) -> bool:
@@ -95,12 +96,14 @@ class Synchronous:
     def decide(self) -> None:
         """As leader: the next step, if the setting in force is not the one that is wanted."""
         if not self._acts():
-            self._lsn = None
+            self._lsn = self._short_since = None
             self._fit.clear()
             self._left.clear()
             return
         self._watch_members()
         running = self.claims.setting
+        short = running is None or self._confirming(running) < self.facts.settings.synchronous_count
+        self._short_since = (self._short_since or self.facts.now) if short else None
         if self.token is not None or not self.facts.reached(self._prepared_by) \
                 or running is None:
             return
@@ -198,6 +201,38 @@ class Synchronous:
                   and row.timeline == self.database.timeline and row.lsn >= (self._lsn or 0)]
         return len(having) >= setting.needed
 
+    # -- what people are told ------------------------------------------------------------------
+
+    def _confirming(self, running: Setting) -> int:
+        return running.needed if running.needed <= len(running.nodes) else 0
+
+    def shortage(self) -> str:
+        """Why fewer confirm a commit than was asked for; '' where that has not lasted for T_hold."""
+        running, since = self.claims.setting, self._short_since
+        if running is None or since is None \
+                or not self.facts.reached(since + self.facts.hold_seconds):
+            return ''
+        whys = [self._why_unfit(place) for place in range(self.facts.settings.size)
+                if place != self.facts.own and not self._is_witness(place)]
+        waits = 'commits wait: too few standbys are there' if running.needed \
+            and not self._confirming(running) else 'commits wait for %d' % running.needed
+        return '%s, and synchronous_node_count is %d: %s' % (
+            waits, self.facts.settings.synchronous_count,
+            '; '.join(filter(None, whys)) or 'the others are about to be taken in')
+
+    def _why_unfit(self, place: int) -> str:
+        """Why this node confirms no commit; '' where it may."""
+        row, name = self.consensus.members.living_row(place), self.facts.name_of(place)
+        if row is None or row not in self.consensus.members.in_touch():
+            return '%s is not in contact' % name
+        if not self._is_fit(row):
+            return '%s has no standby that follows' % name
+        streams = self._names().count(row.name.lower())
+        if streams != 1:
+            return '%d connections stream under the name %s, its application_name, as far as AHM ' \
+                'may see (pg_monitor)' % (streams, row.name)
+        return ''
+
     # -- what is wanted ------------------------------------------------------------------------
 
     def _wanted(self, running: Setting) -> Setting:
@@ -238,11 +273,15 @@ class Synchronous:
                 self._fit[place] = place in fit, self.facts.now
 
     def _fit_now(self) -> FrozenSet[int]:
-        answer = self.database.answer
-        names = [name.lower() for name, _ in answer.sync_peers] if answer is not None else []
+        names = self._names()
         rows = [row for row in self.consensus.members.in_touch() if self._is_fit(row)
                 and names.count(row.name.lower()) == 1]
         return frozenset(row.sender for row in [row for row in rows if row.priority] or rows)
+
+    def _names(self) -> List[str]:
+        """The names, in small letters, under which standbys stream from here."""
+        answer = self.database.answer
+        return [name.lower() for name, _ in answer.sync_peers] if answer is not None else []
 
     def _is_fit(self, row: Beacon) -> bool:
         return row.database is DatabaseState.STANDBY and row.timeline == self.database.timeline \

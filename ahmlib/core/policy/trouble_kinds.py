@@ -220,6 +220,8 @@ KINDS = (
     Kind('not streaming', _always('WARNING'), _judged(_not_streaming), _judged(_streams_again),
          ends='streaming'),
     Kind('commits', _always('CRITICAL'), _commits_wait, _commits_end),
+    Kind('synchronous', _always('WARNING'), lambda parts: parts.synchronous.shortage(),
+         _once_over('as many standbys confirm each commit as was asked for')),
     Kind('takeover', _always('ERROR'), _judged(_takeover), _judged(
         _once_over('a takeover here would get through now, as far as can be tried'))),
     Kind('handover', _always('ERROR'), _judged(_handover), _judged(_lets_in)),
