@@ -102,7 +102,8 @@ class Synchronous:
             return
         self._watch_members()
         running = self.claims.setting
-        short = running is None or self._confirming(running) < self.facts.settings.synchronous_count
+        short = running is None or self.commits_wait() \
+            or running.needed < self.facts.settings.synchronous_count
         self._short_since = (self._short_since or self.facts.now) if short else None
         if self.token is not None or not self.facts.reached(self._prepared_by) \
                 or running is None:
@@ -203,19 +204,22 @@ class Synchronous:
 
     # -- what people are told ------------------------------------------------------------------
 
-    def _confirming(self, running: Setting) -> int:
-        return running.needed if running.needed <= len(running.nodes) else 0
+    def commits_wait(self) -> bool:
+        """Whether no commit can be confirmed, as too few standbys are there."""
+        running = self.claims.setting
+        return running is not None \
+            and len(self._fit_now().intersection(running.nodes)) < running.needed
 
     def shortage(self) -> str:
-        """Why fewer confirm a commit than was asked for; '' where that has not lasted for T_hold."""
+        """Why fewer confirm a commit than was asked for; '' where that has not lasted T_hold."""
         running, since = self.claims.setting, self._short_since
         if running is None or since is None \
                 or not self.facts.reached(since + self.facts.hold_seconds):
             return ''
         whys = [self._why_unfit(place) for place in range(self.facts.settings.size)
                 if place != self.facts.own and not self._is_witness(place)]
-        waits = 'commits wait: too few standbys are there' if running.needed \
-            and not self._confirming(running) else 'commits wait for %d' % running.needed
+        waits = 'commits wait: too few standbys are there' if self.commits_wait() \
+            else 'commits wait for %d' % running.needed
         return '%s, and synchronous_node_count is %d: %s' % (
             waits, self.facts.settings.synchronous_count,
             '; '.join(filter(None, whys)) or 'the others are about to be taken in')
