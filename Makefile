@@ -14,6 +14,7 @@
 #      make dist (dist/AHM_1.0.tar.gz, which unpacks and runs anywhere; WHEELS=DIRECTORY holds what it
 #      brings, or gets it),
 #      make picture (docs/failover.svg, which README shows, drawn anew by ahm_simulate),
+#      make screenshots (docs/live-page*.png, which the READMEs show; with chromium),
 #      make deb, make rpm (packages in dist, with dpkg-deb and rpmbuild),
 #      make test-packages (minutes: what is made for who installs AHM, on every Python),
 #      make test-parameters (half an hour: each test of a parameter on real databases fails where
@@ -22,7 +23,7 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: demo dist deb rpm picture test test-field test-matrix test-packages test-parameters unit walk
+.PHONY: demo dist deb rpm picture screenshots test test-field test-matrix test-packages test-parameters unit walk
 .PHONY: mutation check-versions search clean
 
 $(VENV)/.ready: requirements-tests.txt .ci/venv
@@ -43,6 +44,9 @@ deb: $(VENV)/.ready
 
 picture: $(VENV)/.ready
 	@$(PYTHON) -m release.picture
+
+screenshots: $(VENV)/.ready
+	@$(PYTHON) -m tests.browser.screens
 
 rpm: dist
 	@release/rpm.sh dist/AHM_*.tar.gz dist

@@ -27,6 +27,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['ahmlib', 'ahmlib.*']),
+    package_data={'ahmlib.http': ['ui.html']},
     scripts=COMMANDS,
     data_files=[('share/ahm', CONFIGURATION),
                 ('share/ahm/prometheus', ['conf/prometheus/ahm.rules.yml']),

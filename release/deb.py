@@ -15,7 +15,7 @@ import tempfile
 from typing import Dict, List, Tuple
 
 import ahmlib
-from release.tarball import DOCUMENTS, ROOT, SAMPLES, CannotBuild, epoch, sources
+from release.tarball import DOCUMENTS, ROOT, SAMPLES, CannotBuild, epoch, package, sources
 
 HOME = 'usr/lib/ahm'
 COMPLETIONS = 'usr/share/bash-completion/completions'
@@ -38,7 +38,7 @@ PLACES: Dict[str, Tuple[str, int]] = {
 
 def stage(root: str) -> None:
     """Put all that the package holds below a directory."""
-    for path in sources('ahmlib', '.py'):
+    for path in package():
         _put(root, os.path.join(HOME, path), _read(path))
     for name in sorted(os.listdir(os.path.join(ROOT, 'bin'))):
         text = _read('bin', name).replace('#!/usr/bin/env python3\n', '#!/usr/bin/python3\n', 1)
@@ -58,7 +58,10 @@ def stage(root: str) -> None:
         _put(root, path, _read('conf', name).replace('/opt/ahm/bin/', '/usr/bin/'), mode)
     for name in DOCUMENTS:
         target = 'copyright' if name == 'LICENSE' else name
-        _put(root, 'usr/share/doc/ahm/' + target, _read(name))
+        place = os.path.join(root, 'usr/share/doc/ahm', target)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        shutil.copyfile(os.path.join(ROOT, name), place)    # pictures are no text
+        os.chmod(place, 0o644)
     os.makedirs(os.path.join(root, 'etc/ahm'))
     _describe(root)
 

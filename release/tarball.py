@@ -43,8 +43,9 @@ RULES = 'prometheus/ahm.rules.yml'
 #: bash looks for it by the name of each command; it is the same for all.
 COMPLETION = '. "${BASH_SOURCE[0]%/*}/../../ahm/ahm.bash_completion"\n'
 DOCUMENTS = ('README.md', 'README.ko.md', 'CHANGELOG.md', 'LICENSE', 'docs/coming-from.md',
-             'docs/failover.svg', 'docs/quick-start-debian.md', 'docs/quick-start-el.md',
-             'docs/routing.md', 'docs/runbook.md', 'docs/tutorial.md')
+             'docs/failover.svg', 'docs/live-page.ko.png', 'docs/live-page.png',
+             'docs/quick-start-debian.md', 'docs/quick-start-el.md', 'docs/routing.md',
+             'docs/runbook.md', 'docs/tutorial.md')
 
 
 class File(NamedTuple):
@@ -80,7 +81,7 @@ def epoch() -> int:
 
 def own() -> Tree:
     """All files of the tarball but the modules that AHM needs."""
-    tree = {path: _read(path) for path in sources('ahmlib', '.py')}
+    tree = {path: _read(path) for path in package()}
     with open(os.path.join(ROOT, 'release', 'launcher.sh'), encoding='utf-8') as file:
         launcher = file.read()
     for name in sorted(os.listdir(os.path.join(ROOT, 'bin'))):
@@ -97,6 +98,11 @@ def own() -> Tree:
             tree['share/man/man%s/%s' % (path[-1], os.path.basename(path))] = _read(path)
     tree.update({name: _read(name) for name in DOCUMENTS})
     return tree
+
+
+def package() -> List[str]:
+    """The paths of all files of ahmlib: modules, and the live page."""
+    return [path for ending in ('.py', '.html') for path in sources('ahmlib', ending)]
 
 
 def sources(directory: str, ending: str) -> Iterator[str]:

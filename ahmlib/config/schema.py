@@ -140,8 +140,9 @@ PARAMETERS = (
          'the own entry where several addresses in nodes.conf are of this host. Utilities reach '
          'the node by this address then (-h), not by the virtual IP or 127.0.0.1.', beyond=True),
     _row(CLUSTER, 'http_port', INTEGER, None, 'TCP port for health checks, metrics and what is '
-         'known of the cluster, by HTTP, for load balancers and monitors; 8008 is what they '
-         'expect. Unset: there is no HTTP.', minimum=1, maximum=65535, beyond=True),
+         'known of the cluster, by HTTP, for load balancers and monitors, and for a live page at '
+         '/ui; 8008 is what they expect. The page links to those of other nodes by this port. '
+         'Unset: there is no HTTP.', minimum=1, maximum=65535, beyond=True),
     _row(CLUSTER, 'http_listen_address', ADDRESS, Derived('listen_address, else all'), 'The only '
          'address to listen at for HTTP.', beyond=True),
     _seconds(CLUSTER, 'beacon_message_interval_seconds', 8, 'Seconds between beacons.',

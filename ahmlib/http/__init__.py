@@ -9,6 +9,8 @@ answers come from memory, in the daemon's own loop, and nothing that is asked he
     health     the paths of health checks, as a table of pure functions of a View
     view       what this node knows at an instant
     pages      what is known of the cluster, in the form that Patroni's tools read
+    live       what the live page shows beside the status
+    page       the live page itself, ui.html, and what it may do
     metrics    text for Prometheus
     counters   what happened since the start, counted
     site       which path is answered by what

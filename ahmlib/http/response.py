@@ -17,7 +17,7 @@ HEADERS = (
 
 
 class Response(NamedTuple):
-    """An answer: status, body and what it is; `headers` beside those of every answer."""
+    """An answer: status, body and what it is; `headers` beside or instead of those of all."""
 
     code: int
     body: bytes = b''
@@ -41,8 +41,9 @@ def render(response: Response, method: str) -> bytes:
         response = as_text(503, 'the answer would have more than %d bytes' % BODY_BYTES_MAX)
     body = response.body if method != 'OPTIONS' else b''
     lines = ['HTTP/1.1 %d %s' % (response.code, HTTPStatus(response.code).phrase)]
+    instead = {name for name, _ in response.headers}
     lines += ['%s: %s' % header for header in (
         ('Content-Type', response.kind), ('Content-Length', str(len(body))))
-        + HEADERS + response.headers]
+        + tuple(header for header in HEADERS if header[0] not in instead) + response.headers]
     head = '\r\n'.join(lines + ['', '']).encode('ascii')
     return head if method == 'HEAD' else head + body

@@ -10,12 +10,13 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set, Tuple
 
-from ahmlib.http import exposition, metrics, pages
+from ahmlib.http import exposition, live, metrics, page, pages
 from ahmlib.http.counters import Counters, path_label
 from ahmlib.http.health import CHECKS
 from ahmlib.http.request import METHODS, Request
 from ahmlib.http.response import LINES, Response, as_json, as_text
 from ahmlib.http.view import view_of
+from ahmlib.utilities import status_check
 
 if TYPE_CHECKING:
     from ahmlib.runtime.driver import Driver
@@ -43,8 +44,9 @@ class Site:
         self.driver, self._counters, self._reload = driver, counters, reload
         self._loop, self._log, self._clock = loop, log, clock
         self._rendered: Dict[str, Rendered] = {}
+        self._page_for_people = page.load()
         self._pages: Dict[str, Callable[[], Any]] = {
-            '/patroni': self._node, '/cluster': self._cluster, '/status': driver.status,
+            '/patroni': self._node, '/cluster': self._cluster, '/status': self._status,
             '/config': self._config,
             '/history': lambda: pages.history_page(self._events())}
 
@@ -65,15 +67,27 @@ class Site:
             return as_text(405, 'nothing is changed by HTTP: use %s' % instead,
                            ('Allow', ', '.join(METHODS)))
         if request.path in CHECKS:
-            body = self._page('/patroni') if request.method == 'GET' else b''
-            return Response(200 if self._is_so(request) else 503, body)
+            return self._checked(request)
+        if request.path == '/ui':
+            return self._page_for_people.response(200)
         if request.path == '/events':
             return self._events_after(request)
         if request.path == '/metrics':
             return self._metrics('patroni' in request.values('names'))
+        if request.path == '/status' and 'short' in request.values('hears'):
+            return Response(200, self._once(
+                'short', lambda: as_json(200, live.short(self._status())).body))
         if request.path in self._pages:
             return Response(200, self._page(request.path))
         return as_text(404, 'there is no such page')
+
+    def _checked(self, request: Request) -> Response:
+        """The answer of a health check; who looks with a browser is shown the page."""
+        is_for_people = request.path == '/' and 'text/html' in request.headers.get('accept', '')
+        body = self._page('/patroni') if request.method == 'GET' and not is_for_people else b''
+        # Last: what is said was so when the answer left, not before its body was made.
+        code = 200 if self._is_so(request) else 503
+        return self._page_for_people.response(code) if is_for_people else Response(code, body)
 
     def _is_so(self, request: Request) -> bool:
         """The check as of this instant; deadlines come first, for this process may be late."""
@@ -94,11 +108,17 @@ class Site:
     @property
     def known(self) -> Set[str]:
         """All paths that are there."""
-        return {'/events', '/metrics'}.union(CHECKS, self._pages)
+        return {'/events', '/metrics', '/ui'}.union(CHECKS, self._pages)
 
     def answered(self, request: Optional[Request], code: int) -> None:
         """Count an answer that has begun to leave."""
         self._counters.http_answered(path_label(request, self.known), code)
+
+    def _status(self) -> pages.Page:
+        status = self.driver.status()
+        more = live.live(self.driver, status, self._events(), self._clock(),
+                         self._page_for_people.digest)
+        return dict(status_check.told(status), live=more)
 
     def _node(self) -> pages.Page:
         return pages.node_page(self.driver.node, 0, self._counters.majority_at)
@@ -130,13 +150,20 @@ class Site:
         return [] if history is None else history.kept()
 
     def _events_after(self, request: Request) -> Response:
-        """Lines of the history of events, oldest first: those after since=TERM,NUMBER."""
+        """Lines of the history of events, oldest first: those after since=TERM,NUMBER, and of
+        them the newest last=N, else the oldest.
+        """
         after: Optional[List[int]] = [0, 0]
         for text in request.values('since'):
             after = _place(text)
         if after is None:
             return as_text(400, 'since: expected TERM,NUMBER, such as 4,1070')
+        last = request.values('last')
+        if any(not re.fullmatch('[0-9]{1,9}', text) for text in last):
+            return as_text(400, 'last: expected a number of events, such as 50')
         found = [event for event in self._events() if [event['term'], event['seq']] > after]
+        for text in last:
+            found = found[max(0, len(found) - min(int(text), EVENTS_MAX)):]
         lines = [json.dumps(event, sort_keys=True) + '\n' for event in found[:EVENTS_MAX]]
         return Response(200, ''.join(lines).encode('ascii'), LINES)
 

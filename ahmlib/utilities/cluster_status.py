@@ -48,8 +48,6 @@ from ahmlib.utilities import common, limits, status_check, terminal, watch
 from ahmlib.utilities.common import Args
 from ahmlib.utilities.status_text import render
 
-NO_LEADER = 4
-
 PAUSE_SECONDS = 2.0
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.1, 86400.0
 CHECK_SECONDS = 5
@@ -67,31 +65,18 @@ def main(argv: Sequence[str]) -> int:
         return common.OK
     status = common.ask_status(args)
     common.put(_shown(args, status))
-    return _code(status)
-
-
-def _code(status: Message) -> int:
-    return common.OK if status.get('leader') else NO_LEADER
+    return status_check.exit_code(status)
 
 
 def _shown(args: Args, status: Message) -> str:
     if args['--json']:
-        return _json(args, dict(status, ok=True, text=_verdict(status), exit_code=_code(status)))
+        return _json(args, status_check.told(status))
     return render(status, args['--verbose'], terminal.painter(sys.stdout)).rstrip('\n')
 
 
 def _json(args: Args, told: Message) -> str:
     # While watching, one object a line: the stream can be read line by line.
     return json.dumps(told, sort_keys=True, indent=None if args['--watch'] else 2)
-
-
-def _verdict(status: Message) -> str:
-    """What --check would say; of a daemon of another version, whose status differs, that."""
-    try:
-        code, text = status_check.verdict(status)
-    except ValueError as error:
-        return str(error)
-    return '%s: %s' % (status_check.WORDS[code], common.printable(text))
 
 
 def _pause(args: Args) -> float:

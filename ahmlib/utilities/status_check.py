@@ -6,7 +6,7 @@ What is wrong is a table: how bad, and a function that says it of the status, on
 """
 
 import collections
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ahmlib.ipc.protocol import Message
 from ahmlib.utilities import common
@@ -14,6 +14,8 @@ from ahmlib.utilities.limits import NO_LIMITS, Limits
 from ahmlib.utilities.status_text import label, size
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
+#: The exit code of a status that is shown.
+NO_LEADER = 4
 WORDS = ('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')
 
 BAD_DATABASES = ('FAILED', 'QUARANTINED', 'UNKNOWN')
@@ -29,13 +31,42 @@ def check(status: Message, limits: Limits = NO_LIMITS) -> Tuple[int, str]:
 
 def verdict(status: Message, limits: Limits = NO_LIMITS) -> Tuple[int, str]:
     """Return (exit code, what is said) for a status object.  Raises ValueError where it is none."""
+    found = findings(status, limits)
+    return max([OK] + [code for code, _ in found]), '; '.join(
+        text for _, text in found) or _all_well(status)
+
+
+def findings(status: Message, limits: Limits = NO_LIMITS) -> List[Tuple[int, str]]:
+    """Return (code, text) of all that is wrong, the worst first.  Raises ValueError as `verdict`.
+
+    A text that several rules or nodes say stands there once.
+    """
     _validate(status)
     found = [(rule.code, text) for rule in RULES for text in rule.find(status)]
     found += [(rule.code, text) for rule in LIMIT_RULES for text in rule.find(status, limits)]
-    code = max([OK] + [code for code, _ in found])
-    # Worst first; a text that several rules or nodes say stands there once.
-    texts = [text for _, text in sorted(found, key=lambda item: -item[0])]
-    return code, '; '.join(collections.OrderedDict.fromkeys(texts)) or _all_well(status)
+    worst: Dict[str, int] = collections.OrderedDict()
+    for code, text in sorted(found, key=lambda item: -item[0]):
+        worst.setdefault(text, code)
+    return [(code, text) for text, code in worst.items()]
+
+
+def told(status: Message) -> Message:
+    """Return a status as --json prints it: with what --check would say, and the exit code."""
+    return dict(status, ok=True, text=_sentence(status), exit_code=exit_code(status))
+
+
+def exit_code(status: Message) -> int:
+    """With which a command ends that has shown this."""
+    return OK if status.get('leader') else NO_LEADER
+
+
+def _sentence(status: Message) -> str:
+    """Of a daemon of another version, whose status differs, that."""
+    try:
+        code, text = verdict(status)
+    except ValueError as error:
+        return str(error)
+    return '%s: %s' % (WORDS[code], common.printable(text))
 
 
 def line(code: int, text: str, data: Sequence[str] = ()) -> str:

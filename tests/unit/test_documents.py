@@ -145,7 +145,7 @@ def test_parameters_without_effect_are_called_that():
 
 
 def test_the_documents_go_into_the_tarball_and_the_packages():
-    for page in PAGES + ['docs/failover.svg']:
+    for page in PAGES + ['docs/failover.svg', 'docs/live-page.png', 'docs/live-page.ko.png']:
         assert page in tarball.DOCUMENTS, page
     with open(os.path.join(ROOT, 'conf', 'ahm.spec'), encoding='utf-8') as spec:
         docs = re.search(r'^%doc (.*)$', spec.read(), re.MULTILINE).group(1).split()

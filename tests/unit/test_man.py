@@ -176,5 +176,5 @@ def test_the_exit_codes_of_the_status_are_those_of_its_page():
             for part in re.split('Exit status(?: of --check)?', cluster_status.__doc__)[1:]]
     assert pages == docs
     assert pages[0] == {str(code) for code in (common.OK, common.REFUSED, common.USAGE,
-                                               common.NO_DAEMON, cluster_status.NO_LEADER)}
+                                               common.NO_DAEMON, status_check.NO_LEADER)}
     assert pages[1] == {str(code) for code in range(len(status_check.WORDS))}
