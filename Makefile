@@ -60,7 +60,7 @@ test-matrix: $(VENV)/.ready
 
 test-field: $(VENV)/.ready
 	$(PYTHON) -m pytest -q -rs tests/integration/test_field_data.py \
-		tests/integration/test_field_isolation.py
+		tests/integration/test_field_isolation.py tests/integration/test_field_synchronous.py
 
 test-parameters: $(VENV)/.ready
 	$(PYTHON) -m tests.conformance.ignored --real

@@ -29,6 +29,8 @@ STATE_NAME, LEASE_NAME, LOCK_NAME = MEMORY_NAMES = ('ahm.state', 'ahm.lease', 'a
 SOCKET_PATH_MAX = 107
 # Watchdogs count whole seconds, and at least one.
 LEAST_WATCHDOG_SECONDS = 1.0
+# What the core calls a standby that commits wait for while there are too few (claims.NOBODY).
+NOBODY_YET = 'ahm_nobody_yet'
 
 
 class Rule(NamedTuple):
@@ -164,6 +166,24 @@ RULES = (
     Rule('multicast-family', ('multicast_group',),
          'multicast_group and the addresses in nodes.conf are all IPv4 or all IPv6',
          'choose a group of the same family', _same_family, needs_nodes=True),
+    Rule('synchronous-half', ('synchronous_mode', 'failover_consensus_with_half_votes'),
+         'synchronous_mode is not on where half of the nodes elect a leader: each half would let '
+         'its commits wait for nobody',
+         'set synchronous_mode: strict, or add a witness and take '
+         'failover_consensus_with_half_votes out',
+         lambda c: c.synchronous_mode != 'on' or not c.failover_consensus_with_half_votes
+         or _size(c) % 2 == 1, needs_nodes=True),
+    Rule('synchronous-count', ('synchronous_mode', 'synchronous_node_count'),
+         'synchronous_node_count is less than the number of nodes: the primary does not confirm '
+         'its own commits',
+         'lower synchronous_node_count',
+         lambda c: c.synchronous_mode == 'off' or c.synchronous_node_count < _size(c),
+         needs_nodes=True),
+    Rule('node-name', ('node_name',),
+         'no node is called %s: that is what commits wait for until enough standbys are there'
+         % NOBODY_YET,
+         'choose another name',
+         lambda c: c.node_name.lower() != NOBODY_YET),
     Rule('watchdog-missing', ('watchdog_mode', 'watchdog_device'),
          'watchdog_mode: required comes with a watchdog_device',
          'set watchdog_device, usually /dev/watchdog',

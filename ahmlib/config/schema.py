@@ -95,8 +95,6 @@ def _seconds(section: str, name: str, default: float, doc: str, least: float = 0
                 reload=PAUSED, **more)
 
 
-NO_SYNCHRONOUS = ('this version does not keep synchronous_standby_names',
-                  'set synchronous_standby_names in the databases')
 NO_KEY = ('this version does not authenticate beacons and commands',
           'keep strangers from the network of the nodes')
 NO_WATCHDOG = ('this version does not feed a watchdog', 'do not count on it')
@@ -270,12 +268,15 @@ PARAMETERS = (
     _row(REPLICATION, 'replication_user', TEXT, Derived(
         'the user of an existing primary_conninfo, else db_user'), 'The user in the '
          'primary_conninfo that AHM writes.', beyond=True, reload=ALWAYS),
-    _row(REPLICATION, 'synchronous_mode', CHOICE, 'off', 'AHM keeps synchronous_standby_names: on '
-         'falls back to asynchronous replication while too few standbys are there, strict does '
-         'not.', choices=('off', 'on', 'strict'), beyond=True, reload=PAUSED,
-         without_effect=NO_SYNCHRONOUS),
-    _row(REPLICATION, 'synchronous_node_count', INTEGER, 1, 'How many standbys confirm a commit.',
-         minimum=1, maximum=1000, beyond=True, reload=PAUSED, without_effect=NO_SYNCHRONOUS),
+    _row(REPLICATION, 'synchronous_mode', CHOICE, 'off', 'AHM keeps synchronous_standby_names on '
+         'the primary, and nothing that was acknowledged is lost in a failover. on: commits wait '
+         'for fewer standbys, or for nobody, while too few are there, and nobody is promoted that '
+         'may lack what was acknowledged. strict: they wait until enough are there. off: AHM '
+         'leaves the setting as it is, and elections respect it. The same on all nodes.',
+         choices=('off', 'on', 'strict'), beyond=True, reload=PAUSED),
+    _row(REPLICATION, 'synchronous_node_count', INTEGER, 1, 'How many standbys confirm a commit, '
+         'where synchronous_mode is on or strict. The same on all nodes.',
+         minimum=1, maximum=1000, beyond=True, reload=PAUSED),
 
     _row(SAFETY, 'trusted_servers', ADDRESSES, (), 'Addresses outside the cluster to ping, for an '
          'even number of nodes with half votes: a half that reaches none of them counts itself '

@@ -33,6 +33,7 @@ Reading order:
     claims      what the primary's commits wait for
     intents     what operators asked of the whole cluster
     checks      look at the local database, ask trusted servers
+    synchronous  AHM sets what the primary's commits wait for
     grace       how long a server that is starting up is waited for
     evidence    what the living say of the old primary's database
     election    eligibility and rank, as pure functions of rows

@@ -172,6 +172,18 @@ class AttachDatabase(NamedTuple):
     rebuild: bool = False
 
 
+class SetSynchronous(NamedTuple):
+    """Let the commits of the local server wait for `needed` of these names, none: for nobody ->
+    ActionEnded, ok once that is seen in force.
+
+    `lsn` of the answer is the server's own position, read after that.
+    """
+    token: int = 0
+    needed: int = 0
+    names: Tuple[str, ...] = ()
+    limit: float = 0.0
+
+
 class Cancel(NamedTuple):
     """End the effect with this token by force; it is not answered any more."""
     token: int

@@ -31,6 +31,8 @@ RESTART_SECONDS = FAST_STOP_SECONDS + START_PRIMARY_SECONDS
 RESTART_SECONDS_MAX = 86400
 #: standby.signal.
 SIGNAL_FILE_SECONDS = 10.0
+#: A setting is written, the server reloads it, and a new session shows it.
+SET_SYNCHRONOUS_SECONDS = 10.0
 #: A standby is pointed at another primary, and restarted if it has to be.
 FOLLOW_SECONDS = 120.0
 #: A database that was a primary comes back as a standby without a rewind.

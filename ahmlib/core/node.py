@@ -41,6 +41,7 @@ from .policy.promotion import Promotion
 from .policy.rehearsals import Rehearsals
 from .policy.repoint import Repoint
 from .policy.standby import StandbyWatch
+from .policy.synchronous import Synchronous
 from .policy.trouble_kinds import KINDS
 from .policy.troubles import Troubles
 from .policy.vip import Vip
@@ -70,6 +71,7 @@ def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, no
     intents = Intents(facts, consensus)
     force = Force(facts, out, consensus, database, place, intents, lease_until)
     checks = Checks(facts, out, consensus, database, claims, intents)
+    synchronous = Synchronous(facts, out, consensus, database, claims, checks)
     investigation = Investigation(facts, out, consensus, database, place, checks)
     standby = StandbyWatch(facts, out, consensus, database, investigation, plan)
     isolation = Isolation(facts, out, consensus, database, paused, place, intents, plan,
@@ -90,9 +92,9 @@ def build_parts(settings: Settings, saved: Optional[Saved], incarnation: int, no
     boot = Boot(facts, out, consensus, database, paused, place, intents, booted)
     return plan, Parts(
         facts, out, consensus, database, paused, place, Foreign(), Namesake(facts, consensus),
-        claims, intents, force, checks, investigation, standby, isolation, vip, rehearsals,
-        candidate, promotion, shutdown, maintenance, operator, duties, repoint, leaving, boot,
-        Troubles(facts, out), History(facts, out, plan))
+        claims, intents, force, checks, synchronous, investigation, standby, isolation, vip,
+        rehearsals, candidate, promotion, shutdown, maintenance, operator, duties, repoint, leaving,
+        boot, Troubles(facts, out), History(facts, out, plan))
 
 
 class Node:
@@ -165,7 +167,8 @@ class Node:
         return [
             self._notice_changes, self._follow, parts.force.decide, parts.investigation.decide,
             self._starts(parts.duties.lease_ended), self._starts(parts.duties.decide),
-            parts.claims.decide, parts.paused.decide, self._elect, self._advance,
+            parts.claims.decide, parts.synchronous.decide, parts.paused.decide, self._elect,
+            self._advance,
             self._starts(parts.operator.decide), self._starts(parts.leaving.decide),
             parts.standby.decide, self._starts(parts.isolation.decide), parts.checks.decide,
             self._repoint, self._starts_up, parts.rehearsals.decide, parts.vip.decide,
@@ -282,6 +285,7 @@ class Node:
             parts.candidate.stood()
         if votes:
             parts.duties.begin()
+            parts.synchronous.elected()
             parts.place.elected()
             parts.repoint.hands_over(False)
             parts.force.elected(votes)
@@ -335,6 +339,7 @@ class Node:
         self.parts.investigation.close()
         self.parts.force.stopped()
         self.out.report('ERROR', 'takeover stopped', 'no promotion: %s' % outcome.why, UNKEPT)
+        self.parts.synchronous.gave_up()
         self.consensus.resign()
         self.parts.candidate.stopped(outcome.seconds)
 

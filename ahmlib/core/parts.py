@@ -31,6 +31,7 @@ from .policy.promotion import Promotion
 from .policy.rehearsals import Rehearsals
 from .policy.repoint import Repoint
 from .policy.standby import StandbyWatch
+from .policy.synchronous import Synchronous
 from .policy.troubles import Troubles
 from .policy.vip import Vip
 
@@ -49,6 +50,7 @@ class Parts(NamedTuple):
     intents: Intents
     force: Force
     checks: Checks
+    synchronous: Synchronous
     investigation: Investigation
     standby: StandbyWatch
     isolation: Isolation

@@ -1,8 +1,16 @@
 """What a node is told at its start: the part of the configuration that decisions need."""
 
+from enum import IntEnum
 from typing import NamedTuple, Tuple
 
 from .consensus.timing import Timing
+
+
+class SynchronousMode(IntEnum):
+    """Who sets what commits wait for, and what becomes of them without enough standbys (R66)."""
+    OFF = 0         # AHM leaves the setting alone
+    ON = 1          # they wait for fewer, or nobody
+    STRICT = 2      # they wait
 
 
 class Settings(NamedTuple):
@@ -34,6 +42,9 @@ class Settings(NamedTuple):
     lag_limit: int = 0                      # bytes; 0: none
     db_port: int = 5432
     db_data_dir: str = ''
+    # No configuration fills these two yet; the simulation does.
+    synchronous_mode: SynchronousMode = SynchronousMode.OFF
+    synchronous_count: int = 1              # standbys that are to confirm a commit
     shared: Tuple[Tuple[str, str], ...] = ()    # what has to be the same everywhere, by parameter
     warnings: Tuple[str, ...] = ()          # of the configuration, shown in the status
     advice: Tuple[str, ...] = ()            # those of them that no monitor has to be told of

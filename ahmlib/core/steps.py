@@ -18,6 +18,7 @@ from .effects import (
     RaiseVip,
     RestartDatabase,
     RunHook,
+    SetSynchronous,
     StartDatabase,
     StopDatabase,
 )
@@ -28,6 +29,7 @@ NAMES: Dict[type, str] = {
     FollowPrimary: 'pointed to the primary', InspectDatabase: 'files read',
     LeaveStandbySignal: 'standby.signal', LowerVip: 'VIP down', PingVip: 'VIP silent',
     Promote: 'promotion', RaiseVip: 'VIP up', RestartDatabase: 'database restarted',
+    SetSynchronous: 'synchronous_standby_names set',
     StartDatabase: 'database started', StopDatabase: 'database stopped',
 }
 WAITS = 'waits'

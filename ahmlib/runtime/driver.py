@@ -4,6 +4,7 @@ One method an effect, in the table PERFORM; `simulation.world` is the same table
 clock. Nothing here decides anything.
 """
 
+import os
 from collections import deque
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Optional, Sequence
 
@@ -23,6 +24,7 @@ from ahmlib.database.restart import restart_database
 from ahmlib.database.settings import DatabaseSettings
 from ahmlib.database.start import start_database
 from ahmlib.database.stop import stop_database
+from ahmlib.database.synchronous import set_synchronous
 from ahmlib.network import vip, wire
 from ahmlib.network.rehearsal import rehearse
 from ahmlib.runtime import answers, child_side, details
@@ -324,6 +326,10 @@ class Driver:
     def _checkpoint(self, effect: effects.CheckpointDatabase) -> None:
         self._action(effect, checkpoint, self.database, effect.limit)
 
+    def _set_synchronous(self, effect: effects.SetSynchronous) -> None:
+        self._action(effect, set_synchronous, self.database, effect.needed, effect.names,
+                     os.getpid(), effect.limit)
+
     def _attach(self, effect: effects.AttachDatabase) -> None:
         allowed = effect.rewind and self.database.use_pg_rewind
         host = self.node.settings.host(effect.leader)
@@ -429,5 +435,6 @@ class Driver:
         effects.LeaveStandbySignal: _leave_signal, effects.FollowPrimary: _follow,
         effects.AttachDatabase: _attach, effects.CheckpointDatabase: _checkpoint,
         effects.Cancel: _cancel, effects.Report: _report, effects.Record: _record,
+        effects.SetSynchronous: _set_synchronous,
         effects.Reply: _reply, effects.Exit: _exit,
     }

@@ -4,7 +4,7 @@ import hashlib
 from typing import TYPE_CHECKING, Dict, Optional, Sequence, Tuple
 
 from ahmlib.config.nodes_file import sorted_addresses
-from ahmlib.core.settings import Settings
+from ahmlib.core.settings import Settings, SynchronousMode
 from ahmlib.database.settings import DatabaseSettings
 from ahmlib.network.vip import VipSettings
 
@@ -48,6 +48,8 @@ def core_settings(config: 'Config') -> Settings:
         stop_isolated_primary=config.stop_isolated_primary, auto_attach=config.auto_attach,
         restart_failed=config.db_failure_action == 'restart',
         start_at_boot=config.db_start_at_boot,
+        synchronous_mode=SynchronousMode[config.synchronous_mode.upper()],
+        synchronous_count=config.synchronous_node_count,
         lag_limit=config.failover_lag_limit_bytes or 0, db_port=config.db_port,
         db_data_dir=config.db_data_dir or '', shared=shared(config),
         warnings=tuple(config.warnings), advice=tuple(config.advice))
@@ -60,7 +62,9 @@ def shared(config: 'Config') -> Tuple[Tuple[str, str], ...]:
     """
     if config.is_witness:
         return ()
-    return (('virtual_IP', config.virtual_ip or ''), ('db_port', str(config.db_port)))
+    return (('virtual_IP', config.virtual_ip or ''), ('db_port', str(config.db_port)),
+            ('synchronous_mode', config.synchronous_mode),
+            ('synchronous_node_count', str(config.synchronous_node_count)))
 
 
 def database_settings(config: 'Config') -> DatabaseSettings:

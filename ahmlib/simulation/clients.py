@@ -2,12 +2,15 @@
 
 They write to whichever host answers for the VIP, and remember every row that was acknowledged and
 where it lies.  So two primaries, an outage, and lost rows are observed here as a user would.
-With synchronous replication a row is acknowledged only once enough synchronous standbys have it.
+With synchronous replication a row is acknowledged only once as many standbys have it as the setting
+of its server asks for, as that is when it is looked at.
 """
 
 from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 
+from ahmlib.simulation.host import SLOW
 from ahmlib.simulation.lemma import excused
+from ahmlib.simulation.synchronous import is_promised, is_set_by_ahm
 
 if TYPE_CHECKING:
     from ahmlib.simulation.world import World
@@ -22,7 +25,8 @@ class Written(NamedTuple):
     node: int
     branch: int
     lsn: int
-    promised: bool = True       # False: by a host that no program can stop, beside a promoted one
+    promised: bool = True       # False: by a host that no program can stop, beside a promoted one,
+    #                             or, where AHM sets what commits wait for, before it promised
 
 
 class Clients:
@@ -30,7 +34,12 @@ class Clients:
 
     def __init__(self, world: 'World', synchronous: int = 0) -> None:
         self.world = world
-        self.synchronous = synchronous      # standbys that confirm a commit; 0: asynchronous
+        self.synchronous = synchronous      # so many of all were set to confirm a commit at first
+        for host in world.hosts if synchronous else ():
+            if host.database is not None:
+                host.database.synchronous = synchronous, tuple(
+                    other.settings.name for other in world.hosts
+                    if other is not host and other.database is not None)
         self.acknowledged: List[Written] = []
         self.waiting: List[Written] = []
         self.two_primaries_seconds = 0.0
@@ -45,14 +54,19 @@ class Clients:
         for host in served:
             branch, lsn = host.database.write()
             row = Written(world.now, host.settings.own, branch, lsn)
-            (self.waiting if self.synchronous else self.acknowledged).append(row)
+            if host.database.synchronous[0]:
+                self.waiting.append(row)
+            else:
+                self._acknowledge(row)
         world.after(WRITE_SECONDS, self._write)
 
     def _replicate(self) -> None:
         world = self.world
         for host in world.hosts:
             primary = world.upstream_of(host)
-            if primary is not None:
+            if primary is not None and host.behaviour('replication') == SLOW:
+                host.database.receive_slowly(primary)
+            elif primary is not None:
                 host.database.stream_from(primary)
         if self.waiting:
             self._confirm()
@@ -64,14 +78,21 @@ class Clients:
             primary = world.hosts[row.node].database
             if not world.hosts[row.node].powered or not primary.writable:
                 continue        # the client's connection is gone, and nothing was promised
-            having = sum(world.upstream_of(host) is primary
+            needed, names = primary.synchronous
+            having = sum(host.settings.name in names and world.upstream_of(host) is primary
                          and host.database.contains(row.branch, row.lsn) for host in world.hosts)
-            if having >= self.synchronous:
-                promised = not (excused(world, world.hosts[row.node]) and self._left_behind(row))
-                self.acknowledged.append(row._replace(at=world.now, promised=promised))
+            if having >= needed:
+                self._acknowledge(row)
             else:
                 left.append(row)
         self.waiting = left
+
+    def _acknowledge(self, row: Written) -> None:
+        world, host = self.world, self.world.hosts[row.node]
+        beyond = (self.synchronous or is_set_by_ahm(world)) and excused(world, host) \
+            and self._left_behind(row)
+        promised = not beyond and (not is_set_by_ahm(world) or is_promised(world))
+        self.acknowledged.append(row._replace(at=world.now, promised=promised))
 
     def _left_behind(self, row: Written) -> bool:
         """Whether somebody has been promoted before this position."""

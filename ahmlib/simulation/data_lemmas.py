@@ -1,4 +1,4 @@
-"""The lemmas that keep the data (L4, L5, L14, L17, L18, L20, L21, L23 to L27): who is promoted."""
+"""The lemmas that keep the data (L4, L5, L14, L17, L20 to L27): who is promoted."""
 
 from typing import TYPE_CHECKING, Any, Dict, Set, Tuple
 
@@ -7,7 +7,7 @@ from ahmlib.core.beacon import Beacon, Verdict
 from ahmlib.core.consensus.saved import SPENT, Saved
 from ahmlib.core.node import Node
 from ahmlib.core.policy.election import why_not_eligible
-from ahmlib.core.states import DatabaseState
+from ahmlib.core.states import DatabaseState, NodeState
 from ahmlib.simulation.lemma import (
     Lemma,
     Violated,
@@ -152,22 +152,6 @@ class RestartsPromoteNothing(Lemma):
                            % host.settings.name)
 
 
-class NothingLost(Lemma):
-    """With synchronous replication a promotion loses no acknowledged row."""
-    number = 18
-    watches = (effects.Promote,)
-
-    def performed(self, host: 'Host', effect: effects.Promote) -> None:
-        clients = self.world.clients
-        if not clients.synchronous or host.database is None or self.world.tampered \
-                or by_force(self.world, host):
-            return
-        lost = clients.lost_by(host.settings.own, promised=True)
-        if lost:
-            raise Violated('%s is promoted without %d rows that were acknowledged' % (
-                host.settings.name, lost))
-
-
 class OneWritable(Lemma):
     """Nothing is promoted while a database accepts writes on another host whose daemon runs."""
     number = 20
@@ -242,6 +226,21 @@ class SuccessorHasAll(Lemma):
         if not target.contains(branch, min(lsn, target.replayed)) or target.replayed < lsn:
             raise Violated('%s hands over to %s, which has replayed up to %d, and it has %d' % (
                 row.name, self.world.hosts[successor].settings.name, target.replayed, lsn))
+
+
+class AloneWithVip(Lemma):
+    """A takeover raises the VIP only where no node in contact says that it holds it."""
+    number = 22
+    watches = (effects.RaiseVip,)
+
+    def performed(self, host: 'Host', effect: effects.RaiseVip) -> None:
+        node = host.node
+        if halves(self.world) or host.has_vip:
+            return
+        holders = [row.name for row in node.consensus.members.in_touch() if row.holds_vip]
+        if node.state is NodeState.TAKING_OVER and holders:
+            raise Violated('%s raises the VIP, and %s says that it holds it' % (
+                host.settings.name, holders[0]))
 
 
 class StaysIn(Lemma):
@@ -384,5 +383,5 @@ class CopyOfTheLeaders(Lemma):
                     host.settings.name, leader.name, node.facts.name_of(mine.copied_from)))
 
 
-DATA_LEMMAS = (Evidence, MostAdvanced, Eligible, RestartsPromoteNothing, NothingLost, OneWritable,
+DATA_LEMMAS = (Evidence, MostAdvanced, Eligible, RestartsPromoteNothing, OneWritable, AloneWithVip,
                SuccessorHasAll, StaysIn, LeftAlone, SparedAlone, OneSays, CopyOfTheLeaders)

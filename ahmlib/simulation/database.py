@@ -14,6 +14,8 @@ from typing import Optional, Tuple
 SYSTEM_ID = '7000000000000000001'
 FIRST_LSN = 1000
 ROW_BYTES = 100
+#: What a slow standby receives at a time: less than clients write meanwhile.
+SLOW_BYTES = 40
 
 Branch = Tuple[int, int, int]
 
@@ -42,6 +44,8 @@ class SimulatedDatabase:
         self.pending: Optional[Tuple[str, ...]] = ()
         self.copied_from: Optional[int] = None  # whose data the newest rebuild brought
         self.copies = 0
+        #: What commits wait for, in the files and in force: so many of these names.
+        self.synchronous: Tuple[int, Tuple[str, ...]] = (0, ())
         self.starts = self.starts_by_hand = self.promotions = self.thaws = 0
 
     @property
@@ -114,6 +118,13 @@ class SimulatedDatabase:
         """Receive all that the primary has, if it is on this one's history."""
         if self.can_stream_from(primary):
             self.history, self.lsn = primary.history, primary.lsn
+            self.replay()
+
+    def receive_slowly(self, primary: 'SimulatedDatabase') -> None:
+        """Receive a little of what the primary has, if it is on this one's history."""
+        if self.can_stream_from(primary):
+            self.lsn = min(primary.lsn, self.lsn + SLOW_BYTES)
+            self.history = tuple(item for item in primary.history if item[2] <= self.lsn)
             self.replay()
 
     def replay(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Tuple
 
 from ahmlib.core import events
 from ahmlib.core.beacon import Farewell
+from ahmlib.core.consensus.quorum import votes_needed
 from ahmlib.core.consensus.timing import candidacy_seconds
 from ahmlib.core.limits import PATIENT_SECONDS
 from ahmlib.simulation import perform
@@ -29,7 +30,7 @@ from ahmlib.simulation.database_faults import (
     stop_replication,
     thaw_database,
 )
-from ahmlib.simulation.host import FAILS, HANGS, LIES, SAVE_SECONDS, SLOW
+from ahmlib.simulation.host import FAILS, HANGS, LIES, SAVE_SECONDS, SLOW, WORKS
 from ahmlib.simulation.lemma import is_obstructed
 from ahmlib.simulation.operator_faults import (
     attach,
@@ -200,6 +201,11 @@ def lose_state(world: 'World', place: int) -> None:
     saved = world.hosts[place].saved
     world.pause_forgotten = world.pause_forgotten or saved is not None and saved.pause.on
     world.hosts[place].saved, world.hosts[place].lease_until = None, 0.0
+    if saved is not None and saved.claim.needed:
+        left = sum(host.saved is not None and host.saved.claim >= saved.claim
+                   for host in world.hosts)
+        needed = world.settings.size - votes_needed(world.settings.size, False) + 1
+        world.claim_forgotten = world.claim_forgotten or left < needed
 
 
 def fill_disk(world: 'World', place: int) -> None:
@@ -339,6 +345,16 @@ FAULTS: Dict[str, Fault] = {function.__name__.replace('_', '-'): function for fu
     promote_by_hand, demote_by_hand, stop_replication, fail_checks, commands_work)}
 FAULTS.update(COMMANDS)
 
+#: Of worlds in which AHM sets what commits wait for.
+OF_MODES: Dict[str, Fault] = {
+    'set-synchronous-slow': _behave('synchronous', SLOW, 'what its commits wait for is set late'),
+    'set-synchronous-fails': _behave('synchronous', FAILS, 'its setting cannot be written'),
+    'set-synchronous-hangs': _behave('synchronous', HANGS, 'its setting is written, and no answer '
+                                     'comes'),
+    'slow-replication': _behave('replication', SLOW, 'its standby receives less than is written'),
+    'start-replication': _behave('replication', WORKS, 'its standby receives again'),
+}
+
 #: What operators ask for, and how a copy behaves that only they ask for.
 OPERATORS = ('attach', 'rebuild', 'promote', 'force', 'restart-database', 'shutdown-cluster',
              'pause-node', 'resume-node', 'pause-cluster', 'resume-cluster', 'copy-fails',
@@ -354,8 +370,9 @@ HARMLESS = ('restart', 'replay', 'heal', 'start', 'thaw', 'reload', 'ask-status'
 def strike(world: 'World', fault: str, place: int) -> None:
     """Let this fault happen to this node now."""
     name = fault.replace('_', '-')
-    world.note(world.hosts[place], '--- %s' % FAULTS[name].__doc__)
-    FAULTS[name](world, place)
+    fault_of = FAULTS.get(name) or OF_MODES[name]
+    world.note(world.hosts[place], '--- %s' % fault_of.__doc__)
+    fault_of(world, place)
 
 
 def is_harmless(world: 'World', plan: Plan) -> bool:

@@ -36,6 +36,10 @@
          force.
     L26  At no instant do two nodes say of themselves that clients may write there.
     L27  What a rebuild puts in place is a copy of the primary of the leader that is followed.
+    L28  Where AHM sets what commits wait for, every claim that may be the newest of some q voters
+         covers the setting in force.
+    L29  Where AHM sets what commits wait for, as many nodes of every new claim as it says have all
+         that was acknowledged.
 
 L1 and L2 are what users care about; the others are the steps of the proof.  Any q voters and any
 n - q + 1 acknowledgers share a node.  That node is bound to the leader it acknowledged for as long
@@ -69,6 +73,7 @@ from ahmlib.core.node import Node
 from ahmlib.core.settings import Settings
 from ahmlib.core.states import NodeState
 from ahmlib.simulation.data_lemmas import DATA_LEMMAS
+from ahmlib.simulation.synchronous_lemmas import Caught, Covered, NothingLost
 
 if TYPE_CHECKING:
     from ahmlib.simulation.host import Host
@@ -411,23 +416,8 @@ class OwnTerms(Lemma):
                 row.name, row.state.name, row.term))
 
 
-class AloneWithVip(Lemma):
-    """A takeover raises the VIP only where no node in contact says that it holds it."""
-    number = 22
-    watches = (effects.RaiseVip,)
-
-    def performed(self, host: 'Host', effect: effects.RaiseVip) -> None:
-        node = host.node
-        if halves(self.world) or host.has_vip:
-            return
-        holders = [row.name for row in node.consensus.members.in_touch() if row.holds_vip]
-        if node.state is NodeState.TAKING_OVER and holders:
-            raise Violated('%s raises the VIP, and %s says that it holds it' % (
-                host.settings.name, holders[0]))
-
-
 #: By number.
 LEMMAS = tuple(sorted(DATA_LEMMAS + (
     OneLeader, OnePrimary, Elected, NeverBack, SavedBeforeSaid, OneLease, Backed,
     NoVoteUnderPromise, UnderLease, DeadlinesFirst, CompleteStepDown, OldRowsIgnored,
-    ProceduresEnd, OwnTerms, AloneWithVip), key=lambda lemma: lemma.number))
+    ProceduresEnd, OwnTerms, NothingLost, Covered, Caught), key=lambda lemma: lemma.number))

@@ -14,6 +14,7 @@ from ahmlib.network import wire
 from ahmlib.simulation.attaching import COPY_SECONDS, STALL_SECONDS, attached
 from ahmlib.simulation.database import SYSTEM_ID
 from ahmlib.simulation.host import FAILS, HANGS, LIES, SLOW, Host
+from ahmlib.simulation.synchronous import set_synchronous
 
 if TYPE_CHECKING:
     from ahmlib.simulation.world import World
@@ -110,14 +111,12 @@ def _checked(world: 'World', host: Host, token: int) -> events.DatabaseChecked:
     upstream = None if mine.upstream is None else (
         world.spelled.get(host.settings.own) or host.settings.host(mine.upstream),
         host.settings.db_port)
-    needed, streams = world.clients.synchronous, world.upstream_of(host) is not None
-    names = tuple(other.settings.name for other in world.hosts
-                  if other is not host and other.database is not None) if needed else ()
+    (needed, names), streams = mine.synchronous, world.upstream_of(host) is not None
     hidden = mine.in_recovery and mine.hides_wal and not streams
     return events.DatabaseChecked(
         token, Verdict.REACHABLE, '', mine.in_recovery, SYSTEM_ID, mine.timeline,
         mine.replayed if hidden else mine.lsn, streams, upstream, needed, names,
-        tuple(world.streaming_from(host)) if needed else (),
+        tuple(world.streaming_from(host)),
         mine.replayed, mine.standstill, mine.held, not hidden, mine.mismatch,
         pending=mine.pending)
 
@@ -430,6 +429,6 @@ PERFORM: Dict[type, Callable[['World', Host, Any], None]] = {
     effects.LeaveStandbySignal: _leave_signal, effects.InspectDatabase: _inspect_database,
     effects.FollowPrimary: _follow, effects.AttachDatabase: _attach,
     effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,
-    effects.Record: _record,
+    effects.Record: _record, effects.SetSynchronous: set_synchronous,
     effects.Reply: _reply, effects.Exit: _exit,
 }

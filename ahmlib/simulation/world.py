@@ -56,10 +56,11 @@ class World:
         self.counter = self.branches = 0
         self.trace: List[str] = []
         self.harmless = False                   # nothing happens but restarts and questions
-        self.tampered = False                   # somebody promoted a standby by hand
+        self.tampered = False                   # promoted, or set what commits wait for, by hand
         self.forced: Set[int] = set()           # nodes that somebody promoted by force
         self.gone: Set[int] = set()             # hosts that never come back
         self.pause_forgotten = False            # a state file was lost that told of a pause
+        self.claim_forgotten = False            # so many were that voters may know of no claim
         self.leaders: Dict[int, int] = {}       # by term: who led in it
         self.vip_unknown: Set[int] = set()      # hosts that cannot tell whether they hold the VIP
         self.vip_answers: Set[int] = set()      # hosts to which a stranger answers for the VIP
@@ -156,7 +157,7 @@ class World:
         mine = host.database
         if mine is None or not mine.running or mine.hung or mine.starting \
                 or not mine.in_recovery or mine.upstream is None \
-                or not host.powered or host.behaviour('replication') != 'works':
+                or not host.powered or host.behaviour('replication') not in ('works', 'slow'):
             return None
         other = self.hosts[mine.upstream]
         theirs = other.database

@@ -134,6 +134,12 @@ PARAMETERS = {
         DECISIONS + 'db_failure_action_decides_whether_the_database_is_started_again_first',
         'tests/integration/test_operators.py::test_a_failed_primary_is_restarted_in_place_where_'
         'that_is_configured'),
+    'synchronous_mode': (
+        DECISIONS + 'synchronous_mode_decides_what_commits_wait_for',
+        'tests/integration/test_synchronous_mode.py::test_strict_commits_wait_while_too_few_'
+        'standbys_are_there'),
+    'synchronous_node_count': (
+        DECISIONS + 'synchronous_node_count_decides_how_many_standbys_confirm_a_commit',),
     'failover_lag_limit_bytes': (
         DECISIONS + 'a_standby_behind_by_more_than_failover_lag_limit_bytes_is_not_promoted',),
     'auto_attach': (
@@ -151,5 +157,4 @@ PARAMETERS = {
 }
 
 #: Parameters that are read and checked, and have no effect yet; README.md says so, too.
-WITHOUT_EFFECT = ('synchronous_mode', 'synchronous_node_count', 'auth_key_file', 'watchdog_device',
-                  'watchdog_mode')
+WITHOUT_EFFECT = ('auth_key_file', 'watchdog_device', 'watchdog_mode')

@@ -79,8 +79,8 @@ def test_any_statement_that_is_taken_out_of_the_manual_or_doubled_is_noticed():
 
 
 def test_a_parameter_that_gets_its_effect_is_noticed_in_the_readme():
-    assert problems(TABLE, TEXT, readme().replace('`synchronous_mode`, ', '')) == [
-        'the parameter synchronous_mode is in the table and not in the list of README.md of what '
+    assert problems(TABLE, TEXT, readme().replace('`watchdog_device`, ', '')) == [
+        'the parameter watchdog_device is in the table and not in the list of README.md of what '
         'has no effect']
 
 

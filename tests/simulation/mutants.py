@@ -26,7 +26,7 @@ from ahmlib.core.consensus.speaking import Speaker
 from ahmlib.core.consensus.tenure import Tenure
 from ahmlib.core.consensus.timing import Timing
 from ahmlib.core.node import Node
-from ahmlib.core.policy import election
+from ahmlib.core.policy import claims, election
 from ahmlib.core.policy.candidate import Candidate
 from ahmlib.core.policy.checks import Checks
 from ahmlib.core.policy.database import LocalDatabase
@@ -38,6 +38,7 @@ from ahmlib.core.policy.pause import Paused
 from ahmlib.core.policy.place import PrimaryPlace
 from ahmlib.core.policy.repoint import Repoint
 from ahmlib.core.policy.standby import StandbyWatch
+from ahmlib.core.policy.synchronous import Synchronous
 from ahmlib.core.policy.vip import Vip
 from ahmlib.core.procedures import STEPS
 
@@ -126,6 +127,8 @@ HOUSE_IS_BACK = ((0.5, 'kill-daemon-and-database', 0), (0.0, 'promote-slow', 1),
 STOPPED_BY_VIP = ((0.5, 'stop-replication', 1), (0.5, 'answer-for-vip', 1),
                   (0.0, 'answer-for-vip', 2), (0.5, 'power-off', 0), (32.0, 'commands-work', 1),
                   (0.0, 'commands-work', 2))
+#: A standby comes back that lags, as the one that has all dies.
+LAGS = ((1.0, 'stop-replication', 2), (10.0, 'slow-replication', 2), (0.0, 'kill-database', 1))
 LAGGING = ((0.5, 'stop-replication', 1), (1.0, 'power-off', 0))
 
 #: Node 0 has rows of its own; node 1 leads, is copied, and thought dead, and was not fenced.
@@ -376,6 +379,24 @@ MUTANTS = (
            OTHER_THAN_COPIED, (
                Patch(Operator, '_end_a_copy_of_another', 'and leader.sender != self.copied',
                      'and False'),)),
+    Mutant('what commits wait for is set before others know of the claim', 28,
+           'three nodes, mode on', ((1.0, 'cut', 0),), (
+               Patch(Synchronous, 'is_confirmed', 'return disk is not None', 'return True or '
+                     'disk is not None'),)),
+    Mutant('any claim is good enough', 28, 'three nodes, mode on',
+           ((1.0, 'kill-database', 1), (0.0, 'kill-database', 2)), (
+               Patch(claims, 'covers', 'if not claim.needed or', 'if True or'),)),
+    Mutant('a setting is claimed alone as soon as it is in force', 29, 'three nodes, mode on',
+           LAGS, (
+               Patch(Synchronous, '_is_caught', 'return len(having) >= setting.needed',
+                     'return True'),)),
+    Mutant('who lags is claimed alone, and promoted', 18, 'three nodes, mode on',
+           LAGS + ((3.0, 'power-off', 0),), (
+               Patch(Synchronous, '_is_caught', 'return len(having) >= setting.needed',
+                     'return True'),)),
+    Mutant('who takes over does not claim what it acknowledges', 28, 'three nodes, mode on',
+           ((1.0, 'stop-replication', 1), (8.0, 'start-replication', 1), (1.5, 'power-off', 0)), (
+               Patch(Synchronous, 'elected', 'if self.enabled and', 'if False and'),)),
     Mutant('terms belong to anybody', 19, 'three nodes', DEAD, (
         Patch(quorum, 'next_own_term', 'return term + (own - term) % size', 'return term'),)),
     Mutant('two candidates win one term', 1, 'five nodes, equal priorities',

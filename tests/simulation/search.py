@@ -17,10 +17,10 @@ import time
 from random import Random
 
 from ahmlib.core.node import Node
-from ahmlib.simulation.faults import FAULTS, OPERATORS, apply, repair
+from ahmlib.simulation.faults import FAULTS, OF_MODES, OPERATORS, apply, repair
 from ahmlib.simulation.world import Broken
 
-from .clusters import CLUSTERS, SYNCHRONOUS
+from .clusters import CLUSTERS, EVERY, MODES, SYNCHRONOUS
 from .plans import deadlines, formed, recovers
 
 STEPS_MAX = 8
@@ -35,15 +35,21 @@ SHUFFLED_EVERY = 3
 
 
 def place(number):
-    """The cluster of this number."""
+    """The cluster of this number, of those whose schedules are known by number."""
     return sorted(CLUSTERS)[number % len(CLUSTERS)]
+
+
+def anywhere(number):
+    """The cluster of this number, of all."""
+    return sorted(EVERY)[number % len(EVERY)]
 
 
 def draw(cluster, seed, operators=True):
     """(plan, loss, seed of the world) of this number; the same without what operators ask for."""
-    random, members = Random('%s %d' % (cluster, seed)), CLUSTERS[cluster]
+    random, members = Random('%s %d' % (cluster, seed)), EVERY[cluster]
     timing = members[0].timing
-    names = random.sample(sorted(set(FAULTS) - set(OPERATORS)), random.randrange(2, 12))
+    known = (set(FAULTS) - set(OPERATORS)).union(OF_MODES if cluster in MODES else ())
+    names = random.sample(sorted(known), random.randrange(2, 12))
     plan = []
     for _ in range(random.randrange(1, STEPS_MAX + 1)):
         near = random.choice(deadlines(timing)) + random.uniform(-0.05, 0.05)
@@ -86,7 +92,7 @@ def attempt(cluster, plan, loss, seed, order=None):
 
 def _attempt(cluster, plan, loss, seed):
     try:
-        world = formed(CLUSTERS[cluster], seed, min(loss, 0.1),
+        world = formed(EVERY[cluster], seed, min(loss, 0.1),
                        synchronous=SYNCHRONOUS.get(cluster, 0))
         world.network.loss = loss
         apply(world, plan)
@@ -111,9 +117,14 @@ def shrink(cluster, plan, loss, seed, kind, order):
     return plan
 
 
-def look(number):
+def look_anywhere(number):
+    """One schedule in any cluster: (cluster, finding as text or None)."""
+    return look(number, anywhere)
+
+
+def look(number, where=place):
     """One schedule: (cluster, finding as text or None)."""
-    cluster = place(number)
+    cluster = where(number)
     plan, loss, seed = draw(cluster, number)
     order = number if number % SHUFFLED_EVERY == 0 else None
     found = attempt(cluster, plan, loss, seed, order)
@@ -129,7 +140,7 @@ def main(seconds=3600.0, first=0):
     """Search for so many seconds; the number of findings."""
     began, shown, done, findings = time.time(), time.time(), 0, 0
     with multiprocessing.Pool() as pool:
-        for _, text in pool.imap_unordered(look, range(first, sys.maxsize), chunksize=8):
+        for _, text in pool.imap_unordered(look_anywhere, range(first, sys.maxsize), chunksize=8):
             done += 1
             if text is not None:
                 findings += 1

@@ -9,7 +9,7 @@ from ahmlib.simulation.faults import apply, repair
 from ahmlib.simulation.lemmas import LEMMAS
 from ahmlib.simulation.world import Broken
 
-from .clusters import CLUSTERS, SYNCHRONOUS
+from .clusters import EVERY, SYNCHRONOUS
 from .mutants import MUTANTS, applied
 from .plans import formed
 
@@ -21,7 +21,7 @@ AFTER_SECONDS = 20.0
 def run(mutant, seed, lemmas):
     """The lemma that this mutant's schedule breaks in the world of this seed, or None."""
     try:
-        world = formed(CLUSTERS[mutant.cluster], seed, lemmas=lemmas,
+        world = formed(EVERY[mutant.cluster], seed, lemmas=lemmas,
                        synchronous=SYNCHRONOUS.get(mutant.cluster, 0))
         apply(world, mutant.plan)
         repair(world)

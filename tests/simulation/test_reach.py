@@ -10,7 +10,7 @@ import pytest
 
 from ahmlib.simulation.faults import apply, repair
 
-from .clusters import CLUSTERS, SYNCHRONOUS
+from .clusters import EVERY, SYNCHRONOUS
 from .marks import marked
 from .mutants import MUTANTS
 from .plans import formed, recovers
@@ -29,6 +29,7 @@ from .test_operators import STORIES as OPERATOR_STORIES
 from .test_pause import STORIES as PAUSES
 from .test_restart_database import STORIES as RESTART_STORIES
 from .test_shorter_rows import STORIES as SHORTER_ROWS
+from .test_synchronous import STORIES as SYNCHRONOUS_STORIES
 from .test_troubles import STORIES as TROUBLES
 from .test_ways_out import STORIES as WAYS_OUT
 
@@ -119,7 +120,7 @@ def run_all():
     """Run them all; the transitions of the schedules."""
     transitions = set()
     for cluster, plan, loss, seed in schedules():
-        world = formed(CLUSTERS[cluster], seed, min(loss, 0.1),
+        world = formed(EVERY[cluster], seed, min(loss, 0.1),
                        synchronous=SYNCHRONOUS.get(cluster, 0))
         world.network.loss = loss
         apply(world, plan)
@@ -128,7 +129,7 @@ def run_all():
         transitions |= transitions_of(world.trace)
     for story in OPERATOR_STORIES + LEAVING_STORIES + FORCE_STORIES + FORCE_FOUND \
             + FIELD_STORIES + TROUBLES + WAYS_OUT + SHORTER_ROWS + RESTART_STORIES \
-            + BOOT_STORIES + HISTORY + MAINTENANCE + PAUSES + NODE_FILES:
+            + BOOT_STORIES + HISTORY + MAINTENANCE + PAUSES + NODE_FILES + SYNCHRONOUS_STORIES:
         story()
     return transitions
 

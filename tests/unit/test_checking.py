@@ -602,13 +602,13 @@ def test_settings_of_auto_conf_are_set_by_alter_system_and_hidden_ones_in_the_ma
 
 
 def test_advice_is_told_with_its_line_once_for_each_parameter():
-    config = config_of('synchronous_mode: strict\nwatchdog_device: /dev/w\n', nodes=4)
+    config = config_of('auth_key_file: /etc/k\nwatchdog_device: /dev/w\n', nodes=4)
     told = {(finding.code, finding.subject): finding for finding in of_config.judge(config)
             if finding.level == WARNING and finding.code not in ('program', 'no-database')}
-    assert sorted(told) == [('even-nodes', 'nodes_filename'), ('no-effect', 'synchronous_mode'),
+    assert sorted(told) == [('even-nodes', 'nodes_filename'), ('no-effect', 'auth_key_file'),
                             ('no-effect', 'watchdog_device')]
     assert told['even-nodes', 'nodes_filename'].fix.startswith('/etc/ahm/nodes.conf: add or')
-    assert told['no-effect', 'synchronous_mode'].fix.startswith(PATH + ':7: ')
+    assert told['no-effect', 'auth_key_file'].fix.startswith(PATH + ':7: ')
 
 
 def test_a_refused_configuration_is_told_in_the_same_form():

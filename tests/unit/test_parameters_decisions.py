@@ -5,6 +5,7 @@ clusters are simulated, and the node under test is the daemon's own core.
 """
 
 from ahmlib.core.states import DatabaseState, NodeState
+from ahmlib.simulation.faults import strike
 from tests.conformance.configured import settings, starting, world
 
 FAILED_STANDBY = (DatabaseState.FAILED, NodeState.LOST)
@@ -133,6 +134,28 @@ def test_a_standby_behind_by_more_than_failover_lag_limit_bytes_is_not_promoted(
         cluster.power_off(0)
         cluster.run(60)
         assert cluster.serves() == expected, limit
+
+
+def commits_wait_for(cluster):
+    """How many of whom, in what is in force at the first node, once it stays so."""
+    cluster.run(60)
+    return cluster.hosts[0].database.synchronous
+
+
+def test_synchronous_mode_decides_what_commits_wait_for(tmp_path):
+    for mode, alone in (('off', 0), ('on', 0), ('strict', 1)):
+        cluster = world(tmp_path, synchronous_mode=mode)
+        needed, names = commits_wait_for(cluster)
+        assert (needed, len(names)) == ((0, 0) if mode == 'off' else (1, 2)), mode
+        for place in (1, 2):
+            strike(cluster, 'kill-database', place)
+        assert commits_wait_for(cluster)[0] == alone, mode
+
+
+def test_synchronous_node_count_decides_how_many_standbys_confirm_a_commit(tmp_path):
+    for count in (1, 2):
+        cluster = world(tmp_path, synchronous_mode='on', synchronous_node_count=count)
+        assert commits_wait_for(cluster)[0] == count
 
 
 def test_is_witness_says_that_a_node_has_no_database(tmp_path):

@@ -22,6 +22,7 @@ from ..effects import (
 from ..events import DatabaseChecked, TrustedPinged
 from ..facts import Facts
 from ..out import Out
+from ..settings import SynchronousMode
 from ..states import DatabaseState, NodeState
 from .claims import Claims
 from .database import LocalDatabase
@@ -74,6 +75,8 @@ class Checks:
                 # What it finds does not count in an election.
                 self._end_check()
                 self.anew = True
+        elif settings.synchronous_mode is not SynchronousMode.OFF and self.consensus.leads:
+            period = min(period, max(0.5, settings.interval / 2))   # commits may wait for the dead
         if self.token is not None or not stale and not self.facts.reached(self._due_at()):
             return
         self.next_at = self.facts.now + period
@@ -99,6 +102,11 @@ class Checks:
         """Check at once, or again at once where a check is under way."""
         self.next_at = self.facts.now
 
+    def look_anew(self) -> None:
+        """What a check that is under way finds may be out of date."""
+        self._end_check()
+        self.soon()
+
     def action_ended(self, effect: Any, event: Any) -> None:
         """Where it changed the database, a check that began before found what is out of date (R15).
 
@@ -106,8 +114,7 @@ class Checks:
         """
         if isinstance(effect, CHANGE_DATABASE) \
                 and (event.ok or not isinstance(effect, StopDatabase)):
-            self._end_check()
-            self.soon()
+            self.look_anew()
 
     def _end_check(self) -> None:
         if self.token is not None:

@@ -8,17 +8,20 @@ A change is claimed in two steps.  The join of both settings holds until as many
 one needs have all that was there when two checks in a row had shown it; then that holds alone.
 """
 
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..beacon import Beacon, Claim
 from ..consensus.consensus import Consensus
 from ..events import DatabaseChecked
 from ..facts import Facts
 from ..out import Out
+from ..settings import SynchronousMode
 from ..states import DatabaseState, NodeState
 from .database import LocalDatabase
 
 EVERYBODY = '*'
+#: In place of a standby that is not there yet: no node may be called so.
+NOBODY = 'ahm_nobody_yet'
 
 
 class Setting(NamedTuple):
@@ -40,6 +43,19 @@ def joined(one: Claim, needed: int, nodes: Sequence[int]) -> Tuple[int, Tuple[in
     if not needed:
         return one.needed, one.nodes
     return min(one.needed, needed), tuple(sorted(set(one.nodes) | set(nodes)))
+
+
+def covers(claim: Claim, needed: int, nodes: Sequence[int], own: int) -> bool:
+    """Whether a claim covers this setting of the primary of node `own`.
+
+    It does where among that node and any `needed` of these nodes are as many of the claim's as it
+    says.  Fewer nodes than are needed confirm nothing, and where nothing is claimed nothing is
+    promised.
+    """
+    if not claim.needed or len(nodes) < needed:
+        return True
+    left_out = len(set(nodes) - set(claim.nodes))
+    return claim.needed <= (own in claim.nodes) + max(0, needed - left_out)
 
 
 class Claims:
@@ -82,6 +98,8 @@ class Claims:
         """
         if not event.sync_needed or not event.sync_names:
             return Setting(0, ())
+        if event.sync_names == (NOBODY,):
+            return Setting(event.sync_needed, ())
         nodes, strange, foreign = set(), [], []
         for name in event.sync_names:
             places = self._places_of(name, event.sync_peers)
@@ -138,7 +156,8 @@ class Claims:
 
     def decide(self) -> None:
         """A leader's claim follows what its database is set to."""
-        if self.consensus.state is not NodeState.LEADER or self.consensus.steps_down \
+        if self.facts.settings.synchronous_mode is not SynchronousMode.OFF \
+                or self.consensus.state is not NodeState.LEADER or self.consensus.steps_down \
                 or not self.database.runs_as_primary or self._setting is None:
             return
         wanted = self._wanted()
@@ -154,9 +173,29 @@ class Claims:
     def _wanted(self) -> Tuple[int, Tuple[int, ...]]:
         return (0, ()) if self._setting is None else self._setting[:2]
 
+    # -- what the modes need (R66 to R69) ------------------------------------------------------
+
+    @property
+    def setting(self) -> Optional[Setting]:
+        """What commits wait for, as the newest check or order has shown; None: not known."""
+        return self._setting
+
+    def was_set(self, setting: Optional[Setting]) -> None:
+        """An order to set it ended; None: nobody knows how."""
+        self._setting, self._since_lsn = setting, None
+
+    def make(self, needed: int, nodes: Iterable[int]) -> None:
+        """A new claim of this leader, newer than all that it knows."""
+        self._publish(needed, tuple(sorted(nodes)), self.claim.version + 1)
+
     def _publish(self, needed: int, nodes: Tuple[int, ...], version: int) -> None:
-        self.claim = Claim(self.consensus.term, version, needed, nodes)
-        if nodes:
+        # Half votes and force may have made one in a higher term than that of this leader.
+        term = max(self.consensus.term, self.claim.term)
+        self.claim = Claim(term, version, needed, nodes)
+        if nodes == (self.facts.own,):
+            self.out.report('INFO', 'synchronous', 'claims that it alone has all that it '
+                            'acknowledges: nobody else is promoted who has less')
+        elif nodes:
             self.out.report('INFO', 'synchronous', 'claims that %d of %s confirm a commit' % (
                 needed, ', '.join(self.facts.name_of(place) for place in nodes)))
 

@@ -108,7 +108,8 @@ def _not_streaming(parts: Parts) -> str:
 
 
 def _commits_wait(parts: Parts) -> str:
-    return parts.database.commits_wait if parts.consensus.leads else ''
+    return parts.database.commits_wait \
+        if parts.consensus.leads and not parts.synchronous.enabled else ''
 
 
 def _takeover(parts: Parts) -> str:
@@ -220,6 +221,9 @@ KINDS = (
     Kind('not streaming', _always('WARNING'), _judged(_not_streaming), _judged(_streams_again),
          ends='streaming'),
     Kind('commits', _always('CRITICAL'), _commits_wait, _commits_end),
+    Kind('synchronous', lambda parts: 'CRITICAL' if parts.synchronous.commits_wait() else 'WARNING',
+         lambda parts: parts.synchronous.shortage(),
+         _once_over('as many standbys confirm each commit as was asked for')),
     Kind('takeover', _always('ERROR'), _judged(_takeover), _judged(
         _once_over('a takeover here would get through now, as far as can be tried'))),
     Kind('handover', _always('ERROR'), _judged(_handover), _judged(_lets_in)),

@@ -126,6 +126,7 @@ def hand_over(parts: Parts, target: int) -> Procedure:
     parts.duties.ended()
     parts.place.handed_over(target)
     parts.paused.hand_to(target)
+    parts.synchronous.hand_to(target)
     parts.out.note('handed over to %s' % name)
     parts.consensus.stepped_down(parts.out.problem, NodeState.PARTICIPATE_IN_ELECTION)
     return ''

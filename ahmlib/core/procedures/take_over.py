@@ -35,7 +35,8 @@ def take_over(parts: Parts) -> Procedure:
         return GaveUp('not enough nodes acknowledged it', 0.0)
     promotes = not database.runs_as_primary
     sure = _make_sure if promotes or _half_is_silent(parts) else _vip_silent
-    why = yield from sure(parts)
+    why = (yield from _claimed(parts)) if promotes else ''
+    why = why or (yield from sure(parts))
     if promotes and not parts.force.claims:
         why = why or why_not_eligible(facts.row, parts.candidate.view()) \
             or _give_way(parts, parts.consensus.members.in_touch())     # as of now
@@ -52,7 +53,7 @@ def take_over(parts: Parts) -> Procedure:
             return _promotion_failed(parts, event)
         _promoted(parts, event)
     parts.place.put_on_record()
-    parts.claims.begin()
+    parts.synchronous.begin(promotes)
     if not (yield Until(parts.place.is_on_record, facts.hold_seconds, step='on record')):
         return StepDown(Reason('lease', 'no majority repeated the primary on record', 'immediate'))
     yield from _raise_vip(parts)
@@ -92,6 +93,23 @@ def _promotion_failed(parts: Parts, event: ActionEnded) -> Union[GaveUp, StepDow
     parts.database.end_change()
     parts.database.not_promoted(why, parts.facts.now + seconds)
     return GaveUp(why, seconds)
+
+
+def _claimed(parts: Parts) -> Procedure:
+    """What commits will wait for is known by enough, and set where it has to be (R69); why not, or
+    ''."""
+    synchronous = parts.synchronous
+    if not synchronous.enabled:
+        return ''
+    if not parts.force.claims and not (yield Until(
+            synchronous.is_confirmed, parts.facts.hold_seconds, step='claim')):
+        return 'not enough nodes have acknowledged which standbys confirm its commits'
+    order = synchronous.before_promotion()
+    if order is None:
+        return ''
+    event = yield order
+    synchronous.was_prepared()
+    return '' if event.ok else 'what its commits wait for could not be set: %s' % event.reason
 
 
 def _half_is_silent(parts: Parts) -> bool:
