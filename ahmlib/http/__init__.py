@@ -9,7 +9,10 @@ answers come from memory, in the daemon's own loop, and nothing that is asked he
     health     the paths of health checks, as a table of pure functions of a View
     view       what this node knows at an instant
     pages      what is known of the cluster, in the form that Patroni's tools read
+    timelines  the timelines that were left, and who leads since
     metrics    text for Prometheus
     counters   what happened since the start, counted
+    causes     why, as a word of a closed list
+    looks      the WAL directory, looked at by a child now and then
     site       which path is answered by what
 """

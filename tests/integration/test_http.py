@@ -102,7 +102,10 @@ def test_the_pages_are_what_tools_of_patroni_read(healthy):
     assert status['leader'] == FIRST and len(status['nodes']) == 3
     assert page(first, '/config') == page(first, '/config')
     assert page(first, '/config')['ttl'] == pytest.approx(healthy.hold)
-    assert [row[4] for row in page(first, '/history')] == [FIRST]
+    assert page(first, '/history') == [], 'no timeline was left'
+    version, = first.database.sql("SELECT current_setting('server_version_num')")[0]
+    assert own['server_version'] == other['server_version'] == int(version)
+    assert other['replication_state'] == 'streaming'
 
 
 def test_events_are_lines_of_the_history_and_go_on_where_they_ended(healthy):
@@ -125,6 +128,7 @@ def test_metrics_say_who_leads_and_how_long_the_failover_took(healthy):
         assert found['ahm_leader'] == leads and found['ahm_unprotected'] == '0'
         assert found['ahm_streaming'] == str(1 - int(leads))
         assert int(found['ahm_wal_position_bytes']) > 0
+        assert int(found['ahm_wal_free_bytes']) > 0
         assert int(found['ahm_database_checks_total{result="ok"}']) > 0
         others = [name for name in NAMES if name != node.name]
         for name in others:
@@ -271,6 +275,34 @@ def test_never_do_two_say_that_they_are_the_primary():
         cluster.wait_until(lambda: ask(cluster.node(new))[0] == 200, 30, '200 of ' + new)
         assert doors.moved(SECOND, new, scenario.fault_at)
         assert ask(second)[0] == 503
+        living = [node for node in cluster.nodes if node is not second]
+        for node in living:
+            history_is(cluster, node, [(1, SECOND), (2, new)])
+        lsns = {tuple(row[1] for row in page(node, '/history')) for node in living}
+        assert lsns == {tuple(switch_points(cluster.node(new).database.data_dir, 3))}
+        # What was seen of others is kept, too.
+        other, = [node for node in living if node.name != new]
+        other.stop_ahm()
+        other.start_ahm()
+        history_is(cluster, other, [(1, SECOND), (2, new)])
+
+
+def history_is(cluster, node, expected):
+    """Wait until /history of this node tells these timelines and who leads since, and each LSN."""
+    def rows():
+        return [row for row in page(node, '/history') if row[1]]
+    cluster.wait_until(lambda: [(row[0], row[4]) for row in rows()] == expected, 60,
+                       '%s in /history of %s' % (expected, node.name), PAUSE)
+    for _, lsn, reason, at, _ in rows():
+        assert lsn > 0 and reason and at.endswith('Z')
+    assert [row[3] for row in rows()] == sorted(row[3] for row in rows())
+
+
+def switch_points(data_dir, timeline):
+    """Where the timelines before this one ended, as its history file says."""
+    with open(os.path.join(data_dir, 'pg_wal', '%08X.history' % timeline)) as file:
+        halves = [line.split()[1].split('/') for line in file if line.strip()]
+    return [(int(high, 16) << 32) + int(low, 16) for high, low in halves]
 
 
 def test_a_port_that_is_taken_keeps_the_daemon_from_starting():
