@@ -49,7 +49,7 @@ class WalLooks:
         if result.get('ok'):
             self._pause = LOOK_SECONDS
             self.found = Monitored(True, '', result['timeline'], result['free_bytes'],
-                                   tuple(Ended(*each) for each in result['ended']))
+                                   tuple(Ended(**each) for each in result['ended']))
         else:
             self._pause = min(2 * self._pause, PAUSE_SECONDS_MAX)
         self._at = self._clock() + self._pause

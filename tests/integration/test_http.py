@@ -1,6 +1,7 @@
 """HTTP of real daemons: who is the primary, while daemons stop, hosts die and clients are slow."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import time
 
 import pytest
 
+from ahmlib.http import pages
 from ahmlib.lab import LabError
 from tests.lab.cluster import Cluster, loopback_available
 
@@ -20,6 +22,7 @@ from .scenarios import (
     PATIENT,
     PAUSE,
     SECOND,
+    THIRD,
     formed,
     is_led_by_another,
     succeeds,
@@ -144,26 +147,87 @@ def test_metrics_say_who_leads_and_how_long_the_failover_took(healthy):
             assert (done.returncode, done.stdout) == (0, b'')
 
 
-#: Service -> (words, its exit code at the leader, at a standby): 0 is OK, 2 is CRITICAL.
-SERVICES = {
-    'cluster_has_leader': ([], 0, 0), 'cluster_has_replica': (['--critical', '2:'], 0, 0),
-    'cluster_node_count': (['--critical', '3:', '--healthy-critical', '3:'], 0, 0),
-    'cluster_is_in_maintenance': ([], 0, 0), 'cluster_has_scheduled_action': ([], 0, 0),
-    'node_is_alive': ([], 0, 0), 'node_is_primary': ([], 0, 2), 'node_is_leader': ([], 0, 2),
-    'node_is_replica': ([], 2, 0), 'node_is_pending_restart': ([], 0, 0)}
+#: (Service and its words, its exit code at the leader, at a standby): 0 is OK, 2 is CRITICAL.
+SERVICES = [
+    ('cluster_has_leader', 0, 0), ('cluster_has_replica --critical 2:', 0, 0),
+    ('cluster_has_replica --critical 2: --max-lag 64MB', 0, 0),
+    ('cluster_has_replica --sync-critical 1:', 2, 2),
+    ('cluster_node_count --critical 3: --healthy-critical 3:', 0, 0),
+    ('cluster_is_in_maintenance', 0, 0), ('cluster_has_scheduled_action', 0, 0),
+    ('cluster_config_has_changed --hash CONFIG', 0, 0),
+    ('cluster_config_has_changed --hash 0', 2, 2),
+    ('node_is_alive', 0, 0), ('node_is_primary', 0, 2), ('node_is_leader', 0, 2),
+    ('node_is_replica', 2, 0), ('node_is_replica --max-lag 64MB', 2, 0),
+    ('node_is_replica --is-async', 2, 0), ('node_is_replica --is-sync', 2, 2),
+    ('node_is_pending_restart', 0, 0), ('node_tl_has_changed --timeline 1', 0, 0),
+    ('node_tl_has_changed --timeline 2', 2, 2),
+    ('node_patroni_version --patroni-version ' + pages.FORM_VERSION, 0, 0)]
 
 
 @pytest.mark.skipif(CHECK_PATRONI is None, reason='CHECK_PATRONI NOT TRIED: it is not installed; '
                     'pip install check_patroni, or name it by CHECK_PATRONI')
-@pytest.mark.parametrize('service', sorted(SERVICES))
-def test_check_patroni_reads_ahm(healthy, service):
-    words, of_leader, of_standby = SERVICES[service]
+@pytest.mark.parametrize('words, of_leader, of_standby', SERVICES)
+def test_check_patroni_reads_ahm(healthy, words, of_leader, of_standby):
     for node, code in zip(healthy.cluster.nodes, (of_leader, of_standby)):
-        argv = [CHECK_PATRONI, '-e', 'http://%s:%d' % (node.host.address, HTTP_PORT),
-                '--timeout', '10', service]
-        done = subprocess.run(argv + words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              universal_newlines=True)
-        assert done.returncode == code, done.stdout
+        # It hashes the page as Python writes it again.
+        config = hashlib.md5(json.dumps(page(node, '/config')).encode()).hexdigest()
+        says(node, words.replace('CONFIG', config), code)
+
+
+def says(node, words, code):
+    """What check_patroni says of this node, where it is installed: its exit code is this one."""
+    if CHECK_PATRONI is None:
+        return
+    argv = [CHECK_PATRONI, '-e', 'http://%s:%d' % (node.host.address, HTTP_PORT), '--timeout', '10']
+    done = subprocess.run(argv + words.split(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          universal_newlines=True)
+    assert done.returncode == code, (words, done.stdout)
+
+
+@pytest.mark.parametrize('names, path, kind', [
+    ('FIRST 1 ("%s")' % SECOND, '/sync', 'sync_standby'),
+    ('ANY 1 ("%s", "%s")' % NAMES[1:], '/quorum', 'quorum_standby')])
+def test_for_whom_commits_wait_is_said_by_each_standby(healthy, names, path, kind):
+    cluster, (first, second, third) = healthy.cluster, healthy.cluster.nodes
+    confirm = [name for name in NAMES[1:] if name in names]
+    try:
+        first.database.sql("ALTER SYSTEM SET synchronous_standby_names = '%s'" % names)
+        first.database.sql('SELECT pg_reload_conf()')
+        settles(cluster, path, only(*confirm))
+        settles(cluster, '/read-only' + path.replace('/', '-'), only(FIRST, *confirm))
+        settles(cluster, '/async', only(*[name for name in NAMES[1:] if name not in confirm]))
+        cluster.wait_until(lambda: page(second, '/patroni').get(kind) is True, 30, kind, PAUSE)
+        assert (kind in page(third, '/patroni')) is (THIRD in confirm)
+        roles = {member['name']: member['role'] for member in page(first, '/cluster')['members']}
+        assert roles[SECOND] == kind
+        says(second, 'node_is_replica --is-sync', 0)
+        says(second, 'node_is_replica --is-async', 2)
+        says(first, 'cluster_has_replica --sync-critical 1:', 0)
+    finally:
+        first.database.sql('ALTER SYSTEM RESET synchronous_standby_names')
+        first.database.sql('SELECT pg_reload_conf()')
+        settles(cluster, '/async', only(*NAMES[1:]))
+
+
+def test_a_server_that_waits_for_a_restart_says_so(healthy):
+    """A parameter that needs one was changed, and changed back."""
+    cluster, second = healthy.cluster, healthy.cluster.nodes[1]
+
+    def waits(value):
+        cluster.wait_until(lambda: page(second, '/patroni').get('pending_restart', False) is value,
+                           30, 'pending_restart: %s' % value, PAUSE)
+    def is_set(value):
+        second.database.sql('ALTER SYSTEM SET max_worker_processes = %d' % value)
+        second.database.sql('SELECT pg_reload_conf()')
+    before = int(second.database.sql('SHOW max_worker_processes')[0][0])
+    waits(False)
+    try:
+        is_set(before + 1)
+        waits(True)
+        says(second, 'node_is_pending_restart', 2)
+    finally:
+        is_set(before)      # where it is taken out of the file, the server goes on waiting
+        waits(False)
 
 
 def test_no_secret_and_no_path_is_shown(healthy):
@@ -284,6 +348,7 @@ def test_never_do_two_say_that_they_are_the_primary():
         other, = [node for node in living if node.name != new]
         other.stop_ahm()
         other.start_ahm()
+        cluster.wait_until(lambda: ask(other, '/liveness')[0] == 200, 60, 'the door of ' + other.name)
         history_is(cluster, other, [(1, SECOND), (2, new)])
 
 

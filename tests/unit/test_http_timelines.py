@@ -2,6 +2,7 @@
 
 import ast
 import glob
+import json
 import os
 import re
 
@@ -13,6 +14,7 @@ from ahmlib.http import causes, looks
 from ahmlib.http.counters import TIMELINE, Counters
 from ahmlib.http.looks import WalLooks
 from ahmlib.http.timelines import history_page
+from ahmlib.runtime import child_side
 from ahmlib.runtime.history import instant
 
 from .pages import ROOT
@@ -118,7 +120,9 @@ class Watched:
         return len(self.children.asked) > before
 
 
-WELL = {'ok': True, 'reason': '', 'timeline': 2, 'free_bytes': 5, 'ended': [[1, 9, 'x', 2, 1.0]]}
+FOUND = Monitored(True, '', 2, 5, (Ended(1, 9, 'x', 2, 1.0),))
+#: As it comes out of a child.
+WELL = json.loads(child_side.outcome('a look', lambda: FOUND, ()).decode())
 
 
 def test_it_looks_once_at_a_time_and_again_after_a_while():
@@ -126,7 +130,7 @@ def test_it_looks_once_at_a_time_and_again_after_a_while():
     assert watched.begins() and watched.children.asked[0][0] == ('/data', 1)
     assert not watched.begins() and watched.looks.next_deadline() is None
     watched.children.answer(**WELL)
-    assert watched.looks.found == Monitored(True, '', 2, 5, (Ended(1, 9, 'x', 2, 1.0),))
+    assert watched.looks.found == FOUND
     assert not watched.begins()
     watched.now = watched.looks.next_deadline()
     assert watched.begins()
