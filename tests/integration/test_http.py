@@ -348,7 +348,7 @@ def test_never_do_two_say_that_they_are_the_primary():
         other, = [node for node in living if node.name != new]
         other.stop_ahm()
         other.start_ahm()
-        cluster.wait_until(lambda: ask(other, '/liveness')[0] == 200, 60, 'the door of ' + other.name)
+        cluster.wait_until(lambda: ask(other, '/liveness')[0] == 200, 60, 'its door')
         history_is(cluster, other, [(1, SECOND), (2, new)])
 
 

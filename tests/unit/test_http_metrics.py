@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from ahmlib.core.beacon import Verdict
 from ahmlib.core.events import BeaconHeard, DatabaseChecked
 from ahmlib.core.node import Node
-from ahmlib.core.states import DatabaseState
 from ahmlib.core.settings import Settings
+from ahmlib.core.states import DatabaseState
 from ahmlib.core.status import status
 from ahmlib.database.monitored import Monitored
 from ahmlib.http import exposition, pages
