@@ -1,4 +1,4 @@
-"""Each HAProxy file with each fault that test_haproxy.py leaves out: minutes, by make test-field."""
+"""Each HAProxy file with each fault that test_haproxy.py leaves out: by make test-field."""
 
 import pytest
 

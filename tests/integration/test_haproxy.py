@@ -1,6 +1,6 @@
 """A real HAProxy in front of the cluster, without a VIP: our sample, and files written for Patroni.
 
-Which file hears which story in `make test` is in `routing.SHORT`; test_field_haproxy.py has the rest.
+Which file goes with which story here is in `routing.SHORT`; test_field_haproxy.py has the rest.
 """
 
 import re

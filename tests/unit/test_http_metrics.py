@@ -215,6 +215,22 @@ def test_the_version_of_the_server_and_a_restart_that_it_waits_for():
     assert 'server_version' not in page and 'pending_restart' not in page
 
 
+def test_a_standby_that_fails_its_check_is_a_replica_no_more_at_once(monkeypatch):
+    """A field story: /replica was 200 while the server was starting up, and refused its clients."""
+    driver = Driver()
+    monkeypatch.setattr('ahmlib.http.view.is_cut_off', lambda parts: False)
+
+    def replica():
+        return site_of(driver).answer(Request('OPTIONS', '/replica')).code
+    checked(driver)
+    assert replica() == 200
+    for verdict in (Verdict.STARTING, Verdict.UNREACHABLE, Verdict.REACHABLE):
+        checked(driver, verdict=verdict, in_recovery=None)
+        assert driver.node.parts.database.state is DatabaseState.STANDBY and replica() == 503
+        checked(driver)
+        assert replica() == 200
+
+
 @pytest.mark.parametrize('needed, nodes, told', [
     (0, (), {}), (1, (0,), {'sync_standby'}), (1, (0, 1), {'quorum_standby'}), (1, (1,), {})])
 def test_a_standby_says_whether_commits_wait_for_it(monkeypatch, needed, nodes, told):
@@ -334,7 +350,7 @@ def alerts():
 def test_every_alert_asks_for_metrics_that_are_there_and_names_its_section():
     known = set(re.findall(r'^# TYPE (\S+)', text_of(), re.MULTILINE))
     # What a node tells that has just started is not all; these come with a database.
-    known |= {'ahm_replication_lag_bytes', 'ahm_loop_lateness_seconds_count',
+    known |= {'ahm_replication_lag_bytes', 'ahm_slot_retained_bytes', 'ahm_loop_lateness_seconds_count',
               'ahm_loop_lateness_seconds_bucket'}
     anchors = {re.sub(r'[^\w -]', '', title.lower()).replace(' ', '-')
                for level in (2, 3) for title in headings(document('docs', 'runbook.md'), level)}
@@ -355,6 +371,9 @@ RAISED = {
     'AhmNodeDown': ({'up{job="ahm",instance="a"}': 0}, '2m'),
     'AhmPausedLong': ({'ahm_paused{job="ahm",instance="a"}': 1}, '61m'),
     'AhmReplicationLag': ({'ahm_replication_lag_bytes{job="ahm",instance="a"}': 3 * 10 ** 8}, '6m'),
+    'AhmSlotKeepsWal': ({'ahm_slot_retained_bytes{job="ahm",instance="a",slot="x"}': 2 * 10 ** 10},
+                        '11m'),
+    'AhmWalRoomLow': ({'ahm_wal_free_bytes{job="ahm",instance="a"}': 2 * 10 ** 9}, '6m'),
     'AhmCommitsBlocked': ({'ahm_sync_commits_blocked{job="ahm",instance="a"}': 1}, '1m'),
     'AhmConfigurationsDiffer': ({'ahm_config_info{job="ahm",instance="a",fingerprint="1"}': 1,
                                  'ahm_config_info{job="ahm",instance="b",fingerprint="2"}': 1},
@@ -368,6 +387,8 @@ WELL = {'ahm_leader{job="ahm",instance="a"}': 1, 'ahm_leader{job="ahm",instance=
         'ahm_unprotected{job="ahm",instance="a"}': 0, 'up{job="ahm",instance="a"}': 1,
         'ahm_paused{job="ahm",instance="a"}': 0,
         'ahm_replication_lag_bytes{job="ahm",instance="a"}': 1000,
+        'ahm_slot_retained_bytes{job="ahm",instance="a",slot="x"}': 1000,
+        'ahm_wal_free_bytes{job="ahm",instance="a"}': 10 ** 11,
         'ahm_sync_commits_blocked{job="ahm",instance="a"}': 0,
         'ahm_config_info{job="ahm",instance="a",fingerprint="1"}': 1,
         'ahm_config_info{job="ahm",instance="b",fingerprint="1"}': 1,
