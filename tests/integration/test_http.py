@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 
@@ -41,8 +42,9 @@ HTTP = {'http_port': HTTP_PORT}
 
 @pytest.fixture(scope='module')
 def healthy():
-    """A cluster that no test hurts."""
-    with formed(kind='loopback', settings=dict(PATIENT, **HTTP)) as scenario:
+    """A cluster that no test hurts for long: no database is given up."""
+    patient = dict(PATIENT, max_consec_failures=40)
+    with formed(kind='loopback', settings=dict(patient, **HTTP)) as scenario:
         yield scenario
 
 
@@ -228,6 +230,26 @@ def test_a_server_that_waits_for_a_restart_says_so(healthy):
     finally:
         is_set(before)      # where it is taken out of the file, the server goes on waiting
         waits(False)
+
+
+def test_a_server_that_hangs_makes_nobody_wait(healthy):
+    """A field story: checks asked SQL each time, and hung with the database they were about."""
+    cluster, third = healthy.cluster, healthy.cluster.nodes[2]
+    settles(cluster, '/replica', only(*NAMES[1:]))
+    pids = third.database.pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        settles(cluster, '/replica', only(SECOND))
+        for path in ('/', '/health', '/replica', '/readiness'):
+            assert ask(third, path)[0] == 503
+        for path in ('/liveness', '/cluster', '/metrics?names=patroni', '/history', '/status'):
+            assert ask(third, path)[0] == 200
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    settles(cluster, '/replica', only(*NAMES[1:]))
+    healthy.healthy()
 
 
 def test_no_secret_and_no_path_is_shown(healthy):

@@ -350,8 +350,8 @@ def alerts():
 def test_every_alert_asks_for_metrics_that_are_there_and_names_its_section():
     known = set(re.findall(r'^# TYPE (\S+)', text_of(), re.MULTILINE))
     # What a node tells that has just started is not all; these come with a database.
-    known |= {'ahm_replication_lag_bytes', 'ahm_slot_retained_bytes', 'ahm_loop_lateness_seconds_count',
-              'ahm_loop_lateness_seconds_bucket'}
+    known |= {'ahm_replication_lag_bytes', 'ahm_slot_retained_bytes',
+              'ahm_loop_lateness_seconds_count', 'ahm_loop_lateness_seconds_bucket'}
     anchors = {re.sub(r'[^\w -]', '', title.lower()).replace(' ', '-')
                for level in (2, 3) for title in headings(document('docs', 'runbook.md'), level)}
     for alert in alerts():
