@@ -150,8 +150,9 @@ def keeping(connection: Connection) -> Keeping:
 
 
 def retained(found: Keeping) -> Tuple[Tuple[str, int], ...]:
-    """Return the (name, bytes of WAL kept) of all slots, for monitors; not of very many."""
-    return tuple((slot.slot_name, kept) for slot, kept in found[:RETAINED_MAX])
+    """Return the (name, bytes of WAL kept) of the slots, for monitors; of very many the worst."""
+    worst = sorted(found, key=lambda each: -each[1])[:RETAINED_MAX]
+    return tuple(sorted((slot.slot_name, kept) for slot, kept in worst))
 
 
 def remark(found: Keeping) -> str:

@@ -20,7 +20,8 @@ PAUSE_SECONDS_MAX = 3600.0
 class WalLooks:
     """The looks of one daemon.
 
-    found: what the newest one found that succeeded; None before, and on a witness.
+    found: what the newest one found that succeeded, not `ok` where it was not the newest of all;
+    None before the first one, and on a witness.
     Call `expire(now)` after every round of the loop, and wake up at `next_deadline()`.
     """
 
@@ -52,4 +53,5 @@ class WalLooks:
                                    tuple(Ended(**each) for each in result['ended']))
         else:
             self._pause = min(2 * self._pause, PAUSE_SECONDS_MAX)
+            self.found = self.found and self.found._replace(ok=False)
         self._at = self._clock() + self._pause

@@ -185,7 +185,7 @@ def _data(seen: Seen) -> List[Family]:
         families.append(Family(
             'ahm_slot_retained_bytes', GAUGE, 'WAL that a replication slot here keeps.',
             [({'slot': name}, kept) for name, kept in seen.driver.server.slots]))
-    if seen.looked is not None:
+    if seen.looked is not None and seen.looked.ok:
         families.append(Family('ahm_wal_free_bytes', GAUGE, 'Room where the WAL is written.',
                                one(seen.looked.free_bytes)))
     if seen.line['lag_bytes'] is not None:

@@ -201,6 +201,12 @@ def test_what_slots_keep_is_told_while_the_server_answers():
     assert 'ahm_slot_retained_bytes{slot="db2"}' not in metrics_of(driver)
 
 
+def test_room_that_nobody_knows_any_more_is_not_told():
+    site = site_of(Driver())
+    site._looks.found = site._looks.found._replace(ok=False)
+    assert b'ahm_wal_free_bytes' not in site.answer(Request('GET', '/metrics')).body
+
+
 def test_the_version_of_the_server_and_a_restart_that_it_waits_for():
     driver = Driver()
     label = '{scope="ahm-4711",name="AHM \\"1\\""}'

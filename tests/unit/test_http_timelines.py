@@ -157,7 +157,8 @@ def test_a_directory_that_does_not_answer_is_looked_at_more_and_more_seldom():
         watched.children.answer(ok=False, timed_out=True, reason='killed')
         pauses.append(watched.looks.next_deadline() - watched.now)
     assert pauses[:2] == [2 * looks.LOOK_SECONDS, 4 * looks.LOOK_SECONDS]
-    assert pauses[-1] == looks.PAUSE_SECONDS_MAX and watched.looks.found.free_bytes == 5
+    assert pauses[-1] == looks.PAUSE_SECONDS_MAX
+    assert watched.looks.found == FOUND._replace(ok=False), 'where timelines ended stays known'
     watched.now = watched.looks.next_deadline()
     assert watched.begins()
     watched.children.answer(**WELL)
@@ -238,6 +239,8 @@ def test_every_reason_of_the_core_for_a_step_down_has_its_word():
     assert {kind for kind, word in found if word != kind} <= {'lease'}
     assert {word for kind, word in found if kind == 'lease'} == {'lease', 'record'}
     assert causes.of_step_down('the promotion failed: x') == 'promotion'
+    assert causes.of_step_down('its database failed: the database system is in recovery mode') \
+        == 'database'
     assert causes.of_step_down('no majority acknowledges any more (1 of the 2 ...)') == 'lease'
     assert {word for _, word in found} < set(causes.OF_STEP_DOWNS)
 
@@ -255,6 +258,8 @@ def test_every_sentence_by_which_the_core_gives_up_a_takeover_has_its_word():
     ('the VIP still answers, from 02:00:00:00:00:01: drop it there', '', (), 'vip'),
     ('the database of db1 still answers after fencing', '', (), 'evidence'),
     ('has priority 0', '', (('lease', 0, 0), ('VIP silent', 0, 0)), causes.NOT_ELIGIBLE),
+    ('its database failed its checks', '', (), causes.NOT_ELIGIBLE),
+    ('the promotion failed: db2 leads in term 5, has more data', '', (), 'promotion'),
     ('ping: not permitted', '', (('lease', 0, 0), ('VIP silent', 0, 0)), 'vip'),
     ('db1 was not heard', 'the takeover was stopped: x (1.00 s; overtaken by step down)', (),
      causes.OVERTAKEN),
