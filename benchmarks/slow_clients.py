@@ -35,6 +35,7 @@ LIMIT_SECONDS = 5.0
 SMALL = 0.01
 CHECK = b'OPTIONS /primary HTTP/1.0\r\n\r\n'
 HEAD = b'GET /metrics HTTP/1.1\r\nHost: slow\r\nX-Slow: ' + b'x' * 200
+FIRST_BYTES = 16        # of the head, at once
 WHOLE = b'GET /metrics?names=patroni HTTP/1.1\r\nHost: slow\r\n\r\n'
 SENDS, READS, IDLES = 'sends', 'reads', 'idles'
 BUCKET, BEACONS = 'ahm_loop_lateness_seconds_bucket{le="', 'ahm_beacons_sent_total'
@@ -88,17 +89,20 @@ class Slow:
         self.socket.bind((self.source, 0))
         self.connections, self.sent = self.connections + 1, 0
         self.socket.connect_ex(self.target)
-        # Who reads slowly is not told of what has come: it looks when it likes.
-        events = selectors.EVENT_WRITE if self.kind == READS else selectors.EVENT_READ
-        selector.register(self.socket, events, self)
+        selector.register(self.socket, selectors.EVENT_READ if self.kind == IDLES
+                          else selectors.EVENT_WRITE, self)
 
     def happens(self, now: float, selector: selectors.BaseSelector) -> None:
-        """It may be written to, or something has come: the end, for a slow one."""
+        """It is connected, or something has come: the end, for a slow one."""
         assert self.socket is not None
         try:
-            if self.kind == READS:
+            if self.kind == READS:      # and is told of nothing that comes: it looks when it likes
                 self.socket.send(WHOLE)
                 selector.unregister(self.socket)
+                return
+            if self.kind == SENDS and not self.sent:
+                self.sent = self.socket.send(HEAD[:FIRST_BYTES])
+                selector.modify(self.socket, selectors.EVENT_READ, self)
                 return
             if self.socket.recv(4096):
                 return
