@@ -25,6 +25,14 @@ needs_haproxy = pytest.mark.skipif(
     HAPROXY is None, reason='ROUTING NOT TESTED: no haproxy; install it, or name it by HAPROXY')
 
 PORT = 5000
+#: Told to an interpreter: it prints what the server behind a connection string is.
+READ = """
+import sys, psycopg2
+connection = psycopg2.connect(sys.argv[1])
+cursor = connection.cursor()
+cursor.execute('SELECT pg_is_in_recovery()')
+print(cursor.fetchone()[0])
+"""
 SAMPLE = os.path.join(HERE, '..', '..', 'conf', 'haproxy.cfg.sample')
 OTHERS = os.path.join(HERE, '..', 'data', 'haproxy')
 #: Name -> where the configuration is: our own, and what others wrote for Patroni.
@@ -55,12 +63,13 @@ class Routed:
     def __init__(self, cluster, text):
         self.cluster, host = cluster, cluster.client_host
         self.processes, place = [], self._by_libpq()
+        self.haproxy, self.haproxy_log = None, os.path.join(host.directory, 'haproxy.log')
         if text:
-            place = 'host=%s port=%d' % (host.address, PORT)
+            place = self.place(PORT)
             config = os.path.join(host.directory, 'haproxy.cfg')
             cluster.workspace.write(config, adapted(cluster, text))
-            self.processes.append(host.popen([HAPROXY, '-db', '-f', config],
-                                             log=os.path.join(host.directory, 'haproxy.log')))
+            self.haproxy = host.popen([HAPROXY, '-db', '-f', config], log=self.haproxy_log)
+            self.processes.append(self.haproxy)
         self.looks_path = os.path.join(host.directory, 'doors.jsonl')
         doors = ['%s=%s:%d' % (node.name, node.host.address, HTTP_PORT) for node in cluster.nodes]
         with open(os.path.join(HERE, 'watch_doors.py')) as file:
@@ -80,13 +89,31 @@ class Routed:
         return 'host=%s port=%d target_session_attrs=read-write' % (
             hosts, self.cluster.plan.db_port)
 
-    def writes_to(self, name, since=None):
+    def place(self, port):
+        """Where HAProxy listens, for libpq."""
+        return 'host=%s port=%d' % (self.cluster.client_host.address, port)
+
+    def proxy_lives(self):
+        """Raise where HAProxy has ended."""
+        if self.haproxy is not None and self.haproxy.poll() is not None:
+            with open(self.haproxy_log) as file:
+                raise AssertionError('HAProxy has ended: ' + file.read())
+
+    def writes_to(self, name):
         """Wait until a row that was begun after the fault was acknowledged by this server."""
-        since = self.fault_at if since is None else since
-        self.cluster.wait_until(
-            lambda: any(attempt.accepted and attempt.server == name and attempt.began > since
-                        for attempt in self.client.attempts()), 90,
-            'a row that %s acknowledged through HAProxy' % name)
+        def is_so():
+            self.proxy_lives()
+            return any(attempt.accepted and attempt.server == name
+                       and attempt.began > self.fault_at for attempt in self.client.attempts())
+        self.cluster.wait_until(is_so, 90, 'a row that %s acknowledged' % name)
+
+    def reads(self, port):
+        """What a session at this port of HAProxy's says of pg_is_in_recovery(); None: no server."""
+        host = self.cluster.client_host
+        conninfo = '%s user=%s dbname=%s connect_timeout=3' % (
+            self.place(port), SUPERUSER, DATABASE)
+        done = host.run(host.python('-c', READ, conninfo), limit=30, check=False)
+        return {'True': True, 'False': False}.get(done.output.strip()) if not done.code else None
 
     def fault(self):
         """What follows is one."""

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from .routing import FILES, HAPROXY, SHORT, STORIES, configuration, needs_haproxy, routed
-from .scenarios import FIRST, is_led_by_another, needs_namespaces
+from .scenarios import FIRST, PAUSE, is_led_by_another, needs_namespaces
 
 pytestmark = needs_namespaces
 
@@ -19,6 +19,22 @@ pytestmark = needs_namespaces
 def test_writes_go_on_through_haproxy(name, story):
     with routed(name) as it:
         STORIES[story](it)
+
+
+@needs_haproxy
+def test_reads_go_to_standbys_each_by_what_it_is():
+    """The four lists of autobase: primary, replicas, those that commits wait for, and the others."""
+    with routed('autobase') as it:
+        sorts = {5000: False, 5001: True, 5002: None, 5003: True}
+        it.cluster.wait_until(lambda: {port: it.reads(port) for port in sorts} == sorts, 60,
+                              'each port to lead to what it is for', PAUSE)
+        first = it.cluster.nodes[0].database
+        first.sql("ALTER SYSTEM SET synchronous_standby_names = 'FIRST 2 (%s)'" % ', '.join(
+            '"%s"' % node.name for node in it.cluster.nodes[1:]))
+        first.sql('SELECT pg_reload_conf()')
+        sorts.update({5002: True, 5003: None})
+        it.cluster.wait_until(lambda: {port: it.reads(port) for port in sorts} == sorts, 60,
+                              'the standbys to be synchronous ones', PAUSE)
 
 
 @pytest.mark.parametrize('fault', ['kill_database', 'power_off'])
