@@ -23,7 +23,7 @@ def test_writes_go_on_through_haproxy(name, story):
 
 @needs_haproxy
 def test_reads_go_to_standbys_each_by_what_it_is():
-    """The four lists of autobase: primary, replicas, those that commits wait for, and the others."""
+    """The four lists of autobase: primary, replicas, and of these the synchronous ones or not."""
     with routed('autobase') as it:
         sorts = {5000: False, 5001: True, 5002: None, 5003: True}
         it.cluster.wait_until(lambda: {port: it.reads(port) for port in sorts} == sorts, 60,
