@@ -14,11 +14,11 @@ check was not answered, or the leader did not lead on in its term.
 """
 
 import json
+import multiprocessing
 import resource
 import selectors
 import socket
 import sys
-import threading
 import time
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
@@ -122,8 +122,8 @@ class Slow:
             self.socket = None
 
 
-def be_slow(clients: List[Slow], ends: threading.Event) -> None:
-    """Let all of them be slow until the end."""
+def be_slow(clients: List[Slow], ends: Any, connections: Any) -> None:
+    """Let all of them be slow until the end, in a process of their own; how often they came."""
     with selectors.DefaultSelector() as selector:
         for number, client in enumerate(clients):
             client.next_at = time.monotonic() + PAUSE_SECONDS * number / len(clients)
@@ -136,6 +136,7 @@ def be_slow(clients: List[Slow], ends: threading.Event) -> None:
                 key.data.happens(time.monotonic(), selector)
         for client in clients:
             client.drop(selector)
+    connections.value = sum(client.connections for client in clients)
 
 
 def asked(node: Node, request: bytes) -> bytes:
@@ -181,14 +182,15 @@ def steps(before: Dict[str, float], after: Dict[str, float]) -> List[Tuple[str, 
 
 def stretch(name: str, node: Node, seconds: float, clients: List[Slow]) -> Seen:
     """Watch so long, beside these clients."""
-    ends = threading.Event()
-    thread = threading.Thread(target=be_slow, args=(clients, ends), daemon=True)
+    ends, connections = multiprocessing.Event(), multiprocessing.Value('i', 0)
+    # Not a thread: the checks would wait for these clients here, and not for the daemon.
+    process = multiprocessing.Process(target=be_slow, args=(clients, ends, connections))
     before = metrics(node)
-    thread.start()
+    process.start()
     took = checks(node, seconds)
     after = metrics(node)
     ends.set()
-    thread.join()
+    process.join()
     counted = steps(before, after)
     total = counted[-1][1]
     small = next(count for bound, count in counted if float(bound) >= SMALL)
@@ -200,7 +202,7 @@ def stretch(name: str, node: Node, seconds: float, clients: List[Slow]) -> Seen:
                                                  if count == total),
                 int(beacons(after) - beacons(before)), len(took), took.count(None),
                 1000 * answered[len(answered) // 2], 1000 * answered[-1],
-                sum(client.connections for client in clients), int(after['ahm_term']))
+                connections.value, int(after['ahm_term']))
 
 
 def line(seen: Seen) -> str:
