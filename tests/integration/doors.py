@@ -88,8 +88,13 @@ class Doors:
                        if look.code == 200 and look.began >= since})
 
     def moved(self, old, new, since):
-        """Whether no answer of the old one is later than one of the new one, and both came."""
-        closed = [look.began for look in self.looks if look.name == old and look.code == 200]
-        opened = [look.ended for look in self.looks if look.name == new and look.code == 200
-                  and look.began >= since]
-        return bool(opened) and max(closed) < min(opened)
+        """Whether no answer of the old one is later than one of the new one.
+
+        None where the new one was not seen to be open yet: what another client was told, these
+        looks may meet a moment later.
+        """
+        closed = [look.began for look in list(self.looks)
+                  if look.name == old and look.code == 200]
+        opened = [look.ended for look in list(self.looks) if look.name == new
+                  and look.code == 200 and look.began >= since]
+        return max(closed) < min(opened) if opened else None

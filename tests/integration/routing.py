@@ -134,9 +134,14 @@ class Routed:
     def moved(self, old, new):
         """End the recording of one move; what must hold of it.  The outage in seconds."""
         since = self.fault_at
-        looks = [look for look in self.looks() if look[3] == 200]
-        closed = [look[0] for look in looks if look[2] == old]
-        opened = [look[1] for look in looks if look[2] == new and look[0] > since]
+
+        def opened_at():
+            return [look[1] for look in self.looks()
+                    if look[3] == 200 and look[2] == new and look[0] > since]
+        # HAProxy may have been told a moment before the looks are.
+        self.cluster.wait_until(opened_at, 30, '200 of ' + new)
+        opened = opened_at()
+        closed = [look[0] for look in self.looks() if look[3] == 200 and look[2] == old]
         assert max(closed) < min(opened), 'both say that they are the primary'
         rows, probes = self.client.stop(), self.prober.stop()
         assert record.double_primary_seconds(probes) == 0.0

@@ -345,27 +345,28 @@ def test_in_a_pause_the_primary_is_where_the_vip_is():
         assert page(first, '/patroni')['pause'] is True
 
 
+def moved(scenario, doors, old, new):
+    """Wait until the new one is seen to be open; the old one was closed before."""
+    def seen():
+        return doors.moved(old, new, scenario.fault_at)
+    scenario.cluster.wait_until(lambda: seen() is not None, 30, '200 of ' + new)
+    assert seen(), '%s and %s say that they are the primary' % (old, new)
+
+
 def test_never_do_two_say_that_they_are_the_primary():
     with formed(kind='loopback', settings=dict(CALM, **HTTP)) as scenario, \
             Doors(scenario.cluster.nodes) as doors:
         cluster = scenario.cluster
         first, second, _ = cluster.nodes
-
-        def seen_open(name):
-            """By who looks all the time: it may be later than whoever asks once."""
-            cluster.wait_until(lambda: name in doors.open_since(scenario.fault_at), 30,
-                               '200 of ' + name)
         settles(cluster, '/', only(FIRST))
         switched_over(scenario, second)
         settles(cluster, '/', only(SECOND))
-        seen_open(SECOND)
-        assert doors.moved(FIRST, SECOND, scenario.fault_at)
+        moved(scenario, doors, FIRST, SECOND)
         scenario.healthy(SECOND)
         scenario.next_fault()
         second.kill_database()
         new = is_led_by_another(cluster, SECOND, second)
-        seen_open(new)
-        assert doors.moved(SECOND, new, scenario.fault_at)
+        moved(scenario, doors, SECOND, new)
         assert ask(second)[0] == 503
         living = [node for node in cluster.nodes if node is not second]
         for node in living:
