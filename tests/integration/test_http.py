@@ -149,6 +149,22 @@ def test_metrics_say_who_leads_and_how_long_the_failover_took(healthy):
             assert (done.returncode, done.stdout) == (0, b'')
 
 
+def test_what_a_slot_keeps_is_told_while_there_is_one(healthy):
+    cluster, first = healthy.cluster, healthy.cluster.nodes[0]
+
+    def told():
+        body = ask(first, '/metrics')[1].decode()
+        return [int(line.rpartition(' ')[2]) for line in body.splitlines()
+                if line.startswith('ahm_slot_retained_bytes{slot="of_nobody"}')]
+    first.database.sql("SELECT pg_create_physical_replication_slot('of_nobody', true)")
+    try:
+        first.database.sql("SELECT pg_logical_emit_message(false, 'x', repeat('x', 100000))")
+        cluster.wait_until(lambda: told() and told()[0] >= 100000, 30, 'what the slot keeps', PAUSE)
+    finally:
+        first.database.sql("SELECT pg_drop_replication_slot('of_nobody')")
+    cluster.wait_until(lambda: told() == [], 30, 'the slot to be told of no more', PAUSE)
+
+
 #: (Service and its words, its exit code at the leader, at a standby): 0 is OK, 2 is CRITICAL.
 SERVICES = [
     ('cluster_has_leader', 0, 0), ('cluster_has_replica --critical 2:', 0, 0),
