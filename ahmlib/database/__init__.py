@@ -22,6 +22,7 @@ daemon's loop.  In reading order:
     lineage     whether what it wrote on them is what the primary has
     settings_in_force   which recovery settings are in force, and where they are set
     slots       which replication slots a standby needs, and which only keep WAL
+    monitored   what monitors are told of the WAL directory
     streaming, follow_stream, rewind, attach (with attach_job and attach_stream)
                         making it a standby again, seen to stream
 

@@ -86,6 +86,8 @@ class Found(NamedTuple):
     sync_peers: Optional[Tuple[Tuple[str, str], ...]] = None
     #: The parameters that it takes at its next restart; None: not told.
     pending: Optional[Tuple[str, ...]] = None
+    #: What its slots keep, for monitors: (name, bytes of WAL) each.
+    slots: Optional[Tuple[Tuple[str, int], ...]] = None
 
 
 def check_local(settings: DatabaseSettings, limit: float) -> Found:
@@ -145,7 +147,8 @@ def _describe(connection: Connection, local: Optional[DatabaseSettings],
         found = _with_primary(connection, found)
     if local is not None:
         with contextlib.suppress(QueryFailed, ConnectionFailed):    # the answer counts without it
-            found = found._replace(remark=slots.remark(connection))
+            kept = slots.keeping(connection)
+            found = found._replace(remark=slots.remark(kept), slots=slots.retained(kept))
         rows = _rows(connection, 'SELECT name FROM pg_settings WHERE pending_restart ORDER BY 1')
         found = found._replace(pending=None if rows is None else tuple(name for name, in rows))
     return found

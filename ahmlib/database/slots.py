@@ -14,7 +14,7 @@ primary.  Only inactive physical ones are dropped; a logical, temporary, synchro
 is never touched, nor one that keeps nothing.
 """
 import re
-from typing import Any, Dict, Iterator, NamedTuple, Optional, Set, Tuple, Union
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
 from ahmlib.database.connection import Arguments, Connection, ConnectionFailed, QueryFailed
 from ahmlib.database.settings import DatabaseSettings
@@ -23,11 +23,12 @@ from ahmlib.process.deadline import Deadline
 #: What inactive slots may keep before it is said.
 KEPT_MAX = 64 * 1024 * 1024
 NAMED_MAX = 5
+RETAINED_MAX = 100          # slots of which a check tells what they keep
 DUPLICATE, LIMIT_EXCEEDED = '42710', '53400'
 _NAME = re.compile(r'[a-z0-9_]{1,63}\Z')
 
 # As JSON, for later versions have more columns.  A standby keeps WAL from where it has received it.
-ALL = """SELECT to_jsonb(slots), active_pid IS NOT NULL AND active, pg_wal_lsn_diff(
+ALL = """SELECT to_jsonb(slots), pg_wal_lsn_diff(
                     CASE WHEN pg_is_in_recovery()
                          THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
                          ELSE pg_current_wal_lsn() END, restart_lsn)::bigint
@@ -57,6 +58,9 @@ class Slot(NamedTuple):
     temporary: bool = False
     synced: bool = False            # a copy of the primary's
     wal_status: Optional[str] = None
+
+
+Keeping = List[Tuple[Slot, int]]        # with the bytes of WAL that each keeps
 
 
 def folded(name: str) -> str:
@@ -128,10 +132,10 @@ def drop_stale(conn_string: str, names: Set[str], limit: float) -> str:
         with Connection(conn_string, limit) as connection:
             if not connection.value('SELECT pg_is_in_recovery()'):
                 return ''
-            for slot, kept in _inactive(connection):
+            for slot, kept in _inactive(keeping(connection)):
                 if slot.slot_type == 'physical' and slot.slot_name in names:
                     said.append(_dropped(connection, slot.slot_name, kept))
-            left = remark(connection)
+            left = remark(keeping(connection))
     except (ConnectionFailed, QueryFailed) as error:
         if deadline.is_over() and not said:
             return ''
@@ -139,12 +143,24 @@ def drop_stale(conn_string: str, names: Set[str], limit: float) -> str:
     return '; '.join(said + [left] * bool(left))
 
 
-def remark(connection: Connection) -> str:
+def keeping(connection: Connection) -> Keeping:
+    """Return the (Slot, bytes of WAL kept) of the slots of this server that reserve any WAL."""
+    return [(_slot(row), max(0, kept)) for row, kept in connection.query(ALL)
+            if kept is not None]
+
+
+def retained(found: Keeping) -> Tuple[Tuple[str, int], ...]:
+    """Return the (name, bytes of WAL kept) of the slots, for monitors; of very many the worst."""
+    worst = sorted(found, key=lambda each: -each[1])[:RETAINED_MAX]
+    return tuple(sorted((slot.slot_name, kept) for slot, kept in worst))
+
+
+def remark(found: Keeping) -> str:
     """Return which inactive slots of this server keep more than KEPT_MAX, in words; '' if none.
 
     The bytes are told by powers of two, so that the text does not change with every look.
     """
-    kept = [(kept, slot.slot_name) for slot, kept in _inactive(connection) if kept > KEPT_MAX]
+    kept = [(kept, slot.slot_name) for slot, kept in _inactive(found) if kept > KEPT_MAX]
     if not kept:
         return ''
     kept.sort(key=lambda each: (-each[0], each[1]))
@@ -155,12 +171,10 @@ def remark(connection: Connection) -> str:
             "pg_drop_replication_slot('%s'))" % (shown, more, kept[0][1]))
 
 
-def _inactive(connection: Connection) -> Iterator[Tuple[Slot, int]]:
-    """The (Slot, bytes of WAL kept) of the slots that nobody uses and that keep any WAL."""
-    for row, is_active, kept in connection.query(ALL):
-        slot = _slot(row)
-        if not is_active and not slot.active and not slot.temporary and not slot.synced \
-                and kept is not None:
+def _inactive(found: Keeping) -> Iterator[Tuple[Slot, int]]:
+    """Those of the slots that nobody uses."""
+    for slot, kept in found:
+        if not slot.active and not slot.temporary and not slot.synced:
             yield slot, kept
 
 

@@ -11,7 +11,10 @@ answers come from memory, in the daemon's own loop, and nothing that is asked he
     pages      what is known of the cluster, in the form that Patroni's tools read
     live       what the live page shows beside the status
     page       the live page itself, ui.html, and what it may do
+    timelines  the timelines that were left, and who leads since
     metrics    text for Prometheus
     counters   what happened since the start, counted
+    causes     why, as a word of a closed list
+    looks      the WAL directory, looked at by a child now and then
     site       which path is answered by what
 """

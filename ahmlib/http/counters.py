@@ -9,9 +9,13 @@ import weakref
 from typing import TYPE_CHECKING, Any, Counter, MutableMapping, Optional, Tuple
 
 from ahmlib.core import effects, events
-from ahmlib.core.beacon import Verdict
+from ahmlib.core.beacon import Beacon, Verdict
+from ahmlib.core.policy.history import STOPPED
 from ahmlib.core.requests import REQUESTS
 from ahmlib.core.states import Role
+from ahmlib.core.wanted import OVERTAKES, StepDown
+from ahmlib.http import causes
+from ahmlib.http.view import primary_row
 
 if TYPE_CHECKING:
     from ahmlib.http.request import Request
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
 Pair = Tuple[str, str]
 COMMANDS = frozenset(REQUESTS) | {'events', 'check', 'daemon'}
 OTHER = 'other'
+STEPPED_DOWN = OVERTAKES[StepDown]
+#: An event of the history: another node's database began a timeline.  Its cause is the number.
+TIMELINE = 'timeline'
 VIP_COMMANDS = (effects.RaiseVip, effects.LowerVip, effects.AnnounceVip)
 
 
@@ -33,10 +40,13 @@ class Counters:
         self.hooks: Counter[Pair] = collections.Counter()
         self.requests: Counter[Pair] = collections.Counter()
         self.answers: Counter[Pair] = collections.Counter()     # of HTTP: path and code
-        self.vip_failures = 0
+        self.step_downs: Counter[str] = collections.Counter()       # by causes.OF_STEP_DOWNS
+        self.stopped: Counter[str] = collections.Counter()          # by causes.OF_TAKEOVERS
+        self.vip_failures = self.stale = 0
         #: Instants for people, in seconds since 1970; 0.0: never.
         self.majority_at = self.leader_changed_at = 0.0
         self._leader: Optional[int] = None
+        self._timeline = 0              # of the newest primary that was led over or followed
         self._role = Role.FOLLOWS
         self._asked: MutableMapping[Any, str] = weakref.WeakKeyDictionary()
 
@@ -47,7 +57,24 @@ class Counters:
             self.checks['ok' if well else 'failed'] += 1
         elif isinstance(event, events.ActionEnded):
             self._ended(event)
+        elif isinstance(event, events.BeaconHeard):
+            self.stale += self._is_stale(event.beacon)
         self._look(self._driver.node)
+
+    def kept(self, kind: str, cause: str, text: str, steps: Any) -> None:
+        """This goes into the history of events."""
+        if kind == STEPPED_DOWN:
+            self.step_downs[causes.of_step_down(cause)] += 1
+        elif kind == STOPPED:
+            self.stopped[causes.of_takeover(cause, text, steps)] += 1
+
+    def _is_stale(self, row: Beacon) -> bool:
+        """Whether a newer row of its sender has come already: it is late, or doubled."""
+        peer = self._driver.node.consensus.members.peers.get(row.sender)
+        if peer is None or peer.heard is None:
+            return False
+        incarnation, seq = peer.heard
+        return row.incarnation in peer.past or row.incarnation == incarnation and row.seq <= seq
 
     def _ended(self, event: events.ActionEnded) -> None:
         effect = self._driver.node.out.waiting.get(event.token, (None,))[0]
@@ -72,6 +99,19 @@ class Counters:
             self._leader, self.leader_changed_at = leader, self._wall()
         if consensus.members.has_majority():
             self.majority_at = self._wall()
+        primary = primary_row(node.parts)
+        if primary is not None and primary.timeline > self._timeline:
+            self._began(node, primary)
+
+    def _began(self, node: Any, primary: Beacon) -> None:
+        """Keep who began a timeline: its own event tells that at the node itself, and only there.
+
+        Of one that was there when this daemon came it is not known when it began.
+        """
+        if self._timeline and primary.sender != node.own:
+            self._driver.keep(TIMELINE, str(primary.timeline), '%s leads over a primary on '
+                              'timeline %d' % (primary.name, primary.timeline), None, ())
+        self._timeline = primary.timeline
 
     # -- who asks ------------------------------------------------------------------------------
 

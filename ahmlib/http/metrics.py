@@ -7,14 +7,15 @@ decision rests on them.  What is not known has no sample: a zero would be a clai
 import hashlib
 import json
 import platform
-from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional
 
 from ahmlib import __version__
 from ahmlib.core.beacon import Beacon
-from ahmlib.core.policy.history import FAILOVER, FORCED, STOPPED, SWITCHOVER
+from ahmlib.core.policy.history import FAILOVER, FORCED, SWITCHOVER
 from ahmlib.core.settings import split_address
 from ahmlib.core.states import DatabaseState, NodeState
-from ahmlib.http import exposition, process
+from ahmlib.database.monitored import Monitored
+from ahmlib.http import causes, exposition, process
 from ahmlib.http.exposition import COUNTER, GAUGE, Family, Sample, one, states
 from ahmlib.http.health import OLDER_SPELLING
 from ahmlib.http.pages import server_state
@@ -41,6 +42,7 @@ class Seen(NamedTuple):
     events: List[Dict[str, Any]]
     config: Dict[str, Any]          # what all nodes have to agree on
     reloaded: bool                  # the newest reload was taken
+    looked: Optional[Monitored]     # what the newest look at the WAL directory found
     now: float
     wall: float
 
@@ -114,7 +116,7 @@ def _peers(seen: Seen) -> List[Family]:
     heard = [({'peer': facts.name_of(place)}, seen.wall - members.silence(place))
              for place in members.peers if members.row(place) is not None]
     rejected = {'malformed': driver.malformed, 'cluster': driver.foreign,
-                'stranger': beacons.foreign}
+                'stale': seen.counters.stale, 'stranger': beacons.foreign}
 
     def by_peer(counts: Dict[Any, int]) -> List[Sample]:
         return [({'peer': facts.name_of(place)}, counts.get(address, 0))
@@ -140,11 +142,13 @@ def _history(seen: Seen) -> List[Family]:
                 counters.leader_changed_at)]
     counted = [('ahm_failovers_total', 'Failovers to this node.', FAILOVER),
                ('ahm_forced_promotions_total', 'Promotions of this node by force.', FORCED),
-               ('ahm_switchovers_total', 'Switchovers to this node.', SWITCHOVER),
-               ('ahm_takeovers_stopped_total', 'Takeovers here that were stopped.', STOPPED),
-               ('ahm_step_downs_total', 'Step-downs of this node.', 'step-down')]
+               ('ahm_switchovers_total', 'Switchovers to this node.', SWITCHOVER)]
     return [Family(name, GAUGE, text, one(at)) for name, text, at in moments if at] + [
         Family(name, COUNTER, text, one(kinds.get(kind, 0))) for name, text, kind in counted] + [
+        Family('ahm_takeovers_stopped_total', COUNTER, 'Takeovers here that were stopped.', [
+            ({'cause': cause}, counters.stopped[cause]) for cause in causes.OF_TAKEOVERS]),
+        Family('ahm_step_downs_total', COUNTER, 'Step-downs of this node.', [
+            ({'cause': cause}, counters.step_downs[cause]) for cause in causes.OF_STEP_DOWNS]),
         Family('ahm_last_failover_seconds', GAUGE, 'What the newest failover to this node took.',
                _last_failover(seen.events))]
 
@@ -177,6 +181,13 @@ def _data(seen: Seen) -> List[Family]:
         families += [
             Family('ahm_timeline', GAUGE, 'Timeline of the database.', one(database.timeline)),
             Family('ahm_wal_position_bytes', GAUGE, 'Position in its WAL.', one(database.lsn))]
+    if database.answer is not None and not database.failures:
+        families.append(Family(
+            'ahm_slot_retained_bytes', GAUGE, 'WAL that a replication slot here keeps.',
+            [({'slot': name}, kept) for name, kept in seen.driver.server.slots]))
+    if seen.looked is not None and seen.looked.ok:
+        families.append(Family('ahm_wal_free_bytes', GAUGE, 'Room where the WAL is written.',
+                               one(seen.looked.free_bytes)))
     if seen.line['lag_bytes'] is not None:
         families.append(Family('ahm_replication_lag_bytes', GAUGE, 'How far it is behind.',
                                one(seen.line['lag_bytes'])))
@@ -220,6 +231,7 @@ def render_patroni(seen: Seen, page: Dict[str, Any]) -> str:
         'xlog_location': xlog.get('location', 0),
         'xlog_received_location': xlog.get('received_location', 0),
         'xlog_replayed_location': xlog.get('replayed_location', 0),
+        'xlog_paused': xlog.get('paused', False),
         'cluster_unlocked': page['cluster_unlocked'], 'is_paused': page['pause'],
         'pending_restart': bool(seen.node.parts.database.pending),
         'dcs_last_seen': page['dcs_last_seen']}

@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from ahmlib import __version__
-from ahmlib.core.policy.history import FAILOVER, FORCED, SWITCHOVER, TAKEOVER
+from ahmlib.core.states import DatabaseState
 from ahmlib.http.view import ASYNC, QUORUM, SYNC, confirms, primary_row
 
 if TYPE_CHECKING:
@@ -45,11 +45,28 @@ def node_page(node: 'Node', version: int, seen_at: float) -> Page:
         'cluster_unlocked': not has_leader(parts)}
     if version:
         page['server_version'] = version
+    if database.pending:
+        page['pending_restart'] = True
     if database.system_id:
         page.update(database_system_identifier=database.system_id, timeline=database.timeline,
                     xlog=_xlog(parts))
     if database.runs_as_primary:
         page['replication'] = _replication(parts)
+    else:
+        page.update(_as_standby(parts))
+    return page
+
+
+def _as_standby(parts: 'Parts') -> Page:
+    """What a standby is besides: whether it streams, and whether commits wait for it."""
+    page: Page = {}
+    leader = primary_row(parts)
+    if parts.database.state is DatabaseState.STANDBY:
+        if parts.database.streams:
+            page['replication_state'] = 'streaming'
+        kind = None if leader is None else MEMBERS[confirms(leader, parts.facts.own)]
+        if kind in (MEMBERS[SYNC], MEMBERS[QUORUM]):
+            page[kind] = True
     return page
 
 
@@ -114,9 +131,9 @@ def _member(parts: 'Parts', line: Page, place: int, status: Page,
         'name': line['name'] or line['address'], 'role': 'leader' if leads else 'replica',
         'state': _member_state(line, leads), 'host': host, 'port': parts.facts.settings.db_port,
         'api_url': 'http://%s:%d/patroni' % ('[%s]' % host if ':' in host else host,
-                                             http_port or 0)}
-    if line['timeline']:
-        member['timeline'] = line['timeline']
+                                             http_port or 0),
+        # Tools take it for a number in any case; PostgreSQL's first is 1.
+        'timeline': line['timeline']}
     if not leads:
         if leader is not None and line['alive']:
             member['role'] = MEMBERS[confirms(leader, place)]
@@ -161,16 +178,3 @@ def config_page(node: 'Node', config: 'Config') -> Page:
                 fence_seconds=timing.fence,
                 maximum_lag_on_failover=config.failover_lag_limit_bytes)
     return page
-
-
-def history_page(events: List[Page]) -> List[List[Any]]:
-    """/history: the takeovers of this node; which LSN a timeline began at is not kept."""
-    found, timeline = [], None
-    for event in events:
-        if event['kind'] == 'promoted':
-            digits = event['text'].rpartition('timeline ')[2]
-            timeline = int(digits) if digits.isdigit() else None
-        elif event['kind'] in (FAILOVER, SWITCHOVER, FORCED, TAKEOVER):
-            found.append([timeline, None, event['cause'], event['at'], event['node']])
-            timeline = None
-    return found

@@ -10,7 +10,8 @@ close with unread bytes resets the connection and loses the answer on its way.
 
 There are places for 32 clients, and 8 of one source.  Where they are taken, a new one gets that of
 who has been answered already, else of who has sent least: so nobody keeps a check waiting by being
-slow.
+slow.  Who has only just come is spared, while there are others: a check whose bytes are still on
+their way has sent nothing, too.
 """
 
 import socket
@@ -34,6 +35,8 @@ CLIENTS_MAX, SOURCE_CLIENTS_MAX = 32, 8
 ACCEPTS_MAX = 4
 #: Who connects waits there for a turn of the loop: more than any flood of clients between two.
 BACKLOG = 1024
+#: For so long a new client is spared.
+GRACE_SECONDS = 0.02
 READ_BYTES = 16384
 HEAD_SECONDS, ANSWER_SECONDS, END_SECONDS = 5.0, 10.0, 1.0
 LOG_SECONDS = 60.0
@@ -52,8 +55,9 @@ class _Stage(IntEnum):
 class _Client:
     """One connection."""
 
-    def __init__(self, connection: socket.socket, source: str, deadline_at: float) -> None:
-        self.connection, self.source, self.deadline_at = connection, source, deadline_at
+    def __init__(self, connection: socket.socket, source: str, came_at: float) -> None:
+        self.connection, self.source, self.came_at = connection, source, came_at
+        self.deadline_at = came_at + HEAD_SECONDS
         self.stage = _Stage.ASKS
         self.received = bytearray()
         self.request: Optional[Request] = None
@@ -116,7 +120,7 @@ class HttpServer:
         self._make_room([client for client in self._clients if client.source == source],
                         SOURCE_CLIENTS_MAX)
         self._make_room(self._clients, CLIENTS_MAX)
-        client = _Client(connection, source, self._clock() + HEAD_SECONDS)
+        client = _Client(connection, source, self._clock())
         self._clients.append(client)
         self._loop.add_reader(connection, lambda: self._read(client))
         # What it has sent already counts before the next one is let in.
@@ -125,7 +129,11 @@ class HttpServer:
     def _make_room(self, among: List[_Client], places: int) -> None:
         if len(among) < places:
             return
-        self._drop(min(among, key=lambda client: (client.stage, len(client.received))))
+        since = self._clock() - GRACE_SECONDS
+        had_time = [client for client in among
+                    if client.stage is _Stage.ENDS or client.came_at <= since]
+        self._drop(min(had_time or among,
+                       key=lambda client: (client.stage, len(client.received))))
         self.crowded += 1
         if self._log.bounded('http crowded', LOG_SECONDS):
             self._log.warning('more HTTP clients than places (%d, and %d of one source): %d lost '

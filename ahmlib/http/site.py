@@ -10,9 +10,10 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set, Tuple
 
-from ahmlib.http import exposition, live, metrics, page, pages
+from ahmlib.http import exposition, live, metrics, page, pages, timelines
 from ahmlib.http.counters import Counters, path_label
 from ahmlib.http.health import CHECKS
+from ahmlib.http.looks import WalLooks
 from ahmlib.http.request import METHODS, Request
 from ahmlib.http.response import LINES, Response, as_json, as_text
 from ahmlib.http.view import view_of
@@ -39,16 +40,16 @@ Rendered = Tuple[float, bytes]
 class Site:
     """All that is answered, of one Driver."""
 
-    def __init__(self, driver: 'Driver', counters: Counters, reload: 'Reload', loop: 'Loop',
-                 log: 'Log', clock: 'Clock') -> None:
+    def __init__(self, driver: 'Driver', counters: Counters, looks: WalLooks, reload: 'Reload',
+                 loop: 'Loop', log: 'Log', clock: 'Clock') -> None:
         self.driver, self._counters, self._reload = driver, counters, reload
+        self._looks = looks
         self._loop, self._log, self._clock = loop, log, clock
         self._rendered: Dict[str, Rendered] = {}
         self._page_for_people = page.load()
         self._pages: Dict[str, Callable[[], Any]] = {
             '/patroni': self._node, '/cluster': self._cluster, '/status': self._status,
-            '/config': self._config,
-            '/history': lambda: pages.history_page(self._events())}
+            '/config': self._config, '/history': self._history}
 
     def answer(self, request: Request) -> Response:
         """The answer as of now.  A bug here costs an answer, and is logged; no daemon ends by it.
@@ -121,7 +122,13 @@ class Site:
         return dict(status_check.told(status), live=more)
 
     def _node(self) -> pages.Page:
-        return pages.node_page(self.driver.node, 0, self._counters.majority_at)
+        return pages.node_page(self.driver.node, self.driver.server.version,
+                               self._counters.majority_at)
+
+    def _history(self) -> List[List[Any]]:
+        node = self.driver.node
+        return timelines.history_page(self._looks.found, self._events(), node.parts.place.record,
+                                      node.facts.names)
 
     def _config(self) -> pages.Page:
         return pages.config_page(self.driver.node, self.driver.config)
@@ -132,7 +139,8 @@ class Site:
             status = self.driver.status()
             seen = metrics.Seen(
                 self.driver, self._counters, status, view_of(self.driver.node, now),
-                self._events(), self._config(), self._reload.taken, now, time.time())
+                self._events(), self._config(), self._reload.taken, self._looks.found, now,
+                time.time())
             text = metrics.render(seen, self._loop)
             if with_patroni:
                 text += metrics.render_patroni(seen, self._node())

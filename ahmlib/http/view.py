@@ -20,7 +20,7 @@ class View(NamedTuple):
     """One node at one instant."""
 
     serves: bool = False            # clients may write here (Vip.serves)
-    standby: bool = False           # its database is a standby that belongs to the cluster
+    standby: bool = False           # a standby that belongs to the cluster, and passed its check
     streams: bool = False           # it streamed at its newest check
     applied_lag: Optional[int] = None       # bytes that it has not replayed; None: not known
     written_lag: Optional[int] = None       # bytes that it has not received
@@ -33,7 +33,10 @@ def view_of(node: 'Node', now: float) -> View:
     """The View of a node at this instant of its clock."""
     parts = node.parts
     database = parts.database
-    standby = database.state is DatabaseState.STANDBY and not is_cut_off(parts)
+    # A standby that fails its checks is a replica no more from the first one on: nothing else but
+    # reads goes by that, so there is no failover to be slow about.
+    standby = database.state is DatabaseState.STANDBY and not database.failures \
+        and not is_cut_off(parts)
     leader = primary_row(parts)
     return View(
         parts.vip.serves(now), standby, standby and database.streams,

@@ -4,7 +4,7 @@ A result is a dict that came out of another process, which may have been killed 
 nothing is taken for granted but that it is a dict.
 """
 
-from typing import Optional, Sequence, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 from ahmlib.core import events
 from ahmlib.core.beacon import Verdict
@@ -76,6 +76,20 @@ def checked(token: int, result: Result) -> events.DatabaseChecked:
         result.get('replayed_lsn') or 0, result.get('standstill') or '', bool(result.get('held')),
         bool(result.get('lsn_known', True)), result.get('mismatch') or '',
         result.get('remark') or '', _names(result.get('pending')))
+
+
+class Server(NamedTuple):
+    """What a check told of the server that no decision rests on: it is for monitors."""
+    version: int = 0                            # e.g. 150013; 0: not known
+    slots: Tuple[Tuple[str, int], ...] = ()     # (name, bytes of WAL that it keeps)
+
+
+def server_of(result: Result) -> Optional[Server]:
+    """The Server of a check's result; None where no query was answered."""
+    if not result.get('answered'):
+        return None
+    return Server(int(result.get('server_version') or 0),
+                  tuple((str(name), int(kept)) for name, kept in result.get('slots') or ()))
 
 
 def _names(told: Optional[Sequence[str]]) -> Optional[Tuple[str, ...]]:

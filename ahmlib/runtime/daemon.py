@@ -287,7 +287,7 @@ class Daemon:
                 self.reused.expire(clock())
                 self.ipc.expire(clock())
                 if self.http is not None:
-                    self.http.server.expire(clock())
+                    self.http.expire(clock())
                 self.disk.expire(clock())
                 self.driver.telling.expire(clock())
                 self.own_files.expire(clock())
@@ -338,7 +338,7 @@ class Daemon:
                  self.ipc.next_deadline(), self.disk.next_deadline(),
                  self.driver.telling.next_deadline(), self.own_files.next_deadline(),
                  self.service.next_deadline(), self.history.next_deadline(),
-                 None if self.http is None else self.http.server.next_deadline()]
+                 None if self.http is None else self.http.next_deadline()]
         return min(instant for instant in found if instant is not None)
 
     def _exit(self, code: int, reason: str) -> None:

@@ -92,6 +92,7 @@ class Driver:
         self.watch: Callable[[Any], None] = lambda event: None     # is told of each event first
         self.client_tokens = OWN_TOKEN
         self.malformed = self.foreign = 0
+        self.server = answers.Server()      # as the newest check that was answered told it
         #: Whether a row of this node has left it.
         self.has_spoken = False
         self.hooks = HookQueue(children.start)
@@ -286,8 +287,10 @@ class Driver:
     # -- database ------------------------------------------------------------------------------
 
     def _check(self, effect: effects.CheckDatabase) -> None:
-        self._child(effect, check_local, (self.database, effect.limit),
-                    lambda result: answers.checked(effect.token, result), often=True)
+        def ended(result: 'Result') -> events.DatabaseChecked:
+            self.server = answers.server_of(result) or self.server
+            return answers.checked(effect.token, result)
+        self._child(effect, check_local, (self.database, effect.limit), ended, often=True)
 
     def _probe(self, effect: effects.ProbeDatabase) -> None:
         function, args = check_local, (self.database, effect.limit)     # type: Function, Any

@@ -43,6 +43,8 @@ class History:
                  on_trouble: Callable[[str], None], wall: Clock = time.time) -> None:
         self.seq = 0
         self.kinds: Counter[str] = collections.Counter()    # how often each came since the start
+        #: Is told of each event, kept or not: its kind, cause, text and steps.
+        self.watch: Callable[[str, str, str, Steps], None] = lambda *event: None
         self.lost = 0           # events that are not in the file, and of which it does not tell yet
         self._writer, self._node, self._clock, self._term = writer, node, clock, term
         self._on_trouble, self._wall = on_trouble, wall
@@ -70,6 +72,7 @@ class History:
             steps: Steps = ()) -> None:
         """Something happened now.  `steps`: (name, instant of the clock, seconds) each."""
         self.kinds[kind] += 1
+        self.watch(kind, cause, text, steps)
         if self._may_keep(kind):
             self._keep(self._event(kind, cause, text, by, steps), self._ended)
 

@@ -1,14 +1,17 @@
 """HTTP of real daemons: who is the primary, while daemons stop, hosts die and clients are slow."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 
 import pytest
 
+from ahmlib.http import pages
 from ahmlib.lab import LabError
 from tests.lab.cluster import Cluster, loopback_available
 
@@ -20,6 +23,7 @@ from .scenarios import (
     PATIENT,
     PAUSE,
     SECOND,
+    THIRD,
     formed,
     is_led_by_another,
     succeeds,
@@ -38,8 +42,9 @@ HTTP = {'http_port': HTTP_PORT}
 
 @pytest.fixture(scope='module')
 def healthy():
-    """A cluster that no test hurts."""
-    with formed(kind='loopback', settings=dict(PATIENT, **HTTP)) as scenario:
+    """A cluster that no test hurts for long: no database is given up."""
+    patient = dict(PATIENT, max_consec_failures=40)
+    with formed(kind='loopback', settings=dict(patient, **HTTP)) as scenario:
         yield scenario
 
 
@@ -102,7 +107,10 @@ def test_the_pages_are_what_tools_of_patroni_read(healthy):
     assert status['leader'] == FIRST and len(status['nodes']) == 3
     assert page(first, '/config') == page(first, '/config')
     assert page(first, '/config')['ttl'] == pytest.approx(healthy.hold)
-    assert [row[4] for row in page(first, '/history')] == [FIRST]
+    assert page(first, '/history') == [], 'no timeline was left'
+    version, = first.database.sql("SELECT current_setting('server_version_num')")[0]
+    assert own['server_version'] == other['server_version'] == int(version)
+    assert other['replication_state'] == 'streaming'
 
 
 def test_events_are_lines_of_the_history_and_go_on_where_they_ended(healthy):
@@ -125,6 +133,7 @@ def test_metrics_say_who_leads_and_how_long_the_failover_took(healthy):
         assert found['ahm_leader'] == leads and found['ahm_unprotected'] == '0'
         assert found['ahm_streaming'] == str(1 - int(leads))
         assert int(found['ahm_wal_position_bytes']) > 0
+        assert int(found['ahm_wal_free_bytes']) > 0
         assert int(found['ahm_database_checks_total{result="ok"}']) > 0
         others = [name for name in NAMES if name != node.name]
         for name in others:
@@ -140,26 +149,123 @@ def test_metrics_say_who_leads_and_how_long_the_failover_took(healthy):
             assert (done.returncode, done.stdout) == (0, b'')
 
 
-#: Service -> (words, its exit code at the leader, at a standby): 0 is OK, 2 is CRITICAL.
-SERVICES = {
-    'cluster_has_leader': ([], 0, 0), 'cluster_has_replica': (['--critical', '2:'], 0, 0),
-    'cluster_node_count': (['--critical', '3:', '--healthy-critical', '3:'], 0, 0),
-    'cluster_is_in_maintenance': ([], 0, 0), 'cluster_has_scheduled_action': ([], 0, 0),
-    'node_is_alive': ([], 0, 0), 'node_is_primary': ([], 0, 2), 'node_is_leader': ([], 0, 2),
-    'node_is_replica': ([], 2, 0), 'node_is_pending_restart': ([], 0, 0)}
+def test_what_a_slot_keeps_is_told_while_there_is_one(healthy):
+    cluster, first = healthy.cluster, healthy.cluster.nodes[0]
+
+    def told():
+        body = ask(first, '/metrics')[1].decode()
+        return [int(line.rpartition(' ')[2]) for line in body.splitlines()
+                if line.startswith('ahm_slot_retained_bytes{slot="of_nobody"}')]
+    first.database.sql("SELECT pg_create_physical_replication_slot('of_nobody', true)")
+    try:
+        first.database.sql("SELECT pg_logical_emit_message(false, 'x', repeat('x', 100000))")
+        cluster.wait_until(lambda: told() and told()[0] >= 100000, 30, 'what the slot keeps', PAUSE)
+    finally:
+        first.database.sql("SELECT pg_drop_replication_slot('of_nobody')")
+    cluster.wait_until(lambda: told() == [], 30, 'the slot to be told of no more', PAUSE)
+
+
+#: (Service and its words, its exit code at the leader, at a standby): 0 is OK, 2 is CRITICAL.
+SERVICES = [
+    ('cluster_has_leader', 0, 0), ('cluster_has_replica --critical 2:', 0, 0),
+    ('cluster_has_replica --critical 2: --max-lag 64MB', 0, 0),
+    ('cluster_has_replica --sync-critical 1:', 2, 2),
+    ('cluster_node_count --critical 3: --healthy-critical 3:', 0, 0),
+    ('cluster_is_in_maintenance', 0, 0), ('cluster_has_scheduled_action', 0, 0),
+    ('cluster_config_has_changed --hash CONFIG', 0, 0),
+    ('cluster_config_has_changed --hash 0', 2, 2),
+    ('node_is_alive', 0, 0), ('node_is_primary', 0, 2), ('node_is_leader', 0, 2),
+    ('node_is_replica', 2, 0), ('node_is_replica --max-lag 64MB', 2, 0),
+    ('node_is_replica --is-async', 2, 0), ('node_is_replica --is-sync', 2, 2),
+    ('node_is_pending_restart', 0, 0), ('node_tl_has_changed --timeline 1', 0, 0),
+    ('node_tl_has_changed --timeline 2', 2, 2),
+    ('node_patroni_version --patroni-version ' + pages.FORM_VERSION, 0, 0)]
 
 
 @pytest.mark.skipif(CHECK_PATRONI is None, reason='CHECK_PATRONI NOT TRIED: it is not installed; '
                     'pip install check_patroni, or name it by CHECK_PATRONI')
-@pytest.mark.parametrize('service', sorted(SERVICES))
-def test_check_patroni_reads_ahm(healthy, service):
-    words, of_leader, of_standby = SERVICES[service]
+@pytest.mark.parametrize('words, of_leader, of_standby', SERVICES)
+def test_check_patroni_reads_ahm(healthy, words, of_leader, of_standby):
     for node, code in zip(healthy.cluster.nodes, (of_leader, of_standby)):
-        argv = [CHECK_PATRONI, '-e', 'http://%s:%d' % (node.host.address, HTTP_PORT),
-                '--timeout', '10', service]
-        done = subprocess.run(argv + words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              universal_newlines=True)
-        assert done.returncode == code, done.stdout
+        # It hashes the page as Python writes it again.
+        config = hashlib.md5(json.dumps(page(node, '/config')).encode()).hexdigest()
+        says(node, words.replace('CONFIG', config), code)
+
+
+def says(node, words, code):
+    """What check_patroni says of this node, where it is installed: its exit code is this one."""
+    if CHECK_PATRONI is None:
+        return
+    argv = [CHECK_PATRONI, '-e', 'http://%s:%d' % (node.host.address, HTTP_PORT), '--timeout', '10']
+    done = subprocess.run(argv + words.split(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          universal_newlines=True)
+    assert done.returncode == code, (words, done.stdout)
+
+
+@pytest.mark.parametrize('names, path, kind', [
+    ('FIRST 1 ("%s")' % SECOND, '/sync', 'sync_standby'),
+    ('ANY 1 ("%s", "%s")' % NAMES[1:], '/quorum', 'quorum_standby')])
+def test_for_whom_commits_wait_is_said_by_each_standby(healthy, names, path, kind):
+    cluster, (first, second, third) = healthy.cluster, healthy.cluster.nodes
+    confirm = [name for name in NAMES[1:] if name in names]
+    try:
+        first.database.sql("ALTER SYSTEM SET synchronous_standby_names = '%s'" % names)
+        first.database.sql('SELECT pg_reload_conf()')
+        settles(cluster, path, only(*confirm))
+        settles(cluster, '/read-only' + path.replace('/', '-'), only(FIRST, *confirm))
+        settles(cluster, '/async', only(*[name for name in NAMES[1:] if name not in confirm]))
+        cluster.wait_until(lambda: page(second, '/patroni').get(kind) is True, 30, kind, PAUSE)
+        assert (kind in page(third, '/patroni')) is (THIRD in confirm)
+        roles = {member['name']: member['role'] for member in page(first, '/cluster')['members']}
+        assert roles[SECOND] == kind
+        says(second, 'node_is_replica --is-sync', 0)
+        says(second, 'node_is_replica --is-async', 2)
+        says(first, 'cluster_has_replica --sync-critical 1:', 0)
+    finally:
+        first.database.sql('ALTER SYSTEM RESET synchronous_standby_names')
+        first.database.sql('SELECT pg_reload_conf()')
+        settles(cluster, '/async', only(*NAMES[1:]))
+
+
+def test_a_server_that_waits_for_a_restart_says_so(healthy):
+    """A parameter that needs one was changed, and changed back."""
+    cluster, second = healthy.cluster, healthy.cluster.nodes[1]
+
+    def waits(value):
+        cluster.wait_until(lambda: page(second, '/patroni').get('pending_restart', False) is value,
+                           30, 'pending_restart: %s' % value, PAUSE)
+    def is_set(value):
+        second.database.sql('ALTER SYSTEM SET max_worker_processes = %d' % value)
+        second.database.sql('SELECT pg_reload_conf()')
+    before = int(second.database.sql('SHOW max_worker_processes')[0][0])
+    waits(False)
+    try:
+        is_set(before + 1)
+        waits(True)
+        says(second, 'node_is_pending_restart', 2)
+    finally:
+        is_set(before)      # where it is taken out of the file, the server goes on waiting
+        waits(False)
+
+
+def test_a_server_that_hangs_makes_nobody_wait(healthy):
+    """A field story: checks asked SQL each time, and hung with the database they were about."""
+    cluster, third = healthy.cluster, healthy.cluster.nodes[2]
+    settles(cluster, '/replica', only(*NAMES[1:]))
+    pids = third.database.pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        settles(cluster, '/replica', only(SECOND))
+        for path in ('/', '/health', '/replica', '/readiness'):
+            assert ask(third, path)[0] == 503
+        for path in ('/liveness', '/cluster', '/metrics?names=patroni', '/history', '/status'):
+            assert ask(third, path)[0] == 200
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    settles(cluster, '/replica', only(*NAMES[1:]))
+    healthy.healthy()
 
 
 def test_no_secret_and_no_path_is_shown(healthy):
@@ -278,6 +384,35 @@ def test_never_do_two_say_that_they_are_the_primary():
         new = is_led_by_another(cluster, SECOND, second)
         moved(scenario, doors, SECOND, new)
         assert ask(second)[0] == 503
+        living = [node for node in cluster.nodes if node is not second]
+        for node in living:
+            history_is(cluster, node, [(1, SECOND), (2, new)])
+        lsns = {tuple(row[1] for row in page(node, '/history')) for node in living}
+        assert lsns == {tuple(switch_points(cluster.node(new).database.data_dir, 3))}
+        # What was seen of others is kept, too.
+        other, = [node for node in living if node.name != new]
+        other.stop_ahm()
+        other.start_ahm()
+        cluster.wait_until(lambda: ask(other, '/liveness')[0] == 200, 60, 'its door')
+        history_is(cluster, other, [(1, SECOND), (2, new)])
+
+
+def history_is(cluster, node, expected):
+    """Wait until /history of this node tells these timelines and who leads since, and each LSN."""
+    def rows():
+        return [row for row in page(node, '/history') if row[1]]
+    cluster.wait_until(lambda: [(row[0], row[4]) for row in rows()] == expected, 60,
+                       '%s in /history of %s' % (expected, node.name), PAUSE)
+    for _, lsn, reason, at, _ in rows():
+        assert lsn > 0 and reason and at.endswith('Z')
+    assert [row[3] for row in rows()] == sorted(row[3] for row in rows())
+
+
+def switch_points(data_dir, timeline):
+    """Where the timelines before this one ended, as its history file says."""
+    with open(os.path.join(data_dir, 'pg_wal', '%08X.history' % timeline)) as file:
+        halves = [line.split()[1].split('/') for line in file if line.strip()]
+    return [(int(high, 16) << 32) + int(low, 16) for high, low in halves]
 
 
 def test_a_port_that_is_taken_keeps_the_daemon_from_starting():

@@ -1,5 +1,6 @@
 """Metrics: their text, the names of others, and the alerts on them, by promtool where it is."""
 
+import json
 import os
 import re
 import shutil
@@ -10,19 +11,25 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ahmlib.core.beacon import Verdict
+from ahmlib.core.events import BeaconHeard, DatabaseChecked
 from ahmlib.core.node import Node
 from ahmlib.core.settings import Settings
+from ahmlib.core.states import DatabaseState
 from ahmlib.core.status import status
+from ahmlib.database.monitored import Monitored
 from ahmlib.http import exposition, pages
 from ahmlib.http.counters import OTHER, Counters, path_label
 from ahmlib.http.exposition import COUNTER, GAUGE, Family, one, render
 from ahmlib.http.request import Request
 from ahmlib.http.site import Site
+from ahmlib.runtime.answers import Server
 from ahmlib.runtime.log import Log
 from ahmlib.runtime.loop import BUSY_SECONDS, Loop, clock
 
 from .documents import document, headings
 from .pages import ROOT
+from .rows import row
 
 RULES = os.path.join(ROOT, 'conf', 'prometheus', 'ahm.rules.yml')
 PROMTOOL = os.environ.get('PROMTOOL') or shutil.which('promtool')
@@ -92,7 +99,11 @@ class Driver:
     def __init__(self):
         self.node = Node(Settings('AHM "1"', 0, ADDRESSES, (0, 1, 2), 4711), None, 1, 100.0)
         self.beacons, self.history, self.malformed, self.foreign = Beacons(), History(), 1, 2
-        self.config = Config()
+        self.config, self.server, self.kept = Config(), Server(150013, (('db2', 4096),)), []
+
+    def keep(self, *event):
+        """Into the history of events."""
+        self.kept.append(event)
 
     def status(self):
         """What utilities are told."""
@@ -114,7 +125,8 @@ class Config:
 def site_of(driver, counters=None, log=None, clock=lambda: 101.0):
     """A Site of this Driver."""
     reload = type('Reload', (), {'taken': True})()
-    return Site(driver, counters or Counters(driver), reload, Loop(), log, clock)
+    looks = type('Looks', (), {'found': Monitored(True, '', 1, 2 ** 40)})()
+    return Site(driver, counters or Counters(driver), looks, reload, Loop(), log, clock)
 
 
 def text_of(names=''):
@@ -160,7 +172,96 @@ def test_the_numbers_are_those_of_the_node():
     assert found['ahm_database_checks_total{result="ok"}'] == '4'
     assert found['ahm_http_requests_total{path="/primary",code="503"}'] == '1'
     assert int(found['process_resident_memory_bytes']) > 2 ** 20
-    assert 'ahm_timeline' not in found and 'ahm_vip_held' not in found      # not known
+    assert found['ahm_wal_free_bytes'] == str(2 ** 40)
+    assert found['ahm_step_downs_total{cause="lease"}'] == '0'
+    assert found['ahm_takeovers_stopped_total{cause="vip"}'] == '0'
+    for name in ('ahm_timeline', 'ahm_vip_held', 'ahm_slot_retained_bytes'):        # not known
+        assert name not in found and name + '{slot="db2"}' not in found
+
+
+def checked(driver, **changes):
+    """The database of this node has answered a check."""
+    values = dict(token=0, verdict=Verdict.REACHABLE, in_recovery=True, system_id='7', timeline=3,
+                  lsn=100, streaming=True)
+    driver.node.parts.database.apply(DatabaseChecked(**dict(values, **changes)), 100.0)
+
+
+def metrics_of(driver, names=''):
+    """{name and labels: value} of /metrics of this Driver."""
+    query = (('names', names),) if names else ()
+    return values_of(site_of(driver).answer(Request('GET', '/metrics', query)).body.decode())
+
+
+def test_what_slots_keep_is_told_while_the_server_answers():
+    driver = Driver()
+    checked(driver)
+    assert metrics_of(driver)['ahm_slot_retained_bytes{slot="db2"}'] == '4096'
+    assert metrics_of(driver)['ahm_timeline'] == '3'
+    checked(driver, verdict=Verdict.UNREACHABLE, in_recovery=None)
+    assert 'ahm_slot_retained_bytes{slot="db2"}' not in metrics_of(driver)
+
+
+def test_room_that_nobody_knows_any_more_is_not_told():
+    site = site_of(Driver())
+    site._looks.found = site._looks.found._replace(ok=False)
+    assert b'ahm_wal_free_bytes' not in site.answer(Request('GET', '/metrics')).body
+
+
+def test_the_version_of_the_server_and_a_restart_that_it_waits_for():
+    driver = Driver()
+    label = '{scope="ahm-4711",name="AHM \\"1\\""}'
+    assert metrics_of(driver, 'patroni')['patroni_postgres_server_version' + label] == '150013'
+    checked(driver, pending=('max_connections',))
+    page = json.loads(site_of(driver).answer(Request('GET', '/patroni')).body.decode())
+    assert page['server_version'] == 150013 and page['pending_restart'] is True
+    assert metrics_of(driver, 'patroni')['patroni_pending_restart' + label] == '1'
+    checked(driver, pending=())
+    driver.server = Server()
+    page = json.loads(site_of(driver).answer(Request('GET', '/patroni')).body.decode())
+    assert 'server_version' not in page and 'pending_restart' not in page
+
+
+def test_a_standby_that_fails_its_check_is_a_replica_no_more_at_once(monkeypatch):
+    """A field story: /replica was 200 while the server was starting up, and refused its clients."""
+    driver = Driver()
+    monkeypatch.setattr('ahmlib.http.view.is_cut_off', lambda parts: False)
+
+    def replica():
+        return site_of(driver).answer(Request('OPTIONS', '/replica')).code
+    checked(driver)
+    assert replica() == 200
+    for verdict in (Verdict.STARTING, Verdict.UNREACHABLE, Verdict.REACHABLE):
+        checked(driver, verdict=verdict, in_recovery=None)
+        assert driver.node.parts.database.state is DatabaseState.STANDBY and replica() == 503
+        checked(driver)
+        assert replica() == 200
+
+
+@pytest.mark.parametrize('needed, nodes, told', [
+    (0, (), {}), (1, (0,), {'sync_standby'}), (1, (0, 1), {'quorum_standby'}), (1, (1,), {})])
+def test_a_standby_says_whether_commits_wait_for_it(monkeypatch, needed, nodes, told):
+    """check_patroni's node_is_replica --is-sync and --is-async ask for it."""
+    driver = Driver()
+    checked(driver)
+    leader = row(2, database=DatabaseState.PRIMARY, sync_needed=needed, sync_nodes=nodes)
+    monkeypatch.setattr(pages, 'primary_row', lambda parts: leader)
+    page = pages.node_page(driver.node, 0, 0.0)
+    assert {'sync_standby', 'quorum_standby'} & set(page) == set(told)
+    assert page['replication_state'] == 'streaming'
+    checked(driver, in_recovery=False)
+    assert not {'sync_standby', 'quorum_standby', 'replication_state'} & set(
+        pages.node_page(driver.node, 0, 0.0))
+
+
+def test_a_row_that_is_late_or_doubled_is_counted():
+    driver = Driver()
+    counters = Counters(driver)
+    peer = driver.node.consensus.members.peers[1]
+    for heard, past, stale in ((None, (), 0), ((101, 4), (), 0), ((101, 5), (), 1),
+                               ((102, 1), (), 1), ((102, 1), (101,), 2)):
+        peer.heard, peer.past = heard, set(past)
+        counters.watch(BeaconHeard(row(1, incarnation=101, seq=5)))
+        assert counters.stale == stale, (heard, past)
 
 
 def test_the_names_of_patroni_are_there_on_request_only():
@@ -169,7 +270,8 @@ def test_the_names_of_patroni_are_there_on_request_only():
     label = '{scope="ahm-4711",name="AHM \\"1\\""}'
     for name in ('primary', 'replica', 'standby_leader', 'sync_standby', 'quorum_standby',
                  'postgres_running', 'postgres_streaming', 'postgres_timeline', 'xlog_location',
-                 'xlog_received_location', 'xlog_replayed_location', 'cluster_unlocked',
+                 'xlog_received_location', 'xlog_replayed_location', 'xlog_paused',
+                 'cluster_unlocked', 'postgres_server_version',
                  'is_paused', 'pending_restart', 'dcs_last_seen'):
         assert 'patroni_%s%s' % (name, label) in found, name
     assert found['patroni_cluster_unlocked' + label] == '1'
@@ -192,6 +294,8 @@ def test_a_page_of_a_node_that_knows_nothing_yet_says_so():
     assert (page['state'], page['role']) == ('unknown', 'uninitialized')
     members = pages.cluster_page(driver.node, driver.status(), 8008)['members']
     assert [member['lag'] for member in members] == ['unknown'] * 3
+    # check_patroni reads the timeline of every member, of one that never was heard, too.
+    assert [member['timeline'] for member in members] == [0] * 3
 
 
 # -- the site ----------------------------------------------------------------------------------
@@ -252,8 +356,8 @@ def alerts():
 def test_every_alert_asks_for_metrics_that_are_there_and_names_its_section():
     known = set(re.findall(r'^# TYPE (\S+)', text_of(), re.MULTILINE))
     # What a node tells that has just started is not all; these come with a database.
-    known |= {'ahm_replication_lag_bytes', 'ahm_loop_lateness_seconds_count',
-              'ahm_loop_lateness_seconds_bucket'}
+    known |= {'ahm_replication_lag_bytes', 'ahm_slot_retained_bytes',
+              'ahm_loop_lateness_seconds_count', 'ahm_loop_lateness_seconds_bucket'}
     anchors = {re.sub(r'[^\w -]', '', title.lower()).replace(' ', '-')
                for level in (2, 3) for title in headings(document('docs', 'runbook.md'), level)}
     for alert in alerts():
@@ -273,6 +377,9 @@ RAISED = {
     'AhmNodeDown': ({'up{job="ahm",instance="a"}': 0}, '2m'),
     'AhmPausedLong': ({'ahm_paused{job="ahm",instance="a"}': 1}, '61m'),
     'AhmReplicationLag': ({'ahm_replication_lag_bytes{job="ahm",instance="a"}': 3 * 10 ** 8}, '6m'),
+    'AhmSlotKeepsWal': ({'ahm_slot_retained_bytes{job="ahm",instance="a",slot="x"}': 2 * 10 ** 10},
+                        '11m'),
+    'AhmWalRoomLow': ({'ahm_wal_free_bytes{job="ahm",instance="a"}': 2 * 10 ** 9}, '6m'),
     'AhmCommitsBlocked': ({'ahm_sync_commits_blocked{job="ahm",instance="a"}': 1}, '1m'),
     'AhmConfigurationsDiffer': ({'ahm_config_info{job="ahm",instance="a",fingerprint="1"}': 1,
                                  'ahm_config_info{job="ahm",instance="b",fingerprint="2"}': 1},
@@ -286,6 +393,8 @@ WELL = {'ahm_leader{job="ahm",instance="a"}': 1, 'ahm_leader{job="ahm",instance=
         'ahm_unprotected{job="ahm",instance="a"}': 0, 'up{job="ahm",instance="a"}': 1,
         'ahm_paused{job="ahm",instance="a"}': 0,
         'ahm_replication_lag_bytes{job="ahm",instance="a"}': 1000,
+        'ahm_slot_retained_bytes{job="ahm",instance="a",slot="x"}': 1000,
+        'ahm_wal_free_bytes{job="ahm",instance="a"}': 10 ** 11,
         'ahm_sync_commits_blocked{job="ahm",instance="a"}': 0,
         'ahm_config_info{job="ahm",instance="a",fingerprint="1"}': 1,
         'ahm_config_info{job="ahm",instance="b",fingerprint="1"}': 1,
