@@ -53,8 +53,7 @@ if TYPE_CHECKING:
 
 #: Checks that come so often share a child, which takes memory in between.
 OFTEN_SECONDS = 2.0
-#: Between two lines about one node's malformed datagrams, and between two rows of another cluster
-#: from one address that the core is told of: each may become a line and a notification.
+#: Of one sender: between two lines about what is malformed; likewise of another cluster's rows.
 MALFORMED_LOG_SECONDS = 60.0
 FOREIGN_SECONDS = 10.0
 #: Of what the daemon itself asks the core; the clients' come after it.
@@ -427,17 +426,15 @@ class Driver:
 
     PERFORM: Dict[type, Callable[['Driver', Any], None]] = {
         effects.SaveState: _save_state, effects.SaveLease: _save_lease, effects.SendBeacon: _send,
-        effects.CheckDatabase: _check, effects.ProbeDatabase: _probe,
-        effects.CheckVip: _check_vip, effects.PingVip: _ping_vip,
-        effects.PingTrusted: _ping_trusted, effects.Rehearse: _rehearse,
-        effects.RehearseHandover: _rehearse_handover,
-        effects.RaiseVip: _raise_vip, effects.LowerVip: _lower_vip,
-        effects.AnnounceVip: _announce_vip, effects.RunHook: _hook, effects.Promote: _promote,
-        effects.StopDatabase: _stop_database, effects.StartDatabase: _start_database,
-        effects.RestartDatabase: _restart_database, effects.InspectDatabase: _inspect_database,
-        effects.LeaveStandbySignal: _leave_signal, effects.FollowPrimary: _follow,
-        effects.AttachDatabase: _attach, effects.CheckpointDatabase: _checkpoint,
-        effects.Cancel: _cancel, effects.Report: _report, effects.Record: _record,
-        effects.SetSynchronous: _set_synchronous,
-        effects.Reply: _reply, effects.Exit: _exit,
+        effects.CheckDatabase: _check, effects.ProbeDatabase: _probe, effects.CheckVip: _check_vip,
+        effects.PingVip: _ping_vip, effects.PingTrusted: _ping_trusted, effects.Rehearse: _rehearse,
+        effects.RehearseHandover: _rehearse_handover, effects.RaiseVip: _raise_vip,
+        effects.LowerVip: _lower_vip, effects.AnnounceVip: _announce_vip, effects.RunHook: _hook,
+        effects.Promote: _promote, effects.StopDatabase: _stop_database,
+        effects.StartDatabase: _start_database, effects.RestartDatabase: _restart_database,
+        effects.InspectDatabase: _inspect_database, effects.LeaveStandbySignal: _leave_signal,
+        effects.FollowPrimary: _follow, effects.AttachDatabase: _attach,
+        effects.CheckpointDatabase: _checkpoint, effects.Cancel: _cancel, effects.Report: _report,
+        effects.Record: _record, effects.SetSynchronous: _set_synchronous, effects.Reply: _reply,
+        effects.Exit: _exit,
     }

@@ -132,6 +132,20 @@ def a_primary_whose_host_boots_beside_a_new_leader_becomes_its_standby():
     return world
 
 
+def one_that_attaches_itself_has_nothing_wrong_any_more():
+    """A monitor would warn of what is over, until somebody attached it by hand."""
+    world = world_of(THREE)
+    strike(world, 'kill-database', 1)
+    world.run(10.0)
+    parts = world.hosts[1].node.parts
+    assert parts.database.out, trace(world)
+    parts.out.note('the primary role went to AHM-NODE-1')   # as one that led is told
+    strike(world, 'start-database', 1)
+    assert world.run_until(lambda: not parts.database.out, LIMIT), trace(world)
+    world.run(5.0)
+    assert parts.out.problem == '' and world.hosts[1].node.own_row().problem == '', trace(world)
+
+
 def a_server_that_does_not_start_is_tried_again():
     """Its command fails first."""
     world = world_of(THREE)
@@ -270,6 +284,7 @@ STORIES = [
     after_a_power_cut_the_same_primary_leads, a_former_primary_waits_for_the_newest,
     a_standby_whose_host_boots_is_back,
     a_primary_whose_host_boots_beside_a_new_leader_becomes_its_standby,
+    one_that_attaches_itself_has_nothing_wrong_any_more,
     a_server_that_does_not_start_is_tried_again, files_that_cannot_be_read_start_nothing,
     one_that_somebody_promoted_meanwhile_keeps_the_primary_on_record_down,
     another_copy_of_the_data_is_not_started_as_the_primary,

@@ -49,6 +49,7 @@ class StandbyWatch:
         if database.out and self.facts.settings.auto_attach and not database.failures \
                 and database.in_recovery and database.streams and not database.mismatch:
             database.attached()
+            self.out.note('')
             self.lost = False
             self.out.report('NOTICE', 'attached', 'the standby streams again: attached '
                             '(auto_attach)')
