@@ -77,9 +77,10 @@ def waits_for_operator(living):
     on_record = [node.parts.candidate.view().timeline for node in living]
     if any(timeline and row.timeline > timeline for row, timeline in zip(rows, on_record)):
         return 'a database was promoted, and nobody lived to put it on record'
-    gone = {node.own for node in living if node.own_row().out or _is_left_stopped(node)}
+    gone = {node.own for node in living if node.own_row().out or _is_left_stopped(node)
+            or node.settings.priority == 0}
     if any(gone.intersection(row.sync_nodes) for row in rows):
-        return 'a synchronous standby is out or stopped, and may hold more than the others'
+        return 'a synchronous standby is out, stopped or may never lead, and may hold more'
     return ''
 
 
