@@ -180,10 +180,10 @@ RULES = (
          lambda c: c.synchronous_mode == 'off' or c.synchronous_node_count < _size(c),
          needs_nodes=True),
     Rule('node-name', ('node_name',),
-         'no node is called %s: that is what commits wait for until enough standbys are there'
-         % NOBODY_YET,
+         'no node is called %s, for which commits wait until enough standbys are there, or *, '
+         'which PostgreSQL takes for all of them' % NOBODY_YET,
          'choose another name',
-         lambda c: c.node_name.lower() != NOBODY_YET),
+         lambda c: c.node_name.lower() not in (NOBODY_YET, '*')),
     Rule('watchdog-missing', ('watchdog_mode', 'watchdog_device'),
          'watchdog_mode: required comes with a watchdog_device',
          'set watchdog_device, usually /dev/watchdog',

@@ -86,8 +86,9 @@ def test_half_the_votes_and_a_mode_that_falls_back_do_not_go_together():
     assert refusals('synchronous_mode: on\n', hosts=hosts) == []
 
 
-def test_a_node_is_not_called_as_who_is_waited_for_while_nobody_is_there():
-    text = BASE.replace('node_name: a', 'node_name: AHM_nobody_yet')
+@pytest.mark.parametrize('name', ['AHM_nobody_yet', "'*'"])
+def test_a_node_is_not_called_as_nobody_or_everybody_is_that_commits_wait_for(name):
+    text = BASE.replace('node_name: a', 'node_name: ' + name)
     with pytest.raises(ConfigError) as caught:
         parse(text, PATH, {})
     assert 'choose another name' in str(caught.value)
