@@ -74,7 +74,7 @@ class Driver:
 def site_of(world, own=0):
     """The Site of this host."""
     counters = type('Counters', (), {'majority_at': EPOCH})()
-    return Site(Driver(world, own), counters, None, None, None,
+    return Site(Driver(world, own), counters, None, None, None, None,
                 lambda: world.hosts[own].clock(world.now))
 
 
