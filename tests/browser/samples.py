@@ -6,6 +6,7 @@ from ahmlib.core.status import status
 from ahmlib.http import live
 from ahmlib.http.request import Request
 from ahmlib.http.site import Site
+from ahmlib.runtime.answers import Server
 from ahmlib.runtime.history import instant
 from ahmlib.simulation.host import make_settings
 from ahmlib.simulation.world import World
@@ -61,7 +62,7 @@ class Driver:
     def __init__(self, world, own):
         host = world.hosts[own]
         self.node, self.config = host.node, Config(host.settings)
-        self.history = host.history
+        self.history, self.server = host.history, Server()
 
     def status(self):
         """What utilities are told."""
