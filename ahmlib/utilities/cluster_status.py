@@ -20,12 +20,15 @@ Options:
   -w, --watch             Ask and print again and again, until Ctrl-C, with a
                           pause of so many SECONDS in between (default: 2).
   --check                 One line and an exit code for Nagios-like monitors.
-  --lag-warning=SIZE      With --check: WARNING where a standby is further
-                          behind, in bytes, or as 16MB, 1GB.
-  --lag-critical=SIZE     CRITICAL likewise.
+  --lag-warning=RANGE     With --check: WARNING where a standby is further
+                          behind, in bytes, or as 16MB; also a range as
+                          plugins take it: 1MB:16MB, ~:16MB, @1MB:16MB.
+  --lag-critical=RANGE    CRITICAL likewise.
   --standbys-warning=N    With --check: WARNING where fewer than N standbys are
                           in order.
   --standbys-critical=N   CRITICAL likewise.
+  -t, --timeout=SECONDS   With --check: UNKNOWN where no answer comes in that
+                          time (default: 5).
   --help                  Print this help.
   --version               Print the version.
 
@@ -34,7 +37,7 @@ stderr; 2 wrong usage; 3 no daemon there, or no answer within 10 s; 4 shown,
 and the cluster has no leader.
 
 Exit status of --check: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN: no daemon, no
-answer within 5 s, refused, or wrong usage.
+answer in time, refused, or wrong usage.
 """
 
 import json
@@ -50,7 +53,6 @@ from ahmlib.utilities.status_text import render
 
 PAUSE_SECONDS = 2.0
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.1, 86400.0
-CHECK_SECONDS = 5
 
 
 def main(argv: Sequence[str]) -> int:
@@ -142,4 +144,4 @@ def _checked(argv: Sequence[str]) -> Tuple[int, str]:
         if args[other]:
             raise common.Failure('--check goes without %s' % other, common.USAGE)
     limits_given = limits.of(args)
-    return status_check.check(common.ask_status(args, CHECK_SECONDS), limits_given)
+    return status_check.check(common.ask_status(args, limits.seconds_of(args)), limits_given)

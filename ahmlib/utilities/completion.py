@@ -32,7 +32,7 @@ FILES, DIRECTORIES, NODES, FAULTS, NOTHING = 'files', 'directories', 'nodes', 'f
 #: What a value is called in the docopt texts -> what it is completed by.
 VALUES: Dict[str, str] = {
     'CONFIG_FILE': FILES, 'FILE': FILES, 'DIR': DIRECTORIES, 'HOST': NODES, 'NAME': NODES,
-    'NODE': NODES, 'FAULT': FAULTS, 'PORT': NOTHING, 'SIZE': NOTHING, 'N': NOTHING, 'S': NOTHING,
+    'NODE': NODES, 'FAULT': FAULTS, 'PORT': NOTHING, 'RANGE': NOTHING, 'N': NOTHING, 'S': NOTHING,
     'SEED': NOTHING, 'SECONDS': NOTHING, 'WHEN': NOTHING, 'KIND': NOTHING,
 }
 

@@ -10,7 +10,7 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ahmlib.ipc.protocol import Message
 from ahmlib.utilities import common
-from ahmlib.utilities.limits import NO_LIMITS, Limits
+from ahmlib.utilities.limits import NO_LIMITS, Limits, Range
 from ahmlib.utilities.status_text import label, size
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
@@ -79,9 +79,8 @@ def performance(status: Message, limits: Limits = NO_LIMITS) -> List[str]:
     """Return the performance data: a list of label=value, U where it is not known."""
     nodes = status['nodes']
     lag, least = (
-        '%s;%s' % (_threshold(limits.lag_warning), _threshold(limits.lag_critical)),
-        '%s;%s' % (_threshold(limits.standbys_warning, ':'),
-                   _threshold(limits.standbys_critical, ':')))
+        '%s;%s' % (limits.lag_warning or '', limits.lag_critical or ''),
+        '%s;%s' % (_at_least(limits.standbys_warning), _at_least(limits.standbys_critical)))
     data = ['nodes_alive=%d;;;0;%d' % (sum(map(is_alive, nodes)), len(nodes)),
             'nodes_total=%d' % len(nodes),
             'standbys=%d;%s;0' % (len(standbys_in_order(status)), least)]
@@ -93,9 +92,9 @@ def performance(status: Message, limits: Limits = NO_LIMITS) -> List[str]:
     return data
 
 
-def _threshold(value: Optional[int], ending: str = '') -> str:
-    """As plugins write it: what exceeds N is told of, or with a colon what is below it."""
-    return '' if value is None else '%d%s' % (value, ending)
+def _at_least(value: Optional[int]) -> str:
+    """As plugins write it: what is below N is told of."""
+    return '' if value is None else '%d:' % value
 
 
 def standbys_in_order(status: Message) -> List[Message]:
@@ -250,14 +249,17 @@ RULES = (
 )
 
 
-def _lag_exceeds(status: Message, most: Optional[int]) -> Iterator[str]:
+def _lag_exceeds(status: Message, limit: Optional[Range]) -> Iterator[str]:
     """A lag that is not known exceeds nothing: why it is not known is said by the other rules."""
     for node in _others(status):
         lag = node.get('lag_bytes')
-        if most is None or lag is None or not _is_number(lag) or not is_alive(node):
+        if limit is None or lag is None or not _is_number(lag) or not is_alive(node):
             continue
-        if lag > most:
-            yield '%s is %s behind, more than %s' % (label(node), size(lag), size(most))
+        if limit.is_exceeded(lag):
+            is_more = not limit.inverted and limit.high is not None and lag > limit.high
+            yield '%s is %s behind, %s' % (
+                label(node), size(lag), 'more than %s' % size(limit.high or 0) if is_more
+                else 'which is told of by %s' % str(limit))
 
 
 def _lag_warning(status: Message, limits: Limits) -> Iterator[str]:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -36,7 +37,8 @@ pytestmark = pytest.mark.skipif(LACK is not None, reason=str(LACK))
 
 #: Where it is not there, tests/unit/test_http_metrics.py says so.
 PROMTOOL = os.environ.get('PROMTOOL') or shutil.which('promtool')
-CHECK_PATRONI = os.environ.get('CHECK_PATRONI') or shutil.which('check_patroni')
+CHECK_PATRONI = os.environ.get('CHECK_PATRONI') or shutil.which(
+    'check_patroni', path=os.pathsep.join([os.path.dirname(sys.executable), os.defpath]))
 HTTP = {'http_port': HTTP_PORT}
 
 
