@@ -262,7 +262,8 @@ def test_a_reign_whose_disk_refuses_is_silent_and_ends_as_every_lease():
     world.hosts[2].disk_full = True
     world.run(30.0)
     assert world.serves() == 2
-    world.hosts[2].node.facts.names[0] = 'ANOTHER-NAME'       # it has something to save
+    consensus = world.hosts[2].node.consensus
+    consensus.ballot.move(consensus.term + world.settings.size)     # it has something to save
     world.run(world.settings.timing.hold)
     assert not world.hosts[2].database.writable
     for place in (0, 1):
