@@ -61,7 +61,7 @@ AIMED = (
     ('three nodes', ((1.0, 'stop', 1), (0.0, 'restart', 1))),
     ('three nodes', ((1.0, 'mute', 0), (0.1, 'stop', 0))),
     # The second loss comes as soon as the next leader is elected.
-    ('three nodes', ((1.0, 'power-off', 0), (1.326, 'cut', 1))),
+    ('three nodes', ((1.0, 'power-off', 0), (1.322, 'cut', 1))),
     # Who cannot vote lets a candidate wait, until the old primary answers.
     ('three nodes', ((1.0, 'fill-disk', 2), (0.0, 'hang-database', 0), (0.0, 'crash', 0),
                      (2.3, 'thaw-database', 0))),

@@ -335,6 +335,26 @@ def test_a_setting_by_hand_is_put_right():
 
 # -- the claim ---------------------------------------------------------------------------------
 
+def test_it_is_told_who_confirms_no_commit_and_why():
+    world = ready('five nodes, mode on, two confirm')
+    for place in (1, 2, 3):
+        strike(world, 'stop-replication', place)
+    strike(world, 'kill-database', 4)
+    said = 'AHM-NODE-1 synchronous: commits wait for 0, and synchronous_node_count is 2: ' + \
+        '; '.join(['0 connections stream under the name AHM-NODE-%d, its application_name, as far '
+                   'as AHM may see (pg_monitor)' % number for number in (2, 3, 4)])
+    assert world.run_until(lambda: said in trace(world), LONG), trace(world)
+    assert 'AHM-NODE-5 has no standby that follows' in trace(world)
+    strike(world, 'start-replication', 1)
+    shortage = world.hosts[0].node.parts.synchronous.shortage
+    only = 'commits wait for 1, and synchronous_node_count is 2: 0 connections stream under the ' \
+        'name AHM-NODE-3'
+    assert world.run_until(lambda: shortage().startswith(only), LONG), shortage()
+    strike(world, 'start-replication', 2)
+    over = 'as many standbys confirm each commit as was asked for'
+    assert world.run_until(lambda: over in trace(world), LONG), trace(world)
+
+
 def test_a_claim_covers_what_some_of_it_confirm_in_any_case():
     """Against all cases of five nodes, of which node 0 has the primary."""
     from itertools import combinations
