@@ -162,7 +162,7 @@ class Database:
     def kill(self) -> None:
         """kill -9 of the postmaster and all its children.
 
-        The postmaster first: one whose child is killed alone would restart the others.
+        One whose child is killed alone would restart the others, and whose parent has died ends.
         """
         procfs.kill_all(self.pids, first=self.postmaster())
 

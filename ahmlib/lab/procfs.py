@@ -90,8 +90,10 @@ def send(pid: int, number: int) -> None:
 
 def kill_all(find: Callable[[], List[int]], limit: float = 10.0,
              first: Optional[int] = None) -> None:
-    """SIGKILL what find() returns, the process `first` before the others, until it returns nothing.
+    """SIGKILL what find() returns, until it returns nothing; the parent `first` sees none of it.
 
+    That one is stopped before, and killed last.  The newest of the others go first: of a server
+    those who write before those who send, else a busy machine leaves its last row to it alone.
     Again and again, because a process may fork between the look and the blow.  Raises LabError when
     some are left after `limit` seconds (a process in uninterruptible sleep).
     """
@@ -102,7 +104,9 @@ def kill_all(find: Callable[[], List[int]], limit: float = 10.0,
             return
         if time.monotonic() > deadline:
             raise LabError('processes survive SIGKILL: %s' % left)
-        for pid in sorted(left, key=lambda pid: pid != first):
+        if first is not None and first in left:
+            send(first, signal.SIGSTOP)
+        for pid in sorted(left, key=lambda pid: (pid == first, -pid)):
             send(pid, signal.SIGKILL)
         time.sleep(POLL_INTERVAL)
 
