@@ -42,7 +42,6 @@ class Settings(NamedTuple):
     lag_limit: int = 0                      # bytes; 0: none
     db_port: int = 5432
     db_data_dir: str = ''
-    # No configuration fills these two yet; the simulation does.
     synchronous_mode: SynchronousMode = SynchronousMode.OFF
     synchronous_count: int = 1              # standbys that are to confirm a commit
     shared: Tuple[Tuple[str, str], ...] = ()    # what has to be the same everywhere, by parameter

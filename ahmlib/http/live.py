@@ -24,6 +24,8 @@ Json = Dict[str, Any]
 TAKEOVERS = (FAILOVER, SWITCHOVER, FORCED)
 BEFORE = ('detection', 'handover', 'election')
 FINDINGS_MAX = 100
+#: The troubles of a leader that, where they are critical, say that its commits wait.
+COMMITS_WAIT = ('commits', 'synchronous')
 #: Of more nodes the page shows no matrix of who hears whom, but the exceptions.
 MATRIX_MOST = 12
 
@@ -88,7 +90,8 @@ def _confirming(parts: 'Parts') -> Optional[Json]:
                  if each.sender in row.sync_nodes and each.streaming
                  and each.database is DatabaseState.STANDBY]
     return {'needed': row.sync_needed, 'members': names, 'streaming': streaming,
-            'wait': any(trouble.kind == 'commits' for trouble in row.troubles)}
+            'wait': any(
+                trouble.critical and trouble.kind in COMMITS_WAIT for trouble in row.troubles)}
 
 
 def short(status: Json) -> Json:

@@ -6,6 +6,7 @@ the core's is that of the newest event.
 
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
+from ahmlib.core.consensus.speaking import TRY_STALL_SECONDS
 from ahmlib.core.states import DatabaseState, Role
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def why_stuck(parts: 'Parts', now: float) -> str:
     speaker = parts.consensus.speaker
     if speaker.refused:
         return 'the disk of data_dir refuses: %s' % speaker.refused
-    if speaker.stalls():
+    if speaker.stalls() >= TRY_STALL_SECONDS:
         return 'the disk of data_dir does not answer'
     if parts.consensus.role is Role.RETREATS \
             and now > parts.history.state_since + parts.facts.timing.fence:

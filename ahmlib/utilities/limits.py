@@ -61,12 +61,11 @@ def _size(text: str) -> int:
 
 def _range(option: str, text: str) -> Range:
     inverted, ends = text[:1] == '@', text[1:] if text[:1] == '@' else text
-    start, colon, end = ends.partition(':')
-    if not colon:
-        start, end = '0', ends
+    start, colon, end = ends.rpartition(':')
+    is_open = bool(colon) and not end
     try:
-        found = Range(None if start == '~' else _size(start),
-                      _size(end) if end else None if colon else _size(end), inverted)
+        found = Range(None if start == '~' else _size(start if colon else '0'),
+                      None if is_open else _size(end), inverted)
     except ValueError:
         raise Failure('%s: found %r, expected bytes, or a number with B, kB, MB, GB or TB, as '
                       '16MB, or a range of these, as 1MB:16MB, ~:16MB or @1MB:' % (option, text),

@@ -107,7 +107,10 @@ class Speaker:
             self._save()
             return
         self.unsaved_since = float('inf')
-        if self.disk != self.wanted or self._is_to_be_tried(row.farewell):
+        if self.disk != self.wanted:
+            self._save()
+        elif row.farewell is Farewell.NONE and self._is_try_due():
+            self.try_at = self.facts.now + self._try_period()
             self._save()
         row = self._as_on_disk(row)
         round_due = self.facts.reached(self.round_at + self.facts.settings.interval)
@@ -146,12 +149,9 @@ class Speaker:
             self.saving_since = self.facts.now
             self.out.write(SaveState(self.wanted))
 
-    def _is_to_be_tried(self, farewell: Farewell) -> bool:
+    def _is_try_due(self) -> bool:
         """Whether what is on disk is to be saved again, to find out whether that could be done."""
-        due = self.saving_since is None and farewell is Farewell.NONE \
-            and self.facts.reached(self.try_at)
-        self.try_at = self.facts.now + self._try_period() if due else self.try_at
-        return due
+        return self.saving_since is None and self.facts.reached(self.try_at)
 
     def _try_period(self) -> float:
         return max(TRY_SECONDS, self.facts.settings.health_check_period)

@@ -208,7 +208,7 @@ class Synchronous:
         """Whether no commit can be confirmed, as too few standbys are there."""
         running = self.claims.setting
         return running is not None \
-            and len(self._fit_now().intersection(running.nodes)) < running.needed
+            and sum(self._lasts(place, True, 0.0) for place in running.nodes) < running.needed
 
     def shortage(self) -> str:
         """Why fewer confirm a commit than was asked for; '' where that has not lasted T_hold."""
