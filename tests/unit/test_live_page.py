@@ -10,7 +10,9 @@ import types
 
 import pytest
 
-from ahmlib.http import live, page
+from ahmlib.core.consensus.speaking import STALL_SECONDS, TRY_STALL_SECONDS
+from ahmlib.core.settings import SynchronousMode
+from ahmlib.http import live, page, view
 from ahmlib.http.counters import path_label
 from ahmlib.http.request import Request
 from ahmlib.http.response import HEADERS, render
@@ -180,6 +182,25 @@ def test_commits_that_wait_are_told_and_a_standby_that_is_gone_does_not_stream()
         told = samples.status_of(world, own)['live']
         assert told['confirming']['wait'] and told['confirming']['streaming'] == []
     assert told['findings'][0][0] == 'CRITICAL' and 'commits wait' in told['findings'][0][1]
+
+
+def test_commits_that_wait_in_a_strict_synchronous_mode_are_told_too():
+    """There it is another trouble that says it."""
+    world = samples.formed(synchronous_mode=SynchronousMode.STRICT)
+    assert samples.status_of(world)['live']['confirming']['wait'] is False
+    for place in (1, 2):
+        world.hosts[place].database.stop()
+    world.run(20.0)
+    assert samples.status_of(world)['live']['confirming']['wait'] is True
+
+
+def test_a_disk_that_is_silent_for_a_moment_does_not_make_the_daemon_stuck():
+    world = samples.formed()
+    speaker, now = world.hosts[1].node.consensus.speaker, world.hosts[1].node.facts.now
+    speaker.saving_since = speaker.unsaved_since = now - STALL_SECONDS
+    assert speaker.stalls() and view.why_stuck(world.hosts[1].node.parts, now) == ''
+    speaker.saving_since = now - TRY_STALL_SECONDS
+    assert view.why_stuck(world.hosts[1].node.parts, now) == 'the disk of data_dir does not answer'
 
 
 def test_what_is_configured_otherwise_is_told_with_both_values(world):
